@@ -1,0 +1,236 @@
+//! XNYS sessions from 1990 to 2030: holidays, early closes, ad-hoc closures, New York time.
+//!
+//! Rules follow NYSE rule 7.2 and its history; exceptions are listed by date. A test compares
+//! every session with PyPI's `exchange_calendars`.
+
+use jiff::Timestamp;
+use jiff::civil::{self, Weekday};
+use jiff::tz::TimeZone;
+
+use crate::bar::{DAY, Date, HOUR, MINUTE, Nanos};
+use crate::error::{Error, Result};
+
+/// First date the calendar knows: 1990-01-01.
+pub const FIRST: Date = Date(7305);
+/// Last date the calendar knows: 2030-12-31.
+pub const LAST: Date = Date(22279);
+
+static NEW_YORK: TimeZone = jiff::tz::get!("America/New_York");
+
+/// One exchange day. On a day without trading `open == close`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Session {
+    /// New York date (for daily bars: the date of the bar).
+    pub date: Date,
+    /// 09:30 New York, ns UTC.
+    pub open: Nanos,
+    /// 16:00 New York, 13:00 on early closes, ns UTC.
+    pub close: Nanos,
+}
+
+impl Session {
+    /// Whether the exchange trades on this date.
+    pub const fn trades(&self) -> bool {
+        self.open < self.close
+    }
+
+    /// Whether `[start, end)` lies wholly in the regular session.
+    pub const fn contains(&self, start: Nanos, end: Nanos) -> bool {
+        self.open <= start && end <= self.close
+    }
+}
+
+/// Whether the exchange trades on `date`. Dates outside [`FIRST`]`..=`[`LAST`] never do.
+pub fn is_trading_day(date: Date) -> bool {
+    FIRST <= date && date <= LAST && {
+        let day = date.civil();
+        is_weekday(day) && !is_holiday(day) && !closed_ad_hoc(day)
+    }
+}
+
+/// The session of `date`; without trading, `open == close` (New York midnight).
+pub fn session(date: Date) -> Session {
+    if !is_trading_day(date) {
+        let at = new_york_midnight(date);
+        return Session { date, open: at, close: at };
+    }
+    // Daylight saving changes at 02:00 on Sundays, so noon UTC has the whole session's offset.
+    let midnight = date.utc_midnight() - offset_at(date.utc_midnight() + 12 * HOUR);
+    let close = early_close(date.civil()).unwrap_or(16 * HOUR);
+    Session { date, open: midnight + 9 * HOUR + 30 * MINUTE, close: midnight + close }
+}
+
+/// The sessions with trading in `from..=to`, in order.
+pub fn sessions(from: Date, to: Date) -> impl Iterator<Item = Session> {
+    (from.0..=to.0).map(Date).filter(|&d| is_trading_day(d)).map(session)
+}
+
+/// Start of the New York day, ns UTC.
+pub fn new_york_midnight(date: Date) -> Nanos {
+    // 05:30Z is after New York's midnight and before either clock change (06:00Z or 07:00Z).
+    date.utc_midnight() - offset_at(date.utc_midnight() + 5 * HOUR + 30 * MINUTE)
+}
+
+/// The New York date at an instant.
+pub fn new_york_date(at: Nanos) -> Date {
+    Date((at + offset_at(at)).div_euclid(DAY) as i32)
+}
+
+/// Refuses dates that the calendar doesn't cover.
+///
+/// # Errors
+/// Data error outside 1990-2030.
+pub fn check_covered(date: Date) -> Result<()> {
+    if (FIRST..=LAST).contains(&date) {
+        return Ok(());
+    }
+    Err(Error::data(format!("{date} is outside the exchange calendar, {FIRST} to {LAST}"))
+        .help("check the timestamps' unit and time zone, or update Magellan's calendar"))
+}
+
+/// New York's offset from UTC in nanoseconds (negative).
+fn offset_at(at: Nanos) -> Nanos {
+    let seconds = Timestamp::from_second(at.div_euclid(1_000_000_000))
+        .map_or(0, |t| NEW_YORK.to_offset(t).seconds());
+    i64::from(seconds) * 1_000_000_000
+}
+
+fn is_weekday(day: civil::Date) -> bool {
+    !matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday)
+}
+
+fn is_holiday(day: civil::Date) -> bool {
+    use Weekday::{Friday, Monday, Thursday};
+    let (year, month, weekday) = (day.year(), day.month(), day.weekday());
+    let nth = (day.day() + 6) / 7;
+    match (month, weekday) {
+        (1, Monday) if nth == 3 => return year >= 1998, // Martin Luther King Jr. Day
+        (2, Monday) if nth == 3 => return true,         // Washington's Birthday
+        (5, Monday) if day.day() > 24 => return true,   // Memorial Day
+        (9, Monday) if nth == 1 => return true,         // Labor Day
+        (11, Thursday) if nth == 4 => return true,      // Thanksgiving
+        (3 | 4, Friday) if day == good_friday(year) => return true,
+        _ => {}
+    }
+    // New Year's Day on a Saturday isn't observed: the Friday closes the books of the year.
+    observed_sunday(day, 1, 1)
+        || (year >= 2022 && observed(day, 6, 19))
+        || observed(day, 7, 4)
+        || observed(day, 12, 25)
+}
+
+/// `day` is the given holiday, or the Monday after it falls on a Sunday.
+fn observed_sunday(day: civil::Date, month: i8, date: i8) -> bool {
+    let moved = day.weekday() == Weekday::Monday && day.day() == date + 1;
+    day.month() == month && (day.day() == date || moved)
+}
+
+/// As [`observed_sunday`], or the Friday before it falls on a Saturday.
+fn observed(day: civil::Date, month: i8, date: i8) -> bool {
+    let moved = day.weekday() == Weekday::Friday && day.day() == date - 1;
+    observed_sunday(day, month, date) || (day.month() == month && moved)
+}
+
+/// Two days before Easter Sunday (Gauss; Meeus, Astronomical Algorithms, ch. 8).
+fn good_friday(year: i16) -> civil::Date {
+    let y = i32::from(year);
+    let (a, b, c) = (y % 19, y / 100, y % 100);
+    let (d, e) = (b / 4, b % 4);
+    let g = (8 * b + 13) / 25;
+    let h = (19 * a + b - d - g + 15) % 30;
+    let (i, k) = (c / 4, c % 4);
+    let l = (32 + 2 * e + 2 * i - h - k) % 7;
+    let m = (a + 11 * h + 19 * l) / 433;
+    let month = (h + l - 7 * m + 90) / 25;
+    let day = (h + l - 7 * m + 33 * month + 19) % 32;
+    civil::date(year, month as i8, day as i8).saturating_sub(jiff::Span::new().days(2))
+}
+
+/// National mourning, attacks and storms.
+fn closed_ad_hoc(day: civil::Date) -> bool {
+    matches!(
+        (day.year(), day.month(), day.day()),
+        (1994, 4, 27)           // Nixon
+            | (2001, 9, 11..=14)
+            | (2004, 6, 11)     // Reagan
+            | (2007, 1, 2)      // Ford
+            | (2012, 10, 29..=30) // Hurricane Sandy
+            | (2018, 12, 5)     // G. H. W. Bush
+            | (2025, 1, 9) // Carter
+    )
+}
+
+/// Time of an early close after New York's midnight.
+fn early_close(day: civil::Date) -> Option<Nanos> {
+    use Weekday::{Friday, Monday, Thursday, Tuesday, Wednesday};
+    let (year, weekday) = (day.year(), day.weekday());
+    let early = match (day.month(), day.day()) {
+        // The day after Thanksgiving.
+        (11, 23..=29) => weekday == Friday && year >= 1992,
+        (12, 24) => true,
+        // Before or after Independence Day; after a Thursday's until 2012.
+        (7, 3) => match weekday {
+            Monday | Tuesday | Thursday => year >= 1995,
+            Wednesday => year >= 2013,
+            _ => false,
+        },
+        (7, 5) => weekday == Friday && (1995..2013).contains(&year),
+        (12, 26) => matches!(year, 1997 | 2003),
+        (12, 31) => year == 1999,
+        _ => false,
+    };
+    early.then_some(if year <= 1992 { 14 * HOUR } else { 13 * HOUR })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bar::iso_utc;
+
+    fn date(text: &str) -> Date {
+        text.parse().expect("a date")
+    }
+
+    #[test]
+    fn bounds_are_the_dates_they_claim() {
+        assert_eq!((FIRST, LAST), (date("1990-01-01"), date("2030-12-31")));
+    }
+
+    #[test]
+    fn daylight_saving_moves_the_session_in_utc() {
+        let utc = |text| {
+            let s = session(date(text));
+            (iso_utc(s.open), iso_utc(s.close))
+        };
+        let winter = utc("2024-03-08");
+        assert_eq!(winter, ("2024-03-08T14:30:00Z".into(), "2024-03-08T21:00:00Z".into()));
+        let summer = utc("2024-03-11");
+        assert_eq!(summer, ("2024-03-11T13:30:00Z".into(), "2024-03-11T20:00:00Z".into()));
+        // Before 2007 summer time began in April.
+        assert_eq!(utc("2006-03-31").0, "2006-03-31T14:30:00Z");
+        assert_eq!(utc("2006-04-03").0, "2006-04-03T13:30:00Z");
+    }
+
+    #[test]
+    fn half_days_close_at_one() {
+        let half = session(date("2024-11-29"));
+        assert_eq!(half.close - half.open, 3 * HOUR + 30 * MINUTE);
+    }
+
+    #[test]
+    fn ad_hoc_closures_and_holidays_do_not_trade() {
+        for closed in ["2018-12-05", "2025-01-09", "2001-09-12", "2012-10-30", "2022-06-20", "2024-03-29"] {
+            assert!(!is_trading_day(date(closed)), "{closed}");
+        }
+        assert!(is_trading_day(date("2021-12-31")), "New Year's on a Saturday isn't observed");
+    }
+
+    #[test]
+    fn the_new_york_date_turns_at_new_york_midnight() {
+        for day in ["2024-03-10", "2024-11-03", "2024-07-01"] {
+            let midnight = new_york_midnight(date(day));
+            assert_eq!(new_york_date(midnight), date(day));
+            assert_eq!(new_york_date(midnight - 1), Date(date(day).0 - 1));
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What trading costs, charged on every fill.
+
+/// Slippage and fees. Slippage is inside fill prices; fees are taken from a trade's profit.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct Costs {
+    /// Basis points per side on market and stop fills; resting targets have none.
+    pub slippage_bps: f64,
+    /// Dollars per share and side.
+    pub fee_per_share: f64,
+    /// Basis points of the traded amount per side.
+    pub fee_bps: f64,
+}
+
+impl Costs {
+    /// Fill price of a market buy.
+    #[inline(always)]
+    pub fn buy(&self, price: f64) -> f64 {
+        price * (1.0 + self.slippage_bps / 1e4)
+    }
+
+    /// Fill price of a market or stop sale.
+    #[inline(always)]
+    pub fn sell(&self, price: f64) -> f64 {
+        price * (1.0 - self.slippage_bps / 1e4)
+    }
+
+    /// Fees for one share filled at `price`, dollars.
+    #[inline(always)]
+    pub fn fee(&self, price: f64) -> f64 {
+        self.fee_per_share + price * (self.fee_bps / 1e4)
+    }
+}

@@ -1,0 +1,206 @@
+//! One symbol's bars cut into exchange sessions: what indicators fold over and a replay walks.
+
+use std::ops::Range;
+
+use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe};
+use crate::calendar::{self, Session};
+use crate::error::Result;
+
+/// Which bars of a day count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hours {
+    /// Bars wholly inside the regular session of a trading day.
+    Regular,
+    /// Every bar, grouped by New York date.
+    All,
+}
+
+/// The bars of one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionBars {
+    /// The session.
+    pub session: Session,
+    /// Where its bars lie in the columns.
+    pub range: Range<usize>,
+    /// Number of bars in the sessions before this one.
+    pub ordinal: usize,
+}
+
+/// Bars of one symbol, cut into sessions; bars outside them are not part of the history.
+#[derive(Clone, Debug)]
+pub struct History<'a> {
+    /// The symbol.
+    pub symbol: Symbol,
+    bars: Bars<'a>,
+    sessions: Vec<SessionBars>,
+}
+
+impl<'a> History<'a> {
+    /// Cuts `bars` into sessions. Daily bars belong to the session of their UTC date and
+    /// exist on trading days only; intraday bars belong to their New York date.
+    ///
+    /// # Errors
+    /// Data error if bars lie outside the exchange calendar (1990-2030).
+    pub fn new(symbol: Symbol, timeframe: Timeframe, bars: Bars<'a>, hours: Hours) -> Result<Self> {
+        let mut history = Self { symbol, bars, sessions: Vec::new() };
+        let (Some(&first), Some(&last)) = (bars.starts().first(), bars.starts().last()) else {
+            return Ok(history);
+        };
+        for at in [first, last] {
+            calendar::check_covered(Date::of_utc(at)).map_err(|e| e.at(symbol))?;
+        }
+        match timeframe {
+            Timeframe::Day => history.cut_days(),
+            _ => history.cut_intraday(timeframe.width(), hours),
+        }
+        Ok(history)
+    }
+
+    fn cut_days(&mut self) {
+        for (i, &start) in self.bars.starts().iter().enumerate() {
+            let date = Date::of_utc(start);
+            if calendar::is_trading_day(date) {
+                self.push(calendar::session(date), i..i + 1);
+            }
+        }
+    }
+
+    fn cut_intraday(&mut self, width: Nanos, hours: Hours) {
+        let starts = self.bars.starts();
+        let mut from = 0;
+        while from < starts.len() {
+            let date = calendar::new_york_date(starts[from]);
+            let session = calendar::session(date);
+            let day_end = from + count_below(&starts[from..], calendar::new_york_midnight(Date(date.0 + 1)));
+            let range = match hours {
+                Hours::All => from..day_end,
+                Hours::Regular => {
+                    let day = &starts[from..day_end];
+                    let open = from + count_below(day, session.open);
+                    let close = from + count_below(day, session.close - width + 1);
+                    open..close.max(open)
+                }
+            };
+            let counts = hours == Hours::All || session.trades();
+            if counts && !range.is_empty() {
+                self.push(session, range);
+            }
+            from = day_end;
+        }
+    }
+
+    fn push(&mut self, session: Session, range: Range<usize>) {
+        let ordinal = self.len();
+        self.sessions.push(SessionBars { session, range, ordinal });
+    }
+
+    /// Number of bars in all sessions.
+    pub fn len(&self) -> usize {
+        self.sessions.last().map_or(0, |s| s.ordinal + s.range.len())
+    }
+
+    /// Whether no session has a bar.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// The sessions that have bars, oldest first.
+    pub fn sessions(&self) -> &[SessionBars] {
+        &self.sessions
+    }
+
+    /// Indices into [`History::sessions`] of the sessions dated `from..=to`.
+    pub fn sessions_between(&self, from: Date, to: Date) -> Range<usize> {
+        let first = self.sessions.partition_point(|s| s.session.date < from);
+        let end = self.sessions.partition_point(|s| s.session.date <= to);
+        first..end.max(first)
+    }
+
+    /// The bars of one session.
+    #[inline]
+    pub fn session_bars(&self, session: &SessionBars) -> Bars<'a> {
+        self.session_bars_at(session.range.clone())
+    }
+
+    pub(crate) fn session_bars_at(&self, range: Range<usize>) -> Bars<'a> {
+        self.bars.slice(range)
+    }
+}
+
+/// How many of the sorted `starts` lie before `limit`; looks near the front first, since a
+/// day is a small part of a file.
+fn count_below(starts: &[Nanos], limit: Nanos) -> usize {
+    let mut bound = 1;
+    while bound < starts.len() && starts[bound] < limit {
+        bound *= 2;
+    }
+    let near = &starts[..starts.len().min(bound + 1)];
+    near.partition_point(|&s| s < limit)
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bar::{HOUR, MINUTE, iso_utc};
+    use proptest::prelude::*;
+
+    fn cut(timeframe: Timeframe, starts: &[Nanos], hours: Hours) -> Vec<(Date, Vec<String>)> {
+        let column = vec![1.0; starts.len()];
+        let bars = Bars::new(timeframe, starts, [&column[..]; 5]).expect("ordered bars");
+        let symbol = "AMC".parse().expect("a symbol");
+        let history = History::new(symbol, timeframe, bars, hours).expect("covered");
+        let times = |s: &SessionBars| starts[s.range.clone()].iter().map(|&t| iso_utc(t)).collect();
+        history.sessions().iter().map(|s| (s.session.date, times(s))).collect()
+    }
+
+    fn hours_of(day: &str) -> Vec<Nanos> {
+        let midnight = calendar::new_york_midnight(day.parse().expect("a date"));
+        (0..24).map(|h| midnight + h * HOUR).collect()
+    }
+
+    #[test]
+    fn a_regular_day_has_six_hourly_bars_and_a_half_day_three() {
+        for (day, bars, first) in [
+            ("2024-07-02", 6, "2024-07-02T14:00:00Z"),
+            ("2024-11-27", 6, "2024-11-27T15:00:00Z"),
+            ("2024-11-29", 3, "2024-11-29T15:00:00Z"),
+        ] {
+            let cut = cut(Timeframe::Hour, &hours_of(day), Hours::Regular);
+            assert_eq!((cut[0].1.len(), cut[0].1[0].as_str()), (bars, first), "{day}");
+        }
+    }
+
+    #[test]
+    fn holidays_and_phantom_saturdays_have_no_session() {
+        let starts: Vec<Nanos> = ["2024-11-27", "2024-11-28", "2024-11-29", "2024-11-30"]
+            .iter()
+            .map(|d| d.parse::<Date>().expect("a date").utc_midnight())
+            .collect();
+        let dates: Vec<String> =
+            cut(Timeframe::Day, &starts, Hours::Regular).iter().map(|s| s.0.to_string()).collect();
+        assert_eq!(dates, ["2024-11-27", "2024-11-29"]);
+    }
+
+    #[test]
+    fn all_hours_keep_every_bar_on_its_new_york_date() {
+        let starts = hours_of("2024-12-25");
+        let cut = cut(Timeframe::Hour, &starts, Hours::All);
+        assert_eq!((cut.len(), cut[0].1.len()), (1, 24));
+    }
+
+    proptest! {
+        #[test]
+        fn regular_bars_are_exactly_those_inside_a_session(gaps in prop::collection::vec(1i64..900, 1..400)) {
+            let mut at = calendar::new_york_midnight("2024-10-31".parse().expect("a date"));
+            let starts: Vec<Nanos> = gaps.iter().map(|g| { at += g * MINUTE; at }).collect();
+            let kept: Vec<String> = cut(Timeframe::Minute, &starts, Hours::Regular).into_iter().flat_map(|s| s.1).collect();
+            let inside = |&&t: &&Nanos| {
+                let session = calendar::session(calendar::new_york_date(t));
+                session.trades() && session.contains(t, t + MINUTE)
+            };
+            let expected: Vec<String> = starts.iter().filter(inside).map(|&t| iso_utc(t)).collect();
+            prop_assert_eq!(kept, expected);
+        }
+    }
+}

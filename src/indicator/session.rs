@@ -1,0 +1,75 @@
+//! What a session has shown so far: its bars, open, low and high. Each starts afresh with
+//! the session (wrapped in `PerSession`).
+
+use super::Fold;
+use crate::bar::Bar;
+use crate::calendar::Session;
+
+#[derive(Clone, Default)]
+pub(super) struct Count(f64);
+
+impl Fold for Count {
+    fn next(&mut self, _: &Bar, _: &Session) -> f64 {
+        self.0 += 1.0;
+        self.0
+    }
+}
+
+#[derive(Clone, Default)]
+pub(super) struct FirstOpen(Option<f64>);
+
+impl Fold for FirstOpen {
+    fn next(&mut self, bar: &Bar, _: &Session) -> f64 {
+        *self.0.get_or_insert(bar.open)
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Lowest(f64);
+
+impl Default for Lowest {
+    fn default() -> Self {
+        Self(f64::INFINITY)
+    }
+}
+
+impl Fold for Lowest {
+    fn next(&mut self, bar: &Bar, _: &Session) -> f64 {
+        self.0 = self.0.min(bar.low);
+        self.0
+    }
+}
+
+/// NaN at the session's first bar.
+#[derive(Clone)]
+pub(super) struct LowestBefore(f64);
+
+impl Default for LowestBefore {
+    fn default() -> Self {
+        Self(f64::NAN)
+    }
+}
+
+impl Fold for LowestBefore {
+    fn next(&mut self, bar: &Bar, _: &Session) -> f64 {
+        let before = self.0;
+        self.0 = self.0.min(bar.low);
+        before
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Highest(f64);
+
+impl Default for Highest {
+    fn default() -> Self {
+        Self(f64::NEG_INFINITY)
+    }
+}
+
+impl Fold for Highest {
+    fn next(&mut self, bar: &Bar, _: &Session) -> f64 {
+        self.0 = self.0.max(bar.high);
+        self.0
+    }
+}

@@ -1,0 +1,94 @@
+//! Rolling mean, minimum, maximum and standard deviation over the last `period` values.
+//!
+//! Every value is computed from the whole window, oldest first, so it depends on the window
+//! alone: no running sum that drifts.
+
+use super::{Field, Fold};
+use crate::bar::Bar;
+use crate::calendar::Session;
+
+/// The last `period` values as one contiguous slice.
+#[derive(Clone)]
+pub(super) struct Window {
+    period: usize,
+    values: Vec<f64>,
+}
+
+impl Window {
+    pub(super) fn new(period: u32) -> Self {
+        let period = period.max(1) as usize;
+        Self { period, values: Vec::with_capacity(period + Self::slack(period)) }
+    }
+
+    /// Room behind the window, so that shifting it back is rare.
+    const fn slack(period: usize) -> usize {
+        if period < 64 { 64 } else { period }
+    }
+
+    #[inline(always)]
+    pub(super) fn push(&mut self, value: f64) {
+        if self.values.len() == self.period + Self::slack(self.period) {
+            let keep = self.values.len() - (self.period - 1);
+            self.values.drain(..keep);
+        }
+        self.values.push(value);
+    }
+
+    /// The window, oldest first, once it has `period` values.
+    #[inline(always)]
+    pub(super) fn full(&self) -> Option<&[f64]> {
+        let start = self.values.len().checked_sub(self.period)?;
+        Some(&self.values[start..])
+    }
+}
+
+/// Sum oldest first, divided by the count.
+#[inline(always)]
+pub(super) fn mean(values: &[f64]) -> f64 {
+    let mut sum = 0.0;
+    for value in values {
+        sum += value;
+    }
+    sum / values.len() as f64
+}
+
+fn std(values: &[f64]) -> f64 {
+    let centre = mean(values);
+    let mut sum = 0.0;
+    for value in values {
+        let distance = value - centre;
+        sum += distance * distance;
+    }
+    (sum / values.len() as f64).sqrt()
+}
+
+fn min(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+fn max(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+macro_rules! rolling {
+    ($($name:ident = $of:ident),*) => {$(
+        pub(super) struct $name {
+            field: Field,
+            window: Window,
+        }
+
+        impl $name {
+            pub(super) fn new(field: Field, period: u32) -> Self {
+                Self { field, window: Window::new(period) }
+            }
+        }
+
+        impl Fold for $name {
+            fn next(&mut self, bar: &Bar, _: &Session) -> f64 {
+                self.window.push(self.field.of(bar));
+                self.window.full().map_or(f64::NAN, $of)
+            }
+        }
+    )*};
+}
+rolling!(Mean = mean, Min = min, Max = max, Std = std);

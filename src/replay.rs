@@ -1,0 +1,360 @@
+//! The loop: fill, mark, decide. One symbol alone, or many merged by time on one account.
+
+use crate::account::{Account, Book, Fill};
+use crate::bar::{Bars, Date, Nanos, Symbol};
+use crate::calendar::Session;
+use crate::costs::Costs;
+use crate::error::{Error, Result};
+use crate::history::History;
+use crate::indicator::Columns;
+use crate::order::Order;
+use crate::risk::{Block, Limits};
+use crate::strategy::{Inputs, Now, Strategy};
+use rayon::prelude::*;
+
+/// Money, costs, limits and the period of a replay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms {
+    /// Starting capital, dollars.
+    pub capital: f64,
+    /// Costs of every fill.
+    pub costs: Costs,
+    /// Account limits.
+    pub limits: Limits,
+    /// First session traded; indicators have seen everything before it.
+    pub start: Date,
+    /// Last session traded.
+    pub end: Date,
+}
+
+/// A symbol's bars and the strategy, with that symbol's parameters.
+#[derive(Clone, Debug)]
+pub struct Instrument<'a, S> {
+    /// Bars cut into sessions.
+    pub history: History<'a>,
+    /// The strategy; the value is its parameters.
+    pub strategy: S,
+}
+
+/// What a replay leaves behind.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// Starting capital, dollars.
+    pub capital: f64,
+    /// Equity after the last bar of each session, open positions at their last close.
+    pub equity: Vec<(Date, f64)>,
+    /// All sales in order of fill.
+    pub fills: Vec<Fill>,
+    /// Bars replayed, all symbols.
+    pub bars: u64,
+    /// Bars after whose close a position was held, all symbols.
+    pub bars_held: u64,
+    /// Dollars spent on entries.
+    pub bought: f64,
+    /// How often a limit refused an entry; zero counts left out.
+    pub blocks: Vec<(Block, u64)>,
+    /// The session after which an emergency stop halted entries.
+    pub halted_since: Option<Date>,
+    /// Entry and exit fills of bars outside the regular session (`Hours::All` only).
+    pub fills_outside_session: u64,
+}
+
+/// Watches a replay as it runs; what it doesn't ask for costs nothing.
+pub trait Recorder<I> {
+    /// Whether [`Recorder::closed`] and [`Recorder::marked`] are wanted.
+    const BARS: bool;
+
+    /// A strategy answered with an order.
+    fn decided(&mut self, _symbol: Symbol, _at: Nanos, _order: &Order) {}
+    /// A symbol's bar is complete; `held` is before any end-of-data sale.
+    fn closed(&mut self, _symbol: Symbol, _now: &Now<I>, _held: bool) {}
+    /// All bars with this start are complete.
+    fn marked(&mut self, _start: Nanos, _end: Nanos, _equity: f64) {}
+}
+
+/// Records nothing.
+impl<I> Recorder<I> for () {
+    const BARS: bool = false;
+}
+
+/// Replays `instruments` on one account.
+///
+/// # Errors
+/// Usage error for a symbol given twice; data error if no symbol has a bar in the period.
+pub fn replay<S: Strategy, R: Recorder<S::Inputs>>(
+    instruments: &[Instrument<'_, S>],
+    terms: &Terms,
+    recorder: &mut R,
+) -> Result<Replay> {
+    let mut order: Vec<&Instrument<'_, S>> = instruments.iter().collect();
+    order.sort_by_key(|i| i.history.symbol);
+    if let Some(twice) = order.windows(2).find(|w| w[0].history.symbol == w[1].history.symbol) {
+        return Err(Error::usage(format!("{} is given twice", twice[0].history.symbol)));
+    }
+    let columns: Vec<Columns> = order.par_iter().map(|i| compute(i, terms)).collect();
+    let mut desks: Vec<Desk<'_, S>> =
+        order.iter().zip(&columns).map(|(i, c)| Desk::new(i, c, terms)).collect();
+    if desks.iter().all(|d| d.ahead.is_empty()) {
+        let (start, end) = (terms.start, terms.end);
+        return Err(Error::data(format!("no bars in a session between {start} and {end}"))
+            .help("`magellan data list` shows what the archive holds"));
+    }
+    let mut account = Account::new(terms.capital, terms.costs, terms.limits);
+    let equity = run(&mut desks, &mut account, recorder);
+    let mut blocks: Vec<(Block, u64)> = account.blocks().collect();
+    blocks.retain(|b| b.1 > 0);
+    Ok(Replay {
+        capital: terms.capital,
+        equity,
+        bars: desks.iter().map(|d| d.bars_seen).sum(),
+        bars_held: desks.iter().map(|d| d.bars_held).sum(),
+        bought: account.bought(),
+        blocks,
+        halted_since: account.halted_since(),
+        fills_outside_session: outside_session(account.fills()),
+        fills: account.fills().to_vec(),
+    })
+}
+
+fn compute<S: Strategy>(instrument: &Instrument<'_, S>, terms: &Terms) -> Columns {
+    let traded = instrument.history.sessions_between(terms.start, terms.end);
+    Columns::compute(&instrument.history, instrument.strategy.indicators().as_ref(), traded)
+}
+
+/// Session by session over the union of the symbols' dates.
+fn run<S: Strategy, R: Recorder<S::Inputs>>(
+    desks: &mut [Desk<'_, S>],
+    account: &mut Account,
+    recorder: &mut R,
+) -> Vec<(Date, f64)> {
+    let mut equity = Vec::new();
+    while let Some(date) = desks.iter().filter_map(Desk::next_date).min() {
+        account.begin_session();
+        let mut active: Vec<usize> = Vec::with_capacity(desks.len());
+        for (i, desk) in desks.iter_mut().enumerate() {
+            if desk.next_date() == Some(date) {
+                desk.begin_session(account);
+                active.push(i);
+            }
+        }
+        match active[..] {
+            [only] => run_alone(desks, only, account, recorder),
+            _ => run_merged(desks, &active, account, recorder),
+        }
+        for i in active {
+            desks[i].end_session();
+        }
+        let worth = mark(desks, account);
+        account.end_session(date, worth);
+        equity.push((date, worth));
+    }
+    equity
+}
+
+/// One symbol trades today: no merging.
+fn run_alone<S: Strategy, R: Recorder<S::Inputs>>(
+    desks: &mut [Desk<'_, S>],
+    only: usize,
+    account: &mut Account,
+    recorder: &mut R,
+) {
+    for _ in 0..desks[only].today.len() {
+        let desk = &mut desks[only];
+        desk.open_bar(account);
+        let (start, end) = desk.close_bar(account, recorder);
+        if R::BARS {
+            recorder.marked(start, end, mark(desks, account));
+        }
+    }
+}
+
+/// Several symbols trade today: for each bar start, first every symbol's open, then every
+/// symbol's close, alphabetically.
+fn run_merged<S: Strategy, R: Recorder<S::Inputs>>(
+    desks: &mut [Desk<'_, S>],
+    active: &[usize],
+    account: &mut Account,
+    recorder: &mut R,
+) {
+    while let Some(start) = active.iter().filter_map(|&i| desks[i].next_start()).min() {
+        for &i in active {
+            if desks[i].next_start() == Some(start) {
+                desks[i].open_bar(account);
+            }
+        }
+        let mut end = start;
+        for &i in active {
+            if desks[i].next_start() == Some(start) {
+                end = desks[i].close_bar(account, recorder).1;
+            }
+        }
+        if R::BARS {
+            recorder.marked(start, end, mark(desks, account));
+        }
+    }
+}
+
+/// Equity with open positions at their last close, summed alphabetically.
+fn mark<S: Strategy>(desks: &[Desk<'_, S>], account: &Account) -> f64 {
+    let open = desks.iter().filter(|d| d.book.is_open());
+    open.fold(account.equity(), |sum, d| sum + d.book.unrealised(d.last_close()))
+}
+
+/// One symbol under replay: where it stands in its bars, its book and its strategy's state.
+struct Desk<'a, S: Strategy> {
+    history: &'a History<'a>,
+    strategy: S,
+    columns: &'a Columns,
+    /// Sessions still to come, as indices into the history.
+    ahead: std::ops::Range<usize>,
+    session: Session,
+    today: Bars<'a>,
+    inputs: <S::Inputs as Inputs>::Slices<'a>,
+    /// Next bar of today.
+    next: usize,
+    /// First bar of today at which the strategy is asked.
+    warm: usize,
+    state: S::State,
+    book: Book,
+    last_close: f64,
+    bars_seen: u64,
+    bars_held: u64,
+}
+
+impl<'a, S: Strategy> Desk<'a, S> {
+    fn new(instrument: &'a Instrument<'a, S>, columns: &'a Columns, terms: &Terms) -> Self {
+        let history = &instrument.history;
+        let ahead = history.sessions_between(terms.start, terms.end);
+        let nothing = history.session_bars_at(0..0);
+        let indicators = instrument.strategy.indicators();
+        let mut desk = Self {
+            history,
+            strategy: instrument.strategy,
+            columns,
+            ahead,
+            session: Session::default(),
+            today: nothing,
+            inputs: S::Inputs::slices(columns, &indicators, 0..0),
+            next: 0,
+            warm: 0,
+            state: S::State::default(),
+            book: Book::new(history.symbol),
+            last_close: f64::NAN,
+            bars_seen: 0,
+            bars_held: 0,
+        };
+        desk.rebuild_state();
+        desk
+    }
+
+    /// Shows the strategy the bars before the period, so that its state doesn't depend on
+    /// where the period starts; what it answers is dropped.
+    fn rebuild_state(&mut self) {
+        if size_of::<S::State>() == 0 {
+            return;
+        }
+        for index in 0..self.ahead.start {
+            self.load(index);
+            for i in self.warm..self.today.len() {
+                let now = self.now(i);
+                self.strategy.decide(&mut self.state, &now);
+            }
+        }
+    }
+
+    /// Makes session `index` of the history today.
+    fn load(&mut self, index: usize) {
+        let session = &self.history.sessions()[index];
+        let n = session.range.len();
+        self.session = session.session;
+        self.today = self.history.session_bars(session);
+        self.next = 0;
+        self.warm = self.strategy.warmup().saturating_sub(session.ordinal).min(n);
+        let from = session.ordinal - self.columns.first();
+        self.inputs = S::Inputs::slices(self.columns, &self.strategy.indicators(), from..from + n);
+    }
+
+    fn next_date(&self) -> Option<Date> {
+        let index = self.ahead.clone().next()?;
+        Some(self.history.sessions()[index].session.date)
+    }
+
+    fn begin_session(&mut self, account: &mut Account) {
+        if let Some(index) = self.ahead.next() {
+            self.load(index);
+            self.bars_seen += self.today.len() as u64;
+            self.book.begin_session(account);
+        }
+    }
+
+    fn end_session(&mut self) {
+        self.last_close = self.last_close();
+        self.next = 0;
+        self.today = self.today.slice(0..0);
+    }
+
+    #[inline(always)]
+    fn next_start(&self) -> Option<Nanos> {
+        self.today.starts().get(self.next).copied()
+    }
+
+    /// Close of the latest bar that is complete.
+    fn last_close(&self) -> f64 {
+        match self.next {
+            0 => self.last_close,
+            n => self.today.close()[n - 1],
+        }
+    }
+
+    #[inline(always)]
+    fn now(&self, i: usize) -> Now<S::Inputs> {
+        Now {
+            bar: self.today.get(i),
+            session: self.session,
+            inputs: S::Inputs::at(&self.inputs, i),
+            position: self.book.position(),
+        }
+    }
+
+    #[inline(always)]
+    fn open_bar(&mut self, account: &mut Account) {
+        let bar = self.today.get(self.next);
+        self.book.open_bar(account, &bar, &self.session);
+    }
+
+    #[inline(always)]
+    fn close_bar<R: Recorder<S::Inputs>>(&mut self, account: &mut Account, recorder: &mut R) -> (Nanos, Nanos) {
+        let i = self.next;
+        self.next = i + 1;
+        let bar = self.today.get(i);
+        let last_of_session = self.next == self.today.len();
+        let last = last_of_session && self.ahead.is_empty();
+        self.book.manage(account, &bar, &self.session, last_of_session);
+        let now = self.now(i);
+        if i >= self.warm
+            && let Some(order) = self.strategy.decide(&mut self.state, &now)
+        {
+            recorder.decided(self.history.symbol, bar.start, &order);
+            if !last {
+                self.book.accept(account, order, &bar, last_of_session);
+            }
+        }
+        let held = self.book.is_open();
+        self.bars_held += u64::from(held);
+        if R::BARS {
+            recorder.closed(self.history.symbol, &now, held);
+        }
+        if last {
+            self.book.end_of_data(account, &bar);
+        }
+        (bar.start, bar.end)
+    }
+}
+
+fn outside_session(fills: &[Fill]) -> u64 {
+    let outside = |at: Nanos| {
+        let session = crate::calendar::session(crate::calendar::new_york_date(at));
+        !(session.trades() && session.open <= at && at <= session.close)
+    };
+    fills.iter().map(|f| u64::from(outside(f.entered)) + u64::from(outside(f.exited))).sum()
+}

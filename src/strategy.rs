@@ -1,0 +1,168 @@
+//! The whole contract between a strategy and whoever runs it.
+//!
+//! ```
+//! use magellan::indicator::{Indicator, Smoothing};
+//! use magellan::order::{Order, Reason, Size};
+//! use magellan::strategy::{Now, Strategy};
+//!
+//! #[derive(Clone, Copy)]
+//! struct Dip;
+//!
+//! impl Strategy for Dip {
+//!     const NAME: &'static str = "dip";
+//!     type Inputs = [f64; 1];
+//!     type State = ();
+//!     fn indicators(&self) -> [Indicator; 1] {
+//!         [Indicator::Rsi { period: 2, smoothing: Smoothing::Wilder }]
+//!     }
+//!     fn warmup(&self) -> usize {
+//!         10
+//!     }
+//!     fn decide(&self, _: &mut (), now: &Now<[f64; 1]>) -> Option<Order> {
+//!         let [rsi] = now.inputs;
+//!         match now.position.is_open() {
+//!             false if rsi < 10.0 => Some(Order::buy(Size::Notional(10_000.0))),
+//!             true if rsi > 50.0 => Some(Order::Exit(Reason::Signal("bounce"))),
+//!             _ => None,
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! A strategy gets values, never a column, index, length, clock or file, so it cannot look
+//! ahead. None of these compile:
+//!
+//! ```compile_fail,E0608
+//! # use magellan::{order::Order, strategy::Now};
+//! fn decide(now: &Now<[f64; 1]>) -> f64 {
+//!     now.bar[1].close // the next bar: a bar is one value, not a column
+//! }
+//! ```
+//! ```compile_fail,E0609
+//! # use magellan::{order::Order, strategy::Now};
+//! fn decide(now: &Now<[f64; 1]>) -> f64 {
+//!     now.session.high // the whole session's high: known only at its end
+//! }
+//! ```
+//! ```compile_fail,E0609
+//! # use magellan::{order::Order, strategy::Now};
+//! fn decide(now: &Now<[f64; 1]>) -> usize {
+//!     now.columns.len() // how much data there is
+//! }
+//! ```
+//! ```compile_fail,E0609
+//! # use magellan::order::{Entry, Order};
+//! fn fill_at_my_price(entry: &mut Entry) {
+//!     entry.price = 1.0; // a market order has no price
+//! }
+//! ```
+//! ```compile_fail,E0277
+//! # use magellan::{indicator::Indicator, order::Order, strategy::{Now, Strategy}};
+//! #[derive(Clone, Copy)]
+//! struct Peek;
+//! impl Strategy for Peek {
+//!     const NAME: &'static str = "peek";
+//!     type Inputs = &'static [f64]; // inputs are sealed: only arrays of values
+//!     type State = ();
+//!     fn indicators(&self) -> [Indicator; 1] { todo!() }
+//!     fn warmup(&self) -> usize { 0 }
+//!     fn decide(&self, _: &mut (), _: &Now<&'static [f64]>) -> Option<Order> { None }
+//! }
+//! ```
+
+use crate::bar::{Bar, Nanos};
+use crate::calendar::Session;
+use crate::indicator::{Columns, Indicator};
+use crate::order::Order;
+
+/// A trading strategy: a value that is its own parameters.
+pub trait Strategy: Copy + Send + Sync + 'static {
+    /// Name of its folder, config and unit, e.g. `bear_trap`.
+    const NAME: &'static str;
+    /// Values of its indicators at one bar, e.g. `[f64; 2]`.
+    type Inputs: Inputs;
+    /// Memory across bars: a function of bars, never of its own position.
+    type State: Copy + Default + Send;
+
+    /// The indicators whose values arrive as [`Now::inputs`], in order.
+    fn indicators(&self) -> <Self::Inputs as Inputs>::Indicators;
+
+    /// Bars, from the first one in the archive, before `decide` is asked at all.
+    fn warmup(&self) -> usize;
+
+    /// Called once at the close of every bar. The answer fills at the next open.
+    fn decide(&self, state: &mut Self::State, now: &Now<Self::Inputs>) -> Option<Order>;
+}
+
+/// Everything a strategy knows at the close of a bar.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Now<I> {
+    /// The bar that has just completed.
+    pub bar: Bar,
+    /// Its exchange session.
+    pub session: Session,
+    /// Indicator values at its close; NaN while an indicator has too little history.
+    pub inputs: I,
+    /// What the account holds.
+    pub position: Position,
+}
+
+/// The account's or the broker's truth about one symbol.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct Position {
+    /// Shares held.
+    pub shares: u64,
+    /// Entry fill price with slippage; 0 when flat.
+    pub entry_price: f64,
+    /// Start of the bar of the entry fill; 0 when flat.
+    pub entered: Nanos,
+    /// Whether an exit filled in this bar.
+    pub exited_this_bar: bool,
+}
+
+impl Position {
+    /// Whether shares are held.
+    #[inline(always)]
+    pub const fn is_open(&self) -> bool {
+        self.shares > 0
+    }
+}
+
+/// The values of a strategy's indicators at one bar: `[f64; N]`. Sealed.
+pub trait Inputs: sealed::Sealed + Copy + Send + Sync + std::fmt::Debug + 'static {
+    /// The indicators that make these values.
+    type Indicators: AsRef<[Indicator]>;
+    /// Their columns.
+    #[doc(hidden)]
+    type Slices<'a>: Copy;
+    #[doc(hidden)]
+    fn slices<'a>(columns: &'a Columns, of: &Self::Indicators, range: std::ops::Range<usize>) -> Self::Slices<'a>;
+    #[doc(hidden)]
+    fn at(slices: &Self::Slices<'_>, i: usize) -> Self;
+    /// The values in the indicators' order.
+    fn as_slice(&self) -> &[f64];
+}
+
+impl<const N: usize> Inputs for [f64; N] {
+    type Indicators = [Indicator; N];
+    type Slices<'a> = [&'a [f64]; N];
+
+    fn slices<'a>(columns: &'a Columns, of: &[Indicator; N], range: std::ops::Range<usize>) -> [&'a [f64]; N] {
+        of.map(|indicator| &columns.get(indicator)[range.clone()])
+    }
+
+    #[inline(always)]
+    fn at(slices: &[&[f64]; N], i: usize) -> Self {
+        slices.map(|column| column[i])
+    }
+
+    fn as_slice(&self) -> &[f64] {
+        self
+    }
+}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "sealing needs a public trait nobody can name")]
+    pub trait Sealed {}
+    impl<const N: usize> Sealed for [f64; N] {}
+}
