@@ -1,1 +1,15 @@
-//! x
+//! The strategies Magellan deploys. To add one, copy a folder and add a line to [`ALL`].
+
+pub mod bear_trap;
+pub mod daily_trend;
+pub mod hourly_swing;
+pub mod rsi_hysteresis;
+
+use magellan::registry::{AnyStrategy, Entry};
+
+/// Every strategy the binary knows, by name.
+pub const ALL: &[&dyn AnyStrategy] = &[
+    &Entry::<bear_trap::BearTrap>::NEW,
+    &Entry::<daily_trend::DailyTrend>::NEW,
+    &Entry::<hourly_swing::HourlySwing>::NEW,
+];

@@ -1,1 +1,5 @@
-fn main(){}
+//! The binary: the one place that knows both the library and the strategies.
+
+fn main() -> std::process::ExitCode {
+    magellan::cli::main(deployable_strategies::ALL)
+}

@@ -1,0 +1,124 @@
+//! Bars from CSV: a header with `timestamp open high low close volume`, any order.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{BarFile, Rows, TIMESTAMPS};
+use crate::archive::record::{PRICES, Row};
+use crate::bar::{Nanos, Symbol};
+use crate::error::{Error, Result};
+
+/// Whether the header has bar columns at all.
+pub(super) fn has_bars(path: &Path) -> bool {
+    let header = csv::Reader::from_path(path).and_then(|mut r| r.headers().cloned());
+    let has = |h: &csv::StringRecord, name: &str| h.iter().any(|c| c.trim().eq_ignore_ascii_case(name));
+    header.is_ok_and(|h| PRICES.iter().all(|p| has(&h, p)))
+}
+
+/// Reads a file; its rows keep their order.
+pub(super) fn read(path: &Path) -> Result<BarFile> {
+    let fault = |e: csv::Error| Error::data(e.to_string()).at(path.display());
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(fault)?;
+    let header = reader.headers().map_err(fault)?.clone();
+    let columns = Columns::find(&header).map_err(|e| e.at(path.display()))?;
+    let named = super::symbol_from_name(path);
+    let mut series: BTreeMap<Symbol, Rows> = BTreeMap::new();
+    for record in reader.records() {
+        let record = record.map_err(fault)?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let (symbol, row) = columns
+            .row(&record, named, line)
+            .map_err(|e| e.at(format!("{}:{line}", path.display())))?;
+        series.entry(symbol).or_default().push(row);
+    }
+    Ok(BarFile { provenance: None, timeframe: None, day_basis: None, series: series.into_iter().collect() })
+}
+
+/// Where each value stands.
+struct Columns {
+    timestamp: usize,
+    prices: [usize; 5],
+    symbol: Option<usize>,
+    trade_count: Option<usize>,
+    vwap: Option<usize>,
+}
+
+impl Columns {
+    fn find(header: &csv::StringRecord) -> Result<Self> {
+        let at = |name: &str| header.iter().position(|c| c.eq_ignore_ascii_case(name));
+        let names: Vec<String> = header.iter().map(str::to_owned).collect();
+        let need = |name: &str| at(name).ok_or_else(|| super::missing_column(name, &names));
+        let mut prices = [0; 5];
+        for (slot, name) in prices.iter_mut().zip(PRICES) {
+            *slot = need(name)?;
+        }
+        let timestamp = TIMESTAMPS.iter().find_map(|name| at(name));
+        Ok(Self {
+            timestamp: timestamp.ok_or_else(|| super::missing_column("timestamp", &names))?,
+            prices,
+            symbol: at("symbol"),
+            trade_count: at("trade_count"),
+            vwap: at("vwap"),
+        })
+    }
+
+    fn row(&self, record: &csv::StringRecord, named: Option<Symbol>, line: u64) -> Result<(Symbol, Row)> {
+        let field = |i: usize| record.get(i).unwrap_or_default();
+        let symbol = match self.symbol {
+            Some(i) => field(i).parse().map_err(|e: Error| Error::data(e.to_string()))?,
+            None => named.ok_or_else(super::no_symbol)?,
+        };
+        let extra = |i: Option<usize>| match i.map(field) {
+            None | Some("") => Ok(f64::NAN),
+            Some(text) => number(text),
+        };
+        let mut ohlcv = [0.0; 5];
+        for (value, &i) in ohlcv.iter_mut().zip(&self.prices) {
+            *value = number(field(i))?;
+        }
+        let row = Row {
+            start: timestamp(field(self.timestamp))?,
+            ohlcv,
+            trade_count: extra(self.trade_count)?,
+            vwap: extra(self.vwap)?,
+            origin: (0, line as u32),
+        };
+        Ok((symbol, row))
+    }
+}
+
+fn number(text: &str) -> Result<f64> {
+    text.parse().map_err(|_| Error::data(format!("`{text}` is not a number")))
+}
+
+/// `2024-04-01T13:30:00Z`, `2024-04-01 09:30:00-04:00`, naive as UTC, or a date.
+fn timestamp(text: &str) -> Result<Nanos> {
+    use jiff::civil::DateTime;
+    let zoned = text.parse::<jiff::Timestamp>().ok();
+    let naive = || {
+        let local = text.parse::<DateTime>().ok()?;
+        jiff::tz::TimeZone::UTC.to_timestamp(local).ok()
+    };
+    let found = zoned.or_else(naive).and_then(|t| i64::try_from(t.as_nanosecond()).ok());
+    found.ok_or_else(|| {
+        Error::data(format!("`{text}` is not a timestamp"))
+            .help("write the start of the bar in UTC, e.g. 2024-04-01T13:30:00Z")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bar::iso_utc;
+
+    #[test]
+    fn naive_timestamps_are_utc_and_zoned_ones_are_instants() {
+        for text in ["2024-04-01T13:30:00Z", "2024-04-01 13:30:00", "2024-04-01T09:30:00-04:00", "2024-04-01 13:30:00+00:00"] {
+            assert_eq!(timestamp(text).map(iso_utc).ok().as_deref(), Some("2024-04-01T13:30:00Z"), "{text}");
+        }
+        assert_eq!(timestamp("2024-04-01").map(iso_utc).ok().as_deref(), Some("2024-04-01T00:00:00Z"));
+        for bad in ["", "1711978200", "01/04/2024", "2024-04-01T25:00:00"] {
+            assert!(timestamp(bad).is_err(), "{bad}");
+        }
+    }
+}

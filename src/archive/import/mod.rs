@@ -1,0 +1,471 @@
+//! Foreign files in, records out: nothing guessed, nothing lost, visible all at once.
+//!
+//! An import reads every source, merges it with what the archive holds, and writes new record
+//! files beside the old ones. Only then does one rename of the manifest make them the archive.
+
+pub(crate) mod csv;
+pub(crate) mod parquet;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::manifest::{DayBasis, Manifest, Record, sha256_hex, xxh3_hex};
+use super::map::{self, Access};
+use super::record::{self, Label, Row};
+use super::{SYNTHETIC, tables, write_atomically};
+use crate::bar::{DAY, Date, Symbol, Timeframe, iso_utc};
+use crate::calendar;
+use crate::error::{Error, Result};
+
+/// Rows of one symbol.
+pub(crate) type Rows = Vec<Row>;
+
+/// Accepted names of the timestamp column, the pandas index included.
+const TIMESTAMPS: [&str; 6] = ["timestamp", "time", "datetime", "date", "index", "__index_level_0__"];
+
+/// What one file holds.
+pub(crate) struct BarFile {
+    pub(crate) provenance: Option<String>,
+    pub(crate) timeframe: Option<Timeframe>,
+    pub(crate) day_basis: Option<String>,
+    pub(crate) series: Vec<(Symbol, Rows)>,
+}
+
+/// What to import, and what the user says about it.
+#[derive(Clone, Debug, Default)]
+pub struct Import {
+    /// Files and folders (not searched deeper).
+    pub sources: Vec<PathBuf>,
+    /// Split table.
+    pub splits: Option<PathBuf>,
+    /// Table of declared moves.
+    pub moves: Option<PathBuf>,
+    /// Where the bars come from; without it `parquet` or `csv`.
+    pub provenance: Option<String>,
+    /// Bar width, where neither name nor spacing tells.
+    pub timeframe: Option<Timeframe>,
+}
+
+/// What an import did.
+#[derive(Clone, Debug, Default)]
+pub struct Imported {
+    /// Files read.
+    pub files: usize,
+    /// Rows read from them.
+    pub rows_read: u64,
+    /// Identical duplicates dropped, per series: within the sources or against the archive.
+    pub duplicates: Vec<(Symbol, Timeframe, u64)>,
+    /// Rows the archive didn't have, per series.
+    pub added: Vec<(Symbol, Timeframe, u64)>,
+    /// Splits and moves the archive didn't have.
+    pub splits_added: usize,
+    /// As `splits_added`.
+    pub moves_added: usize,
+    /// Files in a source folder that aren't bars.
+    pub skipped: Vec<PathBuf>,
+}
+
+/// Rows of one series from all sources.
+#[derive(Default)]
+struct Gathered {
+    rows: Rows,
+    provenance: Option<String>,
+    day_basis: Option<DayBasis>,
+}
+
+/// Imports into `archive`, which is made if there is none.
+///
+/// # Errors
+/// Data error for unreadable files and conflicting rows; refused if a synthetic mark or a
+/// known provenance would be overridden.
+pub fn import(archive: &Path, import: &Import) -> Result<Imported> {
+    if let Some(name) = &import.provenance {
+        check_provenance(name)?;
+    }
+    fs::create_dir_all(archive).map_err(|e| Error::io(archive, &e))?;
+    let _lock = lock(archive)?;
+    let mut manifest = match Manifest::path(archive).exists() {
+        true => Manifest::read(archive)?,
+        false => Manifest::default(),
+    };
+    let before = manifest.clone();
+    let mut done = Imported::default();
+    let sources = collect(import, &mut manifest, &mut done)?;
+    let files: Vec<BarFile> = sources.par_iter().map(|path| read_file(path)).collect::<Result<_>>()?;
+    done.files = files.len();
+    let gathered = gather(files, &sources, import, &mut done)?;
+    let merged: Vec<Merged> = gathered
+        .into_par_iter()
+        .map(|(key, new)| merge(archive, &before, &sources, key, new))
+        .collect::<Result<_>>()?;
+    for series in merged {
+        let (symbol, timeframe) = series.key;
+        done.duplicates.push((symbol, timeframe, series.duplicates));
+        done.added.push((symbol, timeframe, series.added));
+        manifest.records.retain(|r| (r.symbol, r.timeframe) != series.key);
+        manifest.records.extend(series.records);
+    }
+    done.duplicates.retain(|d| d.2 > 0);
+    write_atomically(&Manifest::path(archive), &manifest.to_bytes())?;
+    remove_superseded(archive, &before, &manifest);
+    Ok(done)
+}
+
+/// Writes series that are known to be in order into a new archive.
+pub(super) fn write_new(archive: &Path, series: &[(Label, Rows)]) -> Result<()> {
+    fs::create_dir_all(archive).map_err(|e| Error::io(archive, &e))?;
+    let _lock = lock(archive)?;
+    let mut manifest = Manifest::default();
+    for (label, rows) in series {
+        manifest.records.extend(write_years(archive, label, rows)?);
+    }
+    write_atomically(&Manifest::path(archive), &manifest.to_bytes())
+}
+
+/// One import at a time; the lock ends with the process.
+fn lock(archive: &Path) -> Result<File> {
+    let path = archive.join(".lock");
+    let file = File::create(&path).map_err(|e| Error::io(&path, &e))?;
+    file.lock().map_err(|e| Error::io(&path, &e))?;
+    Ok(file)
+}
+
+fn check_provenance(name: &str) -> Result<()> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    if !name.is_empty() && name.len() <= 40 && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("`{name}` is not a provenance name"))
+        .help("use up to 40 of a-z 0-9 - _, e.g. alpaca-sip"))
+}
+
+/// The bar files of all sources; tables found among them go into the manifest.
+fn collect(import: &Import, manifest: &mut Manifest, done: &mut Imported) -> Result<Vec<PathBuf>> {
+    let mut bars = Vec::new();
+    let mut splits: Vec<PathBuf> = import.splits.iter().cloned().collect();
+    let mut moves: Vec<PathBuf> = import.moves.iter().cloned().collect();
+    for source in &import.sources {
+        let folder = source.is_dir();
+        let listed = if folder { list(source)? } else { vec![source.clone()] };
+        for path in listed {
+            match extension(&path).as_str() {
+                "parquet" => bars.push(path),
+                "csv" if tables::is_split_table(&path) => splits.push(path),
+                "csv" if tables::is_move_table(&path) => moves.push(path),
+                "csv" if !folder || csv::has_bars(&path) => bars.push(path),
+                _ if folder => done.skipped.push(path),
+                _ => {
+                    return Err(Error::usage("neither a .parquet nor a .csv file")
+                        .at(path.display())
+                        .help("name Parquet or CSV files, or folders that hold them"));
+                }
+            }
+        }
+    }
+    for path in splits {
+        done.splits_added += tables::merge_splits(&mut manifest.splits, tables::read_splits(&path)?)
+            .map_err(|e| e.at(path.display()))?;
+    }
+    for path in moves {
+        done.moves_added += tables::merge_moves(&mut manifest.moves, tables::read_moves(&path)?);
+    }
+    if bars.is_empty() && done.splits_added + done.moves_added == 0 && import.splits.is_none() && import.moves.is_none() {
+        return Err(Error::data("no .parquet or .csv file with bars among the sources")
+            .help("bars need the columns timestamp, open, high, low, close and volume"));
+    }
+    Ok(bars)
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).map_err(|e| Error::io(folder, &e))?;
+    let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.is_file()).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
+}
+
+fn read_file(path: &Path) -> Result<BarFile> {
+    match extension(path).as_str() {
+        "csv" => csv::read(path),
+        _ => parquet::read(path, map::bytes(path, Access::Map)?),
+    }
+}
+
+/// Joins the files' rows by symbol and timeframe.
+fn gather(
+    files: Vec<BarFile>,
+    sources: &[PathBuf],
+    import: &Import,
+    done: &mut Imported,
+) -> Result<BTreeMap<(Symbol, Timeframe), Gathered>> {
+    let mut all: BTreeMap<(Symbol, Timeframe), Gathered> = BTreeMap::new();
+    for (index, (file, path)) in files.into_iter().zip(sources).enumerate() {
+        let place = |e: Error| e.at(path.display());
+        let provenance = provenance(&file, path, import).map_err(place)?;
+        let stated = file.day_basis.as_deref().map(parse_day_basis).transpose().map_err(place)?;
+        if file.series.is_empty() {
+            return Err(place(Error::data("the file has no rows")));
+        }
+        for (symbol, mut rows) in file.series {
+            done.rows_read += rows.len() as u64;
+            let timeframe = timeframe(&rows, file.timeframe, path, import).map_err(place)?;
+            for row in &mut rows {
+                row.origin.0 = index as u32;
+                check_row(row, timeframe).map_err(place)?;
+            }
+            let found = match evidence(&rows, timeframe) {
+                Some(shown) => join_days(Some(shown), stated).map_err(place)?,
+                None => None,
+            };
+            let entry = all.entry((symbol, timeframe)).or_default();
+            entry.provenance = Some(same(entry.provenance.take(), &provenance, symbol).map_err(place)?);
+            entry.day_basis = join_days(entry.day_basis, found).map_err(|e| place(e.at(symbol)))?;
+            entry.rows.append(&mut rows);
+        }
+    }
+    Ok(all)
+}
+
+/// What is known of a file's origin. A synthetic mark can't be renamed away.
+fn provenance(file: &BarFile, path: &Path, import: &Import) -> Result<String> {
+    match (&file.provenance, &import.provenance) {
+        (Some(marked), Some(named)) if marked != named => {
+            Err(Error::refused(format!("the file is marked `{marked}` and can't be imported as `{named}`"))
+                .help(format!("leave out --provenance; a mark such as `{SYNTHETIC}` stays with the bars")))
+        }
+        (Some(marked), _) => Ok(marked.clone()),
+        (None, Some(named)) => Ok(named.clone()),
+        (None, None) => Ok(if extension(path) == "csv" { "csv" } else { "parquet" }.to_owned()),
+    }
+}
+
+fn same(known: Option<String>, new: &str, symbol: Symbol) -> Result<String> {
+    match known {
+        Some(known) if known != new => Err(Error::refused(format!(
+            "{symbol} would mix bars of provenance `{known}` and `{new}`"
+        ))
+        .help("keep bars of different origin in different archives")),
+        _ => Ok(new.to_owned()),
+    }
+}
+
+/// Bar width by what was said, by the file's name and by the spacing; they must agree.
+fn timeframe(rows: &[Row], marked: Option<Timeframe>, path: &Path, import: &Import) -> Result<Timeframe> {
+    let fits = |t: Timeframe| rows.iter().all(|r| r.start.rem_euclid(t.width()) == 0);
+    let coarsest = Timeframe::ALL.into_iter().rev().find(|&t| fits(t));
+    let Some(coarsest) = coarsest else {
+        let odd = rows.iter().find(|r| r.start.rem_euclid(Timeframe::Minute.width()) != 0);
+        let at = odd.map(|r| iso_utc(r.start)).unwrap_or_default();
+        return Err(Error::data(format!("{at} is not the start of a minute, hour or day"))
+            .help("bars carry their start time; Magellan knows 1Min, 1Hour and 1Day"));
+    };
+    if let Some(stated) = import.timeframe.or(marked) {
+        return if fits(stated) {
+            Ok(stated)
+        } else {
+            Err(Error::data(format!("said to hold {stated} bars, but rows start between them")))
+        };
+    }
+    match timeframe_from_name(path) {
+        Some(named) if named == coarsest => Ok(named),
+        Some(named) => Err(Error::data(format!("named {named}, but the rows are spaced like {coarsest} bars"))
+            .help("if the name is right, say so with --timeframe")),
+        None if rows.len() < 2 => Err(Error::data("one row doesn't tell the bar width").help("say it with --timeframe")),
+        None => Ok(coarsest),
+    }
+}
+
+/// `AMC_1min_20240401_20240630` says `1Min`.
+fn timeframe_from_name(path: &Path) -> Option<Timeframe> {
+    let stem = path.file_stem()?.to_str()?;
+    stem.split('_').find_map(|part| part.parse().ok())
+}
+
+/// `AMC_1min_…` is AMC's.
+pub(crate) fn symbol_from_name(path: &Path) -> Option<Symbol> {
+    let stem = path.file_stem()?.to_str()?;
+    stem.split('_').next()?.parse().ok()
+}
+
+fn check_row(row: &Row, timeframe: Timeframe) -> Result<()> {
+    let [open, high, low, close, volume] = row.ohlcv;
+    let priced = [open, high, low, close].iter().all(|p| p.is_finite() && *p > 0.0);
+    if !priced || !volume.is_finite() || volume < 0.0 {
+        let at = iso_utc(row.start);
+        return Err(Error::data(format!(
+            "row {} ({at}): open {open}, high {high}, low {low}, close {close}, volume {volume}",
+            row.origin.1
+        ))
+        .help("prices must be above 0 and volumes not negative; correct or remove the row"));
+    }
+    let date = match timeframe {
+        Timeframe::Day => Date::of_utc(row.start),
+        _ => calendar::new_york_date(row.start),
+    };
+    calendar::check_covered(date)
+}
+
+/// What the rows themselves show about days: a row on a day without trading is no session's.
+fn evidence(rows: &[Row], timeframe: Timeframe) -> Option<DayBasis> {
+    (timeframe == Timeframe::Day).then(|| {
+        let trades = |r: &Row| calendar::is_trading_day(Date::of_utc(r.start));
+        if rows.iter().all(trades) { DayBasis::Undeclared } else { DayBasis::UtcExtended }
+    })
+}
+
+fn parse_day_basis(text: &str) -> Result<DayBasis> {
+    [DayBasis::Session, DayBasis::UtcExtended, DayBasis::Undeclared]
+        .into_iter()
+        .find(|b| b.name() == text)
+        .ok_or_else(|| Error::data(format!("`{text}` is not a day basis")))
+}
+
+fn join_days(a: Option<DayBasis>, b: Option<DayBasis>) -> Result<Option<DayBasis>> {
+    use DayBasis::Undeclared;
+    match (a, b) {
+        (None | Some(Undeclared), other) | (other, None | Some(Undeclared)) => Ok(other.or(a)),
+        (Some(a), Some(b)) if a == b => Ok(Some(a)),
+        (Some(a), Some(b)) => Err(Error::refused(format!(
+            "days of basis `{}` and `{}` can't be mixed",
+            a.name(),
+            b.name()
+        ))
+        .help("keep session days and UTC days in different archives")),
+    }
+}
+
+/// A series after merging.
+struct Merged {
+    key: (Symbol, Timeframe),
+    records: Vec<Record>,
+    duplicates: u64,
+    added: u64,
+}
+
+/// Joins new rows with the archived ones and writes the years that changed.
+fn merge(
+    archive: &Path,
+    manifest: &Manifest,
+    sources: &[PathBuf],
+    key: (Symbol, Timeframe),
+    new: Gathered,
+) -> Result<Merged> {
+    let old = manifest.series(key.0, key.1);
+    let mut rows = Vec::new();
+    let mut provenance = new.provenance;
+    let mut day_basis = new.day_basis;
+    for (i, record) in old.iter().enumerate() {
+        provenance = Some(same(provenance, &record.provenance, key.0)?);
+        day_basis = join_days(day_basis, record.day_basis).map_err(|e| e.at(key.0))?;
+        let bytes = super::checked_bytes(archive, record, Access::Map)?;
+        let mut archived = record::decode(&archive.join(&record.path), bytes)?;
+        archived.iter_mut().for_each(|r| r.origin.0 = (sources.len() + i) as u32);
+        rows.append(&mut archived);
+    }
+    let archived = rows.len() as u64;
+    rows.extend(new.rows);
+    rows.sort_by_key(|r| r.start);
+    let name = |row: &Row| {
+        let (file, line) = row.origin;
+        let path = sources.get(file as usize).map(|p| p.display().to_string());
+        let path = path.unwrap_or_else(|| old[file as usize - sources.len()].path.clone());
+        format!("{path} row {line}: {}", describe(row))
+    };
+    let duplicates = drop_duplicates(&mut rows).map_err(|(a, b)| {
+        let at = iso_utc(a.start);
+        Error::data(format!("two different bars start at {at}\n  {}\n  {}", name(&a), name(&b)))
+            .at(format!("{} {}", key.0, key.1))
+            .help("decide which source is right and import it alone")
+    })?;
+    let label = Label { symbol: key.0, timeframe: key.1, provenance: provenance.unwrap_or_default(), day_basis };
+    let records = write_years(archive, &label, &rows)?;
+    Ok(Merged { key, records, duplicates, added: rows.len() as u64 - archived })
+}
+
+fn describe(row: &Row) -> String {
+    let [open, high, low, close, volume] = row.ohlcv;
+    format!("open {open} high {high} low {low} close {close} volume {volume}")
+}
+
+/// Drops rows equal to the one before; the first stays and keeps what extras either has.
+fn drop_duplicates(rows: &mut Rows) -> std::result::Result<u64, (Row, Row)> {
+    let before = rows.len();
+    let mut conflict = None;
+    rows.dedup_by(|later, first| {
+        if later.start != first.start {
+            return false;
+        }
+        let agree = |a: f64, b: f64| a == b || a.is_nan() || b.is_nan();
+        let same = later.ohlcv == first.ohlcv
+            && agree(later.trade_count, first.trade_count)
+            && agree(later.vwap, first.vwap);
+        if !same {
+            conflict.get_or_insert((*first, *later));
+        }
+        for (kept, other) in [(&mut first.trade_count, later.trade_count), (&mut first.vwap, later.vwap)] {
+            if kept.is_nan() {
+                *kept = other;
+            }
+        }
+        true
+    });
+    conflict.map_or(Ok((before - rows.len()) as u64), Err)
+}
+
+/// One record a UTC year; its file is named after its contents, so a changed year is a new file.
+fn write_years(archive: &Path, label: &Label, rows: &[Row]) -> Result<Vec<Record>> {
+    let year = |row: &Row| Date(row.start.div_euclid(DAY) as i32).civil().year();
+    let mut records = Vec::new();
+    for rows in rows.chunk_by(|a, b| year(a) == year(b)) {
+        let (first, last) = (&rows[0], &rows[rows.len() - 1]);
+        let bytes = record::encode(label, rows)?;
+        let xxh3 = xxh3_hex(&bytes);
+        let (timeframe, symbol, year) = (label.timeframe, label.symbol, year(first));
+        let path = format!("{}/raw/{timeframe}/{symbol}/{year}-{}.parquet", label.provenance, &xxh3[..8]);
+        let full = archive.join(&path);
+        let unchanged = fs::read(&full).is_ok_and(|old| old == bytes);
+        if !unchanged {
+            write_atomically(&full, &bytes)?;
+        }
+        records.push(Record {
+            path,
+            symbol,
+            timeframe,
+            provenance: label.provenance.clone(),
+            day_basis: label.day_basis,
+            year,
+            rows: rows.len() as u64,
+            first: first.start,
+            last: last.start,
+            sha256: sha256_hex(&bytes),
+            xxh3,
+        });
+    }
+    Ok(records)
+}
+
+/// Records that no manifest names any more. A reader that still has the old manifest reports
+/// a missing record and is run again; nothing wrong is ever read.
+fn remove_superseded(archive: &Path, before: &Manifest, after: &Manifest) {
+    let kept: BTreeSet<&str> = after.records.iter().map(|r| r.path.as_str()).collect();
+    for record in before.records.iter().filter(|r| !kept.contains(r.path.as_str())) {
+        // A file that can't be removed is only unused space.
+        let _ = fs::remove_file(archive.join(&record.path));
+    }
+}
+
+fn missing_column(name: &str, found: &[String]) -> Error {
+    Error::data(format!("there is no column `{name}`; the file has {}", found.join(", ")))
+        .help("bars need the columns timestamp, open, high, low, close and volume")
+}
+
+fn no_symbol() -> Error {
+    Error::data("neither a symbol column nor a file name that starts with a symbol")
+        .help("add a column `symbol`, or name the file like AMC_1min_20240401_20240630.parquet")
+}

@@ -1,0 +1,131 @@
+//! Bars from any Parquet file that has them: columns by name, whatever their order and type.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use arrow::array::{Array, AsArray, Float64Array, RecordBatch, StringArray, TimestampNanosecondArray};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampNanosecondType};
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::{BarFile, Rows, TIMESTAMPS};
+use crate::archive::record::{
+    KEY_DAY_BASIS, KEY_PROVENANCE, KEY_SYMBOL, KEY_TIMEFRAME, PRICES, Row,
+};
+use crate::bar::Symbol;
+use crate::error::{Error, Result};
+
+/// Reads a file; its rows keep their order.
+pub(crate) fn read(path: &Path, bytes: Bytes) -> Result<BarFile> {
+    let foreign = |e: &dyn std::fmt::Display| {
+        Error::data(format!("not a readable Parquet file: {e}"))
+            .at(path.display())
+            .help("the file may be truncated or damaged: fetch it again")
+    };
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| foreign(&e))?;
+    let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
+    let said = |key: &str| pairs.iter().find(|p| p.key == key).and_then(|p| p.value.clone());
+    let mut file = BarFile {
+        provenance: said(KEY_PROVENANCE),
+        timeframe: said(KEY_TIMEFRAME).map(|t| t.parse()).transpose()?,
+        day_basis: said(KEY_DAY_BASIS),
+        series: Vec::new(),
+    };
+    let symbol = match said(KEY_SYMBOL) {
+        Some(text) => Some(text.parse()?),
+        None => super::symbol_from_name(path),
+    };
+    let mut series: BTreeMap<Symbol, Rows> = BTreeMap::new();
+    let mut at = 0;
+    for batch in builder.build().map_err(|e| foreign(&e))? {
+        let batch = batch.map_err(|e| foreign(&e))?;
+        read_batch(&batch, symbol, at, &mut series).map_err(|e| e.at(path.display()))?;
+        at += batch.num_rows();
+    }
+    file.series = series.into_iter().collect();
+    Ok(file)
+}
+
+/// Adds a batch whose first row is row `first` of the file.
+fn read_batch(
+    batch: &RecordBatch,
+    symbol: Option<Symbol>,
+    first: usize,
+    series: &mut BTreeMap<Symbol, Rows>,
+) -> Result<()> {
+    let starts = timestamps(batch)?;
+    let mut prices = Vec::with_capacity(PRICES.len());
+    for name in PRICES {
+        let column = number(batch, name)?;
+        prices.push(column.ok_or_else(|| super::missing_column(name, &names(batch)))?);
+    }
+    let (trade_count, vwap) = (number(batch, "trade_count")?, number(batch, "vwap")?);
+    let symbols = text(batch, "symbol")?;
+    if let Some(i) = (0..batch.num_rows()).find(|&i| starts.is_null(i) || prices.iter().any(|c| c.is_null(i))) {
+        return Err(Error::data(format!("row {} has no timestamp, price or volume", first + i + 1)));
+    }
+    for i in 0..batch.num_rows() {
+        let symbol = match &symbols {
+            Some(column) if column.is_valid(i) => column.value(i).parse()?,
+            Some(_) => return Err(Error::data(format!("row {} has no symbol", first + i + 1))),
+            None => symbol.ok_or_else(super::no_symbol)?,
+        };
+        let extra = |c: &Option<Float64Array>| c.as_ref().filter(|c| c.is_valid(i)).map_or(f64::NAN, |c| c.value(i));
+        series.entry(symbol).or_default().push(Row {
+            start: starts.value(i),
+            ohlcv: std::array::from_fn(|k| prices[k].value(i)),
+            trade_count: extra(&trade_count),
+            vwap: extra(&vwap),
+            origin: (0, (first + i + 1) as u32),
+        });
+    }
+    Ok(())
+}
+
+fn names(batch: &RecordBatch) -> Vec<String> {
+    batch.schema().fields().iter().map(|f| f.name().clone()).collect()
+}
+
+fn find<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a dyn Array> {
+    let found = batch.schema().fields().iter().position(|f| f.name().eq_ignore_ascii_case(name))?;
+    Some(batch.column(found))
+}
+
+/// Naive timestamps are UTC; zoned ones are instants already; dates are midnight UTC.
+fn timestamps(batch: &RecordBatch) -> Result<TimestampNanosecondArray> {
+    let column = TIMESTAMPS.iter().find_map(|name| find(batch, name));
+    let column = column.ok_or_else(|| super::missing_column("timestamp", &names(batch)))?;
+    let kind = column.data_type();
+    if !matches!(kind, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64) {
+        return Err(Error::data(format!("the timestamp column is {kind}, not a timestamp"))
+            .help("a plain number doesn't say its unit: store timestamps as timestamps"));
+    }
+    let zone = match kind {
+        DataType::Timestamp(_, zone) => zone.clone(),
+        _ => None,
+    };
+    let cast = cast(column, &DataType::Timestamp(TimeUnit::Nanosecond, zone), "timestamp")?;
+    Ok(cast.as_primitive::<TimestampNanosecondType>().clone())
+}
+
+fn number(batch: &RecordBatch, name: &str) -> Result<Option<Float64Array>> {
+    let Some(column) = find(batch, name) else { return Ok(None) };
+    if !column.data_type().is_numeric() && *column.data_type() != DataType::Null {
+        let kind = column.data_type();
+        return Err(Error::data(format!("the column {name} is {kind}, not a number")));
+    }
+    let cast = cast(column, &DataType::Float64, name)?;
+    Ok(Some(cast.as_primitive::<Float64Type>().clone()))
+}
+
+fn text(batch: &RecordBatch, name: &str) -> Result<Option<StringArray>> {
+    let Some(column) = find(batch, name) else { return Ok(None) };
+    let cast = cast(column, &DataType::Utf8, name)?;
+    Ok(Some(cast.as_string::<i32>().clone()))
+}
+
+fn cast(column: &dyn Array, to: &DataType, name: &str) -> Result<arrow::array::ArrayRef> {
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(column, to, &options).map_err(|e| Error::data(format!("the column {name}: {e}")))
+}

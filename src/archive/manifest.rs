@@ -1,0 +1,169 @@
+//! The list of an archive's records with their hashes: what a reader trusts and an import
+//! replaces last, in one rename.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::tables::{Move, Split};
+use crate::bar::{Nanos, Symbol, Timeframe, iso_utc};
+use crate::error::{Error, Result};
+
+/// What daily bars cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DayBasis {
+    /// The regular session.
+    Session,
+    /// The UTC day, extended hours included.
+    UtcExtended,
+    /// Nobody said, and no row tells.
+    Undeclared,
+}
+
+impl DayBasis {
+    /// The name in metadata.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::UtcExtended => "utc_extended",
+            Self::Undeclared => "undeclared",
+        }
+    }
+}
+
+/// One Parquet file of the archive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Path inside the archive, `/` between folders.
+    pub path: String,
+    /// The symbol.
+    pub symbol: Symbol,
+    /// Bar width.
+    pub timeframe: Timeframe,
+    /// Where the bars come from, e.g. `alpaca-sip`, `csv`, `synthetic`.
+    pub provenance: String,
+    /// What a day covers; daily bars only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub day_basis: Option<DayBasis>,
+    /// UTC year of the bars.
+    pub year: i16,
+    /// Number of bars.
+    pub rows: u64,
+    /// Start of the first bar, ns UTC.
+    pub first: Nanos,
+    /// Start of the last bar, ns UTC.
+    pub last: Nanos,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// XXH3-128 of the file: checked whenever it is used.
+    pub xxh3: String,
+}
+
+/// The archive's table of contents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this layout.
+    pub schema_version: u32,
+    /// The records, sorted by timeframe, symbol and year.
+    pub records: Vec<Record>,
+    /// Splits, sorted by symbol and date.
+    pub splits: Vec<Split>,
+    /// Declared moves, sorted by symbol and date.
+    pub moves: Vec<Move>,
+    /// SHA-256 over the manifest with this field empty.
+    pub sha256: String,
+}
+
+const VERSION: u32 = 1;
+
+impl Default for Manifest {
+    fn default() -> Self {
+        let (records, splits, moves) = Default::default();
+        Self { schema_version: VERSION, records, splits, moves, sha256: String::new() }
+    }
+}
+
+impl Manifest {
+    /// Path of an archive's manifest.
+    pub fn path(archive: &Path) -> PathBuf {
+        archive.join("manifest.json")
+    }
+
+    /// Reads and checks it.
+    ///
+    /// # Errors
+    /// Data error if there is none, it is malformed, or its checksum doesn't match.
+    pub fn read(archive: &Path) -> Result<Self> {
+        let path = Self::path(archive);
+        let bytes = std::fs::read(&path).map_err(|e| missing(archive, &path, &e))?;
+        let manifest: Self = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::data(format!("not an archive manifest: {e}")).at(path.display()).help(REIMPORT))?;
+        if manifest.schema_version != VERSION {
+            let (have, want) = (manifest.schema_version, VERSION);
+            let what = format!("manifest version {have}, this Magellan reads {want}");
+            return Err(Error::data(what).at(path.display()).help(REIMPORT));
+        }
+        if manifest.sha256 != manifest.digest() {
+            let what = "the manifest's checksum does not match its contents";
+            return Err(Error::data(what).at(path.display()).help(REIMPORT));
+        }
+        if let Some(record) = manifest.records.iter().find(|r| leaves(&r.path)) {
+            return Err(Error::data(format!("the record path {} leaves the archive", record.path)).at(path.display()));
+        }
+        Ok(manifest)
+    }
+
+    /// The file's bytes, checksum included.
+    pub(super) fn to_bytes(&mut self) -> Vec<u8> {
+        self.records.sort_by(|a, b| (a.timeframe, a.symbol, a.year).cmp(&(b.timeframe, b.symbol, b.year)));
+        self.sha256 = self.digest();
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    fn digest(&self) -> String {
+        let empty = Self { sha256: String::new(), ..self.clone() };
+        sha256_hex(&serde_json::to_vec(&empty).unwrap_or_default())
+    }
+
+    /// The records of one series, oldest first.
+    pub fn series(&self, symbol: Symbol, timeframe: Timeframe) -> Vec<&Record> {
+        self.records.iter().filter(|r| (r.symbol, r.timeframe) == (symbol, timeframe)).collect()
+    }
+}
+
+impl Record {
+    /// `2024-04-01T08:00:00Z to 2024-06-28T23:59:00Z`.
+    pub fn range(&self) -> String {
+        format!("{} to {}", iso_utc(self.first), iso_utc(self.last))
+    }
+}
+
+const REIMPORT: &str = "restore the archive from version control, or run `magellan data import` into a new folder";
+
+fn missing(archive: &Path, path: &Path, err: &std::io::Error) -> Error {
+    if err.kind() == std::io::ErrorKind::NotFound {
+        return Error::data("there is no archive here: manifest.json is missing")
+            .at(archive.display())
+            .help("name one with --archive DIR, or make one with `magellan data import SRC --archive DIR`");
+    }
+    Error::io(path, err)
+}
+
+/// Whether a relative path could point outside the archive.
+fn leaves(path: &str) -> bool {
+    path.split('/').any(|part| part.is_empty() || part == "." || part == ".." || part.contains(['\\', ':']))
+}
+
+/// Lower-case hex of SHA-256.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Lower-case hex of XXH3-128.
+pub(super) fn xxh3_hex(bytes: &[u8]) -> String {
+    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(bytes))
+}

@@ -1,0 +1,263 @@
+//! A deployed strategy replayed over an archive: load, cut, replay, judge.
+
+use rayon::prelude::*;
+use serde_json::Value;
+
+use crate::archive::{Archive, SYNTHETIC, Series, manifest::sha256_hex, split_factor, tables::Split};
+use crate::bar::{Date, Nanos, Symbol, Timeframe};
+use crate::config::{Config, Overnight};
+use crate::costs::Costs;
+use crate::error::{Error, Result};
+use crate::history::{History, Hours};
+use crate::metrics::{Metrics, buy_and_hold};
+use crate::registry::Deployable;
+use crate::replay::{Instrument, Recorder, Replay, Terms, replay};
+use crate::strategy::{Inputs, Now};
+
+/// One account for all symbols, or one each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All symbols share one account.
+    Portfolio,
+    /// Each symbol has its own account: its allocation if it has one, else the whole capital.
+    Single,
+}
+
+impl Scope {
+    /// The name in `metrics.json`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portfolio => "portfolio",
+            Self::Single => "single",
+        }
+    }
+}
+
+/// What to replay.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The strategy's configuration.
+    pub config: &'a Config,
+    /// Where the bars are.
+    pub archive: &'a Archive,
+    /// Symbols instead of the configured ones.
+    pub symbols: Option<&'a [Symbol]>,
+    /// One account or many.
+    pub scope: Scope,
+    /// Hours instead of the configured ones.
+    pub hours: Option<Hours>,
+    /// First session.
+    pub start: Date,
+    /// Last session.
+    pub end: Date,
+    /// Slippage instead of the configured one, basis points per side.
+    pub slippage_bps: Option<f64>,
+    /// Whether bar by bar rows are wanted.
+    pub record: bool,
+}
+
+/// One account's replay and what it was worth.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The symbol, or `PORTFOLIO`.
+    pub label: String,
+    /// Symbols replayed, alphabetically.
+    pub symbols: Vec<Symbol>,
+    /// What happened.
+    pub replay: Replay,
+    /// What it was worth.
+    pub metrics: Metrics,
+    /// Costs charged.
+    pub costs: Costs,
+    /// Bars of the day that counted.
+    pub hours: Hours,
+    /// Where the bars come from, each name once.
+    pub provenance: Vec<String>,
+    /// SHA-256 over the series' hashes: the data this run depends on.
+    pub data_hash: String,
+    /// What the strategy says of its parameters.
+    pub parameters: Vec<(&'static str, Value)>,
+    /// Bar by bar, if asked for.
+    pub rows: Rows,
+}
+
+impl Run {
+    /// Whether any bar is synthetic.
+    pub fn is_synthetic(&self) -> bool {
+        self.provenance.iter().any(|p| p == SYNTHETIC)
+    }
+}
+
+/// Bar by bar records of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// One per symbol and bar.
+    pub bars: Vec<BarRow>,
+    /// Start, end and equity of every bar start.
+    pub marks: Vec<(Nanos, Nanos, f64)>,
+}
+
+/// A completed bar as recorded.
+#[derive(Clone, Debug)]
+pub struct BarRow {
+    /// Its session.
+    pub session: Date,
+    /// Whether a position was open at its close.
+    pub held: bool,
+    /// Indicator values.
+    pub inputs: Vec<f64>,
+}
+
+impl<I: Inputs> Recorder<I> for Rows {
+    const BARS: bool = true;
+
+    fn closed(&mut self, _: Symbol, now: &Now<I>, held: bool) {
+        let inputs = now.inputs.as_slice().to_vec();
+        self.bars.push(BarRow { session: now.session.date, held, inputs });
+    }
+
+    fn marked(&mut self, start: Nanos, end: Nanos, equity: f64) {
+        self.marks.push((start, end, equity));
+    }
+}
+
+/// A symbol's bars, strategy and splits, loaded.
+struct Loaded<S> {
+    series: Series,
+    strategy: S,
+    splits: Vec<Split>,
+}
+
+/// Replays strategy `S` as asked: one run in portfolio scope, one per symbol in single scope.
+pub(crate) fn run<S: Deployable>(request: &Request<'_>) -> Result<Vec<Run>> {
+    check::<S>(request)?;
+    let mut symbols = request.symbols.unwrap_or(&request.config.symbols).to_vec();
+    symbols.sort_unstable();
+    let loaded: Vec<Loaded<S>> = symbols.par_iter().map(|&s| load(request, s)).collect::<Result<_>>()?;
+    match request.scope {
+        Scope::Portfolio => Ok(vec![run_account(request, &loaded)?]),
+        Scope::Single => loaded.par_iter().map(|one| run_account(request, std::slice::from_ref(one))).collect(),
+    }
+}
+
+/// Contradictions between the config, the request and the strategy.
+pub(crate) fn check<S: Deployable>(request: &Request<'_>) -> Result<()> {
+    if request.start > request.end {
+        let (start, end) = (request.start, request.end);
+        return Err(Error::usage(format!("the start date {start} is after the end date {end}")));
+    }
+    if S::TIMEFRAME == Timeframe::Day && request.hours == Some(Hours::All) {
+        return Err(Error::usage(format!("{} trades daily bars: they have no hours to choose", S::NAME))
+            .help("leave out --session all"));
+    }
+    check_config::<S>(request.config)
+}
+
+/// Whether a config is one of strategy `S`.
+pub(crate) fn check_config<S: Deployable>(config: &Config) -> Result<()> {
+    let fault = |what: String| Err(Error::config(what).at(config.path.display()));
+    if config.strategy.name != S::NAME {
+        return fault(format!("strategy.name is `{}`, expected `{}`", config.strategy.name, S::NAME));
+    }
+    let timeframe = config.data_requirements.timeframe;
+    if timeframe != S::TIMEFRAME {
+        return fault(format!("data_requirements.timeframe is {timeframe}, {} trades {} bars", S::NAME, S::TIMEFRAME));
+    }
+    let overnight = config.trading_hours.allow_overnight_holds;
+    if overnight != (S::OVERNIGHT == Overnight::Held) {
+        return fault(format!("trading_hours.allow_overnight_holds is {overnight}, but {} is {:?} overnight", S::NAME, S::OVERNIGHT));
+    }
+    let mut needed = 0.0;
+    for &symbol in &config.symbols {
+        needed += S::from_config(config, symbol)?.allocation().unwrap_or(0.0);
+    }
+    if needed > config.account_info.buying_power {
+        let power = config.account_info.buying_power;
+        return fault(format!("the allocations add up to {needed}, above account_info.buying_power {power}"));
+    }
+    Ok(())
+}
+
+fn load<S: Deployable>(request: &Request<'_>, symbol: Symbol) -> Result<Loaded<S>> {
+    let strategy = S::from_config(request.config, symbol)?;
+    let splits = request.archive.splits(symbol);
+    let mut series = request.archive.load(symbol, S::TIMEFRAME)?;
+    if S::ADJUSTED {
+        series = series.adjusted(&splits);
+    }
+    Ok(Loaded { series, strategy, splits })
+}
+
+fn run_account<S: Deployable>(request: &Request<'_>, loaded: &[Loaded<S>]) -> Result<Run> {
+    let hours = request.hours.unwrap_or_else(|| request.config.hours());
+    let instruments: Vec<Instrument<'_, S>> = loaded
+        .par_iter()
+        .map(|l| {
+            let history = History::new(l.series.symbol, S::TIMEFRAME, l.series.bars(), hours)?;
+            Ok(Instrument { history, strategy: l.strategy })
+        })
+        .collect::<Result<_>>()?;
+    for instrument in &instruments {
+        check_period(request, instrument)?;
+    }
+    let mut costs = request.config.costs();
+    costs.slippage_bps = request.slippage_bps.unwrap_or(costs.slippage_bps);
+    let limits = request.config.limits();
+    let capital = capital(request, loaded);
+    let terms = Terms { capital, costs, limits, start: request.start, end: request.end };
+    let mut rows = Rows::default();
+    let replay = match request.record {
+        true => replay(&instruments, &terms, &mut rows)?,
+        false => replay(&instruments, &terms, &mut ())?,
+    };
+    let histories: Vec<&History<'_>> = instruments.iter().map(|i| &i.history).collect();
+    // Raw prices jump at a split; adjusted ones don't.
+    let adjust = |i: usize, date: Date| if S::ADJUSTED { 1.0 } else { split_factor(&loaded[i].splits, date) };
+    let benchmark = buy_and_hold(&histories, request.start, request.end, adjust);
+    let metrics = Metrics::new(&replay, &benchmark);
+    let mut provenance: Vec<String> = loaded.iter().map(|l| l.series.provenance.clone()).collect();
+    provenance.sort();
+    provenance.dedup();
+    let symbols: Vec<Symbol> = loaded.iter().map(|l| l.series.symbol).collect();
+    let hashes: Vec<&str> = loaded.iter().map(|l| l.series.hash.as_str()).collect();
+    Ok(Run {
+        label: match request.scope {
+            Scope::Portfolio => "PORTFOLIO".to_owned(),
+            Scope::Single => symbols[0].to_string(),
+        },
+        parameters: loaded[0].strategy.describe(),
+        data_hash: sha256_hex(hashes.concat().as_bytes()),
+        symbols,
+        replay,
+        metrics,
+        costs,
+        hours,
+        provenance,
+        rows,
+    })
+}
+
+/// Every symbol must have bars in the period: a symbol that isn't there isn't a flat one.
+fn check_period<S: Deployable>(request: &Request<'_>, instrument: &Instrument<'_, S>) -> Result<()> {
+    let history = &instrument.history;
+    if !history.sessions_between(request.start, request.end).is_empty() {
+        return Ok(());
+    }
+    let (start, end) = (request.start, request.end);
+    let has = match history.sessions() {
+        [first, .., last] => format!("it has sessions from {} to {}", first.session.date, last.session.date),
+        [only] => format!("it has one session, {}", only.session.date),
+        [] => "no bar lies in a session".to_owned(),
+    };
+    Err(Error::data(format!("{} has no {} bars from {start} to {end}; {has}", history.symbol, S::TIMEFRAME))
+        .at(request.archive.folder().display())
+        .help("import the missing bars, change the period, or leave the symbol out with --symbols"))
+}
+
+fn capital<S: Deployable>(request: &Request<'_>, loaded: &[Loaded<S>]) -> f64 {
+    let whole = request.config.account_info.initial_capital;
+    match request.scope {
+        Scope::Portfolio => whole,
+        Scope::Single => loaded[0].strategy.allocation().unwrap_or(whole),
+    }
+}

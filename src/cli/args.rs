@@ -1,0 +1,178 @@
+//! Arguments as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::bar::{Date, Symbol, Timeframe};
+use crate::config::Override;
+
+/// From a strategy to a live service, so that green means something.
+///
+/// Results go to stdout, everything else to stderr.
+///
+/// Exit codes: 0 passed; 1 gate failed; 2 usage or config; 3 data missing or corrupt;
+/// 4 inconclusive; 5 deploy failed, rolled back; 6 deploy failed, not rolled back;
+/// 7 health check failed; 8 refused; 130 interrupted.
+#[derive(Parser, Debug)]
+#[command(name = "magellan", version, max_term_width = 100)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Import, list and synthesise archived bars.
+    Data {
+        #[command(subcommand)]
+        command: Data,
+    },
+    /// Replay one strategy over archived bars.
+    Backtest(Backtest),
+    /// Judge every deployed strategy by its performance criteria.
+    Gate(Gate),
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Data {
+    /// Read Parquet and CSV files into an archive.
+    Import(Import),
+    /// Show what an archive holds.
+    List(List),
+    /// Write the synthetic sample archive that the deployed configs' periods need.
+    Synth(Synth),
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct Import {
+    /// Files and folders with bars.
+    #[arg(required = true)]
+    pub(super) sources: Vec<PathBuf>,
+    /// Archive to import into; made if there is none.
+    #[arg(long, value_name = "DIR")]
+    pub(super) archive: PathBuf,
+    /// CSV table symbol,effective_date,new_shares_per_old; ratios like 10 or 1/30.
+    #[arg(long, value_name = "FILE")]
+    pub(super) splits: Option<PathBuf>,
+    /// CSV table symbol,date,reason of large price moves that were real.
+    #[arg(long, value_name = "FILE")]
+    pub(super) moves: Option<PathBuf>,
+    /// Where the bars come from, e.g. alpaca-sip; without it `parquet` or `csv`.
+    #[arg(long, value_name = "NAME")]
+    pub(super) provenance: Option<String>,
+    /// Bar width (1Min, 1Hour, 1Day), where neither name nor spacing tells.
+    #[arg(long)]
+    pub(super) timeframe: Option<Timeframe>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct List {
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct Synth {
+    /// Folder to write; must not be an archive yet.
+    #[arg(long, value_name = "DIR")]
+    pub(super) archive: PathBuf,
+    /// Same seed, same bytes.
+    #[arg(long)]
+    pub(super) seed: u64,
+    /// The folder `deployed` whose configs name symbols and periods.
+    #[arg(long, value_name = "DIR")]
+    pub(super) deployed: Option<PathBuf>,
+}
+
+/// Where archive and configs are.
+#[derive(ClapArgs, Debug)]
+pub(super) struct Place {
+    /// Archive with the bars [default: data/sample beside `deployed`].
+    #[arg(long, value_name = "DIR", env = "MAGELLAN_ARCHIVE")]
+    pub(super) archive: Option<PathBuf>,
+    /// The folder `deployed` [default: the nearest one above the working directory].
+    #[arg(long, value_name = "DIR")]
+    pub(super) deployed: Option<PathBuf>,
+    /// Read archive files instead of mapping them.
+    #[arg(long)]
+    pub(super) no_mmap: bool,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct Backtest {
+    /// The strategy, e.g. bear_trap.
+    #[arg(long)]
+    pub(super) strategy: String,
+    /// First session, YYYY-MM-DD.
+    #[arg(long)]
+    pub(super) start_date: Date,
+    /// Last session, YYYY-MM-DD.
+    #[arg(long)]
+    pub(super) end_date: Date,
+    /// Archived data only, no live source; as USE_ARCHIVED_DATA=true.
+    #[arg(long)]
+    pub(super) use_cache: bool,
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Config instead of deployed/<strategy>/config.json.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Symbols instead of the configured ones, e.g. AMC,GME.
+    #[arg(long, value_delimiter = ',')]
+    pub(super) symbols: Option<Vec<Symbol>>,
+    /// One account for all symbols, or one each.
+    #[arg(long, value_enum, default_value_t = ScopeArg::Portfolio)]
+    pub(super) scope: ScopeArg,
+    /// Bars of the regular session only, or all [default: as configured].
+    #[arg(long, value_enum)]
+    pub(super) session: Option<SessionArg>,
+    /// Another value for a parameter, a symbol's parameter or a config path; repeatable.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<Override>,
+    /// Slippage per side in basis points instead of the configured one.
+    #[arg(long, value_name = "X")]
+    pub(super) slippage_bps: Option<f64>,
+    /// Write trades, equity and metrics into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Print on stderr where the time went.
+    #[arg(long)]
+    pub(super) timings: bool,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct Gate {
+    /// Judge this strategy only.
+    #[arg(long)]
+    pub(super) strategy: Option<String>,
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Print on stderr where the time went.
+    #[arg(long)]
+    pub(super) timings: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ScopeArg {
+    Portfolio,
+    Single,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum SessionArg {
+    Regular,
+    All,
+}

@@ -1,0 +1,106 @@
+//! `magellan backtest`
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::args::{Backtest, ScopeArg, SessionArg};
+use super::{print, timing, to_json};
+use crate::backtest::{Request, Run, Scope};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::history::Hours;
+use crate::registry::{self, AnyStrategy};
+use crate::report::{files, table};
+
+pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
+    archived_data_only()?;
+    let strategy = registry::find(strategies, &options.strategy)?;
+    let path = match &options.config {
+        Some(path) => path.clone(),
+        None => options.place.deployed()?.join(strategy.name()).join("config.json"),
+    };
+    let config = Config::read(&path, &options.set)?;
+    if let Some(bps) = options.slippage_bps.filter(|bps| !(0.0..=1_000.0).contains(bps)) {
+        return Err(Error::usage(format!("--slippage-bps is {bps}, allowed are 0 to 1000")));
+    }
+    let archive = options.place.archive()?;
+    let scope = match options.scope {
+        ScopeArg::Portfolio => Scope::Portfolio,
+        ScopeArg::Single => Scope::Single,
+    };
+    let request = Request {
+        config: &config,
+        archive: &archive,
+        symbols: options.symbols.as_deref(),
+        scope,
+        hours: options.session.map(|s| match s {
+            SessionArg::Regular => Hours::Regular,
+            SessionArg::All => Hours::All,
+        }),
+        start: options.start_date,
+        end: options.end_date,
+        slippage_bps: options.slippage_bps,
+        record: options.out.is_some(),
+    };
+    if options.timings {
+        timing("start, config, open archive", started);
+    }
+    let runs = strategy.backtest(&request)?;
+    if options.timings {
+        timing("replayed", started);
+    }
+    if let Some(folder) = &options.out {
+        for run in &runs {
+            files::write(folder, strategy, &config, scope, run)?;
+        }
+    }
+    print(&if options.json { to_json(&summary(strategy, &config, scope, &runs)) } else { table::backtest(&runs) });
+    if options.timings {
+        timing("total", started);
+    }
+    Ok(0)
+}
+
+/// Honours `USE_ARCHIVED_DATA`. There is no live source to ask in this command, so `true` and
+/// unset mean the same, and `false` asks for what doesn't exist.
+pub(super) fn archived_data_only() -> Result<()> {
+    match std::env::var("USE_ARCHIVED_DATA").as_deref() {
+        Err(std::env::VarError::NotPresent) | Ok("true" | "false") => Ok(()),
+        other => Err(Error::usage(format!("USE_ARCHIVED_DATA is {other:?}, allowed are true, false or unset"))),
+    }
+}
+
+fn summary(strategy: &dyn AnyStrategy, config: &Config, scope: Scope, runs: &[Run]) -> Value {
+    let runs: Vec<Value> = runs
+        .iter()
+        .map(|run| {
+            let blocks: serde_json::Map<String, Value> =
+                run.replay.blocks.iter().map(|(b, n)| (b.name().to_owned(), json!(n))).collect();
+            json!({
+                "label": run.label,
+                "symbols": run.symbols,
+                "metrics": run.metrics,
+                "bars": run.replay.bars,
+                "bars_held": run.replay.bars_held,
+                "gate_blocks": blocks,
+                "halted_since": run.replay.halted_since,
+                "fills_outside_session": run.replay.fills_outside_session,
+                "slippage_bps": run.costs.slippage_bps,
+                "hours": format!("{:?}", run.hours).to_ascii_lowercase(),
+                "provenance": run.provenance,
+                "synthetic": run.is_synthetic(),
+                "data_sha256": run.data_hash,
+            })
+        })
+        .collect();
+    json!({
+        "schema_version": 1,
+        "strategy": strategy.name(),
+        "scope": scope.name(),
+        "config": config.path,
+        "config_sha256": config.sha256,
+        "not_evaluable": config.not_evaluable(),
+        "runs": runs,
+    })
+}

@@ -1,0 +1,140 @@
+//! `magellan data …`
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::args::{Data, Import, List, Place, Synth};
+use super::{print, to_json};
+use crate::archive::SYNTHETIC;
+use crate::archive::import::{self, Imported};
+use crate::archive::manifest::Record;
+use crate::archive::synth;
+use crate::bar::{Symbol, Timeframe, iso_utc};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::gate::discover;
+use crate::registry::{self, AnyStrategy};
+use crate::report::table;
+
+pub(super) fn run(command: Data, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+    match command {
+        Data::Import(options) => import(options),
+        Data::List(options) => list(&options),
+        Data::Synth(options) => synthesise(&options, strategies),
+    }
+}
+
+fn import(options: Import) -> Result<u8> {
+    let json = options.json;
+    let archive = options.archive;
+    let plan = import::Import {
+        sources: options.sources,
+        splits: options.splits,
+        moves: options.moves,
+        provenance: options.provenance,
+        timeframe: options.timeframe,
+    };
+    let done = import::import(&archive, &plan)?;
+    print(&if json { to_json(&as_json(&done)) } else { as_text(&done) });
+    Ok(0)
+}
+
+fn total(counts: &[(Symbol, Timeframe, u64)]) -> u64 {
+    counts.iter().map(|c| c.2).sum()
+}
+
+fn as_text(done: &Imported) -> String {
+    let mut text = format!(
+        "{} files, {} rows read: {} bars added, {} identical duplicates dropped, {} splits and {} moves added\n",
+        done.files,
+        done.rows_read,
+        total(&done.added),
+        total(&done.duplicates),
+        done.splits_added,
+        done.moves_added,
+    );
+    for (symbol, timeframe, count) in &done.duplicates {
+        let _ = writeln!(text, "  {symbol} {timeframe}: {count} identical duplicates dropped");
+    }
+    for path in &done.skipped {
+        let _ = writeln!(text, "  skipped {}: no bars in it", path.display());
+    }
+    text
+}
+
+fn as_json(done: &Imported) -> Value {
+    let counts = |all: &[(Symbol, Timeframe, u64)]| -> Vec<Value> {
+        all.iter().map(|(symbol, timeframe, rows)| json!({"symbol": symbol, "timeframe": timeframe, "rows": rows})).collect()
+    };
+    json!({
+        "schema_version": 1,
+        "files": done.files,
+        "rows_read": done.rows_read,
+        "added": counts(&done.added),
+        "duplicates": counts(&done.duplicates),
+        "splits_added": done.splits_added,
+        "moves_added": done.moves_added,
+        "skipped": done.skipped,
+    })
+}
+
+fn list(options: &List) -> Result<u8> {
+    let archive = options.place.archive()?;
+    let manifest = archive.manifest();
+    if options.json {
+        print(&to_json(&manifest));
+        return Ok(0);
+    }
+    let mut series: BTreeMap<(Timeframe, Symbol), Vec<&Record>> = BTreeMap::new();
+    for record in &manifest.records {
+        series.entry((record.timeframe, record.symbol)).or_default().push(record);
+    }
+    let mut table = table::table(["symbol", "timeframe", "first bar", "last bar", "rows", "provenance", "SHA-256 (by year)"]);
+    for ((timeframe, symbol), records) in &series {
+        let (first, last) = (records[0], records[records.len() - 1]);
+        let rows: u64 = records.iter().map(|r| r.rows).sum();
+        let days = first.day_basis.map_or(String::new(), |b| format!(" ({})", b.name()));
+        let hashes: Vec<String> = records.iter().map(|r| format!("{} {}", r.year, &r.sha256[..12])).collect();
+        table.add_row([
+            symbol.to_string(),
+            timeframe.to_string(),
+            iso_utc(first.first),
+            iso_utc(last.last),
+            rows.to_string(),
+            format!("{}{days}", first.provenance),
+            hashes.join("\n"),
+        ]);
+    }
+    let mut text = format!("{table}\n");
+    for split in &manifest.splits {
+        let _ = writeln!(text, "split {} {}: {} new shares per old", split.symbol, split.date, split.ratio);
+    }
+    for entry in &manifest.moves {
+        let _ = writeln!(text, "declared move {} {}: {}", entry.symbol, entry.date, entry.reason);
+    }
+    if manifest.records.iter().any(|r| r.provenance == SYNTHETIC) {
+        let _ = writeln!(text, "{}", table::SYNTHETIC_NOTE);
+    }
+    print(&text);
+    Ok(0)
+}
+
+fn synthesise(options: &Synth, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+    let place = Place { archive: None, deployed: options.deployed.clone(), no_mmap: false };
+    let mut wanted = Vec::new();
+    for deployed in discover(&place.deployed()?)? {
+        let config = Config::read(&deployed.config, &[])?;
+        let timeframe = registry::find(strategies, &deployed.name)?.timeframe();
+        let periods = config.performance_criteria.iter().flat_map(|c| &c.periods);
+        let (starts, ends): (Vec<_>, Vec<_>) = periods.map(|p| (p.start_date, p.end_date)).unzip();
+        let (Some(first), Some(last)) = (starts.into_iter().min(), ends.into_iter().max()) else {
+            return Err(Error::config("performance_criteria names no period").at(deployed.config.display()));
+        };
+        wanted.extend(config.symbols.iter().map(|&symbol| synth::Wanted { symbol, timeframe, first, last }));
+    }
+    let rows = synth::write(&options.archive, options.seed, &wanted)?;
+    print(&format!("{rows} bars of {} series written to {}\n{}\n", wanted.len(), options.archive.display(), table::SYNTHETIC_NOTE));
+    Ok(0)
+}

@@ -1,0 +1,204 @@
+//! Tables for people.
+
+use std::fmt::Write as _;
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+
+use crate::backtest::Run;
+use crate::config::Levels;
+use crate::gate::{Check, StrategyVerdict, Verdict};
+use crate::metrics::Measure;
+
+/// Said wherever synthetic bars were used.
+pub const SYNTHETIC_NOTE: &str =
+    "SYNTHETIC DATA: made up by `magellan data synth`, proves nothing about any market, and never authorises production.";
+
+const WIDTH: u16 = 118;
+
+/// A table with `header`, cells as given.
+pub fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table.set_header(header);
+    table
+}
+
+/// The gate's one table and its verdict.
+pub fn gate(verdict: &Verdict) -> String {
+    let mut table = table(["strategy", "period", "criterion", "value", "fails", "warns", "margin", "result"]);
+    for strategy in &verdict.strategies {
+        if let Some(error) = &strategy.error {
+            let text = match &error.help {
+                Some(help) => format!("{}\n→ {help}", error.message),
+                None => error.message.clone(),
+            };
+            let row = [Cell::new(&strategy.strategy), Cell::new("-"), Cell::new("not judged"), Cell::new(text)];
+            let rest = ["", "", ""].map(Cell::new);
+            table.add_row(row.into_iter().chain(rest).chain([Cell::new(strategy.status.name())]));
+        }
+        for period in &strategy.periods {
+            for check in &period.checks {
+                table.add_row(gate_row(&strategy.strategy, &period.period.name, check));
+            }
+        }
+    }
+    let mut text = format!("{table}\n");
+    for strategy in &verdict.strategies {
+        let _ = writeln!(text, "{}", summary(strategy));
+    }
+    if verdict.synthetic {
+        let _ = writeln!(text, "{SYNTHETIC_NOTE}");
+    }
+    let _ = writeln!(text, "verdict: {} (exit {})", verdict.status.name(), verdict.exit_code);
+    text
+}
+
+fn gate_row(strategy: &str, period: &str, check: &Check) -> Vec<Cell> {
+    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+    let Levels { fail_below, warn_below, fail_above, warn_above } = check.levels;
+    vec![
+        Cell::new(strategy),
+        Cell::new(period),
+        Cell::new(check.metric),
+        right(value(check.metric, check.value)),
+        right(levels(check.metric, fail_below, fail_above)),
+        right(levels(check.metric, warn_below, warn_above)),
+        right(check.margin.map_or_else(String::new, |m| signed(check.metric, m))),
+        Cell::new(check.status.name()),
+    ]
+}
+
+fn levels(metric: &str, below: Option<f64>, above: Option<f64>) -> String {
+    let show = |sign: &str, level: Option<f64>| level.map(|l| format!("{sign}{}", number(metric, l)));
+    let parts: Vec<String> = [show("< ", below), show("> ", above)].into_iter().flatten().collect();
+    parts.join(", ")
+}
+
+fn value(metric: &str, measure: Measure) -> String {
+    match measure {
+        Measure::Defined(v) => number(metric, v),
+        undefined @ Measure::Undefined(_) => undefined.to_string(),
+    }
+}
+
+fn signed(metric: &str, v: f64) -> String {
+    let text = number(metric, v);
+    if v >= 0.0 { format!("+{text}") } else { text }
+}
+
+/// Rates as per cent, counts whole, the rest with three decimals.
+fn number(metric: &str, v: f64) -> String {
+    const RATES: &[&str] = &[
+        "total_return", "cagr", "max_drawdown", "win_rate", "exposure", "volatility", "worst_day", "best_day", "expectancy_ret",
+    ];
+    const COUNTS: &[&str] = &["trades", "longest_drawdown_days", "max_consecutive_losses"];
+    if RATES.contains(&metric) {
+        format!("{:.2} %", v * 100.0)
+    } else if COUNTS.contains(&metric) {
+        format!("{v:.0}")
+    } else {
+        format!("{v:.3}")
+    }
+}
+
+/// One line a strategy: what was judged, on what.
+fn summary(strategy: &StrategyVerdict) -> String {
+    let mut text = format!("{} {}", strategy.status.name(), strategy.strategy);
+    for period in &strategy.periods {
+        let m = &period.metrics;
+        let _ = write!(
+            text,
+            "\n  {} to {}: {} sessions, {} trades on {} symbols, {} bps a side, provenance {}, data {}",
+            m.first_session,
+            m.last_session,
+            m.sessions,
+            m.trades,
+            period.symbols.len(),
+            period.slippage_bps,
+            period.provenance.join("+"),
+            &period.data_sha256[..12],
+        );
+        if !period.not_evaluable.is_empty() {
+            let _ = write!(text, "\n  not evaluable on bars: {}", period.not_evaluable.join(", "));
+        }
+    }
+    text
+}
+
+/// Figures of the runs of one backtest, a column a run (at most four side by side).
+pub fn backtest(runs: &[Run]) -> String {
+    let mut text = String::new();
+    for group in runs.chunks(4) {
+        let mut header = vec![String::new()];
+        header.extend(group.iter().map(|r| r.label.clone()));
+        let mut table = Table::new();
+        table.load_style(UTF8_FULL_CONDENSED).set_header(header);
+        for (name, of) in ROWS {
+            let cells = group.iter().map(|r| Cell::new(of(r)).set_alignment(CellAlignment::Right));
+            table.add_row(std::iter::once(Cell::new(name)).chain(cells));
+        }
+        let _ = writeln!(text, "{table}");
+    }
+    let _ = writeln!(text, "{}", fine_print(runs));
+    text
+}
+
+type Figure = (&'static str, fn(&Run) -> String);
+
+const ROWS: &[Figure] = &[
+    ("sessions", |r| format!("{} to {}", r.metrics.first_session, r.metrics.last_session)),
+    ("capital", |r| format!("{:.2}", r.metrics.initial_capital)),
+    ("final equity", |r| format!("{:.2}", r.metrics.final_equity)),
+    ("total return", |r| value("total_return", r.metrics.total_return)),
+    ("benchmark return", |r| value("total_return", r.metrics.benchmark_return)),
+    ("cagr", |r| value("cagr", r.metrics.cagr)),
+    ("sharpe", |r| value("sharpe", r.metrics.sharpe)),
+    ("sortino", |r| value("sortino", r.metrics.sortino)),
+    ("volatility", |r| value("volatility", r.metrics.volatility)),
+    ("beta", |r| value("beta", r.metrics.beta)),
+    ("max drawdown", |r| value("max_drawdown", r.metrics.max_drawdown)),
+    ("longest drawdown, days", |r| r.metrics.longest_drawdown_days.to_string()),
+    ("calmar", |r| value("calmar", r.metrics.calmar)),
+    ("best / worst day", |r| {
+        format!("{} / {}", value("best_day", r.metrics.best_day), value("worst_day", r.metrics.worst_day))
+    }),
+    ("trades", |r| r.metrics.trades.to_string()),
+    ("win rate", |r| value("win_rate", r.metrics.win_rate)),
+    ("profit factor", |r| value("profit_factor", r.metrics.profit_factor)),
+    ("average trade, dollars", |r| value("avg_trade_pnl", r.metrics.avg_trade_pnl)),
+    ("average holding, hours", |r| value("hours", r.metrics.avg_holding_hours)),
+    ("losses in a row", |r| r.metrics.max_consecutive_losses.to_string()),
+    ("exposure", |r| value("exposure", r.metrics.exposure)),
+    ("turnover a year", |r| value("turnover", r.metrics.turnover)),
+    ("entries blocked", |r| {
+        let blocks: Vec<String> = r.replay.blocks.iter().map(|(b, n)| format!("{} {n}", b.name())).collect();
+        if blocks.is_empty() { "none".to_owned() } else { blocks.join(", ") }
+    }),
+];
+
+fn fine_print(runs: &[Run]) -> String {
+    let Some(run) = runs.first() else { return String::new() };
+    let c = run.costs;
+    let mut text = format!(
+        "costs: {} bps slippage a side, {} dollars a share, {} bps fees; bars: {:?} hours; provenance {}; data {}",
+        c.slippage_bps,
+        c.fee_per_share,
+        c.fee_bps,
+        run.hours,
+        run.provenance.join("+"),
+        &run.data_hash[..12],
+    );
+    for run in runs.iter().filter(|r| r.replay.fills_outside_session > 0) {
+        let _ = write!(text, "\n{}: {} fills outside the regular session", run.label, run.replay.fills_outside_session);
+    }
+    for run in runs {
+        if let Some(date) = run.replay.halted_since {
+            let _ = write!(text, "\n{}: an emergency stop halted entries after {date}", run.label);
+        }
+    }
+    if runs.iter().any(Run::is_synthetic) {
+        let _ = write!(text, "\n{SYNTHETIC_NOTE}");
+    }
+    text
+}
