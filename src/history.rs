@@ -32,6 +32,7 @@ pub struct History<'a> {
     /// The symbol.
     pub symbol: Symbol,
     bars: Bars<'a>,
+    daily: bool,
     sessions: Vec<SessionBars>,
 }
 
@@ -42,7 +43,7 @@ impl<'a> History<'a> {
     /// # Errors
     /// Data error if bars lie outside the exchange calendar (1990-2030).
     pub fn new(symbol: Symbol, timeframe: Timeframe, bars: Bars<'a>, hours: Hours) -> Result<Self> {
-        let mut history = Self { symbol, bars, sessions: Vec::new() };
+        let mut history = Self { symbol, bars, daily: timeframe == Timeframe::Day, sessions: Vec::new() };
         let (Some(&first), Some(&last)) = (bars.starts().first(), bars.starts().last()) else {
             return Ok(history);
         };
@@ -92,6 +93,11 @@ impl<'a> History<'a> {
     fn push(&mut self, session: Session, range: Range<usize>) {
         let ordinal = self.len();
         self.sessions.push(SessionBars { session, range, ordinal });
+    }
+
+    /// Whether its bars are whole days.
+    pub fn is_daily(&self) -> bool {
+        self.daily
     }
 
     /// Number of bars in all sessions.

@@ -111,7 +111,7 @@ pub fn replay<S: Strategy, R: Recorder<S::Inputs>>(
         bought: account.bought(),
         blocks,
         halted_since: account.halted_since(),
-        fills_outside_session: outside_session(account.fills()),
+        fills_outside_session: outside_session(account.fills(), instruments),
         fills: account.fills().to_vec(),
     })
 }
@@ -351,7 +351,11 @@ impl<'a, S: Strategy> Desk<'a, S> {
     }
 }
 
-fn outside_session(fills: &[Fill]) -> u64 {
+/// Daily bars have no time of day, so their fills are inside by definition.
+fn outside_session<S>(fills: &[Fill], instruments: &[Instrument<'_, S>]) -> u64 {
+    if instruments.iter().all(|i| i.history.is_daily()) {
+        return 0;
+    }
     let outside = |at: Nanos| {
         let session = crate::calendar::session(crate::calendar::new_york_date(at));
         !(session.trades() && session.open <= at && at <= session.close)

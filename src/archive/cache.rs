@@ -8,13 +8,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
 use arrow::buffer::{Buffer, ScalarBuffer};
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
-use arrow::ipc::convert::try_fb_to_schema;
-use arrow::ipc::reader::{FileDecoder, read_footer_length};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::ipc::reader::read_footer_length;
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
-use arrow::ipc::{MetadataVersion, root_as_footer};
+use arrow::ipc::{MetadataVersion, root_as_footer, root_as_message};
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -42,38 +41,56 @@ pub(super) fn open(path: &Path, key: &str, access: Access) -> Result<Cached, Str
     decode(bytes, key)
 }
 
+/// Finds the six value buffers by the file's own flat buffers, every bound checked here:
+/// Arrow's reader trusts its metadata and panics on a damaged one.
 fn decode(bytes: Bytes, key: &str) -> Result<Cached, String> {
     let fault = |e: &dyn std::fmt::Display| format!("it is damaged: {e}");
-    let buffer = Buffer::from(bytes);
-    let (body, trailer) = buffer.split_last_chunk::<10>().ok_or("it is too short")?;
+    let file = Buffer::from(bytes);
+    let (body, trailer) = file.split_last_chunk::<10>().ok_or("it is too short")?;
     let length = read_footer_length(*trailer).map_err(|e| fault(&e))?;
     let start = body.len().checked_sub(length).ok_or("its footer is longer than the file")?;
     let footer = root_as_footer(&body[start..]).map_err(|e| fault(&e))?;
-    let schema = footer.schema().ok_or("it has no schema")?;
-    let schema = try_fb_to_schema(schema).map_err(|e| fault(&e))?;
-    let said = schema.metadata();
-    if said.get(KEY).map(String::as_str) != Some(key) {
+    let pairs = footer.schema().and_then(|s| s.custom_metadata()).ok_or("it has no metadata")?;
+    let said = |name: &str| pairs.iter().find(|p| p.key() == Some(name)).and_then(|p| p.value());
+    if said(KEY) != Some(key) {
         return Err("it was made from other records".to_owned());
     }
-    let blocks = footer.recordBatches().filter(|b| b.len() == 1).ok_or("it has not one batch")?;
-    let decoder = FileDecoder::new(Arc::new(schema.clone()), footer.version()).with_require_alignment(true);
-    let batch = decoder.read_record_batch(blocks.get(0), &buffer).map_err(|e| fault(&e))?;
-    let batch = batch.ok_or("it has no batch")?;
-    let intact = |name: &str, bytes: &[u8]| match said.get(name) {
-        Some(sum) if *sum == checksum(bytes) => Ok(()),
-        _ => Err(format!("the checksum of its column {name} is wrong")),
+    let block = footer.recordBatches().filter(|b| b.len() == 1).ok_or("it has not one batch")?.get(0);
+    let message = part(&file, block.offset(), i64::from(block.metaDataLength()))?;
+    // A message starts with a marker and its length, four bytes each.
+    let message = message.get(8..).ok_or("its batch is too short")?;
+    let message = root_as_message(message).map_err(|e| fault(&e))?;
+    let batch = message.header_as_record_batch().ok_or("it has no batch")?;
+    let rows = usize::try_from(batch.length()).map_err(|e| fault(&e))?;
+    let buffers = batch.buffers().filter(|b| b.len() == 2 * COLUMNS.len()).ok_or("it has not six columns")?;
+    let body = block.offset().checked_add(i64::from(block.metaDataLength())).ok_or("its batch is too long")?;
+    // Each column has a validity buffer, empty here, and a value buffer.
+    let column = |i: usize| -> Result<Buffer, String> {
+        let place = buffers.get(2 * i + 1);
+        let at = body.checked_add(place.offset()).ok_or("a column lies outside the file")?;
+        let values = part(&file, at, place.length())?;
+        if Some(values.len()) != rows.checked_mul(8) || values.as_ptr().align_offset(8) != 0 {
+            return Err(format!("its column {} has a wrong size or place", COLUMNS[i]));
+        }
+        if said(COLUMNS[i]) != Some(checksum(&values).as_str()) {
+            return Err(format!("the checksum of its column {} is wrong", COLUMNS[i]));
+        }
+        Ok(values)
     };
-    let column = |i: usize| batch.columns().get(i).filter(|c| c.null_count() == 0).ok_or("a column is missing");
-    let start = column(0)?.as_primitive_opt::<Int64Type>().ok_or("its starts are not integers")?.values().clone();
-    intact(COLUMNS[0], start.inner().as_slice())?;
     let mut ohlcv = Vec::with_capacity(5);
-    for (i, name) in COLUMNS.iter().enumerate().skip(1) {
-        let values = column(i)?.as_primitive_opt::<Float64Type>().ok_or("a price is not a float")?.values().clone();
-        intact(name, values.inner().as_slice())?;
-        ohlcv.push(values);
+    for i in 1..COLUMNS.len() {
+        ohlcv.push(ScalarBuffer::new(column(i)?, 0, rows));
     }
     let ohlcv = ohlcv.try_into().map_err(|_| "a column is missing")?;
-    Ok(Cached { start, ohlcv })
+    Ok(Cached { start: ScalarBuffer::new(column(0)?, 0, rows), ohlcv })
+}
+
+/// `length` bytes of `file` from `at`, shared, if they are inside it.
+fn part(file: &Buffer, at: i64, length: i64) -> Result<Buffer, String> {
+    let range = usize::try_from(at).ok().zip(usize::try_from(length).ok());
+    let inside = range.filter(|(at, length)| at.checked_add(*length).is_some_and(|end| end <= file.len()));
+    let (at, length) = inside.ok_or("a part of it lies outside the file")?;
+    Ok(file.slice_with_length(at, length))
 }
 
 /// Writes `columns` under `key`.
