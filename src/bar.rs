@@ -150,8 +150,8 @@ impl Date {
 
     /// Year, month and day of the Gregorian calendar.
     pub fn civil(self) -> jiff::civil::Date {
-        let epoch = jiff::civil::date(1970, 1, 1);
-        epoch.saturating_add(jiff::Span::new().days(i64::from(self.0)))
+        let midnight = jiff::Timestamp::from_second(i64::from(self.0) * 86_400);
+        jiff::tz::Offset::UTC.to_datetime(midnight.unwrap_or_default()).date()
     }
 
     /// The date `year`-`month`-`day`, if it exists.

@@ -3,6 +3,8 @@
 //! Rules follow NYSE rule 7.2 and its history; exceptions are listed by date. A test compares
 //! every session with PyPI's `exchange_calendars`.
 
+use std::sync::OnceLock;
+
 use jiff::Timestamp;
 use jiff::civil::{self, Weekday};
 use jiff::tz::TimeZone;
@@ -42,21 +44,42 @@ impl Session {
 
 /// Whether the exchange trades on `date`. Dates outside [`FIRST`]`..=`[`LAST`] never do.
 pub fn is_trading_day(date: Date) -> bool {
-    FIRST <= date && date <= LAST && {
-        let day = date.civil();
-        is_weekday(day) && !is_holiday(day) && !closed_ad_hoc(day)
-    }
+    session(date).trades()
 }
 
 /// The session of `date`; without trading, `open == close` (New York midnight).
 pub fn session(date: Date) -> Session {
-    if !is_trading_day(date) {
-        let at = new_york_midnight(date);
-        return Session { date, open: at, close: at };
+    // A year at a time, when it is first asked for: replays ask for the same days again and
+    // again, and a process rarely needs more than a few years.
+    static YEARS: [OnceLock<Vec<Session>>; YEARS_COVERED] = [const { OnceLock::new() }; YEARS_COVERED];
+    if !(FIRST..=LAST).contains(&date) {
+        return closed(date);
+    }
+    let years = (date.0 - FIRST.0) as usize / DAYS_A_YEAR;
+    let year = YEARS[years].get_or_init(|| {
+        let first = FIRST.0 + (years * DAYS_A_YEAR) as i32;
+        (first..first + DAYS_A_YEAR as i32).map(|day| work_out(Date(day))).collect()
+    });
+    year[(date.0 - FIRST.0) as usize % DAYS_A_YEAR]
+}
+
+/// Length of a stretch of the table; near enough to a year.
+const DAYS_A_YEAR: usize = 365;
+const YEARS_COVERED: usize = (LAST.0 - FIRST.0) as usize / DAYS_A_YEAR + 1;
+
+fn closed(date: Date) -> Session {
+    let at = new_york_midnight(date);
+    Session { date, open: at, close: at }
+}
+
+fn work_out(date: Date) -> Session {
+    let day = date.civil();
+    if !is_weekday(day) || is_holiday(day) || closed_ad_hoc(day) {
+        return closed(date);
     }
     // Daylight saving changes at 02:00 on Sundays, so noon UTC has the whole session's offset.
     let midnight = date.utc_midnight() - offset_at(date.utc_midnight() + 12 * HOUR);
-    let close = early_close(date.civil()).unwrap_or(16 * HOUR);
+    let close = early_close(day).unwrap_or(16 * HOUR);
     Session { date, open: midnight + 9 * HOUR + 30 * MINUTE, close: midnight + close }
 }
 

@@ -6,11 +6,10 @@ use crate::calendar::Session;
 use crate::costs::Costs;
 use crate::error::{Error, Result};
 use crate::history::History;
-use crate::indicator::Columns;
+use crate::indicator::{Memory, Rolling};
 use crate::order::Order;
 use crate::risk::{Block, Limits};
 use crate::strategy::{Inputs, Now, Strategy};
-use rayon::prelude::*;
 
 /// Money, costs, limits and the period of a replay.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,9 +90,7 @@ pub fn replay<S: Strategy, R: Recorder<S::Inputs>>(
     if let Some(twice) = order.windows(2).find(|w| w[0].history.symbol == w[1].history.symbol) {
         return Err(Error::usage(format!("{} is given twice", twice[0].history.symbol)));
     }
-    let columns: Vec<Columns> = order.par_iter().map(|i| compute(i, terms)).collect();
-    let mut desks: Vec<Desk<'_, S>> =
-        order.iter().zip(&columns).map(|(i, c)| Desk::new(i, c, terms)).collect();
+    let mut desks: Vec<Desk<'_, S>> = order.into_iter().map(|i| Desk::new(i, terms)).collect();
     if desks.iter().all(|d| d.ahead.is_empty()) {
         let (start, end) = (terms.start, terms.end);
         return Err(Error::data(format!("no bars in a session between {start} and {end}"))
@@ -114,11 +111,6 @@ pub fn replay<S: Strategy, R: Recorder<S::Inputs>>(
         fills_outside_session: outside_session(account.fills(), instruments),
         fills: account.fills().to_vec(),
     })
-}
-
-fn compute<S: Strategy>(instrument: &Instrument<'_, S>, terms: &Terms) -> Columns {
-    let traded = instrument.history.sessions_between(terms.start, terms.end);
-    Columns::compute(&instrument.history, instrument.strategy.indicators().as_ref(), traded)
 }
 
 /// Session by session over the union of the symbols' dates.
@@ -194,22 +186,25 @@ fn run_merged<S: Strategy, R: Recorder<S::Inputs>>(
     }
 }
 
-/// Equity with open positions at their last close, summed alphabetically.
+/// Equity with open positions at their last close. These are summed alphabetically first,
+/// then added: `(capital + realised) + sum`.
 fn mark<S: Strategy>(desks: &[Desk<'_, S>], account: &Account) -> f64 {
     let open = desks.iter().filter(|d| d.book.is_open());
-    open.fold(account.equity(), |sum, d| sum + d.book.unrealised(d.last_close()))
+    account.equity() + open.fold(0.0, |sum, d| sum + d.book.unrealised(d.last_close()))
 }
 
 /// One symbol under replay: where it stands in its bars, its book and its strategy's state.
 struct Desk<'a, S: Strategy> {
     history: &'a History<'a>,
     strategy: S,
-    columns: &'a Columns,
+    rolling: Vec<Rolling>,
     /// Sessions still to come, as indices into the history.
     ahead: std::ops::Range<usize>,
     session: Session,
     today: Bars<'a>,
-    inputs: <S::Inputs as Inputs>::Slices<'a>,
+    /// Indicator values at each bar of today: a session at a time stays in the nearest cache.
+    inputs: Vec<S::Inputs>,
+    column: Vec<f64>,
     /// Next bar of today.
     next: usize,
     /// First bar of today at which the strategy is asked.
@@ -222,19 +217,19 @@ struct Desk<'a, S: Strategy> {
 }
 
 impl<'a, S: Strategy> Desk<'a, S> {
-    fn new(instrument: &'a Instrument<'a, S>, columns: &'a Columns, terms: &Terms) -> Self {
+    fn new(instrument: &'a Instrument<'a, S>, terms: &Terms) -> Self {
         let history = &instrument.history;
-        let ahead = history.sessions_between(terms.start, terms.end);
-        let nothing = history.session_bars_at(0..0);
         let indicators = instrument.strategy.indicators();
+        let indicators = indicators.as_ref();
         let mut desk = Self {
             history,
             strategy: instrument.strategy,
-            columns,
-            ahead,
+            rolling: indicators.iter().map(|i| i.start()).collect(),
+            ahead: history.sessions_between(terms.start, terms.end),
             session: Session::default(),
-            today: nothing,
-            inputs: S::Inputs::slices(columns, &indicators, 0..0),
+            today: history.session_bars_at(0..0),
+            inputs: Vec::new(),
+            column: Vec::new(),
             next: 0,
             warm: 0,
             state: S::State::default(),
@@ -243,23 +238,27 @@ impl<'a, S: Strategy> Desk<'a, S> {
             bars_seen: 0,
             bars_held: 0,
         };
-        desk.rebuild_state();
+        let forgets = indicators.iter().all(|i| i.memory() == Memory::Session);
+        if !forgets || size_of::<S::State>() > 0 {
+            desk.look_back();
+        }
         desk
     }
 
-    /// Shows the strategy the bars before the period, so that its state doesn't depend on
-    /// where the period starts; what it answers is dropped.
-    fn rebuild_state(&mut self) {
-        if size_of::<S::State>() == 0 {
-            return;
-        }
+    /// Shows indicators and strategy the bars before the period, so that neither depends on
+    /// where the period starts; what the strategy answers is dropped.
+    fn look_back(&mut self) {
         for index in 0..self.ahead.start {
             self.load(index);
-            for i in self.warm..self.today.len() {
-                let now = self.now(i);
-                self.strategy.decide(&mut self.state, &now);
+            if size_of::<S::State>() > 0 {
+                for i in self.warm..self.today.len() {
+                    let now = self.now(i);
+                    self.strategy.decide(&mut self.state, &now);
+                }
             }
         }
+        self.end_session();
+        self.last_close = f64::NAN;
     }
 
     /// Makes session `index` of the history today.
@@ -270,8 +269,14 @@ impl<'a, S: Strategy> Desk<'a, S> {
         self.today = self.history.session_bars(session);
         self.next = 0;
         self.warm = self.strategy.warmup().saturating_sub(session.ordinal).min(n);
-        let from = session.ordinal - self.columns.first();
-        self.inputs = S::Inputs::slices(self.columns, &self.strategy.indicators(), from..from + n);
+        self.inputs.resize(n, S::Inputs::NOTHING);
+        for (k, rolling) in self.rolling.iter_mut().enumerate() {
+            self.column.clear();
+            rolling.extend(&self.today, &self.session, &mut self.column);
+            for (inputs, value) in self.inputs.iter_mut().zip(&self.column) {
+                inputs.set(k, *value);
+            }
+        }
     }
 
     fn next_date(&self) -> Option<Date> {
@@ -311,7 +316,7 @@ impl<'a, S: Strategy> Desk<'a, S> {
         Now {
             bar: self.today.get(i),
             session: self.session,
-            inputs: S::Inputs::at(&self.inputs, i),
+            inputs: self.inputs[i],
             position: self.book.position(),
         }
     }

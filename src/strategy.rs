@@ -72,7 +72,7 @@
 
 use crate::bar::{Bar, Nanos};
 use crate::calendar::Session;
-use crate::indicator::{Columns, Indicator};
+use crate::indicator::Indicator;
 use crate::order::Order;
 
 /// A trading strategy: a value that is its own parameters.
@@ -132,28 +132,22 @@ impl Position {
 pub trait Inputs: sealed::Sealed + Copy + Send + Sync + std::fmt::Debug + 'static {
     /// The indicators that make these values.
     type Indicators: AsRef<[Indicator]>;
-    /// Their columns.
+    /// No value yet.
     #[doc(hidden)]
-    type Slices<'a>: Copy;
+    const NOTHING: Self;
     #[doc(hidden)]
-    fn slices<'a>(columns: &'a Columns, of: &Self::Indicators, range: std::ops::Range<usize>) -> Self::Slices<'a>;
-    #[doc(hidden)]
-    fn at(slices: &Self::Slices<'_>, i: usize) -> Self;
+    fn set(&mut self, indicator: usize, value: f64);
     /// The values in the indicators' order.
     fn as_slice(&self) -> &[f64];
 }
 
 impl<const N: usize> Inputs for [f64; N] {
     type Indicators = [Indicator; N];
-    type Slices<'a> = [&'a [f64]; N];
-
-    fn slices<'a>(columns: &'a Columns, of: &[Indicator; N], range: std::ops::Range<usize>) -> [&'a [f64]; N] {
-        of.map(|indicator| &columns.get(indicator)[range.clone()])
-    }
+    const NOTHING: Self = [f64::NAN; N];
 
     #[inline(always)]
-    fn at(slices: &[&[f64]; N], i: usize) -> Self {
-        slices.map(|column| column[i])
+    fn set(&mut self, indicator: usize, value: f64) {
+        self[indicator] = value;
     }
 
     fn as_slice(&self) -> &[f64] {

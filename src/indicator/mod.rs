@@ -13,8 +13,6 @@ mod session;
 mod volume;
 mod window;
 
-use std::ops::Range;
-
 use crate::bar::{Bar, Bars, Date};
 use crate::calendar::Session;
 use crate::history::History;
@@ -257,6 +255,12 @@ impl Rolling {
     pub fn next(&mut self, bar: &Bar, session: &Session) -> f64 {
         self.0.next(bar, session)
     }
+
+    /// Appends the values at each of `bars`, which belong to `session`; the same bits as
+    /// [`Rolling::next`] bar by bar.
+    pub fn extend(&mut self, bars: &Bars<'_>, session: &Session, column: &mut Vec<f64>) {
+        self.0.extend(bars, session, column);
+    }
 }
 
 /// One step per bar; `extend` is the same loop, compiled once per indicator.
@@ -302,44 +306,31 @@ impl<F: Fold + Clone> Fold for PerSession<F> {
     }
 }
 
-/// Indicator columns of one history, each distinct indicator computed once.
-///
-/// Column index 0 is the bar with ordinal [`Columns::first`].
+/// Indicator columns over all sessions of one history, each distinct indicator computed once:
+/// what research plots and many parameter points share.
 pub struct Columns {
-    first: usize,
     columns: Vec<(Indicator, Vec<f64>)>,
 }
 
 impl Columns {
-    /// Folds `indicators` over the sessions `..traded.end` of `history`, from the archive's
-    /// first bar, or from `traded.start` where no indicator remembers earlier sessions.
-    pub fn compute(history: &History<'_>, indicators: &[Indicator], traded: Range<usize>) -> Self {
-        let forgets = indicators.iter().all(|i| i.memory() == Memory::Session);
-        let sessions = history.sessions();
-        let sessions = &sessions[if forgets { traded.start } else { 0 }..traded.end];
-        let first = sessions.first().map_or(0, |s| s.ordinal);
-        let len = sessions.last().map_or(0, |s| s.ordinal + s.range.len() - first);
-        let mut columns = Vec::new();
+    /// Folds `indicators` over the whole history; a column has a value for each of its bars.
+    pub fn compute(history: &History<'_>, indicators: &[Indicator]) -> Self {
+        let mut columns: Vec<(Indicator, Vec<f64>)> = Vec::new();
         let mut rolling = Vec::new();
         for &indicator in indicators {
             if columns.iter().all(|(known, _)| *known != indicator) {
-                columns.push((indicator, Vec::with_capacity(len)));
+                columns.push((indicator, Vec::with_capacity(history.len())));
                 rolling.push(indicator.start());
             }
         }
         // Session by session, so that the bars stay in the nearest cache for all indicators.
-        for session in sessions {
+        for session in history.sessions() {
             let bars = history.session_bars(session);
             for (rolling, (_, column)) in rolling.iter_mut().zip(&mut columns) {
-                rolling.0.extend(&bars, &session.session, column);
+                rolling.extend(&bars, &session.session, column);
             }
         }
-        Self { first, columns }
-    }
-
-    /// Ordinal of the bar at index 0.
-    pub fn first(&self) -> usize {
-        self.first
+        Self { columns }
     }
 
     /// The column of an indicator that was computed.
