@@ -236,17 +236,18 @@ impl Book {
         }
     }
 
-    /// Open and inside of a bar: pending orders, then stop, then targets.
+    /// Begins a bar; true if there is no order and no bracket that its prices could touch,
+    /// so that [`Book::open_bar`] has nothing to do.
     #[inline(always)]
-    pub fn open_bar(&mut self, account: &mut Account, bar: &Bar, session: &Session) {
+    pub fn open_quietly(&mut self) -> bool {
         self.exited_this_bar = false;
-        if self.busy {
-            self.work(account, bar, session);
-        }
+        !self.busy
     }
 
+    /// Open and inside of a bar: pending orders, then stop, then targets.
     #[inline(never)]
-    fn work(&mut self, account: &mut Account, bar: &Bar, session: &Session) {
+    pub fn open_bar(&mut self, account: &mut Account, bar: &Bar, session: &Session) {
+        self.exited_this_bar = false;
         match self.take_pending(account) {
             Pending::Nothing => {}
             Pending::Buy { shares, bracket } => {

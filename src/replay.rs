@@ -168,17 +168,17 @@ fn run_merged<S: Strategy, R: Recorder<S::Inputs>>(
     account: &mut Account,
     recorder: &mut R,
 ) {
-    while let Some(start) = active.iter().filter_map(|&i| desks[i].next_start()).min() {
-        for &i in active {
-            if desks[i].next_start() == Some(start) {
-                desks[i].open_bar(account);
-            }
+    const DONE: Nanos = Nanos::MAX;
+    let next = |desk: &Desk<'_, S>| desk.next_start().unwrap_or(DONE);
+    let mut starts: Vec<Nanos> = active.iter().map(|&i| next(&desks[i])).collect();
+    while let Some(&start) = starts.iter().min().filter(|&&start| start != DONE) {
+        for (&i, _) in active.iter().zip(&starts).filter(|(_, at)| **at == start) {
+            desks[i].open_bar(account);
         }
         let mut end = start;
-        for &i in active {
-            if desks[i].next_start() == Some(start) {
-                end = desks[i].close_bar(account, recorder).1;
-            }
+        for (&i, at) in active.iter().zip(&mut starts).filter(|(_, at)| **at == start) {
+            end = desks[i].close_bar(account, recorder).1;
+            *at = next(&desks[i]);
         }
         if R::BARS {
             recorder.marked(start, end, mark(desks, account));
@@ -323,6 +323,9 @@ impl<'a, S: Strategy> Desk<'a, S> {
 
     #[inline(always)]
     fn open_bar(&mut self, account: &mut Account) {
+        if self.book.open_quietly() {
+            return;
+        }
         let bar = self.today.get(self.next);
         self.book.open_bar(account, &bar, &self.session);
     }

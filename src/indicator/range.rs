@@ -3,7 +3,7 @@
 use super::average::Exponential;
 use super::window::{Window, mean};
 use super::{Fold, Smoothing};
-use crate::bar::Bar;
+use crate::bar::{Bar, Bars};
 use crate::calendar::Session;
 
 #[derive(Clone)]
@@ -49,6 +49,11 @@ impl Fold for Atr {
     fn next(&mut self, bar: &Bar, _: &Session) -> f64 {
         self.window.push(self.range.step(bar));
         self.window.full().map_or(f64::NAN, mean)
+    }
+
+    fn extend(&mut self, bars: &Bars<'_>, _: &Session, column: &mut Vec<f64>) {
+        let ranges = (0..bars.len()).map(|i| self.range.step(&bars.get(i)));
+        self.window.means(ranges, column);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::Fold;
 use super::window::{Window, mean};
-use crate::bar::Bar;
+use crate::bar::{Bar, Bars};
 use crate::calendar::Session;
 
 #[derive(Clone)]
@@ -21,5 +21,14 @@ impl Fold for Ratio {
     fn next(&mut self, bar: &Bar, _: &Session) -> f64 {
         self.window.push(bar.volume);
         self.window.full().map_or(f64::NAN, |volumes| bar.volume / mean(volumes))
+    }
+
+    fn extend(&mut self, bars: &Bars<'_>, _: &Session, column: &mut Vec<f64>) {
+        let first = column.len();
+        let volumes = bars.volume();
+        self.window.means(volumes.iter().copied(), column);
+        for (value, volume) in column[first..].iter_mut().zip(volumes) {
+            *value = volume / *value;
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! alone: no running sum that drifts.
 
 use super::{Field, Fold};
-use crate::bar::Bar;
+use crate::bar::{Bar, Bars};
 use crate::calendar::Session;
 
 /// The last `period` values as one contiguous slice.
@@ -27,7 +27,7 @@ impl Window {
 
     #[inline(always)]
     pub(super) fn push(&mut self, value: f64) {
-        if self.values.len() == self.period + Self::slack(self.period) {
+        if self.values.len() >= self.period + Self::slack(self.period) {
             let keep = self.values.len() - (self.period - 1);
             self.values.drain(..keep);
         }
@@ -39,6 +39,32 @@ impl Window {
     pub(super) fn full(&self) -> Option<&[f64]> {
         let start = self.values.len().checked_sub(self.period)?;
         Some(&self.values[start..])
+    }
+}
+
+impl Window {
+    /// Appends the mean of the window at each of `values`, NaN while it isn't full.
+    ///
+    /// Neighbouring windows are summed side by side, each still oldest first: the same bits
+    /// as [`mean`] of every window, several at a time.
+    pub(super) fn means(&mut self, values: impl Iterator<Item = f64>, column: &mut Vec<f64>) {
+        let known = self.values.len().min(self.period - 1);
+        self.values.drain(..self.values.len() - known);
+        self.values.extend(values);
+        let added = self.values.len() - known;
+        let empty = added.min(self.period - 1 - known);
+        column.extend(std::iter::repeat_n(f64::NAN, empty));
+        let first = column.len();
+        column.resize(first + added - empty, 0.0);
+        let sums = &mut column[first..];
+        for oldest in 0..self.period.min(self.values.len()) {
+            for (sum, value) in sums.iter_mut().zip(&self.values[oldest..]) {
+                *sum += value;
+            }
+        }
+        for sum in sums {
+            *sum /= self.period as f64;
+        }
     }
 }
 
@@ -71,7 +97,7 @@ fn max(values: &[f64]) -> f64 {
 }
 
 macro_rules! rolling {
-    ($($name:ident = $of:ident),*) => {$(
+    ($($name:ident = $of:ident $({ $extend:item })?),*) => {$(
         pub(super) struct $name {
             field: Field,
             window: Window,
@@ -88,7 +114,17 @@ macro_rules! rolling {
                 self.window.push(self.field.of(bar));
                 self.window.full().map_or(f64::NAN, $of)
             }
+            $($extend)?
         }
     )*};
 }
-rolling!(Mean = mean, Min = min, Max = max, Std = std);
+rolling!(
+    Mean = mean {
+        fn extend(&mut self, bars: &Bars<'_>, _: &Session, column: &mut Vec<f64>) {
+            self.window.means((0..bars.len()).map(|i| self.field.of(&bars.get(i))), column);
+        }
+    },
+    Min = min,
+    Max = max,
+    Std = std
+);
