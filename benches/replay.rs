@@ -1,0 +1,147 @@
+//! Archive open, every indicator, and portfolio replays: of the sample, and of the real bars
+//! where `MAGELLAN_MARKET_DATA` names them.
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use deployable_strategies::ALL;
+use magellan::archive::Archive;
+use magellan::archive::import::{Import, import};
+use magellan::archive::map::Access;
+use magellan::backtest::{Request, Scope};
+use magellan::bar::{Date, Symbol, Timeframe};
+use magellan::config::Config;
+use magellan::history::{History, Hours};
+use magellan::indicator::{Columns, Field, Indicator, Memory, Smoothing};
+use magellan::registry;
+use rayon::prelude::*;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the project")
+}
+
+fn sample() -> Archive {
+    Archive::open(&root().join("data/sample"), Access::Map).expect("the sample archive")
+}
+
+fn date(text: &str) -> Date {
+    text.parse().expect("a date")
+}
+
+/// Opening: manifest, hashes of records and cache columns, mapping.
+fn open(c: &mut Criterion) {
+    c.bench_function("archive/open_and_load_24_series", |b| {
+        b.iter(|| {
+            let archive = sample();
+            for timeframe in Timeframe::ALL {
+                for symbol in archive.symbols(timeframe) {
+                    black_box(archive.load(symbol, timeframe).expect("loads"));
+                }
+            }
+        });
+    });
+}
+
+fn indicators(c: &mut Criterion) {
+    let series = sample().load("AMC".parse().expect("a symbol"), Timeframe::Minute).expect("loads");
+    let history = History::new(series.symbol, Timeframe::Minute, series.bars(), Hours::Regular).expect("covered");
+    let (field, period, memory) = (Field::Close, 14, Memory::Continuous);
+    let smoothing = Smoothing::Span;
+    let all = [
+        Indicator::Lag { field, bars: 5 },
+        Indicator::Mean { field, period },
+        Indicator::Min { field, period },
+        Indicator::Max { field, period },
+        Indicator::Std { field, period },
+        Indicator::Average { field, period, smoothing },
+        Indicator::rma(period),
+        Indicator::Rsi { period, smoothing },
+        Indicator::TrueRange { memory },
+        Indicator::Atr { period, memory },
+        Indicator::AtrWilder { period },
+        Indicator::SessionBars,
+        Indicator::SessionOpen,
+        Indicator::SessionLow,
+        Indicator::SessionLowBefore,
+        Indicator::SessionHigh,
+        Indicator::LowerWick,
+        Indicator::Body,
+        Indicator::VolumeRatio { period: 20, memory },
+    ];
+    let mut group = c.benchmark_group("indicator");
+    group.throughput(Throughput::Elements(history.len() as u64));
+    for indicator in all {
+        group.bench_function(indicator.name(), |b| b.iter(|| Columns::compute(black_box(&history), &[indicator])));
+    }
+    group.finish();
+}
+
+/// One replay of a deployed strategy; the number of bars.
+fn run(archive: &Archive, config: &Config, symbols: Option<&[Symbol]>, (start, end): (Date, Date)) -> u64 {
+    let strategy = registry::find(ALL, &config.strategy.name).expect("known");
+    let scope = Scope::Portfolio;
+    let request = Request { config, archive, symbols, scope, hours: None, start, end, slippage_bps: None, record: false };
+    strategy.backtest(&request).expect("replays").iter().map(|run| run.replay.bars).sum()
+}
+
+fn config(name: &str) -> Config {
+    Config::read(&root().join("deployed").join(name).join("config.json"), &[]).expect("a config")
+}
+
+fn portfolio(c: &mut Criterion) {
+    let archive = sample();
+    let mut group = c.benchmark_group("portfolio");
+    for (name, start, end) in [
+        ("bear_trap", "2024-04-01", "2024-06-28"),
+        ("daily_trend", "2018-01-02", "2025-12-31"),
+        ("hourly_swing", "2022-01-03", "2025-12-31"),
+    ] {
+        let (config, period) = (config(name), (date(start), date(end)));
+        group.throughput(Throughput::Elements(run(&archive, &config, None, period)));
+        group.bench_function(name, |b| b.iter(|| run(black_box(&archive), &config, None, period)));
+    }
+    group.finish();
+}
+
+/// All archived real bars: bear_trap over its three windows, both RSI strategies over all years.
+fn real(c: &mut Criterion) {
+    let Some(source) = std::env::var_os("MAGELLAN_MARKET_DATA").map(PathBuf::from) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = Import { splits: Some(source.join("splits.csv")), sources: vec![source], ..Import::default() };
+    import(folder.path(), &plan).expect("imports");
+    let archive = Archive::open(folder.path(), Access::Map).expect("opens");
+    let rows: u64 = archive.manifest().records.iter().map(|r| r.rows).sum();
+    let configs = ["bear_trap", "daily_trend", "hourly_swing"].map(config);
+    let windows = [("2024-04-01", "2024-06-30"), ("2024-11-01", "2025-01-31"), ("2025-04-01", "2025-06-30")];
+    let mut jobs: Vec<(&Config, Vec<Symbol>, (Date, Date))> = Vec::new();
+    for (start, end) in windows {
+        let period = (date(start), date(end));
+        let overlaps = |s: &Symbol| {
+            let records = archive.manifest().series(*s, Timeframe::Minute);
+            records.iter().any(|r| Date::of_utc(r.first) <= period.1 && Date::of_utc(r.last) >= period.0)
+        };
+        let mut symbols = archive.symbols(Timeframe::Minute);
+        symbols.retain(|s| overlaps(s) && in_window(&archive, *s, period));
+        jobs.push((&configs[0], symbols, period));
+    }
+    let daily = archive.symbols(Timeframe::Day).into_iter().filter(|s| configs[1].symbols.contains(s)).collect();
+    jobs.push((&configs[1], daily, (date("2018-01-02"), date("2025-12-31"))));
+    jobs.push((&configs[2], archive.symbols(Timeframe::Hour), (date("2022-01-03"), date("2025-12-31"))));
+    let all = || -> u64 { jobs.par_iter().map(|(config, symbols, period)| run(&archive, config, Some(symbols), *period)).sum() };
+    println!("archived rows {rows}, bars in sessions {}", all());
+    let mut group = c.benchmark_group("real");
+    group.throughput(Throughput::Elements(rows));
+    group.sample_size(20).bench_function("three_strategies_all_bars", |b| b.iter(|| black_box(all())));
+    group.finish();
+}
+
+/// Whether a symbol has bars in a session of the window.
+fn in_window(archive: &Archive, symbol: Symbol, (start, end): (Date, Date)) -> bool {
+    let series = archive.load(symbol, Timeframe::Minute).expect("loads");
+    let history = History::new(symbol, Timeframe::Minute, series.bars(), Hours::Regular).expect("covered");
+    !history.sessions_between(start, end).is_empty()
+}
+
+criterion_group!(benches, open, indicators, portfolio, real);
+criterion_main!(benches);
