@@ -4,7 +4,7 @@
 //! the bar the stop wins over the targets; at its close the account manages the position,
 //! then hears the strategy.
 
-use crate::bar::{Bar, Date, Nanos, Symbol};
+use crate::bar::{Bar, Bars, Date, Nanos, Symbol};
 use crate::calendar::Session;
 use crate::costs::Costs;
 use crate::order::{Bracket, Entry, Order, Reason, Size};
@@ -246,22 +246,29 @@ impl Book {
 
     /// Open and inside of a bar: pending orders, then stop, then targets.
     #[inline(never)]
-    pub fn open_bar(&mut self, account: &mut Account, bar: &Bar, session: &Session) {
+    pub fn open_bar(&mut self, account: &mut Account, bars: &Bars<'_>, i: usize, session: &Session) {
         self.exited_this_bar = false;
+        let (start, open) = (bars.start_at(i), bars.open_at(i));
         match self.take_pending(account) {
             Pending::Nothing => {}
             Pending::Buy { shares, bracket } => {
-                let expired = |before| bar.start >= session.close - before;
+                let expired = |before| start >= session.close - before;
                 if !bracket.flat_before_close.is_some_and(expired) {
-                    self.buy(account, bar, shares, bracket);
+                    self.buy(account, open, start, shares, bracket);
                 }
             }
             Pending::Sell(reason) => {
-                self.sell_all(account, account.costs.sell(bar.open), bar.start, reason);
+                self.sell_all(account, account.costs.sell(open), start, reason);
             }
         }
-        self.stop_and_targets(account, bar);
-        self.busy = self.lot.as_ref().is_some_and(|lot| lot.bracket != Bracket::NONE);
+        if self.has_bracket() {
+            self.stop_and_targets(account, &bars.get(i));
+        }
+        self.busy = self.has_bracket();
+    }
+
+    fn has_bracket(&self) -> bool {
+        self.lot.as_ref().is_some_and(|lot| lot.bracket != Bracket::NONE)
     }
 
     fn take_pending(&mut self, account: &mut Account) -> Pending {
@@ -272,8 +279,8 @@ impl Book {
         pending
     }
 
-    fn buy(&mut self, account: &mut Account, bar: &Bar, shares: u64, mut bracket: Bracket) {
-        let entry_price = account.costs.buy(bar.open);
+    fn buy(&mut self, account: &mut Account, open: f64, entered: Nanos, shares: u64, mut bracket: Bracket) {
+        let entry_price = account.costs.buy(open);
         account.entries += 1;
         account.day.entries += 1;
         account.open_positions += 1;
@@ -287,7 +294,7 @@ impl Book {
             shares,
             entry_price,
             entry_fee: account.costs.fee(entry_price),
-            entered: bar.start,
+            entered,
             profit: 0.0,
             bracket,
             used: [false; Bracket::TARGETS],
@@ -363,9 +370,9 @@ impl Book {
 
     /// Close of a bar, before the strategy is asked: what the bracket's clock demands.
     #[inline(always)]
-    pub fn manage(&mut self, account: &mut Account, bar: &Bar, session: &Session, last_of_session: bool) {
+    pub fn manage(&mut self, account: &mut Account, bars: &Bars<'_>, i: usize, session: &Session, last_of_session: bool) {
         if self.busy {
-            self.watch_clock(account, bar, session, last_of_session);
+            self.watch_clock(account, &bars.get(i), session, last_of_session);
         }
     }
 
@@ -385,7 +392,7 @@ impl Book {
     /// Hears the strategy. An entry that must be flat overnight isn't taken on the session's
     /// last bar; limits are tested before the size is resolved.
     #[inline(never)]
-    pub fn accept(&mut self, account: &mut Account, order: Order, bar: &Bar, last_of_session: bool) {
+    pub fn accept(&mut self, account: &mut Account, order: Order, close: f64, last_of_session: bool) {
         match order {
             Order::Exit(reason) if self.is_open() && self.pending == Pending::Nothing => {
                 self.pending = Pending::Sell(reason);
@@ -394,19 +401,19 @@ impl Book {
             Order::Enter(entry) if !self.is_open() && self.pending == Pending::Nothing => {
                 let too_late = last_of_session && entry.bracket.flat_before_close.is_some();
                 if !too_late {
-                    self.enter(account, entry, bar);
+                    self.enter(account, entry, close);
                 }
             }
             _ => {}
         }
     }
 
-    fn enter(&mut self, account: &mut Account, entry: Entry, bar: &Bar) {
+    fn enter(&mut self, account: &mut Account, entry: Entry, close: f64) {
         if let Some(block) = account.blocked() {
             account.blocks[block as usize] += 1;
             return;
         }
-        let shares = account.shares(entry.size, bar.close, entry.bracket.stop);
+        let shares = account.shares(entry.size, close, entry.bracket.stop);
         if shares > 0 {
             self.pending = Pending::Buy { shares, bracket: entry.bracket };
             account.pending_entries += 1;
@@ -415,8 +422,8 @@ impl Book {
     }
 
     /// The replay's last bar of this symbol: sells at its close.
-    pub fn end_of_data(&mut self, account: &mut Account, bar: &Bar) {
+    pub fn end_of_data(&mut self, account: &mut Account, close: f64, end: Nanos) {
         self.take_pending(account);
-        self.sell_all(account, account.costs.sell(bar.close), bar.end, Reason::EndOfData);
+        self.sell_all(account, account.costs.sell(close), end, Reason::EndOfData);
     }
 }

@@ -298,6 +298,30 @@ impl<'a> Bars<'a> {
         }
     }
 
+    /// Start of bar `i`: single values, where a whole bar would touch five columns.
+    #[inline(always)]
+    pub(crate) fn start_at(&self, i: usize) -> Nanos {
+        self.start[i]
+    }
+
+    /// End of bar `i`.
+    #[inline(always)]
+    pub(crate) fn end_at(&self, i: usize) -> Nanos {
+        self.start[i] + self.width
+    }
+
+    /// Open of bar `i`.
+    #[inline(always)]
+    pub(crate) fn open_at(&self, i: usize) -> f64 {
+        self.open[i]
+    }
+
+    /// Close of bar `i`.
+    #[inline(always)]
+    pub(crate) fn close_at(&self, i: usize) -> f64 {
+        self.close[i]
+    }
+
     /// The bars `range`, borrowed; all columns of the result have one visible length,
     /// so that loops over it need no bounds checks.
     #[inline(always)]

@@ -72,15 +72,13 @@ impl<'a> History<'a> {
         while from < starts.len() {
             let date = calendar::new_york_date(starts[from]);
             let session = calendar::session(date);
-            let day_end = from + count_below(&starts[from..], calendar::new_york_midnight(Date(date.0 + 1)));
+            let after = |from: usize, limit| from + count_below(&starts[from..], limit);
+            let open = after(from, session.open);
+            let close = after(open, session.close - width + 1);
+            let day_end = after(close, calendar::new_york_midnight(Date(date.0 + 1)));
             let range = match hours {
                 Hours::All => from..day_end,
-                Hours::Regular => {
-                    let day = &starts[from..day_end];
-                    let open = from + count_below(day, session.open);
-                    let close = from + count_below(day, session.close - width + 1);
-                    open..close.max(open)
-                }
+                Hours::Regular => open..close,
             };
             let counts = hours == Hours::All || session.trades();
             if counts && !range.is_empty() {

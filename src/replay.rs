@@ -143,15 +143,19 @@ fn run<S: Strategy, R: Recorder<S::Inputs>>(
     equity
 }
 
-/// One symbol trades today: no merging.
+/// One symbol trades today: no merging, and quiet bars are skimmed.
 fn run_alone<S: Strategy, R: Recorder<S::Inputs>>(
     desks: &mut [Desk<'_, S>],
     only: usize,
     account: &mut Account,
     recorder: &mut R,
 ) {
-    for _ in 0..desks[only].today.len() {
+    while desks[only].next_start().is_some() {
         let desk = &mut desks[only];
+        if !R::BARS && desk.book.open_quietly() {
+            desk.skim(account, recorder);
+            continue;
+        }
         desk.open_bar(account);
         let (start, end) = desk.close_bar(account, recorder);
         if R::BARS {
@@ -326,36 +330,66 @@ impl<'a, S: Strategy> Desk<'a, S> {
         if self.book.open_quietly() {
             return;
         }
-        let bar = self.today.get(self.next);
-        self.book.open_bar(account, &bar, &self.session);
+        self.book.open_bar(account, &self.today, self.next, &self.session);
     }
 
     #[inline(always)]
     fn close_bar<R: Recorder<S::Inputs>>(&mut self, account: &mut Account, recorder: &mut R) -> (Nanos, Nanos) {
         let i = self.next;
+        self.book.manage(account, &self.today, i, &self.session, i + 1 == self.today.len());
+        let now = self.now(i);
+        let order = if i >= self.warm { self.strategy.decide(&mut self.state, &now) } else { None };
+        let held = self.end_bar(account, recorder, order);
+        if R::BARS {
+            recorder.closed(self.history.symbol, &now, held);
+        }
+        (self.today.start_at(i), self.today.end_at(i))
+    }
+
+    /// What follows the decision at the next bar; whether it ends with an open position.
+    #[inline(always)]
+    fn end_bar<R: Recorder<S::Inputs>>(&mut self, account: &mut Account, recorder: &mut R, order: Option<Order>) -> bool {
+        let i = self.next;
         self.next = i + 1;
-        let bar = self.today.get(i);
         let last_of_session = self.next == self.today.len();
         let last = last_of_session && self.ahead.is_empty();
-        self.book.manage(account, &bar, &self.session, last_of_session);
-        let now = self.now(i);
-        if i >= self.warm
-            && let Some(order) = self.strategy.decide(&mut self.state, &now)
-        {
-            recorder.decided(self.history.symbol, bar.start, &order);
+        if let Some(order) = order {
+            recorder.decided(self.history.symbol, self.today.start_at(i), &order);
             if !last {
-                self.book.accept(account, order, &bar, last_of_session);
+                self.book.accept(account, order, self.today.close_at(i), last_of_session);
             }
         }
         let held = self.book.is_open();
         self.bars_held += u64::from(held);
-        if R::BARS {
-            recorder.closed(self.history.symbol, &now, held);
-        }
         if last {
-            self.book.end_of_data(account, &bar);
+            self.book.end_of_data(account, self.today.close_at(i), self.today.end_at(i));
         }
-        (bar.start, bar.end)
+        held
+    }
+
+    /// Runs on while nothing can happen but a decision: no order waits, no bracket watches,
+    /// so the position stays what it is. The same as bar by bar, in a loop small enough for
+    /// registers; it ends after the first bar with an order, or with the session.
+    fn skim<R: Recorder<S::Inputs>>(&mut self, account: &mut Account, recorder: &mut R) {
+        let n = self.today.len();
+        let (bars, inputs) = (self.today.slice(0..n), &self.inputs[..n]);
+        let (session, position) = (self.session, self.book.position());
+        let from = self.next;
+        let mut order = None;
+        let mut i = from.max(self.warm.min(n - 1));
+        while i < n {
+            let now = Now { bar: bars.get(i), session, inputs: inputs[i], position };
+            if i >= self.warm {
+                order = self.strategy.decide(&mut self.state, &now);
+            }
+            if order.is_some() || i + 1 == n {
+                break;
+            }
+            i += 1;
+        }
+        self.bars_held += (i - from) as u64 * u64::from(position.is_open());
+        self.next = i;
+        self.end_bar(account, recorder, order);
     }
 }
 

@@ -5,9 +5,10 @@ use crate::bar::Bar;
 use crate::calendar::Session;
 
 /// The recurrence itself, shared by EMA, RMA, RSI and Wilder's ATR.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(super) struct Exponential {
     weight: f64,
+    keep: f64,
     /// Values averaged before the recurrence starts.
     seed: u32,
     seen: u32,
@@ -21,17 +22,25 @@ impl Exponential {
             Smoothing::Span => (2.0 / (n + 1.0), 1),
             Smoothing::Wilder => (1.0 / n, period.max(1)),
         };
-        Self { weight, seed, seen: 0, value: 0.0 }
+        Self { weight, keep: 1.0 - weight, seed, seen: 0, value: 0.0 }
     }
 
     /// The average with `value` in it; NaN until there are enough to start.
     #[inline(always)]
     pub(super) fn next(&mut self, value: f64) -> f64 {
-        if self.seen >= self.seed {
-            self.value = self.weight * value + (1.0 - self.weight) * self.value;
-            return self.value;
-        }
-        self.start(value)
+        if self.is_started() { self.go_on(value) } else { self.start(value) }
+    }
+
+    /// Whether it has the values it starts from.
+    pub(super) fn is_started(&self) -> bool {
+        self.seen >= self.seed
+    }
+
+    /// One step of an average that is started.
+    #[inline(always)]
+    pub(super) fn go_on(&mut self, value: f64) -> f64 {
+        self.value = self.weight * value + self.keep * self.value;
+        self.value
     }
 
     fn start(&mut self, value: f64) -> f64 {

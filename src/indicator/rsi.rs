@@ -30,10 +30,15 @@ impl Rsi {
             None if self.smoothing == Smoothing::Span => 0.0,
             None => return (f64::NAN, f64::NAN),
         };
-        let rise = if change > 0.0 { change } else { 0.0 };
-        let fall = if change < 0.0 { -change } else { 0.0 };
+        let (rise, fall) = split(change);
         (self.gain.next(rise), self.loss.next(fall))
     }
+}
+
+/// A change as a rise and a fall, one of them 0.
+#[inline(always)]
+fn split(change: f64) -> (f64, f64) {
+    (if change > 0.0 { change } else { 0.0 }, if change < 0.0 { -change } else { 0.0 })
 }
 
 #[inline(always)]
@@ -53,13 +58,26 @@ impl Fold for Rsi {
     /// neighbouring bars run side by side, with the same bits.
     fn extend(&mut self, bars: &Bars<'_>, _: &Session, column: &mut Vec<f64>) {
         let closes = bars.close();
-        let closes = closes.as_slice().unwrap_or_default();
+        let mut closes = closes.as_slice().unwrap_or_default();
+        while let [close, rest @ ..] = closes
+            && !self.loss.is_started()
+        {
+            let (gain, loss) = self.step(*close);
+            column.push(index(gain, loss));
+            closes = rest;
+        }
         let (mut gains, mut losses) = ([0.0; 64], [0.0; 64]);
         for chunk in closes.chunks(64) {
-            for ((close, gain), loss) in chunk.iter().zip(&mut gains).zip(&mut losses) {
-                (*gain, *loss) = self.step(*close);
+            let mut before = self.before.unwrap_or(f64::NAN);
+            let (mut gain, mut loss) = (self.gain, self.loss);
+            for ((&close, risen), fallen) in chunk.iter().zip(&mut gains).zip(&mut losses) {
+                let (rise, fall) = split(close - before);
+                before = close;
+                (*risen, *fallen) = (gain.go_on(rise), loss.go_on(fall));
             }
-            column.extend(gains.iter().zip(&losses).take(chunk.len()).map(|(&g, &l)| index(g, l)));
+            (self.gain, self.loss, self.before) = (gain, loss, Some(before));
+            let averages = gains[..chunk.len()].iter().zip(&losses[..chunk.len()]);
+            column.extend(averages.map(|(&gain, &loss)| index(gain, loss)));
         }
     }
 }

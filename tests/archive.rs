@@ -1,0 +1,258 @@
+//! Import, records, cache: nothing guessed, nothing lost, damage found.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use magellan::archive::Archive;
+use magellan::archive::import::{Import, Imported, import};
+use magellan::archive::map::Access;
+use magellan::bar::Timeframe;
+use magellan::error::{ErrorKind, Result};
+use tempfile::TempDir;
+
+use crate::support::symbol;
+
+const HEADER: &str = "timestamp,open,high,low,close,volume\n";
+
+struct Fixture {
+    folder: TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self { folder: TempDir::new().expect("a folder") }
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).expect("written");
+        path
+    }
+
+    fn archive(&self) -> PathBuf {
+        self.folder.path().join("archive")
+    }
+
+    fn import(&self, sources: &[&Path]) -> Result<Imported> {
+        let sources = sources.iter().map(|p| p.to_path_buf()).collect();
+        import(&self.archive(), &Import { sources, ..Import::default() })
+    }
+
+    fn open(&self) -> Archive {
+        Archive::open(&self.archive(), Access::Map).expect("opens")
+    }
+
+    fn closes(&self, name: &str, timeframe: Timeframe) -> Vec<f64> {
+        self.open().load(symbol(name), timeframe).expect("loads").bars().close().to_vec()
+    }
+
+    fn record(&self) -> PathBuf {
+        let archive = self.open();
+        self.archive().join(&archive.manifest().records[0].path)
+    }
+}
+
+fn minutes(count: usize) -> String {
+    let rows = (0..count).map(|i| format!("2024-07-01T{:02}:{:02}:00Z,10,11,9,{},100\n", 14 + i / 60, i % 60, 10.0 + i as f64 / 100.0));
+    HEADER.to_owned() + &rows.collect::<String>()
+}
+
+fn damage(path: &Path, change: impl Fn(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).expect("read");
+    change(&mut bytes);
+    fs::remove_file(path).expect("removed");
+    fs::write(path, bytes).expect("written");
+}
+
+#[test]
+fn what_was_imported_is_loaded_with_and_without_the_cache_and_the_map() {
+    let f = Fixture::new();
+    f.import(&[&f.file("AMC_1min.csv", &minutes(90))]).expect("imports");
+    let first = f.closes("AMC", Timeframe::Minute);
+    assert_eq!((first.len(), first[89]), (90, 10.89));
+    assert!(f.archive().join("cache/1Min/AMC.arrow").exists());
+    assert_eq!(f.closes("AMC", Timeframe::Minute), first, "from the cache");
+    let read = Archive::open(&f.archive(), Access::Read).expect("opens");
+    assert_eq!(read.load(symbol("AMC"), Timeframe::Minute).expect("loads").bars().close().to_vec(), first);
+}
+
+#[test]
+fn identical_duplicates_are_dropped_and_counted_and_a_second_import_adds_nothing() {
+    let f = Fixture::new();
+    let row = "2024-07-01T14:00:00Z,10,11,9,10,100\n";
+    let path = f.file("AMC_1min.csv", &(minutes(3) + row));
+    let done = f.import(&[&path]).expect("imports");
+    assert_eq!((done.added[0].2, done.duplicates[0].2), (3, 1));
+    let before = fs::read(f.record()).expect("read");
+    let again = f.import(&[&path]).expect("imports");
+    assert_eq!((again.added[0].2, again.duplicates[0].2), (0, 4));
+    assert_eq!(fs::read(f.record()).expect("read"), before, "the same rows give the same bytes");
+}
+
+#[test]
+fn conflicting_duplicates_are_an_error_that_names_both_rows_and_changes_nothing() {
+    let f = Fixture::new();
+    f.import(&[&f.file("AMC_1min.csv", &minutes(3))]).expect("imports");
+    let other = f.file("AMC_1min_b.csv", &format!("{HEADER}2024-07-01T14:01:00Z,10,11,9,10.5,100\n2024-07-01T14:05:00Z,10,11,9,10,1\n"));
+    let err = f.import(&[&other]).expect_err("conflicts");
+    let text = err.to_string();
+    assert_eq!(err.kind(), ErrorKind::Data);
+    for part in ["2024-07-01T14:01:00Z", "close 10.5", "close 10.01", "AMC_1min_b.csv row 2", ".parquet row 2"] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(f.closes("AMC", Timeframe::Minute).len(), 3);
+}
+
+#[test]
+fn new_rows_join_old_ones_in_order() {
+    let f = Fixture::new();
+    f.import(&[&f.file("AMC_1min_b.csv", &format!("{HEADER}2024-07-01T15:00:00Z,10,11,9,2,100\n2024-07-01T15:01:00Z,10,11,9,3,100\n"))]).expect("imports");
+    f.import(&[&f.file("AMC_1min_a.csv", &format!("{HEADER}2024-07-01T14:00:00Z,10,11,9,1,100\n2024-07-01T15:02:00Z,10,11,9,4,100\n"))]).expect("imports");
+    assert_eq!(f.closes("AMC", Timeframe::Minute), [1.0, 2.0, 3.0, 4.0]);
+    let files = walk(&f.archive().join("csv"));
+    assert_eq!(files.len(), 1, "superseded records are removed: {files:?}");
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path());
+    entries.flat_map(|p| if p.is_dir() { walk(&p) } else { vec![p] }).collect()
+}
+
+#[test]
+fn a_flipped_byte_or_a_cut_in_a_record_is_found_when_it_is_used() {
+    for change in [(|b: &mut Vec<u8>| b[200] ^= 1) as fn(&mut Vec<u8>), |b| b.truncate(b.len() / 2), Vec::clear] {
+        let f = Fixture::new();
+        f.import(&[&f.file("AMC_1min.csv", &minutes(90))]).expect("imports");
+        f.closes("AMC", Timeframe::Minute);
+        damage(&f.record(), change);
+        let err = f.open().load(symbol("AMC"), Timeframe::Minute).expect_err("damaged");
+        assert_eq!(err.kind(), ErrorKind::Data);
+        assert!(err.to_string().contains("hash") && err.suggestion().is_some(), "{err}");
+    }
+}
+
+#[test]
+fn a_missing_record_is_an_error_even_with_a_cache() {
+    let f = Fixture::new();
+    f.import(&[&f.file("AMC_1min.csv", &minutes(90))]).expect("imports");
+    f.closes("AMC", Timeframe::Minute);
+    fs::remove_file(f.record()).expect("removed");
+    assert!(f.open().load(symbol("AMC"), Timeframe::Minute).is_err());
+}
+
+#[test]
+fn a_damaged_stale_or_foreign_cache_is_rebuilt() {
+    let f = Fixture::new();
+    f.import(&[&f.file("AMC_1min.csv", &minutes(90))]).expect("imports");
+    let right = f.closes("AMC", Timeframe::Minute);
+    let cache = f.archive().join("cache/1Min/AMC.arrow");
+    let intact = fs::read(&cache).expect("read");
+    for change in [(|b: &mut Vec<u8>| { let n = b.len(); b[n / 2] ^= 1 }) as fn(&mut Vec<u8>), |b| b.truncate(9), |b| *b = b"foreign".to_vec(), Vec::clear] {
+        damage(&cache, change);
+        assert_eq!(f.closes("AMC", Timeframe::Minute), right);
+        assert_eq!(fs::read(&cache).expect("read"), intact, "rebuilt");
+    }
+    f.import(&[&f.file("AMC_1min_b.csv", &format!("{HEADER}2024-07-01T19:00:00Z,10,11,9,2,100\n2024-07-01T19:01:00Z,10,11,9,2,100\n"))]).expect("imports");
+    assert_eq!(f.closes("AMC", Timeframe::Minute).len(), 92, "stale");
+}
+
+#[test]
+fn an_edited_manifest_is_refused() {
+    let f = Fixture::new();
+    f.import(&[&f.file("AMC_1min.csv", &minutes(5))]).expect("imports");
+    let path = f.archive().join("manifest.json");
+    damage(&path, |b| {
+        let text = String::from_utf8(b.clone()).expect("UTF-8").replace("\"rows\": 5", "\"rows\": 6");
+        *b = text.into_bytes();
+    });
+    let err = Archive::open(&f.archive(), Access::Map).expect_err("edited");
+    assert!(err.to_string().contains("checksum"), "{err}");
+}
+
+#[test]
+fn bad_rows_are_refused_with_file_and_row() {
+    for (row, part) in [
+        ("2024-07-01T14:00:00Z,0,11,9,10,100", "open 0"),
+        ("2024-07-01T14:00:00Z,10,11,9,-1,100", "close -1"),
+        ("2024-07-01T14:00:00Z,10,11,9,NaN,100", "close NaN"),
+        ("2024-07-01T14:00:00Z,10,11,9,10,-5", "volume -5"),
+        ("2024-07-01T14:00:00Z,10,11,9,ten,100", "`ten`"),
+        ("1711978200,10,11,9,10,100", "`1711978200`"),
+        ("2024-07-01T14:00:30Z,10,11,9,10,100", "not the start of a minute"),
+        ("1889-07-01T14:01:00Z,10,11,9,10,100", "exchange calendar"),
+        ("2024-07-01T14:00:00Z,10,11,9,10", "fields"),
+    ] {
+        let f = Fixture::new();
+        let path = f.file("AMC_1min.csv", &format!("{HEADER}2024-07-01T14:31:00Z,10,11,9,10,100\n{row}\n"));
+        let err = f.import(&[&path]).expect_err(row);
+        assert_eq!(err.kind(), ErrorKind::Data, "{err}");
+        assert!(err.to_string().contains(part) && err.to_string().contains("AMC_1min.csv"), "{row}: {err}");
+    }
+}
+
+#[test]
+fn files_that_are_not_bars_are_refused_by_name() {
+    let f = Fixture::new();
+    for (name, text) in [("AMC_1min.parquet", "not parquet"), ("AMC.csv", "a,b\n1,2\n"), ("AMC.txt", "x"), ("lower_1min.csv", &minutes(3)), ("AMC_1min.csv", HEADER)] {
+        let path = f.file(name, text);
+        let err = f.import(&[&path]).expect_err(name);
+        assert!(err.suggestion().is_some() || err.to_string().contains(name), "{name}: {err}");
+    }
+    assert!(f.import(&[Path::new("no/such/file.parquet")]).is_err());
+}
+
+#[test]
+fn minute_bars_named_daily_are_refused() {
+    let f = Fixture::new();
+    let err = f.import(&[&f.file("AMC_1day.csv", &minutes(90))]).expect_err("B4");
+    assert!(err.to_string().contains("named 1Day") && err.to_string().contains("1Min"), "{err}");
+}
+
+#[test]
+fn a_mark_cannot_be_renamed_or_mixed() {
+    let f = Fixture::new();
+    let named = |name: &str, path: &Path| {
+        let plan = Import { sources: vec![path.to_owned()], provenance: Some(name.into()), ..Import::default() };
+        import(&f.archive(), &plan)
+    };
+    let path = f.file("AMC_1min.csv", &minutes(90));
+    named("synthetic", &path).expect("imports");
+    // A record re-imported as something else, here or into another archive.
+    let record = f.record();
+    for provenance in ["alpaca-sip", "csv"] {
+        let err = named(provenance, &record).expect_err("renamed");
+        assert_eq!((err.kind(), err.exit_code()), (ErrorKind::Refused, 8), "{err}");
+    }
+    let err = named("csv", &path).expect_err("mixed");
+    assert_eq!(err.kind(), ErrorKind::Refused);
+    // Re-import without a name keeps the mark.
+    let other = TempDir::new().expect("a folder");
+    let plan = Import { sources: vec![record], ..Import::default() };
+    import(other.path(), &plan).expect("imports");
+    let archive = Archive::open(other.path(), Access::Map).expect("opens");
+    assert_eq!(archive.manifest().records[0].provenance, "synthetic");
+}
+
+#[test]
+fn utc_days_and_session_days_are_told_apart() {
+    let f = Fixture::new();
+    let saturday = format!("{HEADER}2024-06-28,10,11,9,10,100\n2024-06-29,10,11,9,10,100\n2024-07-01,10,11,9,10,100\n");
+    f.import(&[&f.file("AMC_1day.csv", &saturday)]).expect("imports");
+    let basis = f.open().manifest().records[0].day_basis.map(|b| b.name());
+    assert_eq!(basis, Some("utc_extended"));
+}
+
+#[test]
+fn splits_adjust_prices_before_their_date_and_volumes_the_other_way() {
+    let f = Fixture::new();
+    let rows = format!("{HEADER}2024-06-07,1200,1210,1190,1208,10\n2024-06-10,120,121,119,121,100\n");
+    let bars = f.file("NVDA_1day.csv", &rows);
+    let splits = f.file("splits.csv", "symbol,effective_date,new_shares_per_old\nNVDA,2024-06-10,10\n");
+    let plan = Import { sources: vec![bars], splits: Some(splits), ..Import::default() };
+    import(&f.archive(), &plan).expect("imports");
+    let archive = f.open();
+    let series = archive.load(symbol("NVDA"), Timeframe::Day).expect("loads").adjusted(&archive.splits(symbol("NVDA")));
+    assert_eq!(series.bars().close().to_vec(), [120.8, 121.0]);
+    assert_eq!(series.bars().volume().to_vec(), [100.0, 100.0]);
+    assert_eq!(archive.load(symbol("NVDA"), Timeframe::Day).expect("loads").bars().close().to_vec(), [1208.0, 121.0], "records stay raw");
+}

@@ -1,0 +1,140 @@
+//! The reference results, every one, through the binary on the imported real bars.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{expected, magellan, market_data, run};
+
+/// All of `MAGELLAN_MARKET_DATA`, imported once.
+fn archive() -> Option<&'static Path> {
+    static ARCHIVE: OnceLock<Option<TempDir>> = OnceLock::new();
+    let archive = ARCHIVE.get_or_init(|| {
+        let source = market_data()?;
+        let folder = TempDir::new().expect("a folder");
+        let mut command = magellan(["data", "import"]);
+        command.arg(&source).arg("--splits").arg(source.join("splits.csv")).arg("--archive").arg(folder.path());
+        let (code, out, err) = run(&mut command);
+        assert_eq!(code, 0, "{err}");
+        assert!(out.starts_with("103 files, 1722400 rows read: 1687855 bars added, 34545 identical duplicates dropped"), "{out}");
+        Some(folder)
+    });
+    archive.as_ref().map(TempDir::path)
+}
+
+fn backtest(archive: &Path, out: &Path, args: &[&str]) {
+    let mut command = magellan(["backtest", "--use-cache"]);
+    let (code, _, err) = run(command.args(args).arg("--archive").arg(archive).arg("--out").arg(out));
+    assert_eq!(code, 0, "{args:?}: {err}");
+}
+
+/// Compares every file of a folder of expected results; how many there were.
+fn compare(expected: &Path, ours: &Path) -> usize {
+    let mut files: Vec<PathBuf> = fs::read_dir(expected).expect("a folder").map(|e| e.expect("an entry").path()).collect();
+    files.sort();
+    for file in &files {
+        let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+        let read = |path: &Path| fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let (theirs, ours) = (read(file), read(&ours.join(&name)));
+        if name.ends_with(".json") { compare_json(&name, &theirs, &ours) } else { compare_csv(&name, &theirs, &ours) }
+    }
+    files.len()
+}
+
+fn near(a: f64, b: f64) -> bool {
+    a == b || (a - b).abs() <= 1e-9 * a.abs().max(b.abs())
+}
+
+/// Prices, profits, equity and indicators to 1e-9; everything else to the letter.
+fn compare_csv(name: &str, theirs: &str, ours: &str) {
+    const NUMBERS: [&str; 5] = ["entry_px", "exit_px", "pnl", "equity", "rsi"];
+    let header: Vec<&str> = theirs.lines().next().expect("a header").split(',').collect();
+    assert_eq!(theirs.lines().count(), ours.lines().count(), "{name}: rows");
+    for (line, (theirs, ours)) in theirs.lines().zip(ours.lines()).enumerate() {
+        let pairs = theirs.split(',').zip(ours.split(','));
+        for (column, (a, b)) in header.iter().zip(pairs) {
+            let close = NUMBERS.contains(column) && a.parse().ok().zip(b.parse().ok()).is_some_and(|(a, b)| near(a, b));
+            assert!(a == b || close, "{name} line {}: {column} is {b}, expected {a}", line + 1);
+        }
+        assert_eq!(theirs.split(',').count(), ours.split(',').count(), "{name} line {}", line + 1);
+    }
+}
+
+fn compare_json(name: &str, theirs: &str, ours: &str) {
+    let parse = |text: &str| -> serde_json::Map<String, Value> { serde_json::from_str(text).expect("an object") };
+    let (mut theirs, ours) = (parse(theirs), parse(ours));
+    theirs.remove("window");
+    let keys = |map: &serde_json::Map<String, Value>| map.keys().cloned().collect::<BTreeSet<String>>();
+    assert_eq!(keys(&theirs), keys(&ours), "{name}");
+    for (key, a) in &theirs {
+        let b = &ours[key];
+        let close = a.as_f64().zip(b.as_f64()).is_some_and(|(a, b)| near(a, b));
+        assert!(a == b || close, "{name}: {key} is {b}, expected {a}");
+    }
+}
+
+#[test]
+fn bear_trap_reproduces_its_reference_alone_and_as_a_portfolio() {
+    let (Some(archive), Some(expected)) = (archive(), expected()) else { return };
+    let out = TempDir::new().expect("a folder");
+    for scope in ["single", "portfolio"] {
+        let args = ["--strategy", "bear_trap", "--start-date", "2024-04-01", "--end-date", "2024-06-30", "--scope", scope];
+        backtest(archive, out.path(), &args);
+    }
+    assert_eq!(compare(&expected.join("bear_trap/W1_20240401_20240630"), out.path()), 52);
+}
+
+#[test]
+fn daily_trend_reproduces_its_reference() {
+    let (Some(archive), Some(expected)) = (archive(), expected()) else { return };
+    let out = TempDir::new().expect("a folder");
+    let args = ["--strategy", "daily_trend", "--start-date", "2018-01-02", "--end-date", "2025-12-31", "--scope", "single", "--symbols", "AAPL,SPY,TSLA"];
+    backtest(archive, out.path(), &args);
+    assert_eq!(compare(&expected.join("daily_trend"), out.path()), 9);
+}
+
+#[test]
+fn hourly_swing_reproduces_its_reference() {
+    let (Some(archive), Some(expected)) = (archive(), expected()) else { return };
+    let out = TempDir::new().expect("a folder");
+    let args = ["--strategy", "hourly_swing", "--start-date", "2022-01-03", "--end-date", "2025-12-31", "--scope", "single", "--symbols", "TSLA", "--session", "regular"];
+    backtest(archive, out.path(), &args);
+    assert_eq!(compare(&expected.join("hourly_swing"), out.path()), 3);
+}
+
+#[test]
+fn on_real_bars_bear_trap_fails_and_daily_trend_misses_gld() {
+    let Some(archive) = archive() else { return };
+    let gate = |strategy: &str| run(magellan(["gate", "--strategy", strategy, "--archive"]).arg(archive));
+    let (code, out, _) = gate("bear_trap");
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("FAIL bear_trap") && out.contains("-1.229"), "{out}");
+    let (code, out, _) = gate("daily_trend");
+    assert_eq!(code, 3, "{out}");
+    assert!(out.contains("GLD"), "{out}");
+    let (code, out, _) = run(magellan(["gate", "--archive"]).arg(archive));
+    assert_eq!(code, 3, "data before a failed criterion: {out}");
+    assert!(!out.contains("SYNTHETIC"), "{out}");
+}
+
+#[test]
+fn the_real_windows_give_the_counts_an_independent_reference_found() {
+    let Some(archive) = archive() else { return };
+    let out = TempDir::new().expect("a folder");
+    let w2 = "AMC,CGC,CLSK,FCEL,GME,MARA,MULN,PLUG,RIOT,SAVA,SNDL,SPCE,TLRY,WKHS";
+    for (start, end, symbols, slippage, trades, blocks) in [
+        ("2024-11-01", "2025-01-17", w2, "6.25", 39, r#"{"max_trades_per_day":35}"#),
+        ("2024-11-01", "2025-01-17", w2, "25", 39, r#"{"max_trades_per_day":35}"#),
+        ("2024-04-01", "2024-06-30", "AMC,CGC,CLSK,FCEL,GME,MARA,PLUG,RIOT,SNDL,SPCE,TLRY,WKHS", "0", 70, r#"{"max_trades_per_day":88}"#),
+    ] {
+        let args = ["--strategy", "bear_trap", "--start-date", start, "--end-date", end, "--symbols", symbols, "--slippage-bps", slippage];
+        backtest(archive, out.path(), &args);
+        let text = fs::read_to_string(out.path().join("PORTFOLIO.metrics.json")).expect("written");
+        let metrics: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!((metrics["trades"].as_u64(), metrics["gate_blocks"].to_string().as_str()), (Some(trades), blocks), "{start}");
+    }
+}
