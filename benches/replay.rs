@@ -81,7 +81,8 @@ fn indicators(c: &mut Criterion) {
 fn run(archive: &Archive, config: &Config, symbols: Option<&[Symbol]>, (start, end): (Date, Date)) -> u64 {
     let strategy = registry::find(ALL, &config.strategy.name).expect("known");
     let scope = Scope::Portfolio;
-    let request = Request { config, archive, symbols, scope, hours: None, start, end, slippage_bps: None, record: false };
+    let request =
+        Request { config, archive, symbols, scope, hours: None, start, end, slippage_bps: None, record: false };
     strategy.backtest(&request).expect("replays").iter().map(|run| run.replay.bars).sum()
 }
 
@@ -128,7 +129,9 @@ fn real(c: &mut Criterion) {
     let daily = archive.symbols(Timeframe::Day).into_iter().filter(|s| configs[1].symbols.contains(s)).collect();
     jobs.push((&configs[1], daily, (date("2018-01-02"), date("2025-12-31"))));
     jobs.push((&configs[2], archive.symbols(Timeframe::Hour), (date("2022-01-03"), date("2025-12-31"))));
-    let all = || -> u64 { jobs.par_iter().map(|(config, symbols, period)| run(&archive, config, Some(symbols), *period)).sum() };
+    let all = || -> u64 {
+        jobs.par_iter().map(|(config, symbols, period)| run(&archive, config, Some(symbols), *period)).sum()
+    };
     println!("archived rows {rows}, bars in sessions {}", all());
     let mut group = c.benchmark_group("real");
     group.throughput(Throughput::Elements(rows));

@@ -93,6 +93,7 @@ fn walk() -> (Vec<Nanos>, [Vec<f64>; 5]) {
     (start, columns)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a stopwatch is the point")]
 /// Median of repeated runs on the given archive, as JSON on stdout.
 fn compare(archive: &Path) {
     let archive = Archive::open(archive, Access::Map).expect("an archive");
@@ -107,7 +108,10 @@ fn compare(archive: &Path) {
         .collect();
     seconds.sort_by(f64::total_cmp);
     let (bars, trades, median) = (series.bars().len(), metrics.trades, seconds[seconds.len() / 2]);
-    println!(r#"{{"bars": {bars}, "trades": {trades}, "final_equity": {}, "seconds": {median}}}"#, metrics.final_equity);
+    println!(
+        r#"{{"bars": {bars}, "trades": {trades}, "final_equity": {}, "seconds": {median}}}"#,
+        metrics.final_equity
+    );
 }
 
 fn main() {

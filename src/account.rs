@@ -163,7 +163,7 @@ fn whole(quotient: f64) -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Pending {
     Nothing,
-    Buy { shares: u64, bracket: Bracket },
+    Buy { shares: u64 },
     Sell(Reason),
 }
 
@@ -173,6 +173,8 @@ pub struct Book {
     symbol: Symbol,
     pending: Pending,
     lot: Option<Lot>,
+    /// Of the pending entry or the open lot, if it has one.
+    bracket: Option<Bracket>,
     /// Whether the next bar can do anything but mark: a pending order or a bracket.
     busy: bool,
     exited_this_bar: bool,
@@ -188,14 +190,13 @@ struct Lot {
     entry_fee: f64,
     entered: Nanos,
     profit: f64,
-    bracket: Bracket,
     used: [bool; Bracket::TARGETS],
 }
 
 impl Book {
     /// An empty book.
     pub fn new(symbol: Symbol) -> Self {
-        Self { symbol, pending: Pending::Nothing, lot: None, busy: false, exited_this_bar: false }
+        Self { symbol, pending: Pending::Nothing, lot: None, bracket: None, busy: false, exited_this_bar: false }
     }
 
     /// Whether shares are held.
@@ -229,9 +230,7 @@ impl Book {
 
     /// A new session cancels an entry that was to be flat overnight.
     pub fn begin_session(&mut self, account: &mut Account) {
-        if let Pending::Buy { bracket, .. } = self.pending
-            && bracket.flat_before_close.is_some()
-        {
+        if matches!(self.pending, Pending::Buy { .. }) && self.flat_before_close().is_some() {
             self.take_pending(account);
         }
     }
@@ -251,24 +250,24 @@ impl Book {
         let (start, open) = (bars.start_at(i), bars.open_at(i));
         match self.take_pending(account) {
             Pending::Nothing => {}
-            Pending::Buy { shares, bracket } => {
+            Pending::Buy { shares } => {
                 let expired = |before| start >= session.close - before;
-                if !bracket.flat_before_close.is_some_and(expired) {
-                    self.buy(account, open, start, shares, bracket);
+                if !self.flat_before_close().is_some_and(expired) {
+                    self.buy(account, open, start, shares);
                 }
             }
             Pending::Sell(reason) => {
                 self.sell_all(account, account.costs.sell(open), start, reason);
             }
         }
-        if self.has_bracket() {
+        if self.bracket.is_some() {
             self.stop_and_targets(account, &bars.get(i));
         }
-        self.busy = self.has_bracket();
+        self.busy = self.lot.is_some() && self.bracket.is_some();
     }
 
-    fn has_bracket(&self) -> bool {
-        self.lot.as_ref().is_some_and(|lot| lot.bracket != Bracket::NONE)
+    fn flat_before_close(&self) -> Option<Nanos> {
+        self.bracket.as_ref().and_then(|b| b.flat_before_close)
     }
 
     fn take_pending(&mut self, account: &mut Account) -> Pending {
@@ -279,13 +278,13 @@ impl Book {
         pending
     }
 
-    fn buy(&mut self, account: &mut Account, open: f64, entered: Nanos, shares: u64, mut bracket: Bracket) {
+    fn buy(&mut self, account: &mut Account, open: f64, entered: Nanos, shares: u64) {
         let entry_price = account.costs.buy(open);
         account.entries += 1;
         account.day.entries += 1;
         account.open_positions += 1;
         account.bought += shares as f64 * entry_price;
-        for target in bracket.targets.iter_mut().flatten() {
+        for target in self.bracket.iter_mut().flat_map(|b| b.targets.iter_mut().flatten()) {
             target.level = crate::order::Level::At(target.level.resolve(entry_price));
         }
         self.lot = Some(Lot {
@@ -296,15 +295,13 @@ impl Book {
             entry_fee: account.costs.fee(entry_price),
             entered,
             profit: 0.0,
-            bracket,
             used: [false; Bracket::TARGETS],
         });
     }
 
     /// The stop beats every target of the same bar, since a bar doesn't tell their order.
     fn stop_and_targets(&mut self, account: &mut Account, bar: &Bar) {
-        let Some(lot) = &self.lot else { return };
-        if let Some(stop) = lot.bracket.stop
+        if let Some(stop) = self.bracket.and_then(|b| b.stop)
             && bar.low <= stop
         {
             let price = account.costs.sell(stop.min(bar.open));
@@ -316,15 +313,15 @@ impl Book {
     }
 
     fn take_target(&mut self, account: &mut Account, bar: &Bar, leg: usize) {
-        let Some(lot) = &mut self.lot else { return };
-        let Some(target) = lot.bracket.targets[leg] else { return };
+        let (Some(lot), Some(bracket)) = (&mut self.lot, &mut self.bracket) else { return };
+        let Some(target) = bracket.targets[leg] else { return };
         let price = target.level.resolve(lot.entry_price);
         if lot.used[leg] || bar.high < price {
             return;
         }
         lot.used[leg] = true;
         if let Some(stop) = target.then_stop {
-            lot.bracket.stop = Some(stop);
+            bracket.stop = Some(stop);
         }
         let shares = (lot.bought * u64::from(target.percent) / 100).min(lot.shares);
         if shares > 0 {
@@ -370,7 +367,14 @@ impl Book {
 
     /// Close of a bar, before the strategy is asked: what the bracket's clock demands.
     #[inline(always)]
-    pub fn manage(&mut self, account: &mut Account, bars: &Bars<'_>, i: usize, session: &Session, last_of_session: bool) {
+    pub fn manage(
+        &mut self,
+        account: &mut Account,
+        bars: &Bars<'_>,
+        i: usize,
+        session: &Session,
+        last_of_session: bool,
+    ) {
         if self.busy {
             self.watch_clock(account, &bars.get(i), session, last_of_session);
         }
@@ -378,7 +382,7 @@ impl Book {
 
     #[inline(never)]
     fn watch_clock(&mut self, account: &mut Account, bar: &Bar, session: &Session, last_of_session: bool) {
-        let Some(Lot { bracket, entered, .. }) = self.lot else { return };
+        let (Some(Lot { entered, .. }), Some(bracket)) = (self.lot, self.bracket) else { return };
         let reached = |before| bar.end >= session.close - before;
         if last_of_session && bracket.flat_before_close.is_some() {
             self.sell_all(account, account.costs.sell(bar.close), bar.end, Reason::SessionEnd);
@@ -415,7 +419,8 @@ impl Book {
         }
         let shares = account.shares(entry.size, close, entry.bracket.stop);
         if shares > 0 {
-            self.pending = Pending::Buy { shares, bracket: entry.bracket };
+            self.pending = Pending::Buy { shares };
+            self.bracket = (entry.bracket != Bracket::NONE).then_some(entry.bracket);
             account.pending_entries += 1;
             self.busy = true;
         }

@@ -165,11 +165,15 @@ pub(crate) fn check_config<S: Deployable>(config: &Config) -> Result<()> {
     }
     let overnight = config.trading_hours.allow_overnight_holds;
     if overnight != (S::OVERNIGHT == Overnight::Held) {
-        return fault(format!("trading_hours.allow_overnight_holds is {overnight}, but {} is {:?} overnight", S::NAME, S::OVERNIGHT));
+        return fault(format!(
+            "trading_hours.allow_overnight_holds is {overnight}, but {} is {:?} overnight",
+            S::NAME,
+            S::OVERNIGHT
+        ));
     }
     let mut needed = 0.0;
     for &symbol in &config.symbols {
-        needed += S::from_config(config, symbol)?.allocation().unwrap_or(0.0);
+        needed += strategy_of::<S>(config, symbol)?.allocation().unwrap_or(0.0);
     }
     if needed > config.account_info.buying_power {
         let power = config.account_info.buying_power;
@@ -178,8 +182,13 @@ pub(crate) fn check_config<S: Deployable>(config: &Config) -> Result<()> {
     Ok(())
 }
 
+/// The strategy with a symbol's parameters; errors name the config.
+fn strategy_of<S: Deployable>(config: &Config, symbol: Symbol) -> Result<S> {
+    S::from_config(config, symbol).map_err(|e| e.at(config.path.display()))
+}
+
 fn load<S: Deployable>(request: &Request<'_>, symbol: Symbol) -> Result<Loaded<S>> {
-    let strategy = S::from_config(request.config, symbol)?;
+    let strategy = strategy_of::<S>(request.config, symbol)?;
     let splits = request.archive.splits(symbol);
     let mut series = request.archive.load(symbol, S::TIMEFRAME)?;
     if S::ADJUSTED {

@@ -37,8 +37,7 @@ impl FromStr for Symbol {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let allowed =
-            |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'.' || b == b'-';
+        let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'.' || b == b'-';
         let valid = text.len() <= 12
             && text.bytes().all(allowed)
             && text.bytes().next().is_some_and(|b| b.is_ascii_uppercase());
@@ -127,9 +126,7 @@ impl FromStr for Timeframe {
         Self::ALL
             .into_iter()
             .find(|t| t.name().eq_ignore_ascii_case(text))
-            .ok_or_else(|| {
-                Error::usage(format!("`{text}` is not a timeframe")).help("use 1Min, 1Hour or 1Day")
-            })
+            .ok_or_else(|| Error::usage(format!("`{text}` is not a timeframe")).help("use 1Min, 1Hour or 1Day"))
     }
 }
 
@@ -176,8 +173,7 @@ impl FromStr for Date {
         let strict = text.len() == 10 && !text.contains(['T', ' ', '+']);
         let date = jiff::civil::Date::from_str(text).ok().filter(|_| strict);
         date.map(Self::from).ok_or_else(|| {
-            Error::usage(format!("`{text}` is not a date"))
-                .help("write dates as YYYY-MM-DD, e.g. 2024-04-01")
+            Error::usage(format!("`{text}` is not a date")).help("write dates as YYYY-MM-DD, e.g. 2024-04-01")
         })
     }
 }
@@ -374,8 +370,7 @@ mod tests {
 
     #[test]
     fn symbols_sort_alphabetically_and_refuse_paths() {
-        let mut symbols: Vec<Symbol> =
-            ["WKHS", "A", "AMC", "BRK.B"].iter().filter_map(|s| s.parse().ok()).collect();
+        let mut symbols: Vec<Symbol> = ["WKHS", "A", "AMC", "BRK.B"].iter().filter_map(|s| s.parse().ok()).collect();
         symbols.sort();
         let names: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
         assert_eq!(names, ["A", "AMC", "BRK.B", "WKHS"]);

@@ -113,8 +113,7 @@ pub fn check_covered(date: Date) -> Result<()> {
 
 /// New York's offset from UTC in nanoseconds (negative).
 fn offset_at(at: Nanos) -> Nanos {
-    let seconds = Timestamp::from_second(at.div_euclid(1_000_000_000))
-        .map_or(0, |t| NEW_YORK.to_offset(t).seconds());
+    let seconds = Timestamp::from_second(at.div_euclid(1_000_000_000)).map_or(0, |t| NEW_YORK.to_offset(t).seconds());
     i64::from(seconds) * 1_000_000_000
 }
 
@@ -136,10 +135,7 @@ fn is_holiday(day: civil::Date) -> bool {
         _ => {}
     }
     // New Year's Day on a Saturday isn't observed: the Friday closes the books of the year.
-    observed_sunday(day, 1, 1)
-        || (year >= 2022 && observed(day, 6, 19))
-        || observed(day, 7, 4)
-        || observed(day, 12, 25)
+    observed_sunday(day, 1, 1) || (year >= 2022 && observed(day, 6, 19)) || observed(day, 7, 4) || observed(day, 12, 25)
 }
 
 /// `day` is the given holiday, or the Monday after it falls on a Sunday.

@@ -225,8 +225,11 @@ pub struct Levels {
     pub warn_above: Option<f64>,
 }
 
+/// A metric by name.
+pub type Criterion = (&'static str, fn(&Metrics) -> Measure);
+
 /// The metrics that a criterion may name.
-pub const CRITERIA: &[(&str, fn(&Metrics) -> Measure)] = &[
+pub const CRITERIA: &[Criterion] = &[
     ("sharpe", |m| m.sharpe),
     ("sortino", |m| m.sortino),
     ("total_return", |m| m.total_return),
@@ -264,8 +267,8 @@ impl Config {
                 change.apply(&mut value, &config.symbols).map_err(|e| e.at(path.display()))?;
             }
             content = serde_json::to_string_pretty(&value).unwrap_or_default();
-            config = serde_path_to_error::deserialize(value)
-                .map_err(|e| fault(path, &e.path().to_string(), e.inner()))?;
+            config =
+                serde_path_to_error::deserialize(value).map_err(|e| fault(path, &e.path().to_string(), e.inner()))?;
         }
         config.sha256 = crate::archive::manifest::sha256_hex(content.as_bytes());
         config.path = path.to_owned();
@@ -323,10 +326,7 @@ impl Config {
         let caps = [risk.max_position_dollars, risk.max_position_per_asset_dollars];
         let halt = risk.emergency_stop_conditions.as_ref().filter(|stop| stop.enabled);
         Limits {
-            max_daily_loss: Some(DailyLoss {
-                dollars: risk.max_daily_loss_dollars,
-                fraction: risk.max_daily_loss_pct,
-            }),
+            max_daily_loss: Some(DailyLoss { dollars: risk.max_daily_loss_dollars, fraction: risk.max_daily_loss_pct }),
             max_trades_per_day: Some(risk.max_trades_per_day),
             max_open_positions: Some(risk.max_open_positions),
             max_position_dollars: caps.into_iter().flatten().reduce(f64::min),
@@ -369,11 +369,22 @@ impl Config {
         within("account_info.initial_capital", a.initial_capital, 1.0, 1e12, "dollars")?;
         within("account_info.margin_multiplier", a.margin_multiplier, 1.0, 4.0, "times capital")?;
         let power = a.initial_capital * a.margin_multiplier;
-        within("account_info.buying_power", a.buying_power, power * 0.999_999, power * 1.000_001, "dollars, capital times margin")?;
+        within(
+            "account_info.buying_power",
+            a.buying_power,
+            power * 0.999_999,
+            power * 1.000_001,
+            "dollars, capital times margin",
+        )?;
         named("account_info.account_id", &a.account_id)?;
         named("account_info.account_name", &a.account_name)?;
         let s = &self.strategy;
-        for (path, text) in [("strategy.name", &s.name), ("strategy.version", &s.version), ("strategy.type", &s.kind), ("strategy.frequency", &s.frequency)] {
+        for (path, text) in [
+            ("strategy.name", &s.name),
+            ("strategy.version", &s.version),
+            ("strategy.type", &s.kind),
+            ("strategy.frequency", &s.frequency),
+        ] {
             named(path, text)?;
         }
         within("strategy.expected_trades_per_month", s.expected_trades_per_month, 0.0, 1e6, "trades")?;
@@ -391,7 +402,8 @@ impl Config {
     /// Parameters of a symbol that isn't traded would be read by nobody.
     fn check_parameter_symbols(&self) -> Result<()> {
         let unused = |key: &&String| key.parse::<Symbol>().is_ok_and(|s| !self.symbols.contains(&s));
-        let blocks = [("symbol_parameters", &self.symbol_parameters), ("strategy_parameters", &self.strategy_parameters)];
+        let blocks =
+            [("symbol_parameters", &self.symbol_parameters), ("strategy_parameters", &self.strategy_parameters)];
         for (name, block) in blocks {
             if let Some(key) = block.keys().find(unused) {
                 return Err(Error::config(format!("{name}.{key}: {key} is not in symbols"))
@@ -406,7 +418,8 @@ impl Config {
         exactly("trading_hours.market_open", &t.market_open, "09:30")?;
         exactly("trading_hours.market_close", &t.market_close, "16:00")?;
         exactly("trading_hours.timezone", &t.timezone, "America/New_York")?;
-        let days: Vec<String> = t.trading_days.iter().map(|d| d.to_ascii_uppercase().chars().take(3).collect()).collect();
+        let days: Vec<String> =
+            t.trading_days.iter().map(|d| d.to_ascii_uppercase().chars().take(3).collect()).collect();
         exactly("trading_hours.trading_days", &days.join(","), "MON,TUE,WED,THU,FRI")?;
         if let Some(time) = &t.signal_calculation_time
             && !(time.len() == 5 && ("16:00".."24:00").contains(&time.as_str()))
@@ -419,7 +432,13 @@ impl Config {
         }
         if let Some(minutes) = t.signal_check_interval_minutes {
             let width = (self.data_requirements.timeframe.width() / (60 * SECOND)) as f64;
-            within("trading_hours.signal_check_interval_minutes", f64::from(minutes), 1.0, width, "minutes, at most a bar")?;
+            within(
+                "trading_hours.signal_check_interval_minutes",
+                f64::from(minutes),
+                1.0,
+                width,
+                "minutes, at most a bar",
+            )?;
         }
         let d = &self.data_requirements;
         within("data_requirements.warmup_bars", d.warmup_bars as f64, 0.0, 100_000.0, "bars")?;
@@ -487,7 +506,13 @@ impl Config {
             return Err(Error::config(what));
         }
         named("monitoring.log_directory", &m.log_directory)?;
-        within("monitoring.health_check_interval_seconds", f64::from(m.health_check_interval_seconds), 1.0, 86_400.0, "seconds")?;
+        within(
+            "monitoring.health_check_interval_seconds",
+            f64::from(m.health_check_interval_seconds),
+            1.0,
+            86_400.0,
+            "seconds",
+        )?;
         within("monitoring.report_interval_seconds", f64::from(m.report_interval_seconds), 1.0, 86_400.0, "seconds")?;
         within("monitoring.alert_on_loss_dollars", m.alert_on_loss_dollars, 0.0, 1e12, "dollars")?;
         if let Some(group) = &m.cloudwatch_log_group {
@@ -512,7 +537,8 @@ impl PerformanceCriteria {
         for period in &self.periods {
             if period.start_date > period.end_date {
                 let Period { name, start_date, end_date } = period;
-                let what = format!("performance_criteria.periods: {name} starts {start_date}, after its end {end_date}");
+                let what =
+                    format!("performance_criteria.periods: {name} starts {start_date}, after its end {end_date}");
                 return Err(Error::config(what));
             }
         }
@@ -598,8 +624,8 @@ impl Override {
 
 fn parse(path: &Path, text: &str) -> Result<Config> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let config = serde_path_to_error::deserialize(&mut reader)
-        .map_err(|e| fault(path, &e.path().to_string(), e.inner()))?;
+    let config =
+        serde_path_to_error::deserialize(&mut reader).map_err(|e| fault(path, &e.path().to_string(), e.inner()))?;
     reader.end().map_err(|e| fault(path, "", &e))?;
     Ok(config)
 }

@@ -35,12 +35,7 @@ struct Inner {
 impl Error {
     /// An error of `kind` that says `what` is wrong.
     pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            what: what.into(),
-            place: None,
-            help: None,
-        }))
+        Self(Box::new(Inner { kind, what: what.into(), place: None, help: None }))
     }
 
     /// A usage error.
@@ -120,11 +115,7 @@ mod tests {
 
     #[test]
     fn the_innermost_place_and_suggestion_win() {
-        let err = Error::data("bad row")
-            .at("AMC.csv:7")
-            .at("import")
-            .help("a")
-            .help("b");
+        let err = Error::data("bad row").at("AMC.csv:7").at("import").help("a").help("b");
         assert_eq!(err.to_string(), "AMC.csv:7: bad row");
         assert_eq!(err.suggestion(), Some("a"));
         assert_eq!(err.exit_code(), 3);

@@ -219,8 +219,7 @@ fn judge_periods(
     archive: &Archive,
     verdict: &mut StrategyVerdict,
 ) -> Result<()> {
-    let strategy = registry::find(strategies, &deployed.name)
-        .map_err(|e| e.at(deployed.config.display()))?;
+    let strategy = registry::find(strategies, &deployed.name).map_err(|e| e.at(deployed.config.display()))?;
     let config = Config::read(&deployed.config, &[])?;
     verdict.config_sha256 = Some(config.sha256.clone());
     strategy.check(&config)?;
@@ -257,10 +256,8 @@ fn judge_run(
     run: Run,
 ) -> PeriodVerdict {
     let named = |metric: &str| criteria.get(metric).copied();
-    let mut checks: Vec<Check> = CRITERIA
-        .iter()
-        .filter_map(|&(metric, of)| Some(check(metric, of(&run.metrics), named(metric)?)))
-        .collect();
+    let mut checks: Vec<Check> =
+        CRITERIA.iter().filter_map(|&(metric, of)| Some(check(metric, of(&run.metrics), named(metric)?))).collect();
     if run.metrics.trades == 0 {
         // Whatever else holds: a strategy that never trades has proved nothing.
         checks.retain(|c| c.metric != "trades");
@@ -304,12 +301,16 @@ fn check(metric: &'static str, value: Measure, levels: Levels) -> Check {
 mod tests {
     use super::*;
 
-    const AT_LEAST: Levels = Levels { fail_below: Some(1.0), warn_below: Some(2.0), fail_above: None, warn_above: None };
+    const AT_LEAST: Levels =
+        Levels { fail_below: Some(1.0), warn_below: Some(2.0), fail_above: None, warn_above: None };
 
     #[test]
     fn a_value_at_its_level_holds_and_one_below_does_not() {
         let status = |v| check("sharpe", Measure::Defined(v), AT_LEAST).status;
-        assert_eq!([status(0.99), status(1.0), status(1.99), status(2.0)], [Status::Fail, Status::Warn, Status::Warn, Status::Pass]);
+        assert_eq!(
+            [status(0.99), status(1.0), status(1.99), status(2.0)],
+            [Status::Fail, Status::Warn, Status::Warn, Status::Pass]
+        );
     }
 
     #[test]
@@ -341,9 +342,8 @@ mod tests {
 
     #[test]
     fn the_exit_code_is_two_before_three_before_one() {
-        let code = |all: &[(Status, Option<u8>)]| {
-            Verdict::new(all.iter().map(|&(s, e)| verdict(s, e)).collect()).exit_code
-        };
+        let code =
+            |all: &[(Status, Option<u8>)]| Verdict::new(all.iter().map(|&(s, e)| verdict(s, e)).collect()).exit_code;
         let (pass, warn, fail) = ((Status::Pass, None), (Status::Warn, None), (Status::Fail, None));
         let (config, data) = ((Status::Error, Some(2)), (Status::Error, Some(3)));
         assert_eq!(code(&[pass, warn]), 0);

@@ -69,13 +69,15 @@ impl<'a> History<'a> {
     fn cut_intraday(&mut self, width: Nanos, hours: Hours) {
         let starts = self.bars.starts();
         let mut from = 0;
+        let mut usual = 0;
         while from < starts.len() {
             let date = calendar::new_york_date(starts[from]);
             let session = calendar::session(date);
-            let after = |from: usize, limit| from + count_below(&starts[from..], limit);
-            let open = after(from, session.open);
-            let close = after(open, session.close - width + 1);
-            let day_end = after(close, calendar::new_york_midnight(Date(date.0 + 1)));
+            let after = |from: usize, limit, guess| from + count_below(&starts[from..], limit, guess);
+            let open = after(from, session.open, 0);
+            let close = after(open, session.close - width + 1, usual);
+            let day_end = after(close, calendar::new_york_midnight(Date(date.0 + 1)), 0);
+            usual = close - open;
             let range = match hours {
                 Hours::All => from..day_end,
                 Hours::Regular => open..close,
@@ -131,17 +133,20 @@ impl<'a> History<'a> {
     }
 }
 
-/// How many of the sorted `starts` lie before `limit`; looks near the front first, since a
-/// day is a small part of a file.
-fn count_below(starts: &[Nanos], limit: Nanos) -> usize {
+/// How many of the sorted `starts` lie before `limit`: `guess`, if that is right (days are
+/// alike), else looked for near the front, since a day is a small part of a file.
+fn count_below(starts: &[Nanos], limit: Nanos, guess: usize) -> usize {
+    let below = |i: usize| starts.get(i).is_some_and(|&s| s < limit);
+    if (guess == 0 || below(guess - 1)) && !below(guess) && guess <= starts.len() {
+        return guess;
+    }
     let mut bound = 1;
-    while bound < starts.len() && starts[bound] < limit {
+    while below(bound) {
         bound *= 2;
     }
     let near = &starts[..starts.len().min(bound + 1)];
     near.partition_point(|&s| s < limit)
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -181,8 +186,7 @@ mod tests {
             .iter()
             .map(|d| d.parse::<Date>().expect("a date").utc_midnight())
             .collect();
-        let dates: Vec<String> =
-            cut(Timeframe::Day, &starts, Hours::Regular).iter().map(|s| s.0.to_string()).collect();
+        let dates: Vec<String> = cut(Timeframe::Day, &starts, Hours::Regular).iter().map(|s| s.0.to_string()).collect();
         assert_eq!(dates, ["2024-11-27", "2024-11-29"]);
     }
 

@@ -14,6 +14,9 @@ use crate::replay::Replay;
 /// Sessions a year, for annualising.
 pub const SESSIONS_PER_YEAR: f64 = 252.0;
 
+/// Deviations of a return below this are rounding.
+const ROUNDING: f64 = 1e-12;
+
 /// A figure, or the reason why there is none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Measure {
@@ -349,5 +352,11 @@ fn beta(returns: &[f64], benchmark: &[f64]) -> Measure {
     let (centre, market_centre) = (mean(ours), mean(&market));
     let together = sum(ours.iter().zip(&market).map(|(r, m)| (r - centre) * (m - market_centre)));
     let alone = sum(market.iter().map(|m| (m - market_centre) * (m - market_centre)));
-    ratio(together, alone, "the benchmark did not move")
+    // Equal returns differ by rounding: such a variance is none.
+    let moved = alone > market.len() as f64 * ROUNDING * ROUNDING;
+    if moved {
+        ratio(together, alone, "the benchmark did not move")
+    } else {
+        Measure::Undefined("the benchmark did not move")
+    }
 }

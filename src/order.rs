@@ -6,6 +6,7 @@ use crate::bar::Nanos;
 
 /// A decision at the close of a bar; it fills no earlier than the next bar's open.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "an order is a value on the stack; it lives for one bar")]
 pub enum Order {
     /// Buy at the market, then execute the bracket.
     Enter(Entry),
@@ -64,12 +65,8 @@ impl Bracket {
     /// Most targets an order can carry.
     pub const TARGETS: usize = 4;
     /// No exit but the strategy's own.
-    pub const NONE: Self = Self {
-        stop: None,
-        targets: [None; Self::TARGETS],
-        time_stop: None,
-        flat_before_close: None,
-    };
+    pub const NONE: Self =
+        Self { stop: None, targets: [None; Self::TARGETS], time_stop: None, flat_before_close: None };
 }
 
 /// A resting limit that takes part of the position off, without slippage.

@@ -317,12 +317,7 @@ impl<'a, S: Strategy> Desk<'a, S> {
 
     #[inline(always)]
     fn now(&self, i: usize) -> Now<S::Inputs> {
-        Now {
-            bar: self.today.get(i),
-            session: self.session,
-            inputs: self.inputs[i],
-            position: self.book.position(),
-        }
+        Now { bar: self.today.get(i), session: self.session, inputs: self.inputs[i], position: self.book.position() }
     }
 
     #[inline(always)]
@@ -348,7 +343,12 @@ impl<'a, S: Strategy> Desk<'a, S> {
 
     /// What follows the decision at the next bar; whether it ends with an open position.
     #[inline(always)]
-    fn end_bar<R: Recorder<S::Inputs>>(&mut self, account: &mut Account, recorder: &mut R, order: Option<Order>) -> bool {
+    fn end_bar<R: Recorder<S::Inputs>>(
+        &mut self,
+        account: &mut Account,
+        recorder: &mut R,
+        order: Option<Order>,
+    ) -> bool {
         let i = self.next;
         self.next = i + 1;
         let last_of_session = self.next == self.today.len();

@@ -58,8 +58,7 @@ pub enum Block {
 
 impl Block {
     /// All blocks in testing order.
-    pub const ALL: [Self; 4] =
-        [Self::EmergencyStop, Self::MaxDailyLoss, Self::MaxTradesPerDay, Self::MaxOpenPositions];
+    pub const ALL: [Self; 4] = [Self::EmergencyStop, Self::MaxDailyLoss, Self::MaxTradesPerDay, Self::MaxOpenPositions];
 
     /// The key in `gate_blocks`.
     pub const fn name(self) -> &'static str {
@@ -88,7 +87,14 @@ impl HaltWatch {
     }
 
     /// Judges one ended session: realised profit, equity, and trades won of those closed.
-    pub(crate) fn end_session(&mut self, halt: &Halt, date: Date, realised: f64, equity: f64, (won, closed): (u32, u32)) {
+    pub(crate) fn end_session(
+        &mut self,
+        halt: &Halt,
+        date: Date,
+        realised: f64,
+        equity: f64,
+        (won, closed): (u32, u32),
+    ) {
         self.losing_days = match realised {
             r if r < 0.0 => self.losing_days + 1,
             r if r > 0.0 => 0,

@@ -149,7 +149,11 @@ fn both_targets_fill_in_one_bar_and_a_gap_above_fills_at_the_open() {
 fn targets_have_no_slippage_and_are_reckoned_from_the_slipped_entry() {
     let costs = Costs { slippage_bps: 1_000.0, ..Costs::default() };
     // Entry 11 after ten per cent of slippage: half way to 14 is 12.5.
-    let done = go(&minutes(OPEN, &[FLAT, FLAT, [12.0, 12.5, 12.0, 12.0], FLAT]), once(OPEN, bracketed(10)), &Terms { costs, ..terms() });
+    let done = go(
+        &minutes(OPEN, &[FLAT, FLAT, [12.0, 12.5, 12.0, 12.0], FLAT]),
+        once(OPEN, bracketed(10)),
+        &Terms { costs, ..terms() },
+    );
     assert_eq!(legs(&done)[0], leg(4, "13:32", 12.5, "tp1"));
 }
 
@@ -171,7 +175,8 @@ fn the_time_stop_sells_at_the_next_open_after_half_an_hour() {
 
 #[test]
 fn end_of_day_sells_at_the_open_of_the_last_five_minutes() {
-    let done = go(&minutes("2024-07-01T19:45:00Z", &vec![FLAT; 15]), once("2024-07-01T19:45:00Z", bracketed(10)), &terms());
+    let done =
+        go(&minutes("2024-07-01T19:45:00Z", &vec![FLAT; 15]), once("2024-07-01T19:45:00Z", bracketed(10)), &terms());
     assert_eq!(legs(&done), [leg(10, "19:55", 10.0, "eod")]);
 }
 
@@ -194,7 +199,8 @@ fn the_week_after_the_clock_change_ends_an_hour_earlier_in_utc() {
 
 #[test]
 fn an_entry_that_would_fill_at_end_of_day_is_dropped() {
-    let done = go(&minutes("2024-07-01T19:53:00Z", &vec![FLAT; 7]), once("2024-07-01T19:54:00Z", bracketed(10)), &terms());
+    let done =
+        go(&minutes("2024-07-01T19:53:00Z", &vec![FLAT; 7]), once("2024-07-01T19:54:00Z", bracketed(10)), &terms());
     assert!(done.fills.is_empty(), "{done:?}");
 }
 
@@ -266,7 +272,8 @@ fn the_daily_loss_stops_entries_but_no_exit_and_is_forgotten_overnight() {
         columns.push(utc(OPEN) + DAY + i * MINUTE, [10.0; 5]);
     }
     let strategy = OrderAt { again: true, ..once(OPEN, bracketed(100)) };
-    let limits = |dollars| limited(Limits { max_daily_loss: Some(DailyLoss { dollars, fraction: 1.0 }), ..Limits::default() });
+    let limits =
+        |dollars| limited(Limits { max_daily_loss: Some(DailyLoss { dollars, fraction: 1.0 }), ..Limits::default() });
     // The stop loses exactly 100 dollars: at the limit entries stop.
     let done = go(&columns, strategy, &limits(100.0));
     let days: Vec<String> = done.fills.iter().map(|f| iso_utc(f.entered)[..10].to_owned()).collect();
@@ -287,10 +294,8 @@ fn entries_are_counted_per_session() {
 }
 
 fn portfolio(names: &[&str], columns: &Columns, strategy: OrderAt, terms: &Terms) -> Replay {
-    let instruments: Vec<Instrument<'_, OrderAt>> = names
-        .iter()
-        .map(|name| Instrument { history: columns.history(name, Timeframe::Minute), strategy })
-        .collect();
+    let instruments: Vec<Instrument<'_, OrderAt>> =
+        names.iter().map(|name| Instrument { history: columns.history(name, Timeframe::Minute), strategy }).collect();
     replay(&instruments, terms, &mut ()).expect("replays")
 }
 
@@ -326,10 +331,13 @@ fn a_symbol_with_its_own_minutes_merges_by_time() {
         sparse.push(utc(OPEN) + minute * MINUTE, [20.0; 5]);
     }
     let order = Order::buy(Size::Shares(1));
-    let first = Instrument { history: every.history("ZZZ", Timeframe::Minute), strategy: once("2024-07-01T13:31:00Z", order) };
-    let second = Instrument { history: sparse.history("AAA", Timeframe::Minute), strategy: once("2024-07-01T13:31:00Z", order) };
+    let first =
+        Instrument { history: every.history("ZZZ", Timeframe::Minute), strategy: once("2024-07-01T13:31:00Z", order) };
+    let second =
+        Instrument { history: sparse.history("AAA", Timeframe::Minute), strategy: once("2024-07-01T13:31:00Z", order) };
     let done = replay(&[first, second], &terms(), &mut ()).expect("replays");
-    let entries: Vec<(String, String)> = done.fills.iter().map(|f| (f.symbol.to_string(), iso_utc(f.entered))).collect();
+    let entries: Vec<(String, String)> =
+        done.fills.iter().map(|f| (f.symbol.to_string(), iso_utc(f.entered))).collect();
     assert!(entries.contains(&("ZZZ".into(), "2024-07-01T13:32:00Z".into())), "{entries:?}");
     assert!(entries.contains(&("AAA".into(), "2024-07-01T13:34:00Z".into())), "{entries:?}");
     assert_eq!(done.bars, 9);

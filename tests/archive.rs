@@ -53,7 +53,8 @@ impl Fixture {
 }
 
 fn minutes(count: usize) -> String {
-    let rows = (0..count).map(|i| format!("2024-07-01T{:02}:{:02}:00Z,10,11,9,{},100\n", 14 + i / 60, i % 60, 10.0 + i as f64 / 100.0));
+    let rows = (0..count)
+        .map(|i| format!("2024-07-01T{:02}:{:02}:00Z,10,11,9,{},100\n", 14 + i / 60, i % 60, 10.0 + i as f64 / 100.0));
     HEADER.to_owned() + &rows.collect::<String>()
 }
 
@@ -93,7 +94,10 @@ fn identical_duplicates_are_dropped_and_counted_and_a_second_import_adds_nothing
 fn conflicting_duplicates_are_an_error_that_names_both_rows_and_changes_nothing() {
     let f = Fixture::new();
     f.import(&[&f.file("AMC_1min.csv", &minutes(3))]).expect("imports");
-    let other = f.file("AMC_1min_b.csv", &format!("{HEADER}2024-07-01T14:01:00Z,10,11,9,10.5,100\n2024-07-01T14:05:00Z,10,11,9,10,1\n"));
+    let other = f.file(
+        "AMC_1min_b.csv",
+        &format!("{HEADER}2024-07-01T14:01:00Z,10,11,9,10.5,100\n2024-07-01T14:05:00Z,10,11,9,10,1\n"),
+    );
     let err = f.import(&[&other]).expect_err("conflicts");
     let text = err.to_string();
     assert_eq!(err.kind(), ErrorKind::Data);
@@ -106,8 +110,16 @@ fn conflicting_duplicates_are_an_error_that_names_both_rows_and_changes_nothing(
 #[test]
 fn new_rows_join_old_ones_in_order() {
     let f = Fixture::new();
-    f.import(&[&f.file("AMC_1min_b.csv", &format!("{HEADER}2024-07-01T15:00:00Z,10,11,9,2,100\n2024-07-01T15:01:00Z,10,11,9,3,100\n"))]).expect("imports");
-    f.import(&[&f.file("AMC_1min_a.csv", &format!("{HEADER}2024-07-01T14:00:00Z,10,11,9,1,100\n2024-07-01T15:02:00Z,10,11,9,4,100\n"))]).expect("imports");
+    f.import(&[&f.file(
+        "AMC_1min_b.csv",
+        &format!("{HEADER}2024-07-01T15:00:00Z,10,11,9,2,100\n2024-07-01T15:01:00Z,10,11,9,3,100\n"),
+    )])
+    .expect("imports");
+    f.import(&[&f.file(
+        "AMC_1min_a.csv",
+        &format!("{HEADER}2024-07-01T14:00:00Z,10,11,9,1,100\n2024-07-01T15:02:00Z,10,11,9,4,100\n"),
+    )])
+    .expect("imports");
     assert_eq!(f.closes("AMC", Timeframe::Minute), [1.0, 2.0, 3.0, 4.0]);
     let files = walk(&f.archive().join("csv"));
     assert_eq!(files.len(), 1, "superseded records are removed: {files:?}");
@@ -147,12 +159,24 @@ fn a_damaged_stale_or_foreign_cache_is_rebuilt() {
     let right = f.closes("AMC", Timeframe::Minute);
     let cache = f.archive().join("cache/1Min/AMC.arrow");
     let intact = fs::read(&cache).expect("read");
-    for change in [(|b: &mut Vec<u8>| { let n = b.len(); b[n / 2] ^= 1 }) as fn(&mut Vec<u8>), |b| b.truncate(9), |b| *b = b"foreign".to_vec(), Vec::clear] {
+    for change in [
+        (|b: &mut Vec<u8>| {
+            let n = b.len();
+            b[n / 2] ^= 1
+        }) as fn(&mut Vec<u8>),
+        |b| b.truncate(9),
+        |b| *b = b"foreign".to_vec(),
+        Vec::clear,
+    ] {
         damage(&cache, change);
         assert_eq!(f.closes("AMC", Timeframe::Minute), right);
         assert_eq!(fs::read(&cache).expect("read"), intact, "rebuilt");
     }
-    f.import(&[&f.file("AMC_1min_b.csv", &format!("{HEADER}2024-07-01T19:00:00Z,10,11,9,2,100\n2024-07-01T19:01:00Z,10,11,9,2,100\n"))]).expect("imports");
+    f.import(&[&f.file(
+        "AMC_1min_b.csv",
+        &format!("{HEADER}2024-07-01T19:00:00Z,10,11,9,2,100\n2024-07-01T19:01:00Z,10,11,9,2,100\n"),
+    )])
+    .expect("imports");
     assert_eq!(f.closes("AMC", Timeframe::Minute).len(), 92, "stale");
 }
 
@@ -193,7 +217,13 @@ fn bad_rows_are_refused_with_file_and_row() {
 #[test]
 fn files_that_are_not_bars_are_refused_by_name() {
     let f = Fixture::new();
-    for (name, text) in [("AMC_1min.parquet", "not parquet"), ("AMC.csv", "a,b\n1,2\n"), ("AMC.txt", "x"), ("lower_1min.csv", &minutes(3)), ("AMC_1min.csv", HEADER)] {
+    for (name, text) in [
+        ("AMC_1min.parquet", "not parquet"),
+        ("AMC.csv", "a,b\n1,2\n"),
+        ("AMC.txt", "x"),
+        ("lower_1min.csv", &minutes(3)),
+        ("AMC_1min.csv", HEADER),
+    ] {
         let path = f.file(name, text);
         let err = f.import(&[&path]).expect_err(name);
         assert!(err.suggestion().is_some() || err.to_string().contains(name), "{name}: {err}");
@@ -254,5 +284,9 @@ fn splits_adjust_prices_before_their_date_and_volumes_the_other_way() {
     let series = archive.load(symbol("NVDA"), Timeframe::Day).expect("loads").adjusted(&archive.splits(symbol("NVDA")));
     assert_eq!(series.bars().close().to_vec(), [120.8, 121.0]);
     assert_eq!(series.bars().volume().to_vec(), [100.0, 100.0]);
-    assert_eq!(archive.load(symbol("NVDA"), Timeframe::Day).expect("loads").bars().close().to_vec(), [1208.0, 121.0], "records stay raw");
+    assert_eq!(
+        archive.load(symbol("NVDA"), Timeframe::Day).expect("loads").bars().close().to_vec(),
+        [1208.0, 121.0],
+        "records stay raw"
+    );
 }

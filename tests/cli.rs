@@ -34,11 +34,15 @@ fn results_go_to_stdout_and_errors_with_a_suggestion_to_stderr() {
 fn set_reaches_one_symbol_all_symbols_and_any_path() {
     let metrics = |args: &[&str]| json("daily_trend", &[&PERIOD[..], args].concat())["runs"][0]["metrics"].clone();
     let plain = metrics(&[]);
-    for set in ["SPY.rsi_period=14", "rsi_period=14", "execution.friction_bps=50", "symbol_parameters.SPY.hysteresis_upper=70"] {
+    for set in
+        ["SPY.rsi_period=14", "rsi_period=14", "execution.friction_bps=50", "symbol_parameters.SPY.hysteresis_upper=70"]
+    {
         assert_ne!(metrics(&["--set", set]), plain, "{set}");
     }
     assert_eq!(metrics(&["--set", "execution.friction_bps=50"]), metrics(&["--slippage-bps", "50"]));
-    for bad in ["SPY.no_such=1", "no_such=1", "rsi_period", "rsi_period=0", "rsi_period=high", "SPY.hysteresis_upper=101"] {
+    for bad in
+        ["SPY.no_such=1", "no_such=1", "rsi_period", "rsi_period=0", "rsi_period=high", "SPY.hysteresis_upper=101"]
+    {
         let (code, _, err) = backtest("daily_trend", &[&PERIOD[..], &["--set", bad]].concat());
         assert_eq!(code, 2, "{bad}: {err}");
     }
@@ -47,16 +51,23 @@ fn set_reaches_one_symbol_all_symbols_and_any_path() {
 #[test]
 fn scope_symbols_and_capital_are_honoured() {
     let value = json("daily_trend", &[&PERIOD[..], &["--scope", "single", "--symbols", "SPY,AAPL"]].concat());
-    let labels: Vec<&str> = value["runs"].as_array().expect("runs").iter().filter_map(|r| r["label"].as_str()).collect();
+    let labels: Vec<&str> =
+        value["runs"].as_array().expect("runs").iter().filter_map(|r| r["label"].as_str()).collect();
     assert_eq!(labels, ["AAPL", "SPY"]);
     assert_eq!(value["runs"][0]["metrics"]["initial_capital"], 10_000.0, "the symbol's allocation");
-    let bear = json("bear_trap", &["--start-date", "2024-04-01", "--end-date", "2024-06-28", "--scope", "single", "--symbols", "GME"]);
+    let bear = json(
+        "bear_trap",
+        &["--start-date", "2024-04-01", "--end-date", "2024-06-28", "--scope", "single", "--symbols", "GME"],
+    );
     assert_eq!(bear["runs"][0]["metrics"]["initial_capital"], 100_000.0, "no allocation: the whole capital");
 }
 
 #[test]
 fn undefined_metrics_carry_their_reason() {
-    let value = json("bear_trap", &["--start-date", "2024-04-01", "--end-date", "2024-04-02", "--symbols", "WKHS", "--set", "day_change_pct=-99"]);
+    let value = json(
+        "bear_trap",
+        &["--start-date", "2024-04-01", "--end-date", "2024-04-02", "--symbols", "WKHS", "--set", "day_change_pct=-99"],
+    );
     let sharpe = &value["runs"][0]["metrics"]["sharpe"];
     assert_eq!(sharpe["undefined"], "no deviation of returns", "{sharpe}");
 }
@@ -99,12 +110,12 @@ fn use_archived_data_is_true_false_or_unset() {
 
 #[test]
 fn list_shows_range_rows_provenance_and_hash() {
-    let (code, out, _) = run(&mut magellan(["data", "list"]));
+    let (code, out, _) = run(magellan(["data", "list"]));
     assert_eq!(code, 0);
     for part in ["GLD", "1Day", "2018-01-02T00:00:00Z", "synthetic (session)", "2011"] {
         assert!(out.contains(part), "{part}: {out}");
     }
-    let (_, out, _) = run(&mut magellan(["data", "list", "--json"]));
+    let (_, out, _) = run(magellan(["data", "list", "--json"]));
     let value: Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!(value["records"][0]["sha256"].as_str().map(str::len), Some(64));
 }
@@ -130,7 +141,9 @@ pub(crate) fn gate_of(folder: &Path) -> (i32, String, String) {
 fn every_config_fault_is_named_with_its_path() {
     type Change = fn(&mut Value);
     let faults: [(&str, Change); 22] = [
-        ("per_trade_risk_pct is 2, allowed are more than 0 to 1", |c| c["risk_management"]["per_trade_risk_pct"] = 2.0.into()),
+        ("per_trade_risk_pct is 2, allowed are more than 0 to 1", |c| {
+            c["risk_management"]["per_trade_risk_pct"] = 2.0.into()
+        }),
         ("unknown field `per_trade_risk`", |c| c["risk_management"]["per_trade_risk"] = 0.02.into()),
         ("account_info.initial_capital", |c| c["account_info"]["initial_capital"] = (-5).into()),
         ("account_info.initial_capital", |c| c["account_info"]["initial_capital"] = "100000".into()),
@@ -145,19 +158,28 @@ fn every_config_fault_is_named_with_its_path() {
         ("allow_overnight_holds", |c| c["trading_hours"]["allow_overnight_holds"] = true.into()),
         ("execution.order_type", |c| c["execution"]["order_type"] = "limit".into()),
         ("execution.friction_bps", |c| c["execution"]["friction_bps"] = (-1).into()),
-        ("strategy_parameters: missing field `min_body`", |c| { c["strategy_parameters"].as_object_mut().expect("object").remove("min_body"); }),
+        ("strategy_parameters: missing field `min_body`", |c| {
+            c["strategy_parameters"].as_object_mut().expect("object").remove("min_body");
+        }),
         ("strategy_parameters.day_change_pct", |c| c["strategy_parameters"]["day_change_pct"] = 15.0.into()),
         ("strategy_parameters.reclaim: unknown variant", |c| c["strategy_parameters"]["reclaim"] = "yes".into()),
-        ("criteria.sharp: there is no such metric", |c| c["performance_criteria"]["criteria"]["sharp"] = serde_json::json!({"fail_below": 1})),
-        ("criteria.sharpe has no fail level", |c| c["performance_criteria"]["criteria"]["sharpe"] = serde_json::json!({"warn_below": 1})),
-        ("a warn level must be stricter", |c| c["performance_criteria"]["criteria"]["sharpe"] = serde_json::json!({"fail_below": 1, "warn_below": 0})),
+        ("criteria.sharp: there is no such metric", |c| {
+            c["performance_criteria"]["criteria"]["sharp"] = serde_json::json!({"fail_below": 1})
+        }),
+        ("criteria.sharpe has no fail level", |c| {
+            c["performance_criteria"]["criteria"]["sharpe"] = serde_json::json!({"warn_below": 1})
+        }),
+        ("a warn level must be stricter", |c| {
+            c["performance_criteria"]["criteria"]["sharpe"] = serde_json::json!({"fail_below": 1, "warn_below": 0})
+        }),
         ("strategy.name", |c| c["strategy"]["name"] = "bare_trap".into()),
     ];
     for (part, change) in faults {
         let folder = changed("bear_trap", change);
         let config = folder.path().join("deployed/bear_trap/config.json");
         let period = ["--start-date", "2024-04-01", "--end-date", "2024-06-28"];
-        let (code, out, err) = run(magellan(["backtest", "--strategy", "bear_trap", "--config"]).arg(&config).args(period));
+        let (code, out, err) =
+            run(magellan(["backtest", "--strategy", "bear_trap", "--config"]).arg(&config).args(period));
         assert_eq!((code, out.as_str()), (2, ""), "{part}: {err}");
         assert!(err.contains(part) && err.contains("config.json"), "{part}: {err}");
         assert_eq!(gate_of(folder.path()).0, 2, "{part}");
@@ -183,9 +205,27 @@ fn nothing_opens_a_socket() {
         println!("SKIPPED: this machine doesn't allow `unshare -n`");
         return;
     }
-    for args in [vec!["gate"], vec!["backtest", "--strategy", "hourly_swing", "--start-date", "2022-01-03", "--end-date", "2025-12-31", "--use-cache"]] {
+    for args in [
+        vec!["gate"],
+        vec![
+            "backtest",
+            "--strategy",
+            "hourly_swing",
+            "--start-date",
+            "2022-01-03",
+            "--end-date",
+            "2025-12-31",
+            "--use-cache",
+        ],
+    ] {
         let mut command = std::process::Command::new("unshare");
-        let output = command.arg("-n").arg(env!("CARGO_BIN_EXE_magellan")).args(&args).current_dir(root()).output().expect("starts");
+        let output = command
+            .arg("-n")
+            .arg(env!("CARGO_BIN_EXE_magellan"))
+            .args(&args)
+            .current_dir(root())
+            .output()
+            .expect("starts");
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }

@@ -23,7 +23,8 @@ fn no_criteria_is_red() {
 fn zero_trades_are_red_even_if_no_criterion_asks_for_trades() {
     let folder = changed("bear_trap", |c| {
         c["strategy_parameters"]["day_change_pct"] = (-99.0).into();
-        c["performance_criteria"]["criteria"] = json!({"total_return": {"fail_below": 0.0}, "max_drawdown": {"fail_below": -0.5}});
+        c["performance_criteria"]["criteria"] =
+            json!({"total_return": {"fail_below": 0.0}, "max_drawdown": {"fail_below": -0.5}});
     });
     let (code, out, _) = gate_of(folder.path());
     assert_eq!(code, 1, "{out}");
@@ -75,7 +76,8 @@ fn a_missing_symbol_is_red_though_the_others_would_pass() {
 fn a_period_without_bars_is_red() {
     let folder = changed("bear_trap", |c| c["performance_criteria"]["periods"][0]["end_date"] = "2024-04-01".into());
     let other = changed("bear_trap", |c| {
-        c["performance_criteria"]["periods"][0] = json!({"name": "later", "start_date": "2026-01-02", "end_date": "2026-02-02"});
+        c["performance_criteria"]["periods"][0] =
+            json!({"name": "later", "start_date": "2026-01-02", "end_date": "2026-02-02"});
     });
     assert_ne!(gate_of(folder.path()).0, 0, "a day isn't enough for the criteria");
     let (code, out, _) = gate_of(other.path());
@@ -95,7 +97,7 @@ fn one_broken_strategy_does_not_hide_the_others() {
 
 #[test]
 fn the_verdict_names_config_and_data_by_hash() {
-    let (_, out, _) = run(&mut magellan(["gate", "--json"]));
+    let (_, out, _) = run(magellan(["gate", "--json"]));
     let verdict: serde_json::Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!((verdict["exit_code"].as_u64(), verdict["synthetic"].as_bool()), (Some(0), Some(true)));
     for strategy in verdict["strategies"].as_array().expect("strategies") {
@@ -108,10 +110,14 @@ fn the_verdict_names_config_and_data_by_hash() {
 fn a_loosened_threshold_changes_the_config_hash() {
     let hash = |folder: &std::path::Path| {
         let sample = root().join("data/sample");
-        let (_, out, _) = run(magellan(["gate", "--json", "--deployed"]).arg(folder.join("deployed")).arg("--archive").arg(sample));
+        let (_, out, _) =
+            run(magellan(["gate", "--json", "--deployed"]).arg(folder.join("deployed")).arg("--archive").arg(sample));
         let verdict: serde_json::Value = serde_json::from_str(&out).expect("JSON");
         verdict["strategies"][0]["config_sha256"].to_string()
     };
-    let (same, loose) = (changed("bear_trap", |_| {}), changed("bear_trap", |c| c["strategy_parameters"]["day_change_pct"] = (-10.0).into()));
+    let (same, loose) = (
+        changed("bear_trap", |_| {}),
+        changed("bear_trap", |c| c["strategy_parameters"]["day_change_pct"] = (-10.0).into()),
+    );
     assert_ne!(hash(same.path()), hash(loose.path()));
 }

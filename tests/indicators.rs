@@ -43,7 +43,8 @@ fn walk() -> impl Strategy<Value = support::Columns> {
         let mut columns = support::Columns::default();
         let mut price = 10_000i32;
         let sessions = magellan::calendar::sessions(support::date("2024-11-20"), support::date("2025-01-20"));
-        let starts = sessions.flat_map(|s| (0..3).map(move |h| s.open + (h + 1) * 1_800_000_000_000 * 2 - 1_800_000_000_000));
+        let starts =
+            sessions.flat_map(|s| (0..3).map(move |h| s.open + (h + 1) * 1_800_000_000_000 * 2 - 1_800_000_000_000));
         for ((gap, step, up, down, volume), start) in steps.into_iter().zip(starts) {
             let open = (price + gap).max(1_000);
             let close = (open + step).max(1_000);
@@ -108,8 +109,12 @@ fn brute_force(indicator: Indicator, bars: &[(Bar, usize)], i: usize) -> f64 {
     match indicator {
         Indicator::Lag { field, bars: lag } => i.checked_sub(lag as usize).map_or(f64::NAN, |k| of(field, k)),
         Indicator::Mean { field, period } => window(field, period, 0).map_or(f64::NAN, |w| mean(&w)),
-        Indicator::Min { field, period } => window(field, period, 0).map_or(f64::NAN, |w| w.into_iter().fold(f64::INFINITY, f64::min)),
-        Indicator::Max { field, period } => window(field, period, 0).map_or(f64::NAN, |w| w.into_iter().fold(f64::NEG_INFINITY, f64::max)),
+        Indicator::Min { field, period } => {
+            window(field, period, 0).map_or(f64::NAN, |w| w.into_iter().fold(f64::INFINITY, f64::min))
+        }
+        Indicator::Max { field, period } => {
+            window(field, period, 0).map_or(f64::NAN, |w| w.into_iter().fold(f64::NEG_INFINITY, f64::max))
+        }
         Indicator::Std { field, period } => window(field, period, 0).map_or(f64::NAN, |w| {
             let centre = mean(&w);
             mean(&w.iter().map(|v| (v - centre).powi(2)).collect::<Vec<_>>()).sqrt()

@@ -25,7 +25,11 @@ impl<I> Recorder<I> for Decisions {
     }
 }
 
-fn decisions<S: Strategy>(columns: &[(&str, Columns)], timeframe: Timeframe, strategy: S) -> Vec<(Symbol, Nanos, Order)> {
+fn decisions<S: Strategy>(
+    columns: &[(&str, Columns)],
+    timeframe: Timeframe,
+    strategy: S,
+) -> Vec<(Symbol, Nanos, Order)> {
     let instruments: Vec<Instrument<'_, S>> = columns
         .iter()
         .filter(|(_, c)| !c.start.is_empty())
@@ -44,7 +48,12 @@ fn cut(columns: &Columns, at: Nanos) -> Columns {
 
 /// What was decided on the bars before the cut, less each symbol's last bar before it: on its
 /// last bar a symbol is liquidated, which the full archive doesn't do.
-fn prefix_holds<S: Strategy>(columns: &[(&str, Columns)], timeframe: Timeframe, strategy: S, at: Nanos) -> Result<usize, TestCaseError> {
+fn prefix_holds<S: Strategy>(
+    columns: &[(&str, Columns)],
+    timeframe: Timeframe,
+    strategy: S,
+    at: Nanos,
+) -> Result<usize, TestCaseError> {
     let short: Vec<(&str, Columns)> = columns.iter().map(|(name, c)| (*name, cut(c, at))).collect();
     let last = |symbol: &Symbol| {
         let of = short.iter().find(|(name, _)| *name == symbol.as_str());
@@ -76,7 +85,13 @@ fn walk(starts: impl Iterator<Item = Nanos>, steps: &[i32], first: i32) -> Colum
 }
 
 fn rsi() -> RsiHysteresis {
-    RsiHysteresis { rsi_period: 5, hysteresis_upper: 55.0, hysteresis_lower: 45.0, allocation: 10_000.0, warmup_bars: 10 }
+    RsiHysteresis {
+        rsi_period: 5,
+        hysteresis_upper: 55.0,
+        hysteresis_lower: 45.0,
+        allocation: 10_000.0,
+        warmup_bars: 10,
+    }
 }
 
 fn steps(size: i32, n: usize) -> impl proptest::strategy::Strategy<Value = Vec<i32>> {

@@ -1,5 +1,7 @@
 //! All integration tests, one binary. What each needs from outside is in `support`.
 
+#![expect(clippy::disallowed_methods, reason = "tests read files; strategies don't")]
+
 mod account_rules;
 mod archive;
 mod calendar;

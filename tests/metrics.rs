@@ -88,7 +88,18 @@ fn beta_is_covariance_over_variance() {
 #[test]
 fn without_trades_nothing_is_invented() {
     let m = Metrics::new(&replay(&[("2024-07-01", 1_000.0), ("2024-07-02", 1_000.0)], Vec::new()), &[1.0, 1.0]);
-    for undefined in [m.sharpe, m.sortino, m.calmar, m.win_rate, m.profit_factor, m.avg_win, m.avg_loss, m.avg_trade_pnl, m.expectancy_ret, m.avg_holding_hours] {
+    for undefined in [
+        m.sharpe,
+        m.sortino,
+        m.calmar,
+        m.win_rate,
+        m.profit_factor,
+        m.avg_win,
+        m.avg_loss,
+        m.avg_trade_pnl,
+        m.expectancy_ret,
+        m.avg_holding_hours,
+    ] {
         assert!(matches!(undefined, Measure::Undefined(_)), "{undefined:?}");
     }
     assert_eq!((m.trades, m.gross_win, m.gross_loss), (0, 0.0, 0.0));
@@ -100,7 +111,20 @@ fn no_metric_is_ever_nan_in_json() {
     let ruin = replay(&[("2024-07-01", -500.0), ("2024-07-02", 0.0), ("2024-07-03", f64::NAN)], Vec::new());
     for done in [ruin, replay(&[("2024-07-01", 1_000.0)], Vec::new()), replay(&[], Vec::new())] {
         let m = Metrics::new(&done, &[]);
-        for measure in [m.total_return, m.cagr, m.sharpe, m.sortino, m.max_drawdown, m.calmar, m.volatility, m.best_day, m.worst_day, m.turnover, m.beta, m.exposure] {
+        for measure in [
+            m.total_return,
+            m.cagr,
+            m.sharpe,
+            m.sortino,
+            m.max_drawdown,
+            m.calmar,
+            m.volatility,
+            m.best_day,
+            m.worst_day,
+            m.turnover,
+            m.beta,
+            m.exposure,
+        ] {
             assert!(measure.value().is_none_or(f64::is_finite), "{measure:?}");
         }
     }

@@ -20,7 +20,10 @@ fn archive() -> Option<&'static Path> {
         command.arg(&source).arg("--splits").arg(source.join("splits.csv")).arg("--archive").arg(folder.path());
         let (code, out, err) = run(&mut command);
         assert_eq!(code, 0, "{err}");
-        assert!(out.starts_with("103 files, 1722400 rows read: 1687855 bars added, 34545 identical duplicates dropped"), "{out}");
+        assert!(
+            out.starts_with("103 files, 1722400 rows read: 1687855 bars added, 34545 identical duplicates dropped"),
+            "{out}"
+        );
         Some(folder)
     });
     archive.as_ref().map(TempDir::path)
@@ -34,7 +37,8 @@ fn backtest(archive: &Path, out: &Path, args: &[&str]) {
 
 /// Compares every file of a folder of expected results; how many there were.
 fn compare(expected: &Path, ours: &Path) -> usize {
-    let mut files: Vec<PathBuf> = fs::read_dir(expected).expect("a folder").map(|e| e.expect("an entry").path()).collect();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(expected).expect("a folder").map(|e| e.expect("an entry").path()).collect();
     files.sort();
     for file in &files {
         let name = file.file_name().expect("a name").to_string_lossy().into_owned();
@@ -82,7 +86,8 @@ fn bear_trap_reproduces_its_reference_alone_and_as_a_portfolio() {
     let (Some(archive), Some(expected)) = (archive(), expected()) else { return };
     let out = TempDir::new().expect("a folder");
     for scope in ["single", "portfolio"] {
-        let args = ["--strategy", "bear_trap", "--start-date", "2024-04-01", "--end-date", "2024-06-30", "--scope", scope];
+        let args =
+            ["--strategy", "bear_trap", "--start-date", "2024-04-01", "--end-date", "2024-06-30", "--scope", scope];
         backtest(archive, out.path(), &args);
     }
     assert_eq!(compare(&expected.join("bear_trap/W1_20240401_20240630"), out.path()), 52);
@@ -92,7 +97,18 @@ fn bear_trap_reproduces_its_reference_alone_and_as_a_portfolio() {
 fn daily_trend_reproduces_its_reference() {
     let (Some(archive), Some(expected)) = (archive(), expected()) else { return };
     let out = TempDir::new().expect("a folder");
-    let args = ["--strategy", "daily_trend", "--start-date", "2018-01-02", "--end-date", "2025-12-31", "--scope", "single", "--symbols", "AAPL,SPY,TSLA"];
+    let args = [
+        "--strategy",
+        "daily_trend",
+        "--start-date",
+        "2018-01-02",
+        "--end-date",
+        "2025-12-31",
+        "--scope",
+        "single",
+        "--symbols",
+        "AAPL,SPY,TSLA",
+    ];
     backtest(archive, out.path(), &args);
     assert_eq!(compare(&expected.join("daily_trend"), out.path()), 9);
 }
@@ -101,7 +117,20 @@ fn daily_trend_reproduces_its_reference() {
 fn hourly_swing_reproduces_its_reference() {
     let (Some(archive), Some(expected)) = (archive(), expected()) else { return };
     let out = TempDir::new().expect("a folder");
-    let args = ["--strategy", "hourly_swing", "--start-date", "2022-01-03", "--end-date", "2025-12-31", "--scope", "single", "--symbols", "TSLA", "--session", "regular"];
+    let args = [
+        "--strategy",
+        "hourly_swing",
+        "--start-date",
+        "2022-01-03",
+        "--end-date",
+        "2025-12-31",
+        "--scope",
+        "single",
+        "--symbols",
+        "TSLA",
+        "--session",
+        "regular",
+    ];
     backtest(archive, out.path(), &args);
     assert_eq!(compare(&expected.join("hourly_swing"), out.path()), 3);
 }
@@ -129,12 +158,34 @@ fn the_real_windows_give_the_counts_an_independent_reference_found() {
     for (start, end, symbols, slippage, trades, blocks) in [
         ("2024-11-01", "2025-01-17", w2, "6.25", 39, r#"{"max_trades_per_day":35}"#),
         ("2024-11-01", "2025-01-17", w2, "25", 39, r#"{"max_trades_per_day":35}"#),
-        ("2024-04-01", "2024-06-30", "AMC,CGC,CLSK,FCEL,GME,MARA,PLUG,RIOT,SNDL,SPCE,TLRY,WKHS", "0", 70, r#"{"max_trades_per_day":88}"#),
+        (
+            "2024-04-01",
+            "2024-06-30",
+            "AMC,CGC,CLSK,FCEL,GME,MARA,PLUG,RIOT,SNDL,SPCE,TLRY,WKHS",
+            "0",
+            70,
+            r#"{"max_trades_per_day":88}"#,
+        ),
     ] {
-        let args = ["--strategy", "bear_trap", "--start-date", start, "--end-date", end, "--symbols", symbols, "--slippage-bps", slippage];
+        let args = [
+            "--strategy",
+            "bear_trap",
+            "--start-date",
+            start,
+            "--end-date",
+            end,
+            "--symbols",
+            symbols,
+            "--slippage-bps",
+            slippage,
+        ];
         backtest(archive, out.path(), &args);
         let text = fs::read_to_string(out.path().join("PORTFOLIO.metrics.json")).expect("written");
         let metrics: Value = serde_json::from_str(&text).expect("JSON");
-        assert_eq!((metrics["trades"].as_u64(), metrics["gate_blocks"].to_string().as_str()), (Some(trades), blocks), "{start}");
+        assert_eq!(
+            (metrics["trades"].as_u64(), metrics["gate_blocks"].to_string().as_str()),
+            (Some(trades), blocks),
+            "{start}"
+        );
     }
 }

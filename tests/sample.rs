@@ -49,7 +49,7 @@ fn another_seed_gives_other_bytes_and_an_archive_is_never_overwritten() {
 
 #[test]
 fn a_newcomers_first_command_passes_and_says_synthetic() {
-    let (code, out, err) = run(&mut magellan(["gate"]));
+    let (code, out, err) = run(magellan(["gate"]));
     assert_eq!(code, 0, "{out}{err}");
     for strategy in ["bear_trap", "daily_trend", "hourly_swing"] {
         assert!(out.contains(&format!("PASS {strategy}")), "{out}");
@@ -63,14 +63,16 @@ fn one_and_two_threads_give_the_same_bytes() {
     let folder = tempfile::tempdir().expect("a folder");
     for threads in ["1", "2"] {
         let out = folder.path().join(threads);
-        let backtest = ["backtest", "--strategy", "bear_trap", "--start-date", "2024-04-01", "--end-date", "2024-06-28", "--out"];
+        let backtest =
+            ["backtest", "--strategy", "bear_trap", "--start-date", "2024-04-01", "--end-date", "2024-06-28", "--out"];
         for scope in ["portfolio", "single"] {
             let mut command = magellan(backtest);
             let done = run(command.arg(&out).args(["--scope", scope]).env("RAYON_NUM_THREADS", threads));
             assert_eq!(done.0, 0, "{}", done.2);
         }
     }
-    let mut files: Vec<_> = fs::read_dir(folder.path().join("1")).expect("written").map(|e| e.expect("an entry").file_name()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(folder.path().join("1")).expect("written").map(|e| e.expect("an entry").file_name()).collect();
     files.sort();
     assert_eq!(files.len(), 13 * 4);
     for file in files {

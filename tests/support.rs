@@ -1,5 +1,6 @@
 //! Bars by hand, temporary archives, the binary, and what may be missing from the machine.
 
+use std::borrow::BorrowMut;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -54,8 +55,8 @@ pub fn magellan<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) ->
 }
 
 /// Runs and returns exit code, stdout and stderr.
-pub fn run(command: &mut Command) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = command.output().expect("the binary starts");
+pub fn run(mut command: impl BorrowMut<Command>) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command.borrow_mut().output().expect("the binary starts");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (status.code().expect("not killed"), text(stdout), text(stderr))
 }

@@ -106,7 +106,8 @@ fn decisions_and_fills_use_no_fused_or_transcendental_arithmetic() {
 fn every_dependency_is_explained_in_the_readme() {
     let readme = fs::read_to_string(root().join("README.md")).expect("read");
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("read");
-    let section = manifest.split("[workspace.dependencies]").nth(1).and_then(|s| s.split("\n[").next()).expect("a section");
+    let section =
+        manifest.split("[workspace.dependencies]").nth(1).and_then(|s| s.split("\n[").next()).expect("a section");
     let names = section.lines().filter_map(|l| Some(l.split_once(" =")?.0)).filter(|n| *n != "magellan");
     for name in names {
         assert!(readme.contains(&format!("| {name} |")), "README.md says nothing of {name}");
@@ -116,10 +117,20 @@ fn every_dependency_is_explained_in_the_readme() {
 #[test]
 fn every_deployed_strategy_has_a_unit_that_names_it() {
     for deployed in magellan::gate::discover(&root().join("deployed")).expect("found") {
-        let unit = root().join(format!("deployed/{0}/magellan-{0}.service", deployed.name.replace('_', "-")));
+        let unit =
+            root().join(format!("deployed/{}/magellan-{}.service", deployed.name, deployed.name.replace('_', "-")));
         let text = fs::read_to_string(&unit).unwrap_or_else(|e| panic!("{}: {e}", unit.display()));
         assert!(text.contains(&format!("--strategy {}", deployed.name)), "{}", unit.display());
-        for line in ["User=ssm-user", "Restart=always", "RestartSec=10", "NoNewPrivileges=true", "PrivateTmp=true", "Type=notify", "WatchdogSec=", "MemoryMax="] {
+        for line in [
+            "User=ssm-user",
+            "Restart=always",
+            "RestartSec=10",
+            "NoNewPrivileges=true",
+            "PrivateTmp=true",
+            "Type=notify",
+            "WatchdogSec=",
+            "MemoryMax=",
+        ] {
             assert!(text.contains(line), "{} lacks {line}", unit.display());
         }
         let (unit_section, service) = text.split_once("[Service]").expect("sections");

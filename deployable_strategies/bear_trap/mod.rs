@@ -116,7 +116,8 @@ impl BearTrap {
     /// `low` and `high` are the session's at the signal; targets stay where they are then.
     fn entry(&self, stop: f64, low: f64, high: f64) -> Entry {
         let toward = |fraction| Level::Toward { level: high, fraction };
-        let first = Target { level: toward(self.first_target_fraction), percent: self.first_target_percent, then_stop: None };
+        let first =
+            Target { level: toward(self.first_target_fraction), percent: self.first_target_percent, then_stop: None };
         let second = Target { level: Level::At(high), percent: self.second_target_percent, then_stop: Some(low) };
         Entry {
             size: Size::RiskFraction { fraction: self.risk_fraction, cap: self.max_position_dollars },
@@ -138,10 +139,20 @@ impl BearTrap {
             ("volume_period", f64::from(self.volume_period), 1.0, 390.0),
             ("atr_period", f64::from(self.atr_period), 1.0, 390.0),
             ("stop_atr_multiple", self.stop_atr_multiple, 0.0, 100.0),
-            ("min_session_bars", f64::from(self.min_session_bars), f64::from(self.volume_period.max(self.atr_period)), 390.0),
+            (
+                "min_session_bars",
+                f64::from(self.min_session_bars),
+                f64::from(self.volume_period.max(self.atr_period)),
+                390.0,
+            ),
             ("first_target_percent", f64::from(self.first_target_percent), 0.0, 100.0),
             ("first_target_fraction", self.first_target_fraction, 0.0, 1.0),
-            ("second_target_percent", f64::from(self.second_target_percent), 0.0, 100.0 - f64::from(self.first_target_percent)),
+            (
+                "second_target_percent",
+                f64::from(self.second_target_percent),
+                0.0,
+                100.0 - f64::from(self.first_target_percent),
+            ),
             ("max_hold_minutes", f64::from(self.max_hold_minutes), 1.0, 390.0),
             ("flat_before_close_minutes", f64::from(self.flat_before_close_minutes), 1.0, 390.0),
         ];

@@ -115,9 +115,9 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The file's bytes, checksum included.
-    pub(super) fn to_bytes(&mut self) -> Vec<u8> {
-        self.records.sort_by(|a, b| (a.timeframe, a.symbol, a.year).cmp(&(b.timeframe, b.symbol, b.year)));
+    /// Sorts, computes the checksum, and gives the file's bytes.
+    pub(super) fn seal(&mut self) -> Vec<u8> {
+        self.records.sort_by_key(|r| (r.timeframe, r.symbol, r.year));
         self.sha256 = self.digest();
         let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
         bytes.push(b'\n');

@@ -128,10 +128,7 @@ impl Archive {
         }
         check_order(&rows).map_err(|e| e.at(self.folder.join(&records[0].path).display()))?;
         let column = |i: usize| ScalarBuffer::from_iter(rows.iter().map(|r| r.ohlcv[i]));
-        let columns = Cached {
-            start: rows.iter().map(|r| r.start).collect(),
-            ohlcv: std::array::from_fn(column),
-        };
+        let columns = Cached { start: rows.iter().map(|r| r.start).collect(), ohlcv: std::array::from_fn(column) };
         let _ = cache::write(path, key, &columns);
         Ok(columns)
     }
@@ -187,7 +184,8 @@ impl Series {
         if ends.iter().all(|&end| end == 0) {
             return series;
         }
-        let factor = |i: usize| splits.iter().zip(&ends).filter(|(_, end)| i < **end).fold(1.0, |f, (s, _)| f * s.ratio);
+        let factor =
+            |i: usize| splits.iter().zip(&ends).filter(|(_, end)| i < **end).fold(1.0, |f, (s, _)| f * s.ratio);
         let factors: Vec<f64> = (0..self.columns.start.len()).map(factor).collect();
         for (i, column) in series.columns.ohlcv.iter_mut().enumerate() {
             let adjust = |(value, factor): (&f64, &f64)| if i == 4 { value * factor } else { value / factor };

@@ -50,8 +50,8 @@ pub(crate) const KEY_DAY_BASIS: &str = "magellan.day_basis";
 pub(crate) fn encode(label: &Label, rows: &[Row]) -> Result<Vec<u8>> {
     let batch = batch(rows)?;
     let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties(label)))
-        .map_err(|e| fault(label, &e))?;
+    let mut writer =
+        ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties(label))).map_err(|e| fault(label, &e))?;
     writer.write(&batch).and_then(|()| writer.close()).map_err(|e| fault(label, &e))?;
     Ok(bytes)
 }
@@ -62,18 +62,15 @@ fn fault(label: &Label, err: &parquet::errors::ParquetError) -> Error {
 
 fn batch(rows: &[Row]) -> Result<RecordBatch> {
     let starts: TimestampNanosecondArray = rows.iter().map(|r| Some(r.start)).collect();
-    let mut fields = vec![Field::new(
-        "timestamp",
-        DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
-        false,
-    )];
+    let mut fields =
+        vec![Field::new("timestamp", DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())), false)];
     let mut columns: Vec<ArrayRef> = vec![Arc::new(starts.with_timezone("UTC"))];
     for (i, name) in PRICES.iter().enumerate() {
         fields.push(Field::new(*name, DataType::Float64, false));
         columns.push(Arc::new(Float64Array::from_iter_values(rows.iter().map(|r| r.ohlcv[i]))));
     }
-    let extras: [(&str, fn(&Row) -> f64); 2] = [("trade_count", |r| r.trade_count), ("vwap", |r| r.vwap)];
-    for (name, of) in extras {
+    for name in ["trade_count", "vwap"] {
+        let of = |r: &Row| if name == "vwap" { r.vwap } else { r.trade_count };
         let column: Float64Array = rows.iter().map(|r| Some(of(r)).filter(|v| !v.is_nan())).collect();
         if column.null_count() < rows.len() {
             fields.push(Field::new(name, DataType::Float64, true));

@@ -141,10 +141,10 @@ impl Walk {
         self.bar(start, [open, high, low, close], volume);
     }
 
-    /// A day of minutes; on one in eight the price crashes and is usually reclaimed.
+    /// A day of minutes; on one in fourteen the price crashes and is usually reclaimed.
     fn minutes(&mut self, session: &Session) {
         let count = (session.close - session.open) / MINUTE;
-        let crash = (self.uniform() < 0.125 && count > 300).then(|| Crash::new(self));
+        let crash = (self.uniform() < 0.07 && count > 300).then(|| Crash::new(self));
         let usual = 1_500.0 + 6_000.0 * self.uniform();
         for i in 0..count {
             let phase = crash.as_ref().map_or(Phase::Calm, |c| c.phase(i as f64));
@@ -165,7 +165,7 @@ impl Walk {
             Phase::Calm => (noise, 0.0005 * self.uniform(), 0.0005 * self.uniform(), volume),
             // Falling minutes close on their low: nothing to reclaim yet.
             Phase::Fall(step) => (-step - noise.abs() * 0.2, 0.0, 0.0002, volume),
-            Phase::Reclaim => (0.012, 0.006, 0.001, volume * 4.0),
+            Phase::Reclaim => (0.022, 0.008, 0.001, volume * 4.0),
             Phase::After(step) => (step + noise, 0.0004, 0.0004, volume * 1.5),
         };
         let close = open * (1.0 + drift);
@@ -212,7 +212,7 @@ impl Crash {
         let depth = 0.19 + 0.05 * walk.uniform();
         // Three in four are reclaimed; the others fall on.
         let reclaimed = walk.uniform() < 0.75;
-        let after = if reclaimed { 0.0032 + 0.0015 * walk.uniform() } else { -0.0025 };
+        let after = if reclaimed { 0.0011 + 0.0012 * walk.uniform() } else { -0.0025 };
         Self { begin: 30.0 + (150.0 * walk.uniform()).round(), minutes, step: depth / minutes, after }
     }
 

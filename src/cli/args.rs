@@ -137,7 +137,7 @@ pub(super) struct Backtest {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<Override>,
     /// Slippage per side in basis points instead of the configured one.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub(super) slippage_bps: Option<f64>,
     /// Write trades, equity and metrics into this folder.
     #[arg(long, value_name = "DIR")]

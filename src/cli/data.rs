@@ -66,7 +66,9 @@ fn as_text(done: &Imported) -> String {
 
 fn as_json(done: &Imported) -> Value {
     let counts = |all: &[(Symbol, Timeframe, u64)]| -> Vec<Value> {
-        all.iter().map(|(symbol, timeframe, rows)| json!({"symbol": symbol, "timeframe": timeframe, "rows": rows})).collect()
+        all.iter()
+            .map(|(symbol, timeframe, rows)| json!({"symbol": symbol, "timeframe": timeframe, "rows": rows}))
+            .collect()
     };
     json!({
         "schema_version": 1,
@@ -91,7 +93,8 @@ fn list(options: &List) -> Result<u8> {
     for record in &manifest.records {
         series.entry((record.timeframe, record.symbol)).or_default().push(record);
     }
-    let mut table = table::table(["symbol", "timeframe", "first bar", "last bar", "rows", "provenance", "SHA-256 (by year)"]);
+    let mut table =
+        table::table(["symbol", "timeframe", "first bar", "last bar", "rows", "provenance", "SHA-256 (by year)"]);
     for ((timeframe, symbol), records) in &series {
         let (first, last) = (records[0], records[records.len() - 1]);
         let rows: u64 = records.iter().map(|r| r.rows).sum();
@@ -135,6 +138,11 @@ fn synthesise(options: &Synth, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
         wanted.extend(config.symbols.iter().map(|&symbol| synth::Wanted { symbol, timeframe, first, last }));
     }
     let rows = synth::write(&options.archive, options.seed, &wanted)?;
-    print(&format!("{rows} bars of {} series written to {}\n{}\n", wanted.len(), options.archive.display(), table::SYNTHETIC_NOTE));
+    print(&format!(
+        "{rows} bars of {} series written to {}\n{}\n",
+        wanted.len(),
+        options.archive.display(),
+        table::SYNTHETIC_NOTE
+    ));
     Ok(0)
 }

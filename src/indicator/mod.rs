@@ -223,9 +223,7 @@ impl Indicator {
             Self::Min { field, period } => Box::new(window::Min::new(field, period)),
             Self::Max { field, period } => Box::new(window::Max::new(field, period)),
             Self::Std { field, period } => Box::new(window::Std::new(field, period)),
-            Self::Average { field, period, smoothing } => {
-                Box::new(average::Average::new(field, period, smoothing))
-            }
+            Self::Average { field, period, smoothing } => Box::new(average::Average::new(field, period, smoothing)),
             Self::Rsi { period, smoothing } => Box::new(rsi::Rsi::new(period, smoothing)),
             Self::TrueRange { memory: Continuous } => Box::new(range::TrueRange::new()),
             Self::TrueRange { memory: Session } => Box::new(PerSession::new(range::TrueRange::new())),
@@ -240,9 +238,7 @@ impl Indicator {
             Self::LowerWick => Box::new(candle::LowerWick),
             Self::Body => Box::new(candle::Body),
             Self::VolumeRatio { period, memory: Continuous } => Box::new(volume::Ratio::new(period)),
-            Self::VolumeRatio { period, memory: Session } => {
-                Box::new(PerSession::new(volume::Ratio::new(period)))
-            }
+            Self::VolumeRatio { period, memory: Session } => Box::new(PerSession::new(volume::Ratio::new(period))),
         })
     }
 }

@@ -114,7 +114,8 @@ fn metrics(strategy: &dyn AnyStrategy, scope: Scope, run: &Run) -> String {
     } else {
         all.insert("bars_held".into(), json!(run.replay.bars_held));
         all.insert("bars_total".into(), json!(run.replay.bars));
-        let blocks: Map<String, Value> = run.replay.blocks.iter().map(|(b, n)| (b.name().to_owned(), json!(n))).collect();
+        let blocks: Map<String, Value> =
+            run.replay.blocks.iter().map(|(b, n)| (b.name().to_owned(), json!(n))).collect();
         all.insert("gate_blocks".into(), Value::Object(blocks));
     }
     serde_json::to_string_pretty(&Value::Object(all)).unwrap_or_default() + "\n"
@@ -157,7 +158,14 @@ pub fn general(value: f64) -> String {
         return if value.is_sign_negative() { "-0" } else { "0" }.to_owned();
     }
     if !value.is_finite() {
-        return if value.is_nan() { "nan" } else if value > 0.0 { "inf" } else { "-inf" }.to_owned();
+        return if value.is_nan() {
+            "nan"
+        } else if value > 0.0 {
+            "inf"
+        } else {
+            "-inf"
+        }
+        .to_owned();
     }
     let scientific = format!("{value:.9e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));

@@ -11,8 +11,7 @@ use crate::gate::{Check, StrategyVerdict, Verdict};
 use crate::metrics::Measure;
 
 /// Said wherever synthetic bars were used.
-pub const SYNTHETIC_NOTE: &str =
-    "SYNTHETIC DATA: made up by `magellan data synth`, proves nothing about any market, and never authorises production.";
+pub const SYNTHETIC_NOTE: &str = "SYNTHETIC DATA: made up by `magellan data synth`, proves nothing about any market, and never authorises production.";
 
 const WIDTH: u16 = 118;
 
@@ -29,11 +28,8 @@ pub fn gate(verdict: &Verdict) -> String {
     let mut table = table(["strategy", "period", "criterion", "value", "fails", "warns", "margin", "result"]);
     for strategy in &verdict.strategies {
         if let Some(error) = &strategy.error {
-            let text = match &error.help {
-                Some(help) => format!("{}\n→ {help}", error.message),
-                None => error.message.clone(),
-            };
-            let row = [Cell::new(&strategy.strategy), Cell::new("-"), Cell::new("not judged"), Cell::new(text)];
+            let row =
+                [Cell::new(&strategy.strategy), Cell::new("-"), Cell::new("not judged"), Cell::new(&error.message)];
             let rest = ["", "", ""].map(Cell::new);
             table.add_row(row.into_iter().chain(rest).chain([Cell::new(strategy.status.name())]));
         }
@@ -90,7 +86,15 @@ fn signed(metric: &str, v: f64) -> String {
 /// Rates as per cent, counts whole, the rest with three decimals.
 fn number(metric: &str, v: f64) -> String {
     const RATES: &[&str] = &[
-        "total_return", "cagr", "max_drawdown", "win_rate", "exposure", "volatility", "worst_day", "best_day", "expectancy_ret",
+        "total_return",
+        "cagr",
+        "max_drawdown",
+        "win_rate",
+        "exposure",
+        "volatility",
+        "worst_day",
+        "best_day",
+        "expectancy_ret",
     ];
     const COUNTS: &[&str] = &["trades", "longest_drawdown_days", "max_consecutive_losses"];
     if RATES.contains(&metric) {
@@ -105,6 +109,10 @@ fn number(metric: &str, v: f64) -> String {
 /// One line a strategy: what was judged, on what.
 fn summary(strategy: &StrategyVerdict) -> String {
     let mut text = format!("{} {}", strategy.status.name(), strategy.strategy);
+    if let Some(error) = &strategy.error {
+        let _ = write!(text, "\n  {}", error.message);
+        let _ = error.help.iter().try_for_each(|help| write!(text, "\n  try: {help}"));
+    }
     for period in &strategy.periods {
         let m = &period.metrics;
         let _ = write!(

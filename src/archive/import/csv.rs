@@ -26,9 +26,8 @@ pub(super) fn read(path: &Path) -> Result<BarFile> {
     for record in reader.records() {
         let record = record.map_err(fault)?;
         let line = record.position().map_or(0, csv::Position::line);
-        let (symbol, row) = columns
-            .row(&record, named, line)
-            .map_err(|e| e.at(format!("{}:{line}", path.display())))?;
+        let (symbol, row) =
+            columns.row(&record, named, line).map_err(|e| e.at(format!("{}:{line}", path.display())))?;
         series.entry(symbol).or_default().push(row);
     }
     Ok(BarFile { provenance: None, timeframe: None, day_basis: None, series: series.into_iter().collect() })
@@ -113,7 +112,9 @@ mod tests {
 
     #[test]
     fn naive_timestamps_are_utc_and_zoned_ones_are_instants() {
-        for text in ["2024-04-01T13:30:00Z", "2024-04-01 13:30:00", "2024-04-01T09:30:00-04:00", "2024-04-01 13:30:00+00:00"] {
+        for text in
+            ["2024-04-01T13:30:00Z", "2024-04-01 13:30:00", "2024-04-01T09:30:00-04:00", "2024-04-01 13:30:00+00:00"]
+        {
             assert_eq!(timestamp(text).map(iso_utc).ok().as_deref(), Some("2024-04-01T13:30:00Z"), "{text}");
         }
         assert_eq!(timestamp("2024-04-01").map(iso_utc).ok().as_deref(), Some("2024-04-01T00:00:00Z"));

@@ -109,7 +109,7 @@ pub fn import(archive: &Path, import: &Import) -> Result<Imported> {
         manifest.records.extend(series.records);
     }
     done.duplicates.retain(|d| d.2 > 0);
-    write_atomically(&Manifest::path(archive), &manifest.to_bytes())?;
+    write_atomically(&Manifest::path(archive), &manifest.seal())?;
     remove_superseded(archive, &before, &manifest);
     Ok(done)
 }
@@ -122,7 +122,7 @@ pub(super) fn write_new(archive: &Path, series: &[(Label, Rows)]) -> Result<()> 
     for (label, rows) in series {
         manifest.records.extend(write_years(archive, label, rows)?);
     }
-    write_atomically(&Manifest::path(archive), &manifest.to_bytes())
+    write_atomically(&Manifest::path(archive), &manifest.seal())
 }
 
 /// One import at a time; the lock ends with the process.
@@ -138,8 +138,7 @@ fn check_provenance(name: &str) -> Result<()> {
     if !name.is_empty() && name.len() <= 40 && name.bytes().all(allowed) {
         return Ok(());
     }
-    Err(Error::usage(format!("`{name}` is not a provenance name"))
-        .help("use up to 40 of a-z 0-9 - _, e.g. alpaca-sip"))
+    Err(Error::usage(format!("`{name}` is not a provenance name")).help("use up to 40 of a-z 0-9 - _, e.g. alpaca-sip"))
 }
 
 /// The bar files of all sources; tables found among them go into the manifest.
@@ -172,7 +171,8 @@ fn collect(import: &Import, manifest: &mut Manifest, done: &mut Imported) -> Res
     for path in moves {
         done.moves_added += tables::merge_moves(&mut manifest.moves, tables::read_moves(&path)?);
     }
-    if bars.is_empty() && done.splits_added + done.moves_added == 0 && import.splits.is_none() && import.moves.is_none() {
+    if bars.is_empty() && done.splits_added + done.moves_added == 0 && import.splits.is_none() && import.moves.is_none()
+    {
         return Err(Error::data("no .parquet or .csv file with bars among the sources")
             .help("bars need the columns timestamp, open, high, low, close and volume"));
     }
@@ -247,10 +247,10 @@ fn provenance(file: &BarFile, path: &Path, import: &Import) -> Result<String> {
 
 fn same(known: Option<String>, new: &str, symbol: Symbol) -> Result<String> {
     match known {
-        Some(known) if known != new => Err(Error::refused(format!(
-            "{symbol} would mix bars of provenance `{known}` and `{new}`"
-        ))
-        .help("keep bars of different origin in different archives")),
+        Some(known) if known != new => {
+            Err(Error::refused(format!("{symbol} would mix bars of provenance `{known}` and `{new}`"))
+                .help("keep bars of different origin in different archives"))
+        }
         _ => Ok(new.to_owned()),
     }
 }
@@ -276,7 +276,9 @@ fn timeframe(rows: &[Row], marked: Option<Timeframe>, path: &Path, import: &Impo
         Some(named) if named == coarsest => Ok(named),
         Some(named) => Err(Error::data(format!("named {named}, but the rows are spaced like {coarsest} bars"))
             .help("if the name is right, say so with --timeframe")),
-        None if rows.len() < 2 => Err(Error::data("one row doesn't tell the bar width").help("say it with --timeframe")),
+        None if rows.len() < 2 => {
+            Err(Error::data("one row doesn't tell the bar width").help("say it with --timeframe"))
+        }
         None => Ok(coarsest),
     }
 }
@@ -331,12 +333,10 @@ fn join_days(a: Option<DayBasis>, b: Option<DayBasis>) -> Result<Option<DayBasis
     match (a, b) {
         (None | Some(Undeclared), other) | (other, None | Some(Undeclared)) => Ok(other.or(a)),
         (Some(a), Some(b)) if a == b => Ok(Some(a)),
-        (Some(a), Some(b)) => Err(Error::refused(format!(
-            "days of basis `{}` and `{}` can't be mixed",
-            a.name(),
-            b.name()
-        ))
-        .help("keep session days and UTC days in different archives")),
+        (Some(a), Some(b)) => {
+            Err(Error::refused(format!("days of basis `{}` and `{}` can't be mixed", a.name(), b.name()))
+                .help("keep session days and UTC days in different archives"))
+        }
     }
 }
 
@@ -377,7 +377,8 @@ fn merge(
         let path = path.unwrap_or_else(|| old[file as usize - sources.len()].path.clone());
         format!("{path} row {line}: {}", describe(row))
     };
-    let duplicates = drop_duplicates(&mut rows).map_err(|(a, b)| {
+    let duplicates = drop_duplicates(&mut rows).map_err(|conflict| {
+        let (a, b) = *conflict;
         let at = iso_utc(a.start);
         Error::data(format!("two different bars start at {at}\n  {}\n  {}", name(&a), name(&b)))
             .at(format!("{} {}", key.0, key.1))
@@ -394,7 +395,7 @@ fn describe(row: &Row) -> String {
 }
 
 /// Drops rows equal to the one before; the first stays and keeps what extras either has.
-fn drop_duplicates(rows: &mut Rows) -> std::result::Result<u64, (Row, Row)> {
+fn drop_duplicates(rows: &mut Rows) -> std::result::Result<u64, Box<(Row, Row)>> {
     let before = rows.len();
     let mut conflict = None;
     rows.dedup_by(|later, first| {
@@ -402,11 +403,10 @@ fn drop_duplicates(rows: &mut Rows) -> std::result::Result<u64, (Row, Row)> {
             return false;
         }
         let agree = |a: f64, b: f64| a == b || a.is_nan() || b.is_nan();
-        let same = later.ohlcv == first.ohlcv
-            && agree(later.trade_count, first.trade_count)
-            && agree(later.vwap, first.vwap);
+        let same =
+            later.ohlcv == first.ohlcv && agree(later.trade_count, first.trade_count) && agree(later.vwap, first.vwap);
         if !same {
-            conflict.get_or_insert((*first, *later));
+            conflict.get_or_insert_with(|| Box::new((*first, *later)));
         }
         for (kept, other) in [(&mut first.trade_count, later.trade_count), (&mut first.vwap, later.vwap)] {
             if kept.is_nan() {

@@ -10,9 +10,7 @@ use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::{BarFile, Rows, TIMESTAMPS};
-use crate::archive::record::{
-    KEY_DAY_BASIS, KEY_PROVENANCE, KEY_SYMBOL, KEY_TIMEFRAME, PRICES, Row,
-};
+use crate::archive::record::{KEY_DAY_BASIS, KEY_PROVENANCE, KEY_SYMBOL, KEY_TIMEFRAME, PRICES, Row};
 use crate::bar::Symbol;
 use crate::error::{Error, Result};
 
