@@ -64,7 +64,7 @@
 //!     const NAME: &'static str = "peek";
 //!     type Inputs = &'static [f64]; // inputs are sealed: only arrays of values
 //!     type State = ();
-//!     fn indicators(&self) -> [Indicator; 1] { todo!() }
+//!     fn indicators(&self) -> [Indicator; 1] { [Indicator::Body] }
 //!     fn warmup(&self) -> usize { 0 }
 //!     fn decide(&self, _: &mut (), _: &Now<&'static [f64]>) -> Option<Order> { None }
 //! }

@@ -2,7 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arrow::array::{
+    ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+};
 use magellan::archive::Archive;
 use magellan::archive::import::{Import, Imported, import};
 use magellan::archive::map::Access;
@@ -75,6 +79,93 @@ fn what_was_imported_is_loaded_with_and_without_the_cache_and_the_map() {
     assert_eq!(f.closes("AMC", Timeframe::Minute), first, "from the cache");
     let read = Archive::open(&f.archive(), Access::Read).expect("opens");
     assert_eq!(read.load(symbol("AMC"), Timeframe::Minute).expect("loads").bars().close().to_vec(), first);
+}
+
+/// A Parquet file with the given columns, as pandas writes one.
+fn parquet_file(path: &Path, columns: Vec<(&str, ArrayRef)>) {
+    let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+    let file = fs::File::create(path).expect("made");
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("written");
+    writer.close().expect("closed");
+}
+
+#[test]
+fn both_parquet_layouts_give_the_same_bars_whatever_their_types_and_order() {
+    const STARTS: [i64; 3] = [1_719_842_400, 1_719_842_460, 1_719_842_520];
+    let price = |value: f64| -> ArrayRef { Arc::new(Float64Array::from(vec![value; 3])) };
+    let nanos = || TimestampNanosecondArray::from_iter_values(STARTS.map(|s| s * 1_000_000_000));
+    // An index column last, naive, whole volumes, the symbol in the file's name.
+    let indexed = Fixture::new();
+    let path = indexed.folder.path().join("AMC_1min_20240701_20240701.parquet");
+    let volume: ArrayRef = Arc::new(Int64Array::from(vec![100; 3]));
+    let naive: ArrayRef = Arc::new(nanos());
+    parquet_file(
+        &path,
+        vec![
+            ("close", price(10.0)),
+            ("high", price(11.0)),
+            ("low", price(9.0)),
+            ("open", price(10.5)),
+            ("volume", volume),
+            ("timestamp", naive),
+        ],
+    );
+    indexed.import(&[&path]).expect("imports");
+    // A symbol column, zoned microseconds, fractional types, extra columns.
+    let plain = Fixture::new();
+    let path = plain.folder.path().join("2024-07-01_2024-07-01.parquet");
+    let symbols: ArrayRef = Arc::new(StringArray::from(vec!["AMC"; 3]));
+    let zoned: ArrayRef = Arc::new(
+        TimestampMicrosecondArray::from_iter_values(STARTS.map(|s| s * 1_000_000)).with_timezone("America/New_York"),
+    );
+    parquet_file(
+        &path,
+        vec![
+            ("symbol", symbols),
+            ("timestamp", zoned),
+            ("open", price(10.5)),
+            ("high", price(11.0)),
+            ("low", price(9.0)),
+            ("close", price(10.0)),
+            ("volume", price(100.0)),
+            ("trade_count", price(7.0)),
+            ("vwap", price(10.1)),
+        ],
+    );
+    plain.import(&[&path]).expect("imports");
+    let bars = |f: &Fixture| {
+        let series = f.open().load(symbol("AMC"), Timeframe::Minute).expect("loads");
+        (0..3).map(|i| series.bars().get(i)).collect::<Vec<_>>()
+    };
+    assert_eq!(bars(&indexed), bars(&plain));
+    assert_eq!(bars(&plain)[0].start, STARTS[0] * 1_000_000_000);
+}
+
+#[test]
+fn a_parquet_row_without_a_price_or_with_a_number_for_a_time_is_refused() {
+    let price = |value: Option<f64>| -> ArrayRef { Arc::new(Float64Array::from(vec![Some(10.0), value])) };
+    let stamps: ArrayRef =
+        Arc::new(TimestampNanosecondArray::from_iter_values([0, 1].map(|m| (1_719_842_400 + 60 * m) * 1_000_000_000)));
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1_719_842_400, 1_719_842_460]));
+    for (time, close, part) in [(stamps, None, "row 2"), (numbers, Some(10.0), "not a timestamp")] {
+        let f = Fixture::new();
+        let path = f.folder.path().join("AMC_1min.parquet");
+        let ten = || price(Some(10.0));
+        parquet_file(
+            &path,
+            vec![
+                ("timestamp", time),
+                ("open", ten()),
+                ("high", ten()),
+                ("low", ten()),
+                ("close", price(close)),
+                ("volume", ten()),
+            ],
+        );
+        let err = f.import(&[&path]).expect_err(part);
+        assert!(err.to_string().contains(part) && err.to_string().contains("AMC_1min.parquet"), "{err}");
+    }
 }
 
 #[test]

@@ -167,6 +167,9 @@ fn brute_force(indicator: Indicator, bars: &[(Bar, usize)], i: usize) -> f64 {
     }
 }
 
+/// A TA-Lib function that fills a column.
+type Oracle<'a> = dyn Fn(&mut [f64]) -> Result<ta_lib::OutRange, ta_lib::RetCode> + 'a;
+
 fn close_enough(a: f64, b: f64) -> bool {
     (a.is_nan() && b.is_nan()) || a == b || (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1e-6)
 }
@@ -211,7 +214,7 @@ proptest! {
         let ta = ta_lib::Core::new();
         let [_, high, low, close, _] = &columns.ohlcv;
         let (end, n) = (close.len() - 1, period as i32);
-        let cases: [(Indicator, &dyn Fn(&mut [f64]) -> Result<ta_lib::OutRange, ta_lib::RetCode>); 7] = [
+        let cases: [(Indicator, &Oracle<'_>); 7] = [
             (Indicator::sma(period), &|out| ta.sma(0, end, close, n, out)),
             (Indicator::Min { field: FIELD, period }, &|out| ta.min(0, end, close, n, out)),
             (Indicator::Max { field: FIELD, period }, &|out| ta.max(0, end, close, n, out)),

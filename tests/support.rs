@@ -11,7 +11,7 @@ use magellan::replay::Terms;
 use magellan::risk::Limits;
 
 /// What a test can't run without. Skips say so; `MAGELLAN_REQUIRE` lists what may not be skipped.
-pub fn optional(name: &str, found: Option<PathBuf>) -> Option<PathBuf> {
+pub(crate) fn optional(name: &str, found: Option<PathBuf>) -> Option<PathBuf> {
     let required = std::env::var("MAGELLAN_REQUIRE").unwrap_or_default();
     if found.is_none() {
         let must = required.split([',', ' ']).any(|r| r == name);
@@ -27,27 +27,27 @@ fn from_env(name: &str) -> Option<PathBuf> {
 }
 
 /// Real bars: `MAGELLAN_MARKET_DATA`.
-pub fn market_data() -> Option<PathBuf> {
+pub(crate) fn market_data() -> Option<PathBuf> {
     optional("market_data", from_env("MAGELLAN_MARKET_DATA"))
 }
 
 /// Reference results: `MAGELLAN_EXPECTED`.
-pub fn expected() -> Option<PathBuf> {
+pub(crate) fn expected() -> Option<PathBuf> {
     optional("market_data", from_env("MAGELLAN_EXPECTED"))
 }
 
 /// A Python with the packages of `scripts/requirements.txt`: `MAGELLAN_PYTHON`.
-pub fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     optional("pypi", from_env("MAGELLAN_PYTHON"))
 }
 
 /// The project's root.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the project")
 }
 
 /// The binary, to be run in the project's root.
-pub fn magellan<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+pub(crate) fn magellan<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_magellan"));
     command.args(args).current_dir(root());
     command.env_remove("USE_ARCHIVED_DATA").env_remove("MAGELLAN_ARCHIVE");
@@ -55,52 +55,52 @@ pub fn magellan<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) ->
 }
 
 /// Runs and returns exit code, stdout and stderr.
-pub fn run(mut command: impl BorrowMut<Command>) -> (i32, String, String) {
+pub(crate) fn run(mut command: impl BorrowMut<Command>) -> (i32, String, String) {
     let Output { status, stdout, stderr } = command.borrow_mut().output().expect("the binary starts");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (status.code().expect("not killed"), text(stdout), text(stderr))
 }
 
-pub fn symbol(name: &str) -> Symbol {
+pub(crate) fn symbol(name: &str) -> Symbol {
     name.parse().expect("a symbol")
 }
 
-pub fn date(text: &str) -> Date {
+pub(crate) fn date(text: &str) -> Date {
     text.parse().expect("a date")
 }
 
-pub fn utc(text: &str) -> Nanos {
+pub(crate) fn utc(text: &str) -> Nanos {
     let at: jiff::Timestamp = text.parse().expect("a timestamp");
     i64::try_from(at.as_nanosecond()).expect("in range")
 }
 
 /// Owned columns of bars.
 #[derive(Clone, Debug, Default)]
-pub struct Columns {
-    pub start: Vec<Nanos>,
-    pub ohlcv: [Vec<f64>; 5],
+pub(crate) struct Columns {
+    pub(crate) start: Vec<Nanos>,
+    pub(crate) ohlcv: [Vec<f64>; 5],
 }
 
 impl Columns {
-    pub fn push(&mut self, start: Nanos, bar: [f64; 5]) {
+    pub(crate) fn push(&mut self, start: Nanos, bar: [f64; 5]) {
         self.start.push(start);
         for (column, value) in self.ohlcv.iter_mut().zip(bar) {
             column.push(value);
         }
     }
 
-    pub fn bars(&self, timeframe: Timeframe) -> Bars<'_> {
+    pub(crate) fn bars(&self, timeframe: Timeframe) -> Bars<'_> {
         let [o, h, l, c, v] = &self.ohlcv;
         Bars::new(timeframe, &self.start, [o, h, l, c, v]).expect("ordered bars")
     }
 
-    pub fn history(&self, name: &str, timeframe: Timeframe) -> History<'_> {
+    pub(crate) fn history(&self, name: &str, timeframe: Timeframe) -> History<'_> {
         History::new(symbol(name), timeframe, self.bars(timeframe), Hours::Regular).expect("covered")
     }
 }
 
 /// No costs, no limits, all dates, 100,000 dollars.
-pub fn terms() -> Terms {
+pub(crate) fn terms() -> Terms {
     Terms {
         capital: 100_000.0,
         costs: Costs::default(),
