@@ -54,19 +54,26 @@ impl Window {
         let added = self.values.len() - known;
         let empty = added.min(self.period - 1 - known);
         column.extend(std::iter::repeat_n(f64::NAN, empty));
-        let first = column.len();
-        column.resize(first + added - empty, 0.0);
-        let sums = &mut column[first..];
-        for oldest in 0..self.period.min(self.values.len()) {
-            for (sum, value) in sums.iter_mut().zip(&self.values[oldest..]) {
-                *sum += value;
+        // Too few values were known for a full window, so the first full one starts at 0.
+        let windows = &self.values;
+        let count = added - empty;
+        let mut at = 0;
+        while at + SIDE_BY_SIDE <= count {
+            let mut sums = [0.0; SIDE_BY_SIDE];
+            for values in windows[at..].windows(SIDE_BY_SIDE).take(self.period) {
+                for (sum, value) in sums.iter_mut().zip(values) {
+                    *sum += value;
+                }
             }
+            column.extend(sums.map(|sum| sum / self.period as f64));
+            at += SIDE_BY_SIDE;
         }
-        for sum in sums {
-            *sum /= self.period as f64;
-        }
+        column.extend((at..count).map(|i| mean(&windows[i..i + self.period])));
     }
 }
+
+/// Windows summed at once: their sums stay in registers.
+const SIDE_BY_SIDE: usize = 8;
 
 /// Sum oldest first, divided by the count.
 #[inline(always)]
