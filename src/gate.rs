@@ -56,6 +56,36 @@ pub struct Check {
     pub status: Status,
 }
 
+/// Something the config says of the strategy, and what the replay shows.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Expectation {
+    /// Its path in the config.
+    pub path: &'static str,
+    /// What the config says.
+    pub expected: f64,
+    /// What happened.
+    pub value: Measure,
+}
+
+/// Days of a mean Gregorian month.
+const DAYS_A_MONTH: f64 = 365.2425 / 12.0;
+
+fn expectations(config: &Config, metrics: &Metrics) -> Vec<Expectation> {
+    let days = f64::from(metrics.last_session.0 - metrics.first_session.0 + 1);
+    let per_month = metrics.trades as f64 * DAYS_A_MONTH / days;
+    let trades = Expectation {
+        path: "strategy.expected_trades_per_month",
+        expected: config.strategy.expected_trades_per_month,
+        value: Measure::new(per_month, "no sessions"),
+    };
+    let holding = config.execution.avg_hold_time_hours.map(|expected| Expectation {
+        path: "execution.avg_hold_time_hours",
+        expected,
+        value: metrics.avg_holding_hours,
+    });
+    std::iter::once(trades).chain(holding).collect()
+}
+
 /// One period of one strategy.
 #[derive(Clone, Debug, Serialize)]
 pub struct PeriodVerdict {
@@ -78,6 +108,8 @@ pub struct PeriodVerdict {
     pub slippage_bps: f64,
     /// Entries refused by account limits.
     pub gate_blocks: Vec<(&'static str, u64)>,
+    /// What the config expects beside what happened; a difference is news, not a failure.
+    pub expectations: Vec<Expectation>,
     /// Settings that bars can't answer: never passed, only not evaluable.
     pub not_evaluable: Vec<&'static str>,
 }
@@ -268,6 +300,7 @@ fn judge_run(
         period: period.clone(),
         status: checks.iter().map(|c| c.status).max().unwrap_or(Status::Fail),
         checks,
+        expectations: expectations(config, &run.metrics),
         metrics: run.metrics,
         symbols: run.symbols,
         provenance: run.provenance,

@@ -64,8 +64,8 @@ impl Serialize for Measure {
 impl std::fmt::Display for Measure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Defined(value) => f.pad(&format!("{value:.4}")),
-            Self::Undefined(reason) => f.pad(&format!("undefined({reason})")),
+            Self::Defined(value) => write!(f, "{value:.*}", f.precision().unwrap_or(4)),
+            Self::Undefined(reason) => write!(f, "undefined({reason})"),
         }
     }
 }

@@ -127,6 +127,9 @@ fn summary(strategy: &StrategyVerdict) -> String {
             period.provenance.join("+"),
             &period.data_sha256[..12],
         );
+        for e in &period.expectations {
+            let _ = write!(text, "\n  {} {}: {:.1} here", e.path, e.expected, e.value);
+        }
         if !period.not_evaluable.is_empty() {
             let _ = write!(text, "\n  not evaluable on bars: {}", period.not_evaluable.join(", "));
         }
