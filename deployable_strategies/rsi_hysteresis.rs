@@ -1,21 +1,33 @@
 //! RSI hysteresis: buy strength above one line, sell weakness below another.
 //!
 //! Flat and RSI above `hysteresis_upper`: buy. Long and RSI below `hysteresis_lower`: sell.
-//! Both strict; in between nothing happens, which is what keeps it out of chop.
+//! Both strict; in between nothing happens, which is what keeps it out of chop. Split-adjusted
+//! prices, held overnight. daily_trend and hourly_swing are this rule at two paces.
 
-use magellan::bar::Symbol;
-use magellan::config::Config;
+use std::marker::PhantomData;
+
+use magellan::bar::{Symbol, Timeframe};
+use magellan::config::{Config, Overnight};
 use magellan::error::{Error, Result};
 use magellan::indicator::{Indicator, Smoothing};
 use magellan::order::{Order, Reason, Size};
-use magellan::strategy::Now;
+use magellan::registry::{Deployable, EquityRows};
+use magellan::strategy::{Now, Strategy};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+/// What the rule is called at one bar width.
+pub trait Pace: Copy + Send + Sync + 'static {
+    /// Name of the strategy.
+    const NAME: &'static str;
+    /// Its bars.
+    const TIMEFRAME: Timeframe;
+}
+
 /// Parameters of one symbol, as in `config.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RsiHysteresis {
+#[serde(deny_unknown_fields, bound = "")]
+pub struct RsiHysteresis<P> {
     /// RSI period in bars, 2 to 500.
     pub rsi_period: u32,
     /// Buys above this RSI, 0 to 100.
@@ -27,22 +39,53 @@ pub struct RsiHysteresis {
     /// Bars before the first signal; from `data_requirements.warmup_bars`.
     #[serde(skip)]
     pub warmup_bars: usize,
+    /// The pace is part of the type alone.
+    #[serde(skip)]
+    pub pace: PhantomData<P>,
 }
 
-impl RsiHysteresis {
-    /// A symbol's parameters, with the config's warm-up.
-    ///
-    /// # Errors
-    /// Config error if they are missing or out of range.
-    pub fn from_config(config: &Config, symbol: Symbol) -> Result<Self> {
+impl<P: Pace> Strategy for RsiHysteresis<P> {
+    const NAME: &'static str = P::NAME;
+    type Inputs = [f64; 1];
+    type State = ();
+
+    fn indicators(&self) -> [Indicator; 1] {
+        [Indicator::Rsi { period: self.rsi_period, smoothing: Smoothing::Span }]
+    }
+
+    fn warmup(&self) -> usize {
+        self.warmup_bars
+    }
+
+    #[inline(always)]
+    fn decide(&self, (): &mut (), now: &Now<[f64; 1]>) -> Option<Order> {
+        let [rsi] = now.inputs;
+        if now.position.is_open() {
+            (rsi < self.hysteresis_lower).then_some(Order::Exit(Reason::Signal("rsi_exit")))
+        } else {
+            (rsi > self.hysteresis_upper).then_some(Order::buy(Size::Notional(self.allocation)))
+        }
+    }
+}
+
+impl<P: Pace> Deployable for RsiHysteresis<P> {
+    const TIMEFRAME: Timeframe = P::TIMEFRAME;
+    const ADJUSTED: bool = true;
+    const OVERNIGHT: Overnight = Overnight::Held;
+    const EQUITY_ROWS: EquityRows = EquityRows::Bars;
+
+    fn from_config(config: &Config, symbol: Symbol) -> Result<Self> {
         let mut rule: Self = config.parameters_of(symbol)?;
         rule.warmup_bars = config.data_requirements.warmup_bars;
         rule.check().map_err(|e| e.at(format!("{}: parameters of {symbol}", config.path.display())))?;
         Ok(rule)
     }
 
-    /// What `metrics.json` says of it.
-    pub fn describe(&self) -> Vec<(&'static str, Value)> {
+    fn allocation(&self) -> Option<f64> {
+        Some(self.allocation)
+    }
+
+    fn describe(&self) -> Vec<(&'static str, Value)> {
         vec![
             ("rsi_period", json!(self.rsi_period)),
             ("upper", json!(self.hysteresis_upper)),
@@ -51,7 +94,9 @@ impl RsiHysteresis {
             ("warmup", json!(self.warmup_bars)),
         ]
     }
+}
 
+impl<P> RsiHysteresis<P> {
     /// Refuses parameters that can't mean anything.
     fn check(&self) -> Result<()> {
         let (upper, lower) = (self.hysteresis_upper, self.hysteresis_lower);
@@ -67,21 +112,5 @@ impl RsiHysteresis {
             return Ok(());
         };
         Err(Error::config(fault))
-    }
-
-    /// The one indicator.
-    pub fn indicators(&self) -> [Indicator; 1] {
-        [Indicator::Rsi { period: self.rsi_period, smoothing: Smoothing::Span }]
-    }
-
-    /// The rule.
-    #[inline(always)]
-    pub fn decide(&self, now: &Now<[f64; 1]>) -> Option<Order> {
-        let [rsi] = now.inputs;
-        if now.position.is_open() {
-            (rsi < self.hysteresis_lower).then_some(Order::Exit(Reason::Signal("rsi_exit")))
-        } else {
-            (rsi > self.hysteresis_upper).then_some(Order::buy(Size::Notional(self.allocation)))
-        }
     }
 }

@@ -1,8 +1,8 @@
 //! Decisions depend on the past alone: cutting the future off changes none of them (B1).
 
 use deployable_strategies::bear_trap::{BearTrap, Reclaim};
-use deployable_strategies::daily_trend::DailyTrend;
-use deployable_strategies::hourly_swing::HourlySwing;
+use deployable_strategies::daily_trend::Daily;
+use deployable_strategies::hourly_swing::Hourly;
 use deployable_strategies::rsi_hysteresis::RsiHysteresis;
 use magellan::bar::{MINUTE, Nanos, Symbol, Timeframe};
 use magellan::calendar;
@@ -84,8 +84,9 @@ fn walk(starts: impl Iterator<Item = Nanos>, steps: &[i32], first: i32) -> Colum
     columns
 }
 
-fn rsi() -> RsiHysteresis {
+fn rsi<P>() -> RsiHysteresis<P> {
     RsiHysteresis {
+        pace: std::marker::PhantomData,
         rsi_period: 5,
         hysteresis_upper: 55.0,
         hysteresis_lower: 45.0,
@@ -106,7 +107,7 @@ proptest! {
         let days = || calendar::sessions(date("2024-01-02"), date("2024-12-31")).map(|s| s.date.utc_midnight());
         let columns = [("AAPL", walk(days(), &a, 10_000)), ("SPY", walk(days().skip(20), &b, 20_000))];
         let at = date("2024-01-02").utc_midnight() + i64::from(day) * 24 * 60 * MINUTE;
-        prefix_holds(&columns, Timeframe::Day, DailyTrend(rsi()), at)?;
+        prefix_holds(&columns, Timeframe::Day, rsi::<Daily>(), at)?;
     }
 
     #[test]
@@ -116,7 +117,7 @@ proptest! {
             sessions.flat_map(|s| (0..6).map(move |h| s.open + (30 + 60 * h) * MINUTE).filter(move |t| t + 60 * MINUTE <= s.close))
         };
         let columns = [("NVDA", walk(hours(), &a, 10_000)), ("TSLA", walk(hours(), &b, 20_000))];
-        prefix_holds(&columns, Timeframe::Hour, HourlySwing(rsi()), calendar::session(date("2024-10-01")).open + hour * 60 * MINUTE)?;
+        prefix_holds(&columns, Timeframe::Hour, rsi::<Hourly>(), calendar::session(date("2024-10-01")).open + hour * 60 * MINUTE)?;
     }
 
     #[test]
@@ -142,7 +143,7 @@ fn the_walks_above_make_the_strategies_decide() {
     let steps: Vec<i32> = (0..300).map(|i| if i / 25 % 2 == 0 { 60 } else { -60 }).collect();
     let days = calendar::sessions(date("2024-01-02"), date("2025-12-31")).map(|s| s.date.utc_midnight());
     let columns = [("AAPL", walk(days, &steps, 10_000))];
-    assert!(decisions(&columns, Timeframe::Day, DailyTrend(rsi())).len() > 5);
+    assert!(decisions(&columns, Timeframe::Day, rsi::<Daily>()).len() > 5);
 }
 
 #[test]
@@ -151,7 +152,7 @@ fn where_the_period_starts_does_not_change_what_was_known() {
     let days = calendar::sessions(date("2024-01-02"), date("2024-12-31")).map(|s| s.date.utc_midnight());
     let columns = walk(days, &steps, 10_000);
     let run = |start: &str| {
-        let instrument = Instrument { history: columns.history("AAPL", Timeframe::Day), strategy: DailyTrend(rsi()) };
+        let instrument = Instrument { history: columns.history("AAPL", Timeframe::Day), strategy: rsi::<Daily>() };
         let terms = magellan::replay::Terms { start: date(start), ..terms() };
         let mut recorder = Decisions::default();
         let done = replay(&[instrument], &terms, &mut recorder).expect("replays");

@@ -1,54 +1,17 @@
 //! Daily trend: RSI hysteresis on daily bars of liquid stocks and index funds.
 
-use magellan::bar::{Symbol, Timeframe};
-use magellan::config::{Config, Overnight};
-use magellan::error::Result;
-use magellan::indicator::Indicator;
-use magellan::order::Order;
-use magellan::registry::{Deployable, EquityRows};
-use magellan::strategy::{Now, Strategy};
-use serde_json::Value;
+use magellan::bar::Timeframe;
 
-use crate::rsi_hysteresis::RsiHysteresis;
+use crate::rsi_hysteresis::{Pace, RsiHysteresis};
 
-/// RSI hysteresis on daily bars, split-adjusted; see the README beside this file.
+/// See the README beside this file.
+pub type DailyTrend = RsiHysteresis<Daily>;
+
+/// One decision a session, after the close.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DailyTrend(pub RsiHysteresis);
+pub struct Daily;
 
-impl Strategy for DailyTrend {
+impl Pace for Daily {
     const NAME: &'static str = "daily_trend";
-    type Inputs = [f64; 1];
-    type State = ();
-
-    fn indicators(&self) -> [Indicator; 1] {
-        self.0.indicators()
-    }
-
-    fn warmup(&self) -> usize {
-        self.0.warmup_bars
-    }
-
-    #[inline(always)]
-    fn decide(&self, (): &mut (), now: &Now<[f64; 1]>) -> Option<Order> {
-        self.0.decide(now)
-    }
-}
-
-impl Deployable for DailyTrend {
     const TIMEFRAME: Timeframe = Timeframe::Day;
-    const ADJUSTED: bool = true;
-    const OVERNIGHT: Overnight = Overnight::Held;
-    const EQUITY_ROWS: EquityRows = EquityRows::Bars;
-
-    fn from_config(config: &Config, symbol: Symbol) -> Result<Self> {
-        RsiHysteresis::from_config(config, symbol).map(Self)
-    }
-
-    fn allocation(&self) -> Option<f64> {
-        Some(self.0.allocation)
-    }
-
-    fn describe(&self) -> Vec<(&'static str, Value)> {
-        self.0.describe()
-    }
 }
