@@ -616,7 +616,8 @@ impl Override {
             None => {
                 let each = symbols.iter().flat_map(|s| of_symbol(s.as_str(), &self.key));
                 let common = ["strategy_parameters", "data_requirements", "risk_management", "execution"];
-                each.chain(common.map(|block| format!("/{block}/{}", self.key))).collect()
+                let inside = common.map(|block| format!("/{block}/{}", self.key));
+                each.chain(inside).chain([format!("/{}", self.key)]).collect()
             }
         }
     }

@@ -229,3 +229,24 @@ fn nothing_opens_a_socket() {
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+#[test]
+fn recording_every_bar_changes_no_figure() {
+    // Without rows to record, quiet bars are skimmed; with them every bar is walked.
+    let folder = TempDir::new().expect("a folder");
+    let out = folder.path().to_str().expect("UTF-8");
+    for (strategy, start, end) in [
+        ("bear_trap", "2024-04-01", "2024-06-28"),
+        ("daily_trend", "2018-01-02", "2025-12-31"),
+        ("hourly_swing", "2022-06-01", "2025-12-31"),
+    ] {
+        for scope in ["single", "portfolio"] {
+            let args = ["--start-date", start, "--end-date", end, "--scope", scope];
+            assert_eq!(
+                json(strategy, &args),
+                json(strategy, &[&args[..], &["--out", out]].concat()),
+                "{strategy} {scope}"
+            );
+        }
+    }
+}

@@ -99,7 +99,8 @@ fn list(options: &List) -> Result<u8> {
         let (first, last) = (records[0], records[records.len() - 1]);
         let rows: u64 = records.iter().map(|r| r.rows).sum();
         let days = first.day_basis.map_or(String::new(), |b| format!(" ({})", b.name()));
-        let hashes: Vec<String> = records.iter().map(|r| format!("{} {}", r.year, &r.sha256[..12])).collect();
+        let hashes: Vec<String> =
+            records.iter().map(|r| format!("{} {}", r.year, r.sha256.get(..12).unwrap_or(&r.sha256))).collect();
         table.add_row([
             symbol.to_string(),
             timeframe.to_string(),

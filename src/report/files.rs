@@ -17,12 +17,13 @@ use crate::registry::{AnyStrategy, EquityRows};
 /// session, `.equity_bars.csv` of one run.
 ///
 /// # Errors
-/// Data error if a file can't be written.
+/// Usage error if a file can't be written.
 pub fn write(folder: &Path, strategy: &dyn AnyStrategy, config: &Config, scope: Scope, run: &Run) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e))?;
+    let fault = |path: &Path, e: std::io::Error| Error::usage(format!("can't write results: {e}")).at(path.display());
+    std::fs::create_dir_all(folder).map_err(|e| fault(folder, e))?;
     let put = |kind: &str, text: String| {
         let path = folder.join(format!("{}.{kind}", run.label));
-        std::fs::write(&path, text).map_err(|e| Error::io(&path, &e))
+        std::fs::write(&path, text).map_err(|e| fault(&path, e))
     };
     put("trades.csv", trades(run))?;
     put("metrics.json", metrics(strategy, scope, run))?;

@@ -85,7 +85,7 @@ pub fn import(archive: &Path, import: &Import) -> Result<Imported> {
     if let Some(name) = &import.provenance {
         check_provenance(name)?;
     }
-    fs::create_dir_all(archive).map_err(|e| Error::io(archive, &e))?;
+    make_folder(archive)?;
     let _lock = lock(archive)?;
     let mut manifest = match Manifest::path(archive).exists() {
         true => Manifest::read(archive)?,
@@ -116,13 +116,19 @@ pub fn import(archive: &Path, import: &Import) -> Result<Imported> {
 
 /// Writes series that are known to be in order into a new archive.
 pub(super) fn write_new(archive: &Path, series: &[(Label, Rows)]) -> Result<()> {
-    fs::create_dir_all(archive).map_err(|e| Error::io(archive, &e))?;
+    make_folder(archive)?;
     let _lock = lock(archive)?;
     let mut manifest = Manifest::default();
     for (label, rows) in series {
         manifest.records.extend(write_years(archive, label, rows)?);
     }
     write_atomically(&Manifest::path(archive), &manifest.seal())
+}
+
+fn make_folder(archive: &Path) -> Result<()> {
+    fs::create_dir_all(archive).map_err(|e| {
+        Error::io(archive, &e).help("--archive names a folder that can be written; it is made if there is none")
+    })
 }
 
 /// One import at a time; the lock ends with the process.
@@ -147,6 +153,9 @@ fn collect(import: &Import, manifest: &mut Manifest, done: &mut Imported) -> Res
     let mut splits: Vec<PathBuf> = import.splits.iter().cloned().collect();
     let mut moves: Vec<PathBuf> = import.moves.iter().cloned().collect();
     for source in &import.sources {
+        if !source.exists() {
+            return Err(Error::data("there is no such file or folder").at(source.display()));
+        }
         let folder = source.is_dir();
         let listed = if folder { list(source)? } else { vec![source.clone()] };
         for path in listed {
