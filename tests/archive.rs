@@ -381,3 +381,31 @@ fn splits_adjust_prices_before_their_date_and_volumes_the_other_way() {
         "records stay raw"
     );
 }
+
+#[test]
+fn folders_are_searched_below_and_archives_bring_their_splits_and_marks() {
+    let f = Fixture::new();
+    fs::create_dir_all(f.folder.path().join("bars/2024")).expect("made");
+    f.file("bars/2024/AMC_1min.csv", &minutes(5));
+    f.file("bars/2024/.hidden.csv", "not bars");
+    f.file("bars/splits.csv", "symbol,effective_date,new_shares_per_old\nAMC,2024-06-10,1/10\n");
+    f.file("bars/notes.txt", "read me");
+    let plan = Import {
+        sources: vec![f.folder.path().join("bars")],
+        provenance: Some("synthetic".into()),
+        ..Import::default()
+    };
+    let done = import(&f.archive(), &plan).expect("imports");
+    assert_eq!((done.added[0].2, done.splits_added, done.skipped.len()), (5, 1, 1));
+    let other = TempDir::new().expect("a folder");
+    let again = |provenance: Option<&str>| {
+        import(
+            other.path(),
+            &Import { sources: vec![f.archive()], provenance: provenance.map(str::to_owned), ..Import::default() },
+        )
+    };
+    assert_eq!(again(Some("csv")).expect_err("renamed").kind(), ErrorKind::Refused);
+    assert_eq!(again(None).expect("imports").splits_added, 1);
+    let (ours, theirs) = (f.open(), Archive::open(other.path(), Access::Map).expect("opens"));
+    assert_eq!(ours.manifest(), theirs.manifest(), "the same records, byte for byte");
+}

@@ -46,7 +46,7 @@ pub(super) enum Data {
 
 #[derive(ClapArgs, Debug)]
 pub(super) struct Import {
-    /// Files and folders with bars.
+    /// Files, folders with such files anywhere below, and other archives.
     #[arg(required = true)]
     pub(super) sources: Vec<PathBuf>,
     /// Archive to import into; made if there is none.

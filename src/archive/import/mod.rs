@@ -37,7 +37,7 @@ pub(crate) struct BarFile {
 /// What to import, and what the user says about it.
 #[derive(Clone, Debug, Default)]
 pub struct Import {
-    /// Files and folders (not searched deeper).
+    /// Files, folders with such files anywhere below, and other archives.
     pub sources: Vec<PathBuf>,
     /// Split table.
     pub splits: Option<PathBuf>,
@@ -157,6 +157,10 @@ fn collect(import: &Import, manifest: &mut Manifest, done: &mut Imported) -> Res
             return Err(Error::data("there is no such file or folder").at(source.display()));
         }
         let folder = source.is_dir();
+        if folder && Manifest::path(source).exists() {
+            bars.extend(records_of(source, manifest, done)?);
+            continue;
+        }
         let listed = if folder { list(source)? } else { vec![source.clone()] };
         for path in listed {
             match extension(&path).as_str() {
@@ -188,11 +192,28 @@ fn collect(import: &Import, manifest: &mut Manifest, done: &mut Imported) -> Res
     Ok(bars)
 }
 
+/// The records of another archive, each intact; its splits and moves come along.
+fn records_of(source: &Path, manifest: &mut Manifest, done: &mut Imported) -> Result<Vec<PathBuf>> {
+    let other = Manifest::read(source)?;
+    done.splits_added += tables::merge_splits(&mut manifest.splits, other.splits)?;
+    done.moves_added += tables::merge_moves(&mut manifest.moves, other.moves);
+    for record in &other.records {
+        super::checked_bytes(source, record, Access::Map)?;
+    }
+    Ok(other.records.iter().map(|r| source.join(&r.path)).collect())
+}
+
+/// The files below a folder in order of path; hidden ones are somebody else's.
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).map_err(|e| Error::io(folder, &e))?;
-    let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.is_file()).collect();
+    let entries: std::io::Result<Vec<fs::DirEntry>> = fs::read_dir(folder).and_then(Iterator::collect);
+    let mut paths: Vec<PathBuf> = entries.map_err(|e| Error::io(folder, &e))?.iter().map(fs::DirEntry::path).collect();
+    paths.retain(|p| p.file_name().is_some_and(|n| !n.to_string_lossy().starts_with('.')));
     paths.sort();
-    Ok(paths)
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() { files.extend(list(&path)?) } else { files.push(path) }
+    }
+    Ok(files)
 }
 
 fn extension(path: &Path) -> String {
