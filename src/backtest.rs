@@ -63,6 +63,8 @@ pub struct Run {
     pub label: String,
     /// Symbols replayed, alphabetically.
     pub symbols: Vec<Symbol>,
+    /// First and last session of each symbol in the period.
+    pub coverage: Vec<(Symbol, Date, Date)>,
     /// What happened.
     pub replay: Replay,
     /// What it was worth.
@@ -234,6 +236,7 @@ fn run_account<S: Deployable>(request: &Request<'_>, loaded: &[Loaded<S>]) -> Re
             Scope::Portfolio => "PORTFOLIO".to_owned(),
             Scope::Single => symbols[0].to_string(),
         },
+        coverage: histories.iter().map(|h| coverage(h, request)).collect(),
         parameters: loaded[0].strategy.describe(),
         data_hash: sha256_hex(hashes.concat().as_bytes()),
         symbols,
@@ -261,6 +264,12 @@ fn check_period<S: Deployable>(request: &Request<'_>, instrument: &Instrument<'_
     Err(Error::data(format!("{} has no {} bars from {start} to {end}; {has}", history.symbol, S::TIMEFRAME))
         .at(request.archive.folder().display())
         .help("import the missing bars, change the period, or leave the symbol out with --symbols"))
+}
+
+fn coverage(history: &History<'_>, request: &Request<'_>) -> (Symbol, Date, Date) {
+    let sessions = &history.sessions()[history.sessions_between(request.start, request.end)];
+    let date = |s: Option<&crate::history::SessionBars>| s.map_or(Date::default(), |s| s.session.date);
+    (history.symbol, date(sessions.first()), date(sessions.last()))
 }
 
 fn capital<S: Deployable>(request: &Request<'_>, loaded: &[Loaded<S>]) -> f64 {

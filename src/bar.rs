@@ -171,9 +171,11 @@ impl FromStr for Date {
 
     fn from_str(text: &str) -> Result<Self> {
         let strict = text.len() == 10 && !text.contains(['T', ' ', '+']);
-        let date = jiff::civil::Date::from_str(text).ok().filter(|_| strict);
+        let plausible = |d: &jiff::civil::Date| strict && (1900..=2100).contains(&d.year());
+        let date = jiff::civil::Date::from_str(text).ok().filter(plausible);
         date.map(Self::from).ok_or_else(|| {
-            Error::usage(format!("`{text}` is not a date")).help("write dates as YYYY-MM-DD, e.g. 2024-04-01")
+            Error::usage(format!("`{text}` is not a date"))
+                .help("write dates of 1900 to 2100 as YYYY-MM-DD, e.g. 2024-04-01")
         })
     }
 }

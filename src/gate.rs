@@ -274,11 +274,26 @@ fn judge_periods(
             record: false,
         };
         for run in strategy.backtest(&request)? {
+            check_coverage(period, &run).map_err(|e| e.at(archive.folder().display()))?;
             verdict.synthetic |= run.is_synthetic();
             verdict.periods.push(judge_run(period, &criteria.criteria, &config, run));
         }
     }
     Ok(())
+}
+
+/// A symbol that covers a part of the period only would be judged on that part alone.
+fn check_coverage(period: &Period, run: &Run) -> Result<()> {
+    let mut days = crate::calendar::sessions(period.start_date, period.end_date).map(|s| s.date);
+    let Some(first) = days.next() else { return Ok(()) };
+    let last = days.last().unwrap_or(first);
+    match run.coverage.iter().find(|(_, from, to)| *from > first || *to < last) {
+        None => Ok(()),
+        Some((symbol, from, to)) => {
+            Err(Error::data(format!("{symbol} covers {from} to {to} of the period {}, {first} to {last}", period.name))
+                .help("import the missing bars, or change the period in performance_criteria"))
+        }
+    }
 }
 
 fn judge_run(

@@ -14,6 +14,8 @@ use crate::replay::Replay;
 /// Sessions a year, for annualising.
 pub const SESSIONS_PER_YEAR: f64 = 252.0;
 
+const RUIN: &str = "equity fell to zero or below";
+
 /// Deviations of a return below this are rounding.
 const ROUNDING: f64 = 1e-12;
 
@@ -154,6 +156,9 @@ impl Metrics {
         let final_equity = replay.equity.last().map_or(capital, |e| e.1);
         let worth: Vec<f64> = std::iter::once(capital).chain(replay.equity.iter().map(|e| e.1)).collect();
         let returns = simple_returns(&worth);
+        // A return on nothing, or on a debt, has no meaning, and its sign would flatter.
+        let solvent = worth.iter().all(|w| *w > 0.0);
+        let of_returns = |measure: Measure| if solvent { measure } else { Measure::Undefined(RUIN) };
         let trades = trades(&replay.fills);
         let days = f64::from((last.0 - first.0).max(1));
         let growth = final_equity / capital;
@@ -170,8 +175,8 @@ impl Metrics {
             final_equity,
             total_return: Measure::new(growth - 1.0, "no capital"),
             cagr,
-            sharpe: annualised(mean(&returns), std(&returns)),
-            sortino: annualised(mean(&returns), downside(&returns)),
+            sharpe: of_returns(annualised(mean(&returns), std(&returns))),
+            sortino: of_returns(annualised(mean(&returns), downside(&returns))),
             max_drawdown: Measure::new(max_drawdown, "no equity"),
             calmar: match cagr {
                 Measure::Defined(rate) => ratio(rate, max_drawdown.abs(), "no drawdown"),
@@ -194,15 +199,15 @@ impl Metrics {
             sessions: replay.equity.len() as u64,
             first_session: first,
             last_session: last,
-            volatility: Measure::new(std(&returns) * SESSIONS_PER_YEAR.sqrt(), "fewer than two sessions"),
-            best_day: extreme(&returns, f64::max),
-            worst_day: extreme(&returns, f64::min),
+            volatility: of_returns(Measure::new(std(&returns) * SESSIONS_PER_YEAR.sqrt(), "fewer than two sessions")),
+            best_day: of_returns(extreme(&returns, f64::max)),
+            worst_day: of_returns(extreme(&returns, f64::min)),
             longest_drawdown_days: longest_drawdown(capital, &replay.equity),
-            turnover: turnover(replay),
+            turnover: of_returns(turnover(replay)),
             avg_holding_hours: ratio(sum(trades.iter().map(|t| t.held as f64 / HOUR as f64)), count, "no trades"),
             max_consecutive_losses: max_consecutive_losses(&trades),
             benchmark_return: benchmark_return(benchmark),
-            beta: beta(&returns, benchmark),
+            beta: of_returns(beta(&returns, benchmark)),
         }
     }
 }
@@ -285,7 +290,7 @@ fn max_drawdown(worth: &[f64]) -> f64 {
 
 fn extreme(returns: &[f64], pick: fn(f64, f64) -> f64) -> Measure {
     let found = returns.iter().copied().reduce(pick);
-    found.map_or(Measure::Undefined("no sessions"), Measure::Defined)
+    found.map_or(Measure::Undefined("no sessions"), |r| Measure::new(r, "no finite return"))
 }
 
 fn longest_drawdown(capital: f64, equity: &[(Date, f64)]) -> u64 {

@@ -398,9 +398,11 @@ fn outside_session<S>(fills: &[Fill], instruments: &[Instrument<'_, S>]) -> u64 
     if instruments.iter().all(|i| i.history.is_daily()) {
         return 0;
     }
-    let outside = |at: Nanos| {
+    let outside = |at: Nanos, sold: bool| {
         let session = crate::calendar::session(crate::calendar::new_york_date(at));
-        !(session.trades() && session.open <= at && at <= session.close)
+        // A liquidation carries its bar's end, which may be the close itself.
+        let inside = session.open <= at && (at < session.close || (sold && at == session.close));
+        !(session.trades() && inside)
     };
-    fills.iter().map(|f| u64::from(outside(f.entered)) + u64::from(outside(f.exited))).sum()
+    fills.iter().map(|f| u64::from(outside(f.entered, false)) + u64::from(outside(f.exited, true))).sum()
 }

@@ -409,3 +409,26 @@ fn folders_are_searched_below_and_archives_bring_their_splits_and_marks() {
     let (ours, theirs) = (f.open(), Archive::open(other.path(), Access::Map).expect("opens"));
     assert_eq!(ours.manifest(), theirs.manifest(), "the same records, byte for byte");
 }
+
+#[test]
+fn every_split_ratio_survives_the_manifest() {
+    for new in 1..40 {
+        let f = Fixture::new();
+        let rows: String =
+            (1..60).filter(|old| *old != new).map(|old| format!("AMC,{}-01-02,{new}/{old}\n", 1960 + old)).collect();
+        let splits = f.file("splits.csv", &format!("symbol,effective_date,new_shares_per_old\n{rows}"));
+        import(&f.archive(), &Import { splits: Some(splits), ..Import::default() }).expect("imports");
+        let read = f.open().splits(symbol("AMC"));
+        assert!(read.iter().any(|s| s.ratio == f64::from(new) / 59.0), "{new}/59");
+    }
+}
+
+#[test]
+fn links_to_folders_do_not_lead_in_circles() {
+    let f = Fixture::new();
+    fs::create_dir(f.folder.path().join("bars")).expect("made");
+    f.file("bars/AMC_1min.csv", &minutes(5));
+    std::os::unix::fs::symlink(".", f.folder.path().join("bars/again")).expect("linked");
+    let done = f.import(&[&f.folder.path().join("bars")]).expect("imports");
+    assert_eq!((done.files, done.duplicates.len()), (1, 0));
+}

@@ -121,3 +121,18 @@ fn a_loosened_threshold_changes_the_config_hash() {
     );
     assert_ne!(hash(same.path()), hash(loose.path()));
 }
+
+#[test]
+fn a_symbol_that_covers_part_of_a_period_is_red() {
+    let folder = changed("bear_trap", |c| c["performance_criteria"]["periods"][0]["start_date"] = "2024-03-01".into());
+    let (code, out, _) = gate_of(folder.path());
+    assert_eq!(code, 3, "{out}");
+    assert!(out.contains("covers 2024-04-01 to 2024-06-28"), "{out}");
+}
+
+#[test]
+fn a_verdict_that_could_not_be_written_is_red() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let status = magellan(["gate"]).stdout(full).stderr(std::process::Stdio::null()).status().expect("starts");
+    assert_eq!(status.code(), Some(2));
+}

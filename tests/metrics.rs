@@ -145,3 +145,13 @@ fn the_benchmark_buys_equal_amounts_at_the_first_closes_and_knows_splits() {
     let worth = buy_and_hold(&[&a, &b], date("2024-07-01"), date("2024-07-03"), factor);
     assert_eq!(worth, [2.0, 2.2, 1.2 + 0.9]);
 }
+
+#[test]
+fn ruin_has_no_sharpe_to_flatter_it() {
+    // Losses on a debt are positive returns: -10, -20, -40 would read as doubling.
+    let ruin = [("2024-07-01", -10.0), ("2024-07-02", -20.0), ("2024-07-03", -40.0)];
+    let m = Metrics::new(&replay(&ruin, Vec::new()), &[1.0, 1.0, 1.0]);
+    for measure in [m.sharpe, m.sortino, m.volatility, m.best_day, m.worst_day, m.turnover, m.beta, m.cagr, m.calmar] {
+        assert!(measure.value().is_none(), "{measure:?}");
+    }
+}

@@ -146,7 +146,8 @@ fn check_order(rows: &[Row]) -> Result<()> {
 /// A record's bytes, if they are those the manifest names.
 fn checked_bytes(folder: &Path, record: &Record, access: Access) -> Result<Bytes> {
     let path = folder.join(&record.path);
-    let restore = "restore the file, or import its source again into a new archive";
+    let restore =
+        "run again if an import was under way; else restore the file, or import its source into a new archive";
     let bytes = map::bytes(&path, access).map_err(|e| e.help(restore))?;
     if manifest::xxh3_hex(&bytes) != record.xxh3 {
         let what = "the record was changed or damaged: its hash is not the manifest's";

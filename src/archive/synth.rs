@@ -12,11 +12,11 @@ use rand_chacha::ChaCha8Rng;
 
 use super::SYNTHETIC;
 use super::import::write_new;
-use super::manifest::{DayBasis, Manifest};
+use super::manifest::DayBasis;
 use super::record::{Label, Row};
 use crate::bar::{Date, HOUR, MINUTE, Nanos, Symbol, Timeframe};
 use crate::calendar::{self, Session};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A series to make up: every session from `first` to `last`.
 #[derive(Clone, Copy, Debug)]
@@ -36,11 +36,6 @@ pub struct Wanted {
 /// # Errors
 /// Refused if there is an archive already.
 pub fn write(archive: &Path, seed: u64, wanted: &[Wanted]) -> Result<u64> {
-    if Manifest::path(archive).exists() {
-        return Err(Error::refused("there is an archive already")
-            .at(archive.display())
-            .help("name a new folder: synthetic bars are never mixed into an archive"));
-    }
     let series: Vec<(Label, Vec<Row>)> = wanted.iter().map(|w| (label(w), rows(seed, w))).collect();
     let count = series.iter().map(|(_, rows)| rows.len() as u64).sum();
     write_new(archive, &series)?;

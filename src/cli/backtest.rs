@@ -55,7 +55,7 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
             files::write(folder, strategy, &config, scope, run)?;
         }
     }
-    print(&if options.json { to_json(&summary(strategy, &config, scope, &runs)) } else { table::backtest(&runs) });
+    print(&if options.json { to_json(&summary(strategy, &config, scope, &runs)) } else { table::backtest(&runs) })?;
     if options.timings {
         timing("total", started);
     }

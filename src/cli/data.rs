@@ -37,7 +37,7 @@ fn import(options: Import) -> Result<u8> {
         timeframe: options.timeframe,
     };
     let done = import::import(&archive, &plan)?;
-    print(&if json { to_json(&as_json(&done)) } else { as_text(&done) });
+    print(&if json { to_json(&as_json(&done)) } else { as_text(&done) })?;
     Ok(0)
 }
 
@@ -86,7 +86,7 @@ fn list(options: &List) -> Result<u8> {
     let archive = options.place.archive()?;
     let manifest = archive.manifest();
     if options.json {
-        print(&to_json(&manifest));
+        print(&to_json(&manifest))?;
         return Ok(0);
     }
     let mut series: BTreeMap<(Timeframe, Symbol), Vec<&Record>> = BTreeMap::new();
@@ -121,7 +121,7 @@ fn list(options: &List) -> Result<u8> {
     if manifest.records.iter().any(|r| r.provenance == SYNTHETIC) {
         let _ = writeln!(text, "{}", table::SYNTHETIC_NOTE);
     }
-    print(&text);
+    print(&text)?;
     Ok(0)
 }
 
@@ -144,6 +144,6 @@ fn synthesise(options: &Synth, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
         wanted.len(),
         options.archive.display(),
         table::SYNTHETIC_NOTE
-    ));
+    ))?;
     Ok(0)
 }

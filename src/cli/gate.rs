@@ -39,7 +39,7 @@ pub(super) fn run(options: &Gate, strategies: &[&dyn AnyStrategy], started: Inst
         timing("all judged", started);
     }
     let verdict = Verdict::new(judged.into_iter().map(|j| j.0).collect());
-    print(&if options.json { to_json(&verdict) } else { table::gate(&verdict) });
+    print(&if options.json { to_json(&verdict) } else { table::gate(&verdict) })?;
     if options.timings {
         timing("total", started);
     }

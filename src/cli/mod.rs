@@ -44,10 +44,17 @@ fn report(err: &Error) -> ExitCode {
     ExitCode::from(err.exit_code())
 }
 
-/// Prints results. A reader that went away (a closed pipe) is no error of ours.
-fn print(text: &str) {
+/// Prints results. A reader that went away (a closed pipe) is no error of ours; results that
+/// could not be written are.
+fn print(text: &str) -> Result<()> {
     use std::io::Write;
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::usage(format!("can't write results: {e}")).at("stdout"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn to_json(value: &impl serde::Serialize) -> String {

@@ -118,6 +118,11 @@ pub fn import(archive: &Path, import: &Import) -> Result<Imported> {
 pub(super) fn write_new(archive: &Path, series: &[(Label, Rows)]) -> Result<()> {
     make_folder(archive)?;
     let _lock = lock(archive)?;
+    if Manifest::path(archive).exists() {
+        return Err(Error::refused("there is an archive already")
+            .at(archive.display())
+            .help("name a new folder: synthetic bars are never mixed into an archive"));
+    }
     let mut manifest = Manifest::default();
     for (label, rows) in series {
         manifest.records.extend(write_years(archive, label, rows)?);
@@ -211,7 +216,12 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     paths.sort();
     let mut files = Vec::new();
     for path in paths {
-        if path.is_dir() { files.extend(list(&path)?) } else { files.push(path) }
+        // Links to folders may lead in circles; what they hold is reached under its own name.
+        if !path.is_dir() {
+            files.push(path);
+        } else if !path.is_symlink() {
+            files.extend(list(&path)?);
+        }
     }
     Ok(files)
 }
@@ -223,7 +233,8 @@ fn extension(path: &Path) -> String {
 fn read_file(path: &Path) -> Result<BarFile> {
     match extension(path).as_str() {
         "csv" => csv::read(path),
-        _ => parquet::read(path, map::bytes(path, Access::Map)?),
+        // Read, not mapped: a foreign file may still be changing.
+        _ => parquet::read(path, map::bytes(path, Access::Read)?),
     }
 }
 
@@ -336,6 +347,7 @@ fn check_row(row: &Row, timeframe: Timeframe) -> Result<()> {
         ))
         .help("prices must be above 0 and volumes not negative; correct or remove the row"));
     }
+    calendar::check_covered(Date::of_utc(row.start))?;
     let date = match timeframe {
         Timeframe::Day => Date::of_utc(row.start),
         _ => calendar::new_york_date(row.start),
@@ -480,8 +492,8 @@ fn write_years(archive: &Path, label: &Label, rows: &[Row]) -> Result<Vec<Record
     Ok(records)
 }
 
-/// Records that no manifest names any more. A reader that still has the old manifest reports
-/// a missing record and is run again; nothing wrong is ever read.
+/// Records that no manifest names any more. A reader that still has the old manifest finds one
+/// missing, says so and exits 3; nothing wrong is ever read.
 fn remove_superseded(archive: &Path, before: &Manifest, after: &Manifest) {
     let kept: BTreeSet<&str> = after.records.iter().map(|r| r.path.as_str()).collect();
     for record in before.records.iter().filter(|r| !kept.contains(r.path.as_str())) {

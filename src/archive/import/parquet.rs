@@ -26,12 +26,12 @@ pub(crate) fn read(path: &Path, bytes: Bytes) -> Result<BarFile> {
     let said = |key: &str| pairs.iter().find(|p| p.key == key).and_then(|p| p.value.clone());
     let mut file = BarFile {
         provenance: said(KEY_PROVENANCE),
-        timeframe: said(KEY_TIMEFRAME).map(|t| t.parse()).transpose()?,
+        timeframe: said(KEY_TIMEFRAME).map(|t| t.parse()).transpose().map_err(|e: Error| foreign(&e))?,
         day_basis: said(KEY_DAY_BASIS),
         series: Vec::new(),
     };
     let symbol = match said(KEY_SYMBOL) {
-        Some(text) => Some(text.parse()?),
+        Some(text) => Some(text.parse().map_err(|e: Error| foreign(&e))?),
         None => super::symbol_from_name(path),
     };
     let mut series: BTreeMap<Symbol, Rows> = BTreeMap::new();
@@ -65,7 +65,9 @@ fn read_batch(
     }
     for i in 0..batch.num_rows() {
         let symbol = match &symbols {
-            Some(column) if column.is_valid(i) => column.value(i).parse()?,
+            Some(column) if column.is_valid(i) => {
+                column.value(i).parse().map_err(|e: Error| Error::data(format!("row {}: {e}", first + i + 1)))?
+            }
             Some(_) => return Err(Error::data(format!("row {} has no symbol", first + i + 1))),
             None => symbol.ok_or_else(super::no_symbol)?,
         };
