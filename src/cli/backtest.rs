@@ -62,12 +62,15 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
     Ok(0)
 }
 
-/// Honours `USE_ARCHIVED_DATA`. There is no live source to ask in this command, so `true` and
-/// unset mean the same, and `false` asks for what doesn't exist.
+/// Honours `USE_ARCHIVED_DATA`. These commands have no live source to ask, so its three
+/// meanings give the same answer; anything else is somebody's mistake.
 pub(super) fn archived_data_only() -> Result<()> {
     match std::env::var("USE_ARCHIVED_DATA").as_deref() {
         Err(std::env::VarError::NotPresent) | Ok("true" | "false") => Ok(()),
-        other => Err(Error::usage(format!("USE_ARCHIVED_DATA is {other:?}, allowed are true, false or unset"))),
+        other => {
+            let value = other.unwrap_or("not text");
+            Err(Error::usage(format!("USE_ARCHIVED_DATA is `{value}`, allowed are true, false or unset")))
+        }
     }
 }
 
