@@ -7,12 +7,15 @@
 use std::marker::PhantomData;
 
 use magellan::bar::{Symbol, Timeframe};
-use magellan::config::{Config, Overnight};
-use magellan::error::{Error, Result};
+use magellan::config::document::Document;
+use magellan::config::{Config, Overnight, Parameters};
+use magellan::error::{Code, Result};
+use magellan::finding::Finding;
 use magellan::indicator::{Indicator, Smoothing};
 use magellan::order::{Order, Reason, Size};
 use magellan::registry::{Deployable, EquityRows};
 use magellan::strategy::{Now, Strategy};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -25,16 +28,21 @@ pub trait Pace: Copy + Send + Sync + 'static {
 }
 
 /// Parameters of one symbol, as in `config.json`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, bound = "")]
+#[schemars(bound = "")]
 pub struct RsiHysteresis<P> {
-    /// RSI period in bars, 2 to 500.
+    /// RSI period in bars.
+    #[schemars(extend("minimum" = 2, "maximum" = 500, "x-unit" = "bars"))]
     pub rsi_period: u32,
-    /// Buys above this RSI, 0 to 100.
+    /// Buys above this RSI.
+    #[schemars(extend("minimum" = 0, "maximum" = 100, "x-unit" = "RSI points"))]
     pub hysteresis_upper: f64,
-    /// Sells below this RSI, 0 to 100, at most `hysteresis_upper`.
+    /// Sells below this RSI, at most `hysteresis_upper`.
+    #[schemars(extend("minimum" = 0, "maximum" = 100, "x-unit" = "RSI points"))]
     pub hysteresis_lower: f64,
     /// Dollars of each position; constant, profits aren't reinvested.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1e9, "x-unit" = "dollars"))]
     pub allocation: f64,
     /// Bars before the first signal; from `data_requirements.warmup_bars`.
     #[serde(skip)]
@@ -73,12 +81,22 @@ impl<P: Pace> Deployable for RsiHysteresis<P> {
     const ADJUSTED: bool = true;
     const OVERNIGHT: Overnight = Overnight::Held;
     const EQUITY_ROWS: EquityRows = EquityRows::Bars;
+    const PARAMETERS: Parameters = Parameters::BySymbol;
 
     fn from_config(config: &Config, symbol: Symbol) -> Result<Self> {
         let mut rule: Self = config.parameters_of(symbol)?;
         rule.warmup_bars = config.data_requirements.warmup_bars;
-        rule.check().map_err(|e| e.at(format!("{}: parameters of {symbol}", config.path.display())))?;
         Ok(rule)
+    }
+
+    fn contradictions(&self, path: &str, _: &Document) -> Vec<Finding> {
+        let (upper, lower) = (self.hysteresis_upper, self.hysteresis_lower);
+        if lower <= upper {
+            return Vec::new();
+        }
+        let what = format!("{path}.hysteresis_lower is {lower}, allowed are 0 to hysteresis_upper ({upper})");
+        let finding = Finding::new(Code::Contradiction, format!("{path}.hysteresis_lower"), what);
+        vec![finding.value(lower.to_string(), format!("0 to {upper}"))]
     }
 
     fn allocation(&self) -> Option<f64> {
@@ -93,24 +111,5 @@ impl<P: Pace> Deployable for RsiHysteresis<P> {
             ("budget", json!(self.allocation)),
             ("warmup", json!(self.warmup_bars)),
         ]
-    }
-}
-
-impl<P> RsiHysteresis<P> {
-    /// Refuses parameters that can't mean anything.
-    fn check(&self) -> Result<()> {
-        let (upper, lower) = (self.hysteresis_upper, self.hysteresis_lower);
-        let fault = if !(2..=500).contains(&self.rsi_period) {
-            format!("rsi_period is {}, allowed are 2 to 500 bars", self.rsi_period)
-        } else if !(0.0..=100.0).contains(&upper) {
-            format!("hysteresis_upper is {upper}, allowed are 0 to 100")
-        } else if !(0.0..=upper).contains(&lower) {
-            format!("hysteresis_lower is {lower}, allowed are 0 to hysteresis_upper ({upper})")
-        } else if !(self.allocation > 0.0 && self.allocation <= 1e9) {
-            format!("allocation is {}, allowed are more than 0 to 1e9 dollars", self.allocation)
-        } else {
-            return Ok(());
-        };
-        Err(Error::config(fault))
     }
 }

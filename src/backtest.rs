@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use crate::archive::{Archive, SYNTHETIC, Series, manifest::sha256_hex, split_factor, tables::Split};
 use crate::bar::{Date, Nanos, Symbol, Timeframe};
-use crate::config::{Config, Overnight};
+use crate::config::Config;
 use crate::costs::Costs;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::history::{History, Hours};
 use crate::metrics::{Metrics, buy_and_hold};
 use crate::registry::Deployable;
@@ -142,44 +142,18 @@ pub(crate) fn run<S: Deployable>(request: &Request<'_>) -> Result<Vec<Run>> {
     }
 }
 
-/// Contradictions between the config, the request and the strategy.
-pub(crate) fn check<S: Deployable>(request: &Request<'_>) -> Result<()> {
+/// Contradictions between the request and the strategy.
+fn check<S: Deployable>(request: &Request<'_>) -> Result<()> {
     if request.start > request.end {
         let (start, end) = (request.start, request.end);
-        return Err(Error::usage(format!("the start date {start} is after the end date {end}")));
+        return Err(Error::new(Code::BadArgument, format!("the start date {start} is after the end date {end}")));
     }
     if S::TIMEFRAME == Timeframe::Day && request.hours == Some(Hours::All) {
-        return Err(Error::usage(format!("{} trades daily bars: they have no hours to choose", S::NAME))
-            .help("leave out --session all"));
-    }
-    check_config::<S>(request.config)
-}
-
-/// Whether a config is one of strategy `S`.
-pub(crate) fn check_config<S: Deployable>(config: &Config) -> Result<()> {
-    let fault = |what: String| Err(Error::config(what).at(config.path.display()));
-    if config.strategy.name != S::NAME {
-        return fault(format!("strategy.name is `{}`, expected `{}`", config.strategy.name, S::NAME));
-    }
-    let timeframe = config.data_requirements.timeframe;
-    if timeframe != S::TIMEFRAME {
-        return fault(format!("data_requirements.timeframe is {timeframe}, {} trades {} bars", S::NAME, S::TIMEFRAME));
-    }
-    let overnight = config.trading_hours.allow_overnight_holds;
-    if overnight != (S::OVERNIGHT == Overnight::Held) {
-        return fault(format!(
-            "trading_hours.allow_overnight_holds is {overnight}, but {} is {:?} overnight",
-            S::NAME,
-            S::OVERNIGHT
-        ));
-    }
-    let mut needed = 0.0;
-    for &symbol in &config.symbols {
-        needed += strategy_of::<S>(config, symbol)?.allocation().unwrap_or(0.0);
-    }
-    if needed > config.account_info.buying_power {
-        let power = config.account_info.buying_power;
-        return fault(format!("the allocations add up to {needed}, above account_info.buying_power {power}"));
+        return Err(Error::new(
+            Code::BadArgument,
+            format!("{} trades daily bars: they have no hours to choose", S::NAME),
+        )
+        .help("leave out --session all"));
     }
     Ok(())
 }
@@ -261,9 +235,11 @@ fn check_period<S: Deployable>(request: &Request<'_>, instrument: &Instrument<'_
         [only] => format!("it has one session, {}", only.session.date),
         [] => "no bar lies in a session".to_owned(),
     };
-    Err(Error::data(format!("{} has no {} bars from {start} to {end}; {has}", history.symbol, S::TIMEFRAME))
-        .at(request.archive.folder().display())
-        .help("import the missing bars, change the period, or leave the symbol out with --symbols"))
+    Err(Error::new(
+        Code::NoBars,
+        format!("{} has no {} bars from {start} to {end}; {has}", history.symbol, S::TIMEFRAME),
+    )
+    .at(request.archive.folder().display()))
 }
 
 fn coverage(history: &History<'_>, request: &Request<'_>) -> (Symbol, Date, Date) {

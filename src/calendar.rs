@@ -10,7 +10,7 @@ use jiff::civil::{self, Weekday};
 use jiff::tz::TimeZone;
 
 use crate::bar::{DAY, Date, HOUR, MINUTE, Nanos};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// First date the calendar knows: 1990-01-01.
 pub const FIRST: Date = Date(7305);
@@ -107,8 +107,7 @@ pub fn check_covered(date: Date) -> Result<()> {
     if (FIRST..=LAST).contains(&date) {
         return Ok(());
     }
-    Err(Error::data(format!("{date} is outside the exchange calendar, {FIRST} to {LAST}"))
-        .help("check the timestamps' unit and time zone, or update Magellan's calendar"))
+    Err(Error::new(Code::OutsideCalendar, format!("{date} is outside the exchange calendar, {FIRST} to {LAST}")))
 }
 
 /// New York's offset from UTC in nanoseconds (negative).

@@ -11,9 +11,10 @@ use crate::archive::Archive;
 use crate::backtest::{Request, Run, Scope};
 use crate::bar::Symbol;
 use crate::config::{CRITERIA, Config, Levels, Period};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Code, Error, Result};
 use crate::metrics::{Measure, Metrics};
 use crate::registry::{self, AnyStrategy};
+use crate::unit;
 
 /// Result of one criterion, one period, one strategy or everything; worse is greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -117,10 +118,12 @@ pub struct PeriodVerdict {
 /// Why a strategy could not be judged.
 #[derive(Clone, Debug, Serialize)]
 pub struct Refusal {
+    /// The error's stable code.
+    pub code: &'static str,
     /// What is wrong and where.
     pub message: String,
     /// What to try.
-    pub help: Option<String>,
+    pub help: String,
     /// The exit code of this failure.
     pub exit_code: u8,
 }
@@ -183,7 +186,7 @@ impl StrategyVerdict {
     }
 }
 
-/// A folder under `deployed/` with a config.
+/// A folder under `deployed/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deployed {
     /// Name of the folder.
@@ -192,31 +195,33 @@ pub struct Deployed {
     pub config: PathBuf,
 }
 
-/// The deployed strategies: every folder of `deployed`. The one way to find them.
+impl Deployed {
+    /// Its systemd unit.
+    pub fn unit(&self) -> PathBuf {
+        self.config.with_file_name(unit::file_name(&self.name))
+    }
+}
+
+/// The deployed strategies: every folder of `deployed`, whether or not its config is there.
+/// The one way to find them.
 ///
 /// # Errors
-/// Config error if there is none or a folder has no config.
+/// Config error if there is none.
 pub fn discover(deployed: &Path) -> Result<Vec<Deployed>> {
     let entries = std::fs::read_dir(deployed).map_err(|e| {
-        Error::config(format!("can't list the deployed strategies: {e}"))
-            .at(deployed.display())
-            .help("run from the project's folder, or name it with --deployed")
+        Error::new(Code::NoDeployedFolder, format!("can't list the deployed strategies: {e}")).at(deployed.display())
     })?;
     let mut found = Vec::new();
-    for folder in entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.is_dir()) {
-        let config = folder.join("config.json");
-        if !config.is_file() {
-            return Err(Error::config("there is no config.json")
-                .at(folder.display())
-                .help("add one, or remove the folder: each folder here is a deployed strategy"));
-        }
+    for entry in entries {
+        let folder = entry.map_err(|e| Error::io(deployed, &e))?.path();
         let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        found.push(Deployed { name, config });
+        if folder.is_dir() && !name.starts_with('.') {
+            found.push(Deployed { name, config: folder.join("config.json") });
+        }
     }
     if found.is_empty() {
-        return Err(Error::config("no strategy is deployed: there is no */config.json")
-            .at(deployed.display())
-            .help("nothing to judge is a red verdict; add deployed/<strategy>/config.json"));
+        let what = "no strategy is deployed: there is no */config.json";
+        return Err(Error::new(Code::NothingDeployed, what).at(deployed.display()));
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
@@ -242,7 +247,12 @@ pub fn judge(strategies: &[&dyn AnyStrategy], deployed: &Deployed, archive: &Arc
 }
 
 fn refusal(err: &Error) -> Refusal {
-    Refusal { message: err.to_string(), help: err.suggestion().map(str::to_owned), exit_code: err.exit_code() }
+    Refusal {
+        code: err.code().slug(),
+        message: err.to_string(),
+        help: err.suggestion().to_owned(),
+        exit_code: err.exit_code(),
+    }
 }
 
 fn judge_periods(
@@ -252,15 +262,9 @@ fn judge_periods(
     verdict: &mut StrategyVerdict,
 ) -> Result<()> {
     let strategy = registry::find(strategies, &deployed.name).map_err(|e| e.at(deployed.config.display()))?;
-    let config = Config::read(&deployed.config, &[])?;
+    let config = strategy.read_config(&deployed.config, &[])?;
     verdict.config_sha256 = Some(config.sha256.clone());
-    strategy.check(&config)?;
-    let criteria = config.performance_criteria.as_ref();
-    let criteria = criteria.filter(|c| !c.periods.is_empty() && !c.criteria.is_empty()).ok_or_else(|| {
-        Error::new(ErrorKind::Config, "performance_criteria is missing or has no period or no criterion")
-            .at(deployed.config.display())
-            .help("a strategy without criteria can't pass: add performance_criteria.periods and .criteria")
-    })?;
+    let criteria = &config.performance_criteria;
     for period in &criteria.periods {
         let request = Request {
             config: &config,
@@ -290,8 +294,8 @@ fn check_coverage(period: &Period, run: &Run) -> Result<()> {
     match run.coverage.iter().find(|(_, from, to)| *from > first || *to < last) {
         None => Ok(()),
         Some((symbol, from, to)) => {
-            Err(Error::data(format!("{symbol} covers {from} to {to} of the period {}, {first} to {last}", period.name))
-                .help("import the missing bars, or change the period in performance_criteria"))
+            let what = format!("{symbol} covers {from} to {to} of the period {}, {first} to {last}", period.name);
+            Err(Error::new(Code::PeriodUncovered, what))
         }
     }
 }
@@ -376,7 +380,8 @@ mod tests {
     }
 
     fn verdict(status: Status, exit: Option<u8>) -> StrategyVerdict {
-        let error = exit.map(|exit_code| Refusal { message: String::new(), help: None, exit_code });
+        let error =
+            exit.map(|exit_code| Refusal { code: "io", message: String::new(), help: String::new(), exit_code });
         StrategyVerdict {
             strategy: "s".into(),
             config: PathBuf::new(),

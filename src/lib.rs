@@ -21,6 +21,7 @@
 //! ```
 
 pub mod error;
+pub mod finding;
 
 pub mod bar;
 pub mod order;
@@ -44,12 +45,15 @@ pub mod replay;
 pub mod metrics;
 
 pub mod config;
+pub mod unit;
 
 pub mod registry;
 
 pub mod backtest;
 
 pub mod gate;
+
+pub mod validate;
 
 pub mod report;
 

@@ -1,17 +1,23 @@
 //! Where `dyn` begins and ends: strategies by name, chosen at run time.
 
 use std::marker::PhantomData;
+use std::path::Path;
 
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::backtest::{self, Request, Run};
 use crate::bar::{Symbol, Timeframe};
-use crate::config::{Config, Overnight};
-use crate::error::{Error, Result};
+use crate::config::document::{Document, Part};
+use crate::config::{self, Config, Overnight, Override, Parameters, schema};
+use crate::error::{Code, Error, Result};
+use crate::finding::Finding;
 use crate::strategy::Strategy;
 
-/// What a strategy adds to the contract to be configured and deployed.
-pub trait Deployable: Strategy {
+/// What a strategy adds to the contract to be configured and deployed. Its own fields are its
+/// parameters: their types and ranges become a part of the config's schema.
+pub trait Deployable: Strategy + DeserializeOwned + JsonSchema {
     /// Bars it trades on.
     const TIMEFRAME: Timeframe;
     /// Whether prices are split-adjusted.
@@ -21,10 +27,18 @@ pub trait Deployable: Strategy {
     /// What `equity.csv` lists in single scope.
     const EQUITY_ROWS: EquityRows;
 
-    /// The parameters of one symbol.
+    /// How its parameters stand in the config.
+    const PARAMETERS: Parameters;
+
+    /// Parameters, at `path` of the document, that contradict each other or the rest of it.
+    fn contradictions(&self, _path: &str, _document: &Document) -> Vec<Finding> {
+        Vec::new()
+    }
+
+    /// The strategy of one symbol, from a config that was checked.
     ///
     /// # Errors
-    /// Config error if they are missing or out of range.
+    /// Config error if its parameters are missing.
     fn from_config(config: &Config, symbol: Symbol) -> Result<Self>;
 
     /// Dollars set aside for this symbol, if the config does that.
@@ -58,11 +72,10 @@ pub trait AnyStrategy: Sync {
     /// # Errors
     /// Config error if a symbol's parameters are missing or out of range.
     fn input_names(&self, config: &Config) -> Result<Vec<&'static str>>;
-    /// Refuses a config that isn't this strategy's.
-    ///
-    /// # Errors
-    /// Config error.
-    fn check(&self, config: &Config) -> Result<()>;
+    /// The schema of its parameter blocks, to be met besides [`config::common_schema`].
+    fn parameters_schema(&self) -> Value;
+    /// Everything that is wrong with a config for this strategy.
+    fn examine(&self, document: &Document) -> Vec<Finding>;
     /// Replays it.
     ///
     /// # Errors
@@ -97,13 +110,96 @@ impl<S: Deployable> AnyStrategy for Entry<S> {
         Ok(indicators.as_ref().iter().map(|i| i.name()).collect())
     }
 
-    fn check(&self, config: &Config) -> Result<()> {
-        backtest::check_config::<S>(config)
+    fn parameters_schema(&self) -> Value {
+        S::PARAMETERS.schema(&schema::of::<S>())
+    }
+
+    fn examine(&self, document: &Document) -> Vec<Finding> {
+        let mut found = config::examine_parameters(document, &self.parameters_schema());
+        let contradictions = contradictions::<S>(document).into_iter();
+        found.extend(contradictions.map(|finding| document.place(finding, Part::Value)));
+        found
     }
 
     fn backtest(&self, request: &Request<'_>) -> Result<Vec<Run>> {
         backtest::run::<S>(request)
     }
+}
+
+impl dyn AnyStrategy + '_ {
+    /// Reads a config of this strategy and applies overrides.
+    ///
+    /// # Errors
+    /// Config error: the first of the findings that `magellan validate` lists.
+    pub fn read_config(&self, path: &Path, overrides: &[Override]) -> Result<Config> {
+        let document = Document::read(path, overrides)?;
+        let config = Config::from_document(&document)?;
+        match self.examine(&document).into_iter().next() {
+            Some(first) => Err(first.into()),
+            None => Ok(config),
+        }
+    }
+}
+
+/// What a document says that strategy `S` contradicts.
+fn contradictions<S: Deployable>(document: &Document) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if let Some(name) = document.text_at("strategy.name").filter(|n| *n != S::NAME) {
+        let what = format!("strategy.name is `{name}`, expected `{}`", S::NAME);
+        found.push(Finding::new(Code::OtherStrategy, "strategy.name", what).value(name, S::NAME));
+    }
+    let timeframe: Option<Timeframe> = document.typed("data_requirements.timeframe");
+    if let Some(timeframe) = timeframe.filter(|t| *t != S::TIMEFRAME) {
+        let what = format!("data_requirements.timeframe is {timeframe}, {} trades {} bars", S::NAME, S::TIMEFRAME);
+        let finding = Finding::new(Code::Contradiction, "data_requirements.timeframe", what);
+        found.push(finding.value(timeframe.name(), S::TIMEFRAME.name()).help(format!("write {}", S::TIMEFRAME)));
+    }
+    let (path, held) = ("trading_hours.allow_overnight_holds", S::OVERNIGHT == Overnight::Held);
+    if let Some(said) = document.flag(path).filter(|said| *said != held) {
+        let what = format!("{path} is {said}, but {} is {:?} overnight", S::NAME, S::OVERNIGHT);
+        let finding = Finding::new(Code::Contradiction, path, what).value(said.to_string(), held.to_string());
+        found.push(finding.help(format!("write {held}")));
+    }
+    found.extend(parameter_contradictions::<S>(document));
+    found
+}
+
+fn parameter_contradictions<S: Deployable>(document: &Document) -> Vec<Finding> {
+    if S::PARAMETERS == Parameters::Common {
+        let common: Option<S> = document.typed("strategy_parameters");
+        return common.map_or_else(Vec::new, |s| s.contradictions("strategy_parameters", document));
+    }
+    let by_symbol = |name: &&str| document.get(name).and_then(Value::as_object).is_some_and(|o| !o.is_empty());
+    let Some(block) = ["symbol_parameters", "strategy_parameters"].into_iter().find(by_symbol) else {
+        return Vec::new();
+    };
+    let (mut found, mut needed) = (Vec::new(), 0.0);
+    for symbol in document.symbols() {
+        let path = format!("{block}.{symbol}");
+        match document.get(block).and_then(|b| b.get(symbol.as_str())) {
+            None => {
+                let what = format!("{path} is missing: {} has no parameters for {symbol}", S::NAME);
+                let help = format!("add {path}, or leave {symbol} out of symbols");
+                found.push(Finding::new(Code::MissingKey, path, what).help(help));
+            }
+            Some(value) => {
+                if let Ok(strategy) = serde_json::from_value::<S>(value.clone()) {
+                    needed += strategy.allocation().unwrap_or(0.0);
+                    found.extend(strategy.contradictions(&path, document));
+                }
+            }
+        }
+    }
+    if let Some(power) = document.number("account_info.buying_power").filter(|power| needed > *power) {
+        let what = format!("the allocations add up to {needed}, above account_info.buying_power {power} dollars");
+        let finding = Finding::new(Code::Contradiction, "account_info.buying_power", what);
+        found.push(
+            finding
+                .value(power.to_string(), format!("at least {needed}"))
+                .help("lower allocations, or trade fewer symbols"),
+        );
+    }
+    found
 }
 
 /// The strategy called `name`.
@@ -113,6 +209,7 @@ impl<S: Deployable> AnyStrategy for Entry<S> {
 pub fn find<'a>(strategies: &[&'a dyn AnyStrategy], name: &str) -> Result<&'a dyn AnyStrategy> {
     strategies.iter().copied().find(|s| s.name() == name).ok_or_else(|| {
         let known: Vec<&str> = strategies.iter().map(|s| s.name()).collect();
-        Error::usage(format!("there is no strategy `{name}`")).help(format!("known are {}", known.join(", ")))
+        Error::new(Code::UnknownStrategy, format!("there is no strategy `{name}`"))
+            .help(format!("known are {}", known.join(", ")))
     })
 }

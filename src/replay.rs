@@ -4,7 +4,7 @@ use crate::account::{Account, Book, Fill};
 use crate::bar::{Bars, Date, Nanos, Symbol};
 use crate::calendar::Session;
 use crate::costs::Costs;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::history::History;
 use crate::indicator::{Memory, Rolling};
 use crate::order::Order;
@@ -88,12 +88,12 @@ pub fn replay<S: Strategy, R: Recorder<S::Inputs>>(
     let mut order: Vec<&Instrument<'_, S>> = instruments.iter().collect();
     order.sort_by_key(|i| i.history.symbol);
     if let Some(twice) = order.windows(2).find(|w| w[0].history.symbol == w[1].history.symbol) {
-        return Err(Error::usage(format!("{} is given twice", twice[0].history.symbol)));
+        return Err(Error::new(Code::BadArgument, format!("{} is given twice", twice[0].history.symbol)));
     }
     let mut desks: Vec<Desk<'_, S>> = order.into_iter().map(|i| Desk::new(i, terms)).collect();
     if desks.iter().all(|d| d.ahead.is_empty()) {
         let (start, end) = (terms.start, terms.end);
-        return Err(Error::data(format!("no bars in a session between {start} and {end}"))
+        return Err(Error::new(Code::NoBars, format!("no bars in a session between {start} and {end}"))
             .help("`magellan data list` shows what the archive holds"));
     }
     let mut account = Account::new(terms.capital, terms.costs, terms.limits);

@@ -8,6 +8,7 @@ use crate::support::root;
 /// The modules in dependency order: each may use itself and those before it.
 const ORDER: &[&[&str]] = &[
     &["error"],
+    &["finding"],
     &["bar"],
     &["order"],
     &["calendar"],
@@ -20,8 +21,10 @@ const ORDER: &[&[&str]] = &[
     &["replay"],
     &["metrics"],
     &["config"],
+    &["unit"],
     &["registry", "backtest"],
     &["gate"],
+    &["validate"],
     &["report"],
     &["cli"],
 ];

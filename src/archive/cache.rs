@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::map::{self, Access};
 use super::write_atomically;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// The columns of a series.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ pub(super) fn write(path: &Path, key: &str, columns: &Cached) -> Result<()> {
 }
 
 fn encode(key: &str, columns: &Cached) -> Result<Vec<u8>> {
-    let fault = |e: arrow::error::ArrowError| Error::data(format!("can't write the cache: {e}"));
+    let fault = |e: arrow::error::ArrowError| Error::new(Code::Io, format!("can't write the cache: {e}"));
     let mut arrays: Vec<ArrayRef> = vec![Arc::new(Int64Array::new(columns.start.clone(), None))];
     let mut metadata = HashMap::from([(KEY.to_owned(), key.to_owned())]);
     metadata.insert(COLUMNS[0].to_owned(), checksum(columns.start.inner().as_slice()));

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::tables::{Move, Split};
 use crate::bar::{Nanos, Symbol, Timeframe, iso_utc};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// What daily bars cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,19 +98,19 @@ impl Manifest {
     pub fn read(archive: &Path) -> Result<Self> {
         let path = Self::path(archive);
         let bytes = std::fs::read(&path).map_err(|e| missing(archive, &path, &e))?;
-        let manifest: Self = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::data(format!("not an archive manifest: {e}")).at(path.display()).help(REIMPORT))?;
+        let manifest: Self =
+            serde_json::from_slice(&bytes).map_err(|e| damaged(&path, format!("not an archive manifest: {e}")))?;
         if manifest.schema_version != VERSION {
             let (have, want) = (manifest.schema_version, VERSION);
             let what = format!("manifest version {have}, this Magellan reads {want}");
-            return Err(Error::data(what).at(path.display()).help(REIMPORT));
+            return Err(damaged(&path, what));
         }
         if manifest.sha256 != manifest.digest() {
             let what = "the manifest's checksum does not match its contents";
-            return Err(Error::data(what).at(path.display()).help(REIMPORT));
+            return Err(damaged(&path, what));
         }
         if let Some(record) = manifest.records.iter().find(|r| leaves(&r.path)) {
-            return Err(Error::data(format!("the record path {} leaves the archive", record.path)).at(path.display()));
+            return Err(damaged(&path, format!("the record path {} leaves the archive", record.path)));
         }
         Ok(manifest)
     }
@@ -142,13 +142,13 @@ impl Record {
     }
 }
 
-const REIMPORT: &str = "restore the archive from version control, or run `magellan data import` into a new folder";
+fn damaged(path: &Path, what: impl Into<String>) -> Error {
+    Error::new(Code::ManifestDamaged, what).at(path.display())
+}
 
 fn missing(archive: &Path, path: &Path, err: &std::io::Error) -> Error {
     if err.kind() == std::io::ErrorKind::NotFound {
-        return Error::data("there is no archive here: manifest.json is missing")
-            .at(archive.display())
-            .help("name one with --archive DIR, or make one with `magellan data import SRC --archive DIR`");
+        return Error::new(Code::NoArchive, "there is no archive here: manifest.json is missing").at(archive.display());
     }
     Error::io(path, err)
 }

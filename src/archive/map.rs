@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// How archive files reach memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -18,18 +18,53 @@ pub enum Access {
     Read,
 }
 
+/// Largest file of bars.
+const LARGEST: u64 = 4 << 30;
+
 /// The whole file.
 ///
 /// # Errors
-/// Data error if it can't be opened or read.
+/// Data error if it isn't a regular file of at most 4 GiB that can be opened and read.
 pub fn bytes(path: &Path, access: Access) -> Result<Bytes> {
-    let read = || -> std::io::Result<Bytes> {
-        match access {
-            Access::Read => Ok(Bytes::from(std::fs::read(path)?)),
-            Access::Map => map(&File::open(path)?),
-        }
+    let file = open_up_to(path, LARGEST)?;
+    let read = match access {
+        Access::Read => read_all(file, LARGEST),
+        Access::Map => map(&file),
     };
-    read().map_err(|e| Error::io(path, &e))
+    read.map_err(|e| Error::io(path, &e))
+}
+
+/// The whole of a small file, read.
+///
+/// # Errors
+/// Data error if it isn't a regular file of at most `limit` bytes that can be opened and read.
+pub fn bytes_up_to(path: &Path, limit: u64) -> Result<Bytes> {
+    let file = open_up_to(path, limit)?;
+    read_all(file, limit).map_err(|e| Error::io(path, &e))
+}
+
+/// Opens a regular file of at most `limit` bytes: a pipe would wait, a device never end.
+///
+/// # Errors
+/// Data error if it isn't one or can't be opened.
+pub(crate) fn open_up_to(path: &Path, limit: u64) -> Result<File> {
+    let about = std::fs::metadata(path).map_err(|e| Error::io(path, &e))?;
+    if !about.is_file() {
+        return Err(Error::new(Code::Io, "not a regular file").at(path.display()));
+    }
+    if about.len() > limit {
+        let what = format!("the file has {} bytes, the largest read here has {limit}", about.len());
+        return Err(Error::new(Code::SourceTooLarge, what).at(path.display()));
+    }
+    File::open(path).map_err(|e| Error::io(path, &e))
+}
+
+fn read_all(file: File, limit: u64) -> std::io::Result<Bytes> {
+    use std::io::Read;
+    let mut bytes = Vec::with_capacity(file.metadata()?.len() as usize);
+    // A file that grows meanwhile is cut, and found out by whoever reads its contents.
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes.into())
 }
 
 #[expect(unsafe_code, reason = "mapping a file is unsafe by nature")]

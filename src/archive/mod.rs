@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 
 use crate::bar::{Bars, Date, Symbol, Timeframe};
 use crate::calendar;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use cache::Cached;
 use manifest::{Manifest, Record};
 use map::Access;
@@ -71,6 +71,11 @@ impl Archive {
         &self.manifest
     }
 
+    /// Whether any of its bars is made up.
+    pub fn is_synthetic(&self) -> bool {
+        self.manifest.records.iter().any(|r| r.provenance == SYNTHETIC)
+    }
+
     /// Where it is.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -114,7 +119,7 @@ impl Archive {
         let known = self.symbols(timeframe);
         let known: Vec<&str> = known.iter().map(Symbol::as_str).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(" ") };
-        Error::data(format!("the archive has no {timeframe} bars of {symbol}"))
+        Error::new(Code::NoBars, format!("the archive has no {timeframe} bars of {symbol}"))
             .at(self.folder.display())
             .help(format!("it has {timeframe} bars of: {known}; import {symbol} or leave it out with --symbols"))
     }
@@ -124,7 +129,7 @@ impl Archive {
     fn rebuild(&self, path: &Path, key: &str, records: &[&Record], bytes: Vec<Bytes>) -> Result<Cached> {
         let mut rows = Vec::new();
         for (record, bytes) in records.iter().zip(bytes) {
-            rows.append(&mut record::decode(&self.folder.join(&record.path), bytes)?);
+            rows.append(&mut record::decode(&self.folder.join(&record.path), bytes, record)?);
         }
         check_order(&rows).map_err(|e| e.at(self.folder.join(&records[0].path).display()))?;
         let column = |i: usize| ScalarBuffer::from_iter(rows.iter().map(|r| r.ohlcv[i]));
@@ -138,8 +143,9 @@ impl Archive {
 fn check_order(rows: &[Row]) -> Result<()> {
     match rows.windows(2).find(|w| w[0].start >= w[1].start) {
         None => Ok(()),
-        Some(w) => Err(Error::data(format!("bars out of order at {}", crate::bar::iso_utc(w[1].start)))
-            .help("import the source again into a new archive")),
+        Some(w) => {
+            Err(Error::new(Code::BarsDisordered, format!("bars out of order at {}", crate::bar::iso_utc(w[1].start))))
+        }
     }
 }
 
@@ -151,7 +157,7 @@ fn checked_bytes(folder: &Path, record: &Record, access: Access) -> Result<Bytes
     let bytes = map::bytes(&path, access).map_err(|e| e.help(restore))?;
     if manifest::xxh3_hex(&bytes) != record.xxh3 {
         let what = "the record was changed or damaged: its hash is not the manifest's";
-        return Err(Error::data(what).at(path.display()).help(restore));
+        return Err(Error::new(Code::RecordChanged, what).at(path.display()).help(restore));
     }
     Ok(bytes)
 }

@@ -15,9 +15,9 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use super::manifest::DayBasis;
+use super::manifest::{DayBasis, Record};
 use crate::bar::{Nanos, Symbol, Timeframe};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// One bar as archived. Absent extras are NaN.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ pub(crate) fn encode(label: &Label, rows: &[Row]) -> Result<Vec<u8>> {
 }
 
 fn fault(label: &Label, err: &parquet::errors::ParquetError) -> Error {
-    Error::data(format!("can't write Parquet: {err}")).at(label.symbol)
+    Error::new(Code::Io, format!("can't write Parquet: {err}")).at(label.symbol)
 }
 
 fn batch(rows: &[Row]) -> Result<RecordBatch> {
@@ -77,7 +77,7 @@ fn batch(rows: &[Row]) -> Result<RecordBatch> {
             columns.push(Arc::new(column));
         }
     }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::data(e.to_string()))
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::new(Code::Io, e.to_string()))
 }
 
 fn properties(label: &Label) -> WriterProperties {
@@ -100,15 +100,26 @@ fn properties(label: &Label) -> WriterProperties {
         .build()
 }
 
-/// The rows of a record, as written by [`encode`].
+/// The rows of a record, as written by [`encode`], if they are what the manifest says of them.
 ///
 /// # Errors
 /// Data error if the file isn't such a record.
-pub(crate) fn decode(path: &Path, bytes: Bytes) -> Result<Vec<Row>> {
+pub(crate) fn decode(path: &Path, bytes: Bytes, entry: &Record) -> Result<Vec<Row>> {
+    let foreign = |what: String| Err(Error::new(Code::RecordForeign, what).at(path.display()));
     let file = super::import::parquet::read(path, bytes)?;
-    let mut series = file.series;
-    match (series.pop(), series.is_empty()) {
-        (Some((_, rows)), true) => Ok(rows),
-        _ => Err(Error::data("a record holds exactly one symbol").at(path.display())),
+    let label = (file.symbol, file.timeframe, file.provenance.as_deref());
+    if label != (Some(entry.symbol), Some(entry.timeframe), Some(&entry.provenance)) {
+        let Record { symbol, timeframe, provenance, .. } = entry;
+        return foreign(format!("its metadata is not that of {symbol} {timeframe} from {provenance}"));
     }
+    let mut series = file.series;
+    let (Some((symbol, rows)), true) = (series.pop(), series.is_empty()) else {
+        return foreign("a record holds exactly one symbol".to_owned());
+    };
+    let range = rows.first().zip(rows.last()).map(|(a, b)| (a.start, b.start));
+    if symbol != entry.symbol || rows.len() as u64 != entry.rows || range != Some((entry.first, entry.last)) {
+        return foreign(format!("it doesn't hold {} bars of {} from {}", entry.rows, entry.symbol, entry.range()));
+    }
+    rows.iter().try_for_each(|row| super::import::check_row(row, entry.timeframe).map_err(|e| e.at(path.display())))?;
+    Ok(rows)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::bar::{Date, Symbol};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// One share became `ratio` shares (4 for 4:1; 1/30 for a reverse split) on `date`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,7 +64,7 @@ pub fn read_splits(path: &Path) -> Result<Vec<Split>> {
 pub fn read_moves(path: &Path) -> Result<Vec<Move>> {
     read(path, MOVE_HEADER, |[symbol, date, reason]| {
         if reason.is_empty() {
-            return Err(Error::data("a move needs a reason"));
+            return Err(Error::new(Code::BadTable, "a move needs a reason"));
         }
         Ok(Move { symbol: symbol.parse()?, date: date.parse()?, reason: reason.to_owned() })
     })
@@ -72,21 +72,19 @@ pub fn read_moves(path: &Path) -> Result<Vec<Move>> {
 
 fn read<T>(path: &Path, header: [&str; 3], row: impl Fn([&str; 3]) -> Result<T>) -> Result<Vec<T>> {
     let expected = format!("expected the columns {}", header.join(","));
-    let fault = |e: csv::Error| Error::data(e.to_string()).at(path.display()).help(expected.clone());
+    let fault = |e: csv::Error| Error::new(Code::BadTable, e.to_string()).at(path.display()).help(expected.clone());
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(fault)?;
     if !reader.headers().map_err(fault)?.iter().eq(header) {
-        return Err(Error::data("the header is not that of this table").at(path.display()).help(expected));
+        return Err(Error::new(Code::BadTable, "the header is not that of this table")
+            .at(path.display())
+            .help(expected));
     }
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(fault)?;
         let line = record.position().map_or(0, csv::Position::line);
         let fields = [0, 1, 2].map(|i| record.get(i).unwrap_or_default());
-        let as_data = |e: Error| {
-            let help = e.suggestion().map(str::to_owned);
-            let err = Error::data(e.to_string()).at(format!("{}:{line}", path.display()));
-            help.into_iter().fold(err, Error::help)
-        };
+        let as_data = |e: Error| e.recode(Code::BadTable).at(format!("{}:{line}", path.display()));
         rows.push(row(fields).map_err(as_data)?);
     }
     Ok(rows)
@@ -99,7 +97,7 @@ fn parse_ratio(text: &str) -> Result<f64> {
         None => number(text),
     };
     ratio.filter(|r| (1e-6..=1e6).contains(r) && *r != 1.0).ok_or_else(|| {
-        Error::data(format!("`{text}` is not a split ratio"))
+        Error::new(Code::BadTable, format!("`{text}` is not a split ratio"))
             .help("write new shares per old share: 10 for 10:1, 1/30 for a reverse split")
     })
 }
@@ -113,7 +111,7 @@ pub(super) fn merge_splits(known: &mut Vec<Split>, new: Vec<Split>) -> Result<us
             Some(k) => {
                 let (a, b) = (k.ratio, split.ratio);
                 let what = format!("two splits of {} on {}: {a} and {b}", split.symbol, split.date);
-                return Err(Error::data(what).help("correct the split table; an archive keeps one ratio a day"));
+                return Err(Error::new(Code::SplitConflict, what));
             }
             None => known.push(split),
         }

@@ -28,6 +28,15 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: Data,
     },
+    /// Check every deployed config and unit, alone, against each other and the archive.
+    ///
+    /// Everything that is wrong is listed in one run. Exit 2: a config, unit or the code is
+    /// wrong; 3: the archive lacks what the configs need.
+    Validate(Validate),
+    /// Print the JSON Schema of config.json, for editors.
+    Schema(Schema),
+    /// Explain an error by its code, or list all.
+    Explain(Explain),
     /// Replay one strategy over archived bars.
     Backtest(Backtest),
     /// Judge every deployed strategy by its performance criteria.
@@ -103,6 +112,47 @@ pub(super) struct Place {
     /// Read archive files instead of mapping them.
     #[arg(long)]
     pub(super) no_mmap: bool,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct Validate {
+    /// Validate this strategy only.
+    #[arg(long)]
+    pub(super) strategy: Option<String>,
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Also check format, lints and unit tests of the strategies' code, with cargo.
+    #[arg(long)]
+    pub(super) code: bool,
+    /// How findings are shown.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// Annotations of a GitHub workflow.
+    Github,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct Schema {
+    /// Write it into this file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct Explain {
+    /// The code, e.g. record-changed; without it, all codes.
+    pub(super) code: Option<String>,
+    /// Print the whole reference as Markdown.
+    #[arg(long, conflicts_with = "code")]
+    pub(super) markdown: bool,
 }
 
 #[derive(ClapArgs, Debug)]

@@ -8,7 +8,7 @@ use super::args::{Backtest, ScopeArg, SessionArg};
 use super::{print, timing, to_json};
 use crate::backtest::{Request, Run, Scope};
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::history::Hours;
 use crate::registry::{self, AnyStrategy};
 use crate::report::{files, table};
@@ -20,9 +20,9 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
         Some(path) => path.clone(),
         None => options.place.deployed()?.join(strategy.name()).join("config.json"),
     };
-    let config = Config::read(&path, &options.set)?;
+    let config = strategy.read_config(&path, &options.set)?;
     if let Some(bps) = options.slippage_bps.filter(|bps| !(0.0..=1_000.0).contains(bps)) {
-        return Err(Error::usage(format!("--slippage-bps is {bps}, allowed are 0 to 1000")));
+        return Err(Error::new(Code::BadArgument, format!("--slippage-bps is {bps}, allowed are 0 to 1000")));
     }
     let archive = options.place.archive()?;
     let scope = match options.scope {
@@ -69,7 +69,10 @@ pub(super) fn archived_data_only() -> Result<()> {
         Err(std::env::VarError::NotPresent) | Ok("true" | "false") => Ok(()),
         other => {
             let value = other.unwrap_or("not text");
-            Err(Error::usage(format!("USE_ARCHIVED_DATA is `{value}`, allowed are true, false or unset")))
+            Err(Error::new(
+                Code::Environment,
+                format!("USE_ARCHIVED_DATA is `{value}`, allowed are true, false or unset"),
+            ))
         }
     }
 }

@@ -7,13 +7,11 @@ use serde_json::{Value, json};
 
 use super::args::{Data, Import, List, Place, Synth};
 use super::{print, to_json};
-use crate::archive::SYNTHETIC;
 use crate::archive::import::{self, Imported};
 use crate::archive::manifest::Record;
 use crate::archive::synth;
 use crate::bar::{Symbol, Timeframe, iso_utc};
-use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::gate::discover;
 use crate::registry::{self, AnyStrategy};
 use crate::report::table;
@@ -118,7 +116,7 @@ fn list(options: &List) -> Result<u8> {
     for entry in &manifest.moves {
         let _ = writeln!(text, "declared move {} {}: {}", entry.symbol, entry.date, entry.reason);
     }
-    if manifest.records.iter().any(|r| r.provenance == SYNTHETIC) {
+    if archive.is_synthetic() {
         let _ = writeln!(text, "{}", table::SYNTHETIC_NOTE);
     }
     print(&text)?;
@@ -129,12 +127,15 @@ fn synthesise(options: &Synth, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let place = Place { archive: None, deployed: options.deployed.clone(), no_mmap: false };
     let mut wanted = Vec::new();
     for deployed in discover(&place.deployed()?)? {
-        let config = Config::read(&deployed.config, &[])?;
-        let timeframe = registry::find(strategies, &deployed.name)?.timeframe();
-        let periods = config.performance_criteria.iter().flat_map(|c| &c.periods);
+        let strategy = registry::find(strategies, &deployed.name)?;
+        let config = strategy.read_config(&deployed.config, &[])?;
+        let timeframe = strategy.timeframe();
+        let periods = config.performance_criteria.periods.iter();
         let (starts, ends): (Vec<_>, Vec<_>) = periods.map(|p| (p.start_date, p.end_date)).unzip();
         let (Some(first), Some(last)) = (starts.into_iter().min(), ends.into_iter().max()) else {
-            return Err(Error::config("performance_criteria names no period").at(deployed.config.display()));
+            return Err(
+                Error::new(Code::NoCriteria, "performance_criteria names no period").at(deployed.config.display())
+            );
         };
         wanted.extend(config.symbols.iter().map(|&symbol| synth::Wanted { symbol, timeframe, first, last }));
     }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::args::Gate;
 use super::{print, timing, to_json};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::gate::{StrategyVerdict, Verdict, discover, judge};
 use crate::registry::AnyStrategy;
 use crate::report::table;
@@ -17,7 +17,7 @@ pub(super) fn run(options: &Gate, strategies: &[&dyn AnyStrategy], started: Inst
     if let Some(only) = &options.strategy {
         deployed.retain(|d| d.name == *only);
         if deployed.is_empty() {
-            return Err(Error::usage(format!("`{only}` is not deployed")).help("`magellan gate` judges all that are"));
+            return Err(Error::new(Code::NotDeployed, format!("`{only}` is not deployed")));
         }
     }
     let archive = options.place.archive()?;

@@ -2,8 +2,11 @@
 
 mod args;
 mod backtest;
+mod code;
 mod data;
+mod explain;
 mod gate;
+mod validate;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,35 +15,51 @@ use std::time::Instant;
 use clap::Parser;
 
 use crate::archive::Archive;
+use crate::archive::import::hide_caught_panics;
 use crate::archive::map::Access;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::registry::AnyStrategy;
 use args::{Args, Command, Place};
 
 /// Runs the binary for the given strategies.
 pub fn main(strategies: &[&dyn AnyStrategy]) -> ExitCode {
     let started = Instant::now();
+    hide_caught_panics();
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(err) => {
-            let _ = err.print();
-            return ExitCode::from(if err.use_stderr() { 2 } else { 0 });
+        Err(err) if err.use_stderr() => return report(&command_line(&err)),
+        Err(help) => {
+            let _ = help.print();
+            return ExitCode::SUCCESS;
         }
     };
     let done = match args.command {
         Command::Data { command } => data::run(command, strategies),
+        Command::Validate(options) => validate::run(&options, strategies),
+        Command::Schema(options) => validate::schema(&options, strategies),
+        Command::Explain(options) => explain::run(&options),
         Command::Backtest(options) => backtest::run(&options, strategies, started),
         Command::Gate(options) => gate::run(&options, strategies, started),
     };
     done.map_or_else(|err| report(&err), ExitCode::from)
 }
 
+/// Clap's message as an error of ours; its usage lines are the suggestion.
+fn command_line(err: &clap::Error) -> Error {
+    let text = err.to_string();
+    let text = text.trim().trim_start_matches("error: ");
+    let (what, help) = text.split_once("\n\n").unwrap_or((text, ""));
+    let code = match err.kind() {
+        clap::error::ErrorKind::ValueValidation | clap::error::ErrorKind::InvalidValue => Code::BadArgument,
+        _ => Code::CommandLine,
+    };
+    let help = help.trim().replace("\n\n", "\n");
+    if help.is_empty() { Error::new(code, what) } else { Error::new(code, what).help(help) }
+}
+
 /// An error for people: what, and what to try.
 fn report(err: &Error) -> ExitCode {
-    eprintln!("error: {err}");
-    if let Some(help) = err.suggestion() {
-        eprintln!("  try: {help}");
-    }
+    eprintln!("error[{}]: {err}\n  try: {}", err.code().slug(), err.suggestion());
     ExitCode::from(err.exit_code())
 }
 
@@ -51,10 +70,16 @@ fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::usage(format!("can't write results: {e}")).at("stdout"))
+            Err(Error::new(Code::CannotWrite, format!("can't write results: {e}")).at("stdout"))
         }
         _ => Ok(()),
     }
+}
+
+/// Writes a result into a file.
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text)
+        .map_err(|e| Error::new(Code::CannotWrite, format!("can't write results: {e}")).at(path.display()))
 }
 
 fn to_json(value: &impl serde::Serialize) -> String {
@@ -72,13 +97,13 @@ impl Place {
         if let Some(folder) = &self.deployed {
             return Ok(folder.clone());
         }
-        let here = std::env::current_dir().map_err(|e| Error::usage(e.to_string()))?;
-        let found = here.ancestors().map(|dir| dir.join("deployed")).find(|dir| dir.is_dir());
-        found.ok_or_else(|| {
-            Error::config("no folder `deployed` here or above")
-                .at(here.display())
-                .help("run from the project's folder, or name it with --deployed")
-        })
+        let here = std::env::current_dir().map_err(|e| Error::new(Code::NoDeployedFolder, e.to_string()))?;
+        // Relative if it is right here, so that reports name files as the project does.
+        let right_here = Some(PathBuf::from("deployed")).filter(|dir| dir.is_dir());
+        let above = || here.ancestors().map(|dir| dir.join("deployed")).find(|dir| dir.is_dir());
+        right_here
+            .or_else(above)
+            .ok_or_else(|| Error::new(Code::NoDeployedFolder, "no folder `deployed` here or above").at(here.display()))
     }
 
     /// The archive: as named, or the sample beside `deployed`.

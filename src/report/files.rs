@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::backtest::{Run, Scope};
 use crate::bar::{DAY, iso_utc};
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::history::Hours;
 use crate::metrics::Measure;
 use crate::registry::{AnyStrategy, EquityRows};
@@ -19,7 +19,9 @@ use crate::registry::{AnyStrategy, EquityRows};
 /// # Errors
 /// Usage error if a file can't be written.
 pub fn write(folder: &Path, strategy: &dyn AnyStrategy, config: &Config, scope: Scope, run: &Run) -> Result<()> {
-    let fault = |path: &Path, e: std::io::Error| Error::usage(format!("can't write results: {e}")).at(path.display());
+    let fault = |path: &Path, e: std::io::Error| {
+        Error::new(Code::CannotWrite, format!("can't write results: {e}")).at(path.display())
+    };
     std::fs::create_dir_all(folder).map_err(|e| fault(folder, e))?;
     let put = |kind: &str, text: String| {
         let path = folder.join(format!("{}.{kind}", run.label));

@@ -110,8 +110,7 @@ fn number(metric: &str, v: f64) -> String {
 fn summary(strategy: &StrategyVerdict) -> String {
     let mut text = format!("{} {}", strategy.status.name(), strategy.strategy);
     if let Some(error) = &strategy.error {
-        let _ = write!(text, "\n  {}", error.message);
-        let _ = error.help.iter().try_for_each(|help| write!(text, "\n  try: {help}"));
+        let _ = write!(text, "\n  error[{}]: {}\n  try: {}", error.code, error.message, error.help);
     }
     for period in &strategy.periods {
         let m = &period.metrics;

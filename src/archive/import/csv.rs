@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{BarFile, Rows, TIMESTAMPS};
+use crate::archive::map;
 use crate::archive::record::{PRICES, Row};
 use crate::bar::{Nanos, Symbol};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
+
+/// Largest CSV file.
+const LARGEST: u64 = 4 << 30;
 
 /// Whether the header has bar columns at all.
 pub(super) fn has_bars(path: &Path) -> bool {
@@ -17,20 +21,29 @@ pub(super) fn has_bars(path: &Path) -> bool {
 
 /// Reads a file; its rows keep their order.
 pub(super) fn read(path: &Path) -> Result<BarFile> {
-    let fault = |e: csv::Error| Error::data(e.to_string()).at(path.display());
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(fault)?;
+    let source = map::open_up_to(path, LARGEST)?;
+    read_from(path, source)
+}
+
+/// As [`read`], of text from anywhere; the path serves names and messages.
+pub(crate) fn read_from(path: &Path, source: impl std::io::Read) -> Result<BarFile> {
+    let fault = |e: csv::Error| Error::new(Code::SourceUnreadable, e.to_string()).at(path.display());
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(source);
     let header = reader.headers().map_err(fault)?.clone();
     let columns = Columns::find(&header).map_err(|e| e.at(path.display()))?;
     let named = super::symbol_from_name(path);
     let mut series: BTreeMap<Symbol, Rows> = BTreeMap::new();
+    let mut naive = false;
     for record in reader.records() {
         let record = record.map_err(fault)?;
         let line = record.position().map_or(0, csv::Position::line);
         let (symbol, row) =
             columns.row(&record, named, line).map_err(|e| e.at(format!("{}:{line}", path.display())))?;
+        naive |= has_no_zone(record.get(columns.timestamp).unwrap_or_default());
         series.entry(symbol).or_default().push(row);
     }
-    Ok(BarFile { provenance: None, timeframe: None, day_basis: None, series: series.into_iter().collect() })
+    let series = series.into_iter().collect();
+    Ok(BarFile { symbol: None, provenance: None, timeframe: None, day_basis: None, naive, series })
 }
 
 /// Where each value stands.
@@ -64,7 +77,7 @@ impl Columns {
     fn row(&self, record: &csv::StringRecord, named: Option<Symbol>, line: u64) -> Result<(Symbol, Row)> {
         let field = |i: usize| record.get(i).unwrap_or_default();
         let symbol = match self.symbol {
-            Some(i) => field(i).parse().map_err(|e: Error| Error::data(e.to_string()))?,
+            Some(i) => field(i).parse().map_err(|e: Error| e.recode(Code::BadValue))?,
             None => named.ok_or_else(super::no_symbol)?,
         };
         let extra = |i: Option<usize>| match i.map(field) {
@@ -86,8 +99,13 @@ impl Columns {
     }
 }
 
+/// A time of day without a zone; a date alone is a session's name.
+fn has_no_zone(timestamp: &str) -> bool {
+    timestamp.len() > 10 && timestamp.parse::<jiff::Timestamp>().is_err()
+}
+
 fn number(text: &str) -> Result<f64> {
-    text.parse().map_err(|_| Error::data(format!("`{text}` is not a number")))
+    text.parse().map_err(|_| Error::new(Code::BadValue, format!("`{text}` is not a number")))
 }
 
 /// `2024-04-01T13:30:00Z`, `2024-04-01 09:30:00-04:00`, naive as UTC, or a date.
@@ -100,7 +118,7 @@ fn timestamp(text: &str) -> Result<Nanos> {
     };
     let found = zoned.or_else(naive).and_then(|t| i64::try_from(t.as_nanosecond()).ok());
     found.ok_or_else(|| {
-        Error::data(format!("`{text}` is not a timestamp"))
+        Error::new(Code::BadValue, format!("`{text}` is not a timestamp"))
             .help("write the start of the bar in UTC, e.g. 2024-04-01T13:30:00Z")
     })
 }

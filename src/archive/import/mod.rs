@@ -3,8 +3,11 @@
 //! An import reads every source, merges it with what the archive holds, and writes new record
 //! files beside the old ones. Only then does one rename of the manifest make them the archive.
 
+mod claims;
 pub(crate) mod csv;
 pub(crate) mod parquet;
+
+pub use parquet::hide_caught_panics;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -18,7 +21,7 @@ use super::record::{self, Label, Row};
 use super::{SYNTHETIC, tables, write_atomically};
 use crate::bar::{DAY, Date, Symbol, Timeframe, iso_utc};
 use crate::calendar;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// Rows of one symbol.
 pub(crate) type Rows = Vec<Row>;
@@ -28,9 +31,12 @@ const TIMESTAMPS: [&str; 6] = ["timestamp", "time", "datetime", "date", "index",
 
 /// What one file holds.
 pub(crate) struct BarFile {
+    pub(crate) symbol: Option<Symbol>,
     pub(crate) provenance: Option<String>,
     pub(crate) timeframe: Option<Timeframe>,
     pub(crate) day_basis: Option<String>,
+    /// Whether its timestamps have no zone.
+    pub(crate) naive: bool,
     pub(crate) series: Vec<(Symbol, Rows)>,
 }
 
@@ -119,9 +125,7 @@ pub(super) fn write_new(archive: &Path, series: &[(Label, Rows)]) -> Result<()> 
     make_folder(archive)?;
     let _lock = lock(archive)?;
     if Manifest::path(archive).exists() {
-        return Err(Error::refused("there is an archive already")
-            .at(archive.display())
-            .help("name a new folder: synthetic bars are never mixed into an archive"));
+        return Err(Error::new(Code::ArchiveExists, "there is an archive already").at(archive.display()));
     }
     let mut manifest = Manifest::default();
     for (label, rows) in series {
@@ -149,7 +153,8 @@ fn check_provenance(name: &str) -> Result<()> {
     if !name.is_empty() && name.len() <= 40 && name.bytes().all(allowed) {
         return Ok(());
     }
-    Err(Error::usage(format!("`{name}` is not a provenance name")).help("use up to 40 of a-z 0-9 - _, e.g. alpaca-sip"))
+    Err(Error::new(Code::BadArgument, format!("`{name}` is not a provenance name"))
+        .help("use up to 40 of a-z 0-9 - _, e.g. alpaca-sip"))
 }
 
 /// The bar files of all sources; tables found among them go into the manifest.
@@ -159,7 +164,7 @@ fn collect(import: &Import, manifest: &mut Manifest, done: &mut Imported) -> Res
     let mut moves: Vec<PathBuf> = import.moves.iter().cloned().collect();
     for source in &import.sources {
         if !source.exists() {
-            return Err(Error::data("there is no such file or folder").at(source.display()));
+            return Err(Error::new(Code::SourceMissing, "there is no such file or folder").at(source.display()));
         }
         let folder = source.is_dir();
         if folder && Manifest::path(source).exists() {
@@ -175,9 +180,7 @@ fn collect(import: &Import, manifest: &mut Manifest, done: &mut Imported) -> Res
                 "csv" if !folder || csv::has_bars(&path) => bars.push(path),
                 _ if folder => done.skipped.push(path),
                 _ => {
-                    return Err(Error::usage("neither a .parquet nor a .csv file")
-                        .at(path.display())
-                        .help("name Parquet or CSV files, or folders that hold them"));
+                    return Err(Error::new(Code::NotASource, "neither a .parquet nor a .csv file").at(path.display()));
                 }
             }
         }
@@ -191,7 +194,7 @@ fn collect(import: &Import, manifest: &mut Manifest, done: &mut Imported) -> Res
     }
     if bars.is_empty() && done.splits_added + done.moves_added == 0 && import.splits.is_none() && import.moves.is_none()
     {
-        return Err(Error::data("no .parquet or .csv file with bars among the sources")
+        return Err(Error::new(Code::SourceMissing, "no .parquet or .csv file with bars among the sources")
             .help("bars need the columns timestamp, open, high, low, close and volume"));
     }
     Ok(bars)
@@ -251,7 +254,7 @@ fn gather(
         let provenance = provenance(&file, path, import).map_err(place)?;
         let stated = file.day_basis.as_deref().map(parse_day_basis).transpose().map_err(place)?;
         if file.series.is_empty() {
-            return Err(place(Error::data("the file has no rows")));
+            return Err(place(Error::new(Code::SourceUnreadable, "the file has no rows")));
         }
         for (symbol, mut rows) in file.series {
             done.rows_read += rows.len() as u64;
@@ -276,10 +279,11 @@ fn gather(
 /// What is known of a file's origin. A synthetic mark can't be renamed away.
 fn provenance(file: &BarFile, path: &Path, import: &Import) -> Result<String> {
     match (&file.provenance, &import.provenance) {
-        (Some(marked), Some(named)) if marked != named => {
-            Err(Error::refused(format!("the file is marked `{marked}` and can't be imported as `{named}`"))
-                .help(format!("leave out --provenance; a mark such as `{SYNTHETIC}` stays with the bars")))
-        }
+        (Some(marked), Some(named)) if marked != named => Err(Error::new(
+            Code::ProvenanceRenamed,
+            format!("the file is marked `{marked}` and can't be imported as `{named}`"),
+        )
+        .help(format!("leave out --provenance; a mark such as `{SYNTHETIC}` stays with the bars"))),
         (Some(marked), _) => Ok(marked.clone()),
         (None, Some(named)) => Ok(named.clone()),
         (None, None) => Ok(if extension(path) == "csv" { "csv" } else { "parquet" }.to_owned()),
@@ -288,10 +292,10 @@ fn provenance(file: &BarFile, path: &Path, import: &Import) -> Result<String> {
 
 fn same(known: Option<String>, new: &str, symbol: Symbol) -> Result<String> {
     match known {
-        Some(known) if known != new => {
-            Err(Error::refused(format!("{symbol} would mix bars of provenance `{known}` and `{new}`"))
-                .help("keep bars of different origin in different archives"))
-        }
+        Some(known) if known != new => Err(Error::new(
+            Code::ProvenanceMixed,
+            format!("{symbol} would mix bars of provenance `{known}` and `{new}`"),
+        )),
         _ => Ok(new.to_owned()),
     }
 }
@@ -303,22 +307,24 @@ fn timeframe(rows: &[Row], marked: Option<Timeframe>, path: &Path, import: &Impo
     let Some(coarsest) = coarsest else {
         let odd = rows.iter().find(|r| r.start.rem_euclid(Timeframe::Minute.width()) != 0);
         let at = odd.map(|r| iso_utc(r.start)).unwrap_or_default();
-        return Err(Error::data(format!("{at} is not the start of a minute, hour or day"))
+        return Err(Error::new(Code::BarWidth, format!("{at} is not the start of a minute, hour or day"))
             .help("bars carry their start time; Magellan knows 1Min, 1Hour and 1Day"));
     };
     if let Some(stated) = import.timeframe.or(marked) {
         return if fits(stated) {
             Ok(stated)
         } else {
-            Err(Error::data(format!("said to hold {stated} bars, but rows start between them")))
+            Err(Error::new(Code::BarWidth, format!("said to hold {stated} bars, but rows start between them")))
         };
     }
     match timeframe_from_name(path) {
         Some(named) if named == coarsest => Ok(named),
-        Some(named) => Err(Error::data(format!("named {named}, but the rows are spaced like {coarsest} bars"))
-            .help("if the name is right, say so with --timeframe")),
+        Some(named) => {
+            Err(Error::new(Code::BarWidth, format!("named {named}, but the rows are spaced like {coarsest} bars"))
+                .help("if the name is right, say so with --timeframe"))
+        }
         None if rows.len() < 2 => {
-            Err(Error::data("one row doesn't tell the bar width").help("say it with --timeframe"))
+            Err(Error::new(Code::BarWidth, "one row doesn't tell the bar width").help("say it with --timeframe"))
         }
         None => Ok(coarsest),
     }
@@ -336,15 +342,15 @@ pub(crate) fn symbol_from_name(path: &Path) -> Option<Symbol> {
     stem.split('_').next()?.parse().ok()
 }
 
-fn check_row(row: &Row, timeframe: Timeframe) -> Result<()> {
+pub(super) fn check_row(row: &Row, timeframe: Timeframe) -> Result<()> {
     let [open, high, low, close, volume] = row.ohlcv;
     let priced = [open, high, low, close].iter().all(|p| p.is_finite() && *p > 0.0);
     if !priced || !volume.is_finite() || volume < 0.0 {
         let at = iso_utc(row.start);
-        return Err(Error::data(format!(
-            "row {} ({at}): open {open}, high {high}, low {low}, close {close}, volume {volume}",
-            row.origin.1
-        ))
+        return Err(Error::new(
+            Code::BadPrice,
+            format!("row {} ({at}): open {open}, high {high}, low {low}, close {close}, volume {volume}", row.origin.1),
+        )
         .help("prices must be above 0 and volumes not negative; correct or remove the row"));
     }
     calendar::check_covered(Date::of_utc(row.start))?;
@@ -367,7 +373,7 @@ fn parse_day_basis(text: &str) -> Result<DayBasis> {
     [DayBasis::Session, DayBasis::UtcExtended, DayBasis::Undeclared]
         .into_iter()
         .find(|b| b.name() == text)
-        .ok_or_else(|| Error::data(format!("`{text}` is not a day basis")))
+        .ok_or_else(|| Error::new(Code::SourceUnreadable, format!("`{text}` is not a day basis")))
 }
 
 fn join_days(a: Option<DayBasis>, b: Option<DayBasis>) -> Result<Option<DayBasis>> {
@@ -376,8 +382,7 @@ fn join_days(a: Option<DayBasis>, b: Option<DayBasis>) -> Result<Option<DayBasis
         (None | Some(Undeclared), other) | (other, None | Some(Undeclared)) => Ok(other.or(a)),
         (Some(a), Some(b)) if a == b => Ok(Some(a)),
         (Some(a), Some(b)) => {
-            Err(Error::refused(format!("days of basis `{}` and `{}` can't be mixed", a.name(), b.name()))
-                .help("keep session days and UTC days in different archives"))
+            Err(Error::new(Code::DaysMixed, format!("days of basis `{}` and `{}` can't be mixed", a.name(), b.name())))
         }
     }
 }
@@ -406,7 +411,7 @@ fn merge(
         provenance = Some(same(provenance, &record.provenance, key.0)?);
         day_basis = join_days(day_basis, record.day_basis).map_err(|e| e.at(key.0))?;
         let bytes = super::checked_bytes(archive, record, Access::Map)?;
-        let mut archived = record::decode(&archive.join(&record.path), bytes)?;
+        let mut archived = record::decode(&archive.join(&record.path), bytes, record)?;
         archived.iter_mut().for_each(|r| r.origin.0 = (sources.len() + i) as u32);
         rows.append(&mut archived);
     }
@@ -422,9 +427,8 @@ fn merge(
     let duplicates = drop_duplicates(&mut rows).map_err(|conflict| {
         let (a, b) = *conflict;
         let at = iso_utc(a.start);
-        Error::data(format!("two different bars start at {at}\n  {}\n  {}", name(&a), name(&b)))
+        Error::new(Code::ConflictingBars, format!("two different bars start at {at}\n  {}\n  {}", name(&a), name(&b)))
             .at(format!("{} {}", key.0, key.1))
-            .help("decide which source is right and import it alone")
     })?;
     let label = Label { symbol: key.0, timeframe: key.1, provenance: provenance.unwrap_or_default(), day_basis };
     let records = write_years(archive, &label, &rows)?;
@@ -503,11 +507,10 @@ fn remove_superseded(archive: &Path, before: &Manifest, after: &Manifest) {
 }
 
 fn missing_column(name: &str, found: &[String]) -> Error {
-    Error::data(format!("there is no column `{name}`; the file has {}", found.join(", ")))
-        .help("bars need the columns timestamp, open, high, low, close and volume")
+    Error::new(Code::MissingColumn, format!("there is no column `{name}`; the file has {}", found.join(", ")))
 }
 
 fn no_symbol() -> Error {
-    Error::data("neither a symbol column nor a file name that starts with a symbol")
+    Error::new(Code::MissingValue, "neither a symbol column nor a file name that starts with a symbol")
         .help("add a column `symbol`, or name the file like AMC_1min_20240401_20240630.parquet")
 }

@@ -1,0 +1,249 @@
+//! What a Parquet file claims, checked before a library believes it: lists longer than the
+//! file, pages that unpack to gigabytes, chunks outside the file. Memory stays within a small
+//! multiple of the file's size.
+
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use parquet::basic::Compression;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+
+/// Unpacked bytes that a file of `length` bytes may claim. Bars rarely pack ten to one.
+fn most_unpacked(length: usize) -> u64 {
+    (64 << 20) + 64 * length as u64
+}
+
+/// Rows that a file of `length` bytes may claim: a bar takes at least two bits.
+fn most_rows(length: usize) -> u64 {
+    1_000_000 + 4 * length as u64
+}
+
+/// Refuses a footer whose lists or texts are longer than itself; a reader would allocate them.
+pub(super) fn check_footer(file: &[u8]) -> Result<(), String> {
+    let (body, magic) = file.split_last_chunk::<4>().ok_or("it is too short")?;
+    if magic != b"PAR1" || !file.starts_with(b"PAR1") {
+        return Err("it doesn't begin and end with PAR1".to_owned());
+    }
+    let (body, length) = body.split_last_chunk::<4>().ok_or("it is too short")?;
+    let length = u32::from_le_bytes(*length) as usize;
+    let start = body.len().checked_sub(length).ok_or("its footer is longer than the file")?;
+    Thrift { bytes: &body[start..] }.skip_struct(0)
+}
+
+/// Refuses metadata whose rows, chunks or pages go beyond what the file can hold.
+pub(super) fn check_pages(file: &Bytes, metadata: &ParquetMetaData) -> Result<(), String> {
+    let mut rows = 0u64;
+    let mut unpacked = 0u64;
+    for group in metadata.row_groups() {
+        rows = rows.saturating_add(u64::try_from(group.num_rows()).map_err(|_| "a negative number of rows")?);
+        for column in group.columns() {
+            unpacked = unpacked.saturating_add(check_chunk(file, column)?);
+        }
+    }
+    if rows > most_rows(file.len()) {
+        return Err(format!("it claims {rows} rows in {} bytes", file.len()));
+    }
+    if unpacked > most_unpacked(file.len()) {
+        return Err(format!("it claims to unpack {} bytes to {unpacked}", file.len()));
+    }
+    Ok(())
+}
+
+/// Walks the pages of one chunk; the bytes they unpack to.
+fn check_chunk(file: &[u8], column: &ColumnChunkMetaData) -> Result<u64, String> {
+    let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset()).min(column.data_page_offset());
+    let place = usize::try_from(start).ok().zip(usize::try_from(column.compressed_size()).ok());
+    let end = place.and_then(|(start, size)| start.checked_add(size)).filter(|end| *end <= file.len());
+    let (Some((start, _)), Some(end)) = (place, end) else { return Err("a column lies outside the file".to_owned()) };
+    let mut rest = &file[start..end];
+    let mut unpacked = 0u64;
+    while !rest.is_empty() {
+        let mut thrift = Thrift { bytes: rest };
+        let page = thrift.page_header()?;
+        rest = thrift.bytes;
+        let packed = usize::try_from(page.packed).ok().filter(|p| *p <= rest.len());
+        let packed = packed.ok_or("a page is longer than its column")?;
+        let size = u64::try_from(page.unpacked).map_err(|_| "a page of negative size")?;
+        if size > most_unpacked(file.len()) {
+            return Err(format!("a page claims to unpack to {size} bytes"));
+        }
+        check_codec(column.compression(), &rest[..packed], &page, size)?;
+        unpacked = unpacked.saturating_add(size);
+        rest = &rest[packed..];
+    }
+    Ok(unpacked)
+}
+
+/// Codecs that unpack no more than they were told to; gzip is tried first.
+fn check_codec(codec: Compression, page: &[u8], header: &PageHeader, size: u64) -> Result<(), String> {
+    match codec {
+        Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_) | Compression::LZ4_RAW => Ok(()),
+        Compression::GZIP(_) => {
+            use std::io::Read;
+            let levels = usize::try_from(header.levels).ok().filter(|l| *l <= page.len());
+            let packed = &page[levels.ok_or("a page's levels are longer than the page")?..];
+            let mut unpack = MultiGzDecoder::new(packed).take(size + 1);
+            let unpacked = std::io::copy(&mut unpack, &mut std::io::sink()).map_err(|e| e.to_string())?;
+            if unpacked > size { Err("a page unpacks to more than it claims".to_owned()) } else { Ok(()) }
+        }
+        other => Err(format!("compression {other:?} is not read; write it with snappy, zstd or none")),
+    }
+}
+
+/// What a page says of itself.
+#[derive(Default)]
+struct PageHeader {
+    unpacked: i64,
+    packed: i64,
+    /// Bytes of repetition and definition levels before the packed part (pages of version 2).
+    levels: i64,
+}
+
+/// Thrift's compact protocol, as far as to walk over it.
+struct Thrift<'a> {
+    bytes: &'a [u8],
+}
+
+/// Deepest nesting of a footer that a writer makes is about ten.
+const DEEPEST: u32 = 40;
+
+impl Thrift<'_> {
+    fn byte(&mut self) -> Result<u8, String> {
+        let (first, rest) = self.bytes.split_first().ok_or("it ends inside its metadata")?;
+        self.bytes = rest;
+        Ok(*first)
+    }
+
+    fn take(&mut self, count: u64) -> Result<(), String> {
+        let count = usize::try_from(count).ok().filter(|c| *c <= self.bytes.len());
+        self.bytes = &self.bytes[count.ok_or("a text or list is longer than its metadata")?..];
+        Ok(())
+    }
+
+    fn varint(&mut self) -> Result<u64, String> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err("a number of its metadata doesn't end".to_owned())
+    }
+
+    fn zigzag(&mut self) -> Result<i64, String> {
+        let value = self.varint()?;
+        Ok((value >> 1) as i64 ^ -((value & 1) as i64))
+    }
+
+    /// The next field's number and type; none at the struct's end.
+    fn field(&mut self, last: &mut i64) -> Result<Option<(i64, u8)>, String> {
+        let byte = self.byte()?;
+        if byte == 0 {
+            return Ok(None);
+        }
+        let delta = i64::from(byte >> 4);
+        *last = if delta == 0 { self.zigzag()? } else { last.wrapping_add(delta) };
+        Ok(Some((*last, byte & 0x0f)))
+    }
+
+    fn page_header(&mut self) -> Result<PageHeader, String> {
+        let (mut header, mut last) = (PageHeader::default(), 0);
+        while let Some(field) = self.field(&mut last)? {
+            match field {
+                (2, 5) => header.unpacked = self.zigzag()?,
+                (3, 5) => header.packed = self.zigzag()?,
+                (8, 12) => header.levels = self.levels()?,
+                (_, kind) => self.skip(kind, 0)?,
+            }
+        }
+        Ok(header)
+    }
+
+    /// The two level lengths of a data page header of version 2.
+    fn levels(&mut self) -> Result<i64, String> {
+        let (mut sum, mut last) = (0i64, 0);
+        while let Some(field) = self.field(&mut last)? {
+            match field {
+                (5 | 6, 5) => sum = sum.saturating_add(self.zigzag()?),
+                (_, kind) => self.skip(kind, 1)?,
+            }
+        }
+        Ok(sum)
+    }
+
+    fn skip_struct(&mut self, depth: u32) -> Result<(), String> {
+        let mut last = 0;
+        while let Some((_, kind)) = self.field(&mut last)? {
+            self.skip(kind, depth)?;
+        }
+        Ok(())
+    }
+
+    fn skip(&mut self, kind: u8, depth: u32) -> Result<(), String> {
+        if depth > DEEPEST {
+            return Err("its metadata is nested too deeply".to_owned());
+        }
+        match kind {
+            // A boolean field has its value in its type.
+            1 | 2 => Ok(()),
+            3 => self.take(1),
+            4..=6 => self.varint().map(drop),
+            7 => self.take(8),
+            8 => {
+                let length = self.varint()?;
+                self.take(length)
+            }
+            9 | 10 => self.skip_list(depth),
+            12 => self.skip_struct(depth + 1),
+            _ => Err(format!("its metadata has a value of unknown type {kind}")),
+        }
+    }
+
+    fn skip_list(&mut self, depth: u32) -> Result<(), String> {
+        let head = self.byte()?;
+        let count = if head >> 4 == 15 { self.varint()? } else { u64::from(head >> 4) };
+        if count > self.bytes.len() as u64 {
+            return Err("a list is longer than its metadata".to_owned());
+        }
+        for _ in 0..count {
+            match head & 0x0f {
+                1 | 2 => self.take(1)?,
+                kind => self.skip(kind, depth + 1)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_list_longer_than_the_footer_is_refused() {
+        // Field 2, a list of 2^35 structs.
+        let footer = [0x29, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x7f];
+        let mut file = b"PAR1".to_vec();
+        file.extend(footer);
+        file.extend((footer.len() as u32).to_le_bytes());
+        file.extend(b"PAR1");
+        assert!(check_footer(&file).is_err_and(|e| e.contains("list")));
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let mut deep = vec![0x1c; 10_000];
+        deep.extend([0; 10_001]);
+        assert!(Thrift { bytes: &deep }.skip_struct(0).is_err_and(|e| e.contains("deeply")));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_end_in_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Thrift { bytes: &bytes }.skip_struct(0);
+            let _ = Thrift { bytes: &bytes }.page_header();
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! `magellan validate` and `magellan schema`: stage 1.
+
+use std::io::IsTerminal;
+
+use serde_json::json;
+
+use super::args::{Format, Schema, Validate};
+use super::{code, print, to_json};
+use crate::error::Result;
+use crate::finding::{self, Finding, Severity};
+use crate::registry::AnyStrategy;
+use crate::report::findings;
+use crate::report::table::SYNTHETIC_NOTE;
+use crate::validate::{self, Validated};
+
+pub(super) fn run(options: &Validate, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+    let deployed = options.place.deployed()?;
+    let archive = options.place.archive();
+    let mut done = validate::validate(&deployed, options.strategy.as_deref(), strategies, &archive)?;
+    let synthetic = archive.as_ref().is_ok_and(|a| a.is_synthetic());
+    let tests = match options.code {
+        false => None,
+        true => Some(code::check(&deployed, options.strategy.as_deref(), &mut done.findings)?),
+    };
+    let exit = finding::exit_code(&done.findings);
+    print(&match options.format {
+        Format::Text => text(&done, tests, synthetic),
+        Format::Github => findings::github(&done.findings),
+        Format::Json => to_json(&json!({
+            "schema_version": 1,
+            "status": if exit == 0 { "pass" } else { "fail" },
+            "exit_code": exit,
+            "configs": done.configs,
+            "units": done.units,
+            "synthetic": synthetic,
+            "strategy_tests": tests,
+            "findings": findings::json(&done.findings),
+        })),
+    })?;
+    Ok(exit)
+}
+
+fn text(done: &Validated, tests: Option<usize>, synthetic: bool) -> String {
+    let checked = format!("validated {} configs and {} units", done.configs, done.units);
+    let tested = tests.map_or_else(String::new, |n| format!("; code checked, {n} unit tests of strategies passed"));
+    let shown = findings::text(&done.findings, &done.texts, colour());
+    let note = if synthetic { format!("{SYNTHETIC_NOTE}\n") } else { String::new() };
+    format!("{shown}{note}{checked}{tested}: {}\n", counts(&done.findings))
+}
+
+/// `2 errors, 1 warning`.
+pub(super) fn counts(findings: &[Finding]) -> String {
+    let count = |severity: Severity| findings.iter().filter(|f| f.severity == severity).count();
+    let parts: Vec<String> = [Severity::Error, Severity::Warning, Severity::Note]
+        .into_iter()
+        .filter(|s| count(*s) > 0)
+        .map(|s| format!("{} {}{}", count(s), s.name(), if count(s) == 1 { "" } else { "s" }))
+        .collect();
+    if parts.is_empty() { "nothing found".to_owned() } else { parts.join(", ") }
+}
+
+/// Whether stdout takes colours: a terminal, and nobody said NO_COLOR.
+pub(super) fn colour() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+pub(super) fn schema(options: &Schema, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+    let text = to_json(&validate::config_schema(strategies));
+    match &options.out {
+        Some(path) => super::write(path, &text)?,
+        None => print(&text)?,
+    }
+    Ok(0)
+}

@@ -1,0 +1,239 @@
+//! A config as text and as values, each value with its place in the text.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use jsonc_parser::ast;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Override;
+use crate::archive::manifest::sha256_hex;
+use crate::archive::map;
+use crate::bar::Symbol;
+use crate::error::{Code, Error, Result};
+use crate::finding::{Finding, Span};
+
+/// Largest config read.
+const LIMIT: u64 = 1 << 20;
+
+/// A config file, read but not yet judged.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The file.
+    pub path: PathBuf,
+    /// Its text as read.
+    pub text: String,
+    /// SHA-256 of the text; with overrides, of the JSON that they make.
+    pub sha256: String,
+    value: Value,
+    places: BTreeMap<String, Place>,
+    twice: Vec<(String, Range<usize>)>,
+    overridden: BTreeSet<String>,
+}
+
+/// Where a value stands, and its key.
+#[derive(Clone, Debug)]
+struct Place {
+    key: Option<Range<usize>>,
+    value: Range<usize>,
+}
+
+/// Which part of an entry is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The key; also for what is missing inside an object.
+    Key,
+    /// The value.
+    Value,
+}
+
+impl Document {
+    /// Reads a config and applies overrides (`key=value`, `SYM.key=value`).
+    ///
+    /// # Errors
+    /// Config error if it isn't a small regular text file or not JSON; usage error if an
+    /// override names nothing.
+    pub fn read(path: &Path, overrides: &[Override]) -> Result<Self> {
+        if !path.exists() {
+            return Err(Error::new(Code::NoConfig, "there is no config.json").at(path.display()));
+        }
+        let unreadable = |e: Error| e.recode(Code::ConfigUnreadable);
+        let bytes = map::bytes_up_to(path, LIMIT).map_err(unreadable)?;
+        let text = String::from_utf8(bytes.to_vec())
+            .map_err(|e| Error::new(Code::ConfigUnreadable, format!("not UTF-8 text: {e}")).at(path.display()))?;
+        Self::parse(path, text, overrides)
+    }
+
+    /// As [`Document::read`], of text that is at hand.
+    ///
+    /// # Errors
+    /// As [`Document::read`].
+    pub fn parse(path: &Path, text: String, overrides: &[Override]) -> Result<Self> {
+        let mut value: Value = serde_json::from_str(&text).map_err(|e| syntax_error(path, &e))?;
+        whole_numbers(&mut value);
+        let mut document = Self {
+            path: path.to_owned(),
+            sha256: sha256_hex(text.as_bytes()),
+            places: BTreeMap::new(),
+            twice: Vec::new(),
+            overridden: BTreeSet::new(),
+            value,
+            text,
+        };
+        document.locate();
+        for change in overrides {
+            let changed = change.apply(&mut document.value).map_err(|e| e.at(path.display()))?;
+            document.overridden.extend(changed);
+        }
+        if !overrides.is_empty() {
+            let content = serde_json::to_string_pretty(&document.value).unwrap_or_default();
+            document.sha256 = sha256_hex(content.as_bytes());
+        }
+        Ok(document)
+    }
+
+    /// Notes where everything stands. serde_json has accepted the text before, so that it is
+    /// JSON and nested no deeper than 128 levels.
+    fn locate(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        let parsed = jsonc_parser::parse_to_ast(&text, &Default::default(), &Default::default());
+        if let Some(root) = parsed.ok().and_then(|p| p.value) {
+            self.locate_value("", None, &root);
+        }
+        self.text = text;
+    }
+
+    fn locate_value(&mut self, path: &str, key: Option<Range<usize>>, value: &ast::Value<'_>) {
+        use jsonc_parser::common::Ranged;
+        let range = value.range();
+        self.places.insert(path.to_owned(), Place { key, value: range.start..range.end });
+        match value {
+            ast::Value::Object(object) => {
+                let mut seen = BTreeSet::new();
+                for property in &object.properties {
+                    let name = property.name.as_str();
+                    let key = property.name.range();
+                    let path = join(path, name);
+                    if !seen.insert(name.to_owned()) {
+                        self.twice.push((path.clone(), key.start..key.end));
+                    }
+                    self.locate_value(&path, Some(key.start..key.end), &property.value);
+                }
+            }
+            ast::Value::Array(array) => {
+                for (i, element) in array.elements.iter().enumerate() {
+                    self.locate_value(&format!("{path}[{i}]"), None, element);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The whole value.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The value at a dotted path of plain keys.
+    pub fn get(&self, path: &str) -> Option<&Value> {
+        path.split('.').try_fold(&self.value, |value, key| value.get(key))
+    }
+
+    /// The number at a path, if there is one.
+    pub fn number(&self, path: &str) -> Option<f64> {
+        self.get(path)?.as_f64()
+    }
+
+    /// The text at a path, if there is one.
+    pub fn text_at(&self, path: &str) -> Option<&str> {
+        self.get(path)?.as_str()
+    }
+
+    /// The truth value at a path, if there is one.
+    pub fn flag(&self, path: &str) -> Option<bool> {
+        self.get(path)?.as_bool()
+    }
+
+    /// The value at a path as a `T`, if it is one.
+    pub fn typed<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
+        serde_json::from_value(self.get(path)?.clone()).ok()
+    }
+
+    /// The traded symbols that are symbols.
+    pub fn symbols(&self) -> Vec<Symbol> {
+        let listed = self.get("symbols").and_then(Value::as_array);
+        listed.into_iter().flatten().filter_map(|s| s.as_str()?.parse().ok()).collect()
+    }
+
+    /// Keys that stand twice.
+    pub(super) fn duplicates(&self) -> Vec<Finding> {
+        let found = |(path, range): &(String, Range<usize>)| {
+            let mut finding = Finding::new(Code::DuplicateKey, path, format!("{path} stands twice"));
+            finding.span = Some(Span::of(&self.text, range.start, range.end));
+            finding.file(&self.path)
+        };
+        self.twice.iter().map(found).collect()
+    }
+
+    /// Puts file, line and column to a finding whose subject is a path of this document. What
+    /// is not in the text (a missing key) is placed at the nearest object around it; what was
+    /// overridden has no place but the override.
+    pub fn place(&self, mut finding: Finding, part: Part) -> Finding {
+        finding = finding.file(&self.path);
+        let overridden = |path: &str| self.overridden.iter().any(|o| path == o || path.starts_with(&format!("{o}.")));
+        if overridden(&finding.subject) {
+            finding.help = format!("this value was given with --set: {}", finding.help);
+            return finding;
+        }
+        let mut path = finding.subject.as_str();
+        let mut part = part;
+        let place = loop {
+            if let Some(place) = self.places.get(path) {
+                break place;
+            }
+            part = Part::Key;
+            match path.rfind(['.', '[']) {
+                Some(at) => path = &path[..at],
+                None if path.is_empty() => return finding,
+                None => path = "",
+            }
+        };
+        let range = match (part, &place.key) {
+            (Part::Key, Some(key)) => key.clone(),
+            // An object without a key of its own: its opening brace.
+            (Part::Key, None) => place.value.start..place.value.start + 1,
+            (Part::Value, _) => place.value.clone(),
+        };
+        finding.span = Some(Span::of(&self.text, range.start, range.end));
+        finding
+    }
+}
+
+/// JSON Schema takes 5.0 for an integer; serde doesn't. A number without a fraction is whole.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(n) if n.is_f64() => {
+            let number = n.as_f64().unwrap_or_default();
+            if number.fract() == 0.0 && number.abs() < 9e15 {
+                *value = Value::from(number as i64);
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(whole_numbers),
+        Value::Object(object) => object.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
+}
+
+/// `path.key`, or `key` at the root.
+pub(crate) fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// serde's message without its own position, which stands in front: `file:line:column`.
+fn syntax_error(path: &Path, err: &serde_json::Error) -> Error {
+    let text = err.to_string();
+    let what = text.split(" at line ").next().unwrap_or(&text);
+    Error::new(Code::ConfigSyntax, what).at(format!("{}:{}:{}", path.display(), err.line(), err.column()))
+}

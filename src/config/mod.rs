@@ -1,0 +1,607 @@
+//! `deployed/<strategy>/config.json`, typed. Every key is consumed here or rejected.
+//!
+//! What a value may be stands beside its field, and becomes the JSON Schema ([`schema`]) that
+//! both editors and [`Document`]s are checked by; what two values may not be together is in
+//! [`contradictions`]. What a replay can't honour is refused where it contradicts the replay
+//! (another time zone, a limit order) and listed as not evaluable where it needs quotes
+//! ([`Config::not_evaluable`]).
+
+mod contradictions;
+pub mod document;
+mod overrides;
+pub mod schema;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use schemars::{JsonSchema, Schema, json_schema};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::bar::{Date, Symbol, Timeframe};
+use crate::costs::Costs;
+use crate::error::{Code, Error, Result};
+use crate::finding::Finding;
+use crate::history::Hours;
+use crate::metrics::{Measure, Metrics};
+use crate::risk::{DailyLoss, Halt, Limits};
+use document::{Document, Part};
+pub use overrides::Override;
+
+/// Whether positions may be held when the session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overnight {
+    /// The strategy holds overnight.
+    Held,
+    /// Its brackets are flat by the close.
+    Flat,
+}
+
+/// A strategy's live configuration.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where editors find the schema: `../config.schema.json`. Read by nobody else.
+    #[serde(rename = "$schema")]
+    #[schemars(extend("type" = "string"))]
+    _schema: Option<String>,
+    /// The broker account.
+    pub account_info: AccountInfo,
+    /// Which strategy it is.
+    pub strategy: StrategyInfo,
+    /// Symbols traded.
+    #[schemars(extend("minItems" = 1, "uniqueItems" = true))]
+    pub symbols: Vec<Symbol>,
+    /// Parameters by symbol.
+    #[serde(default)]
+    #[schemars(schema_with = "any_object")]
+    symbol_parameters: BTreeMap<String, Value>,
+    /// Parameters, by symbol or for all.
+    #[serde(default)]
+    #[schemars(schema_with = "any_object")]
+    strategy_parameters: BTreeMap<String, Value>,
+    /// Bars needed.
+    pub data_requirements: DataRequirements,
+    /// When it trades.
+    pub trading_hours: TradingHours,
+    /// What risk forbids.
+    pub risk_management: RiskManagement,
+    /// How orders are sent and what they cost.
+    pub execution: Execution,
+    /// Logs and alerts of the live service.
+    pub monitoring: Monitoring,
+    /// Where the live service finds its keys.
+    pub ssm_parameters: SsmParameters,
+    /// What the gate demands: periods and criteria.
+    pub performance_criteria: PerformanceCriteria,
+    /// The file it was read from.
+    #[serde(skip)]
+    pub path: PathBuf,
+    /// SHA-256 of the file's bytes, overrides included.
+    #[serde(skip)]
+    pub sha256: String,
+}
+
+/// `account_info`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccountInfo {
+    /// Name of the broker account; one strategy, one account.
+    #[schemars(extend("pattern" = r"\S", "x-allowed" = "a text that isn't empty"))]
+    pub account_id: String,
+    /// The account's name for people.
+    #[schemars(extend("pattern" = r"\S", "x-allowed" = "a text that isn't empty"))]
+    pub account_name: String,
+    /// The portfolio's starting capital, dollars.
+    #[schemars(extend("minimum" = 1, "maximum" = 1e12, "x-unit" = "dollars"))]
+    pub initial_capital: f64,
+    /// Buying power over capital.
+    #[schemars(extend("minimum" = 1, "maximum" = 4, "x-unit" = "times capital"))]
+    pub margin_multiplier: f64,
+    /// Capital times margin, dollars.
+    #[schemars(extend("minimum" = 1, "maximum" = 4e12, "x-unit" = "dollars"))]
+    pub buying_power: f64,
+}
+
+/// `strategy`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StrategyInfo {
+    /// The folder's and the strategy's name.
+    #[schemars(extend("pattern" = r"\S", "x-allowed" = "the name of a strategy"))]
+    pub name: String,
+    /// Version of this configuration.
+    #[schemars(extend("pattern" = r"\S", "x-allowed" = "a text that isn't empty"))]
+    pub version: String,
+    /// What kind of strategy it is.
+    #[serde(rename = "type")]
+    #[schemars(extend("pattern" = r"\S", "x-allowed" = "a text that isn't empty"))]
+    pub kind: String,
+    /// How often it decides.
+    #[schemars(extend("pattern" = r"\S", "x-allowed" = "a text that isn't empty"))]
+    pub frequency: String,
+    /// Shown beside what happened.
+    #[schemars(extend("minimum" = 0, "maximum" = 1e6, "x-unit" = "trades a month"))]
+    pub expected_trades_per_month: f64,
+}
+
+/// `data_requirements`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DataRequirements {
+    /// Bar width.
+    pub timeframe: Timeframe,
+    /// Whether bars before the session count.
+    pub premarket: bool,
+    /// Whether bars after the session count.
+    pub after_hours: bool,
+    /// Bars before the first signal.
+    #[schemars(extend("minimum" = 0, "maximum" = 100_000, "x-unit" = "bars"))]
+    pub warmup_bars: usize,
+}
+
+/// `trading_hours`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TradingHours {
+    /// Opening time in New York.
+    #[schemars(extend("const" = "09:30"))]
+    pub market_open: String,
+    /// Closing time in New York; early closes are known.
+    #[schemars(extend("const" = "16:00"))]
+    pub market_close: String,
+    /// The exchange's time zone.
+    #[schemars(extend("const" = "America/New_York"))]
+    pub timezone: String,
+    /// Monday to Friday; holidays are known.
+    #[schemars(schema_with = "trading_days")]
+    pub trading_days: Vec<String>,
+    /// When a daily signal is worked out, New York time: after the close.
+    #[schemars(extend("pattern" = "^(1[6-9]|2[0-3]):[0-5][0-9]$", "x-allowed" = "16:00 to 23:59, after the close"))]
+    pub signal_calculation_time: Option<String>,
+    /// When its order is sent.
+    #[schemars(extend("const" = "09:30"))]
+    pub execution_time: Option<String>,
+    /// How often completed bars are looked for; at most a bar's width.
+    #[schemars(extend("minimum" = 1, "maximum" = 1440, "x-unit" = "minutes"))]
+    pub signal_check_interval_minutes: Option<u32>,
+    /// Whether positions are held when the session ends.
+    pub allow_overnight_holds: bool,
+}
+
+/// `risk_management`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RiskManagement {
+    /// Fraction of equity lost if the stop fills.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1, "x-unit" = "as a fraction, 0.02 being 2 %"))]
+    pub per_trade_risk_pct: Option<f64>,
+    /// Largest position.
+    #[schemars(extend("minimum" = 1, "maximum" = 1e12, "x-unit" = "dollars"))]
+    pub max_position_dollars: Option<f64>,
+    /// Largest position in one symbol.
+    #[schemars(extend("minimum" = 1, "maximum" = 1e12, "x-unit" = "dollars"))]
+    pub max_position_per_asset_dollars: Option<f64>,
+    /// Realised loss, of the session's starting equity, that stops entries.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1, "x-unit" = "as a fraction, 0.02 being 2 %"))]
+    pub max_daily_loss_pct: f64,
+    /// Realised loss that stops entries.
+    #[schemars(extend("minimum" = 1, "maximum" = 1e12, "x-unit" = "dollars"))]
+    pub max_daily_loss_dollars: f64,
+    /// Entries a session.
+    #[schemars(extend("minimum" = 1, "maximum" = 1_000_000, "x-unit" = "trades"))]
+    pub max_trades_per_day: u32,
+    /// Positions open at once.
+    #[schemars(extend("minimum" = 1, "maximum" = 10_000, "x-unit" = "positions"))]
+    pub max_open_positions: u32,
+    /// What halts entries until a person restarts the strategy.
+    pub emergency_stop_conditions: Option<EmergencyStop>,
+}
+
+/// `risk_management.emergency_stop_conditions`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EmergencyStop {
+    /// Whether these conditions count.
+    pub enabled: bool,
+    /// Sessions in a row with a realised loss.
+    #[schemars(extend("minimum" = 1, "maximum" = 365, "x-unit" = "days"))]
+    pub consecutive_losing_days: u32,
+    /// Share of winning trades below which entries halt.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1, "x-unit" = "as a fraction, 0.3 being 30 %"))]
+    pub win_rate_below: f64,
+    /// Sessions over which the win rate is taken.
+    #[schemars(extend("minimum" = 1, "maximum" = 365, "x-unit" = "days"))]
+    pub rolling_window_days: u32,
+    /// Fall of equity from its peak.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1, "x-unit" = "as a fraction, 0.2 being 20 %"))]
+    pub drawdown_threshold_pct: f64,
+}
+
+/// `execution`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Execution {
+    /// Kind of order.
+    #[schemars(extend("const" = "market"))]
+    pub order_type: String,
+    /// How long an order is valid.
+    #[schemars(extend("const" = "day"))]
+    pub time_in_force: String,
+    /// Market orders fill in the regular session only.
+    #[schemars(extend("const" = false))]
+    pub extended_hours: bool,
+    /// Slippage of market and stop fills.
+    #[schemars(extend("minimum" = 0, "maximum" = 1000, "x-unit" = "basis points per side"))]
+    pub friction_bps: f64,
+    /// Fee by shares.
+    #[serde(default)]
+    #[schemars(extend("minimum" = 0, "maximum" = 10, "x-unit" = "dollars per share and side"))]
+    pub fee_per_share: f64,
+    /// Fee by amount.
+    #[serde(default)]
+    #[schemars(extend("minimum" = 0, "maximum" = 1000, "x-unit" = "basis points per side"))]
+    pub fee_bps: f64,
+    /// Shares quoted that an entry needs; bars can't tell.
+    #[schemars(extend("minimum" = 0, "maximum" = 1e9, "x-unit" = "shares"))]
+    pub min_liquidity_shares: Option<f64>,
+    /// Widest spread for an entry; bars can't tell.
+    #[schemars(extend("minimum" = 0, "maximum" = 100, "x-unit" = "per cent"))]
+    pub max_spread_pct: Option<f64>,
+    /// Largest slippage accepted; bars can't tell.
+    #[schemars(extend("minimum" = 0, "maximum" = 100, "x-unit" = "per cent"))]
+    pub slippage_tolerance_pct: Option<f64>,
+    /// Wait before an order is sent; bars can't tell.
+    #[schemars(extend("minimum" = 0, "maximum" = 3600, "x-unit" = "seconds"))]
+    pub execution_delay_seconds: Option<f64>,
+    /// Shown beside what happened.
+    #[schemars(extend("minimum" = 0, "maximum" = 100_000, "x-unit" = "hours"))]
+    pub avg_hold_time_hours: Option<f64>,
+}
+
+/// `monitoring`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Monitoring {
+    /// How much the service logs.
+    #[schemars(extend("enum" = ["error", "warn", "info", "debug", "trace", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"]))]
+    pub log_level: String,
+    /// Where it logs to.
+    #[schemars(extend("pattern" = r"\S", "x-allowed" = "a text that isn't empty"))]
+    pub log_directory: String,
+    /// CloudWatch group, if logs are sent there.
+    #[schemars(extend("pattern" = r"\S", "x-allowed" = "a text that isn't empty"))]
+    pub cloudwatch_log_group: Option<String>,
+    /// Between two health checks.
+    #[schemars(extend("minimum" = 1, "maximum" = 86_400, "x-unit" = "seconds"))]
+    pub health_check_interval_seconds: u32,
+    /// Between two reports.
+    #[schemars(extend("minimum" = 1, "maximum" = 86_400, "x-unit" = "seconds"))]
+    pub report_interval_seconds: u32,
+    /// Loss of a day that alerts.
+    #[schemars(extend("minimum" = 0, "maximum" = 1e12, "x-unit" = "dollars"))]
+    pub alert_on_loss_dollars: f64,
+}
+
+/// `ssm_parameters`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SsmParameters {
+    /// Path of the API key in SSM; never the key itself.
+    #[schemars(extend("pattern" = "^/[A-Za-z0-9_./-]+$", "x-allowed" = "a path that starts with /"))]
+    pub api_key_path: String,
+    /// Path of the API secret in SSM; never the secret itself.
+    #[schemars(extend("pattern" = "^/[A-Za-z0-9_./-]+$", "x-allowed" = "a path that starts with /"))]
+    pub api_secret_path: String,
+    /// The broker's address.
+    #[schemars(extend("pattern" = "^https://", "x-allowed" = "an address that starts with https://"))]
+    pub base_url: String,
+}
+
+/// `performance_criteria`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PerformanceCriteria {
+    /// Periods replayed, each judged by all criteria.
+    #[schemars(extend("minItems" = 1))]
+    pub periods: Vec<Period>,
+    /// Levels by metric.
+    #[schemars(schema_with = "criteria_by_metric")]
+    pub criteria: BTreeMap<String, Levels>,
+}
+
+/// A named range of sessions, both ends included.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Period {
+    /// Name in reports.
+    pub name: String,
+    /// First date, YYYY-MM-DD.
+    pub start_date: Date,
+    /// Last date, YYYY-MM-DD.
+    pub end_date: Date,
+}
+
+/// Levels of one metric. Warn levels are stricter than fail levels.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "anyOf" = [{"required": ["fail_below"]}, {"required": ["fail_above"]}],
+    "x-allowed" = "fail_below or fail_above"
+))]
+pub struct Levels {
+    /// Fails below this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fail_below: Option<f64>,
+    /// Warns below this; at or above fail_below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warn_below: Option<f64>,
+    /// Fails above this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fail_above: Option<f64>,
+    /// Warns above this; at or below fail_above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warn_above: Option<f64>,
+}
+
+/// Filled in by strategy: [`Parameters`].
+fn any_object(_: &mut schemars::SchemaGenerator) -> Schema {
+    json_schema!({"type": "object"})
+}
+
+fn trading_days(_: &mut schemars::SchemaGenerator) -> Schema {
+    let day = "^(MON|TUE|WED|THU|FRI|Mon|Tue|Wed|Thu|Fri|mon|tue|wed|thu|fri)[A-Za-z]*$";
+    let each = json!({"type": "string", "pattern": day, "x-allowed": "MON, TUE, WED, THU or FRI"});
+    json_schema!({"type": "array", "items": each, "minItems": 5, "maxItems": 5})
+}
+
+fn criteria_by_metric(generator: &mut schemars::SchemaGenerator) -> Schema {
+    let names: Vec<&str> = CRITERIA.iter().map(|c| c.0).collect();
+    let levels = Levels::json_schema(generator);
+    json_schema!({
+        "type": "object", "propertyNames": {"enum": names}, "additionalProperties": levels, "minProperties": 1,
+    })
+}
+
+/// How a strategy's parameters stand in its config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameters {
+    /// `symbol_parameters.SYM` or `strategy_parameters.SYM`: each symbol has its own.
+    BySymbol,
+    /// `strategy_parameters`: one set for all symbols.
+    Common,
+}
+
+impl Parameters {
+    /// The schema of the two parameter blocks, for parameters of schema `one`.
+    pub fn schema(self, one: &Schema) -> Value {
+        let names = json!({"pattern": SYMBOL_PATTERN, "x-allowed": "a symbol, e.g. AMC"});
+        let by_symbol =
+            json!({"type": "object", "propertyNames": names, "additionalProperties": one, "minProperties": 1});
+        match self {
+            Self::Common => json!({
+                "properties": {"strategy_parameters": one, "symbol_parameters": false},
+                "required": ["strategy_parameters"],
+            }),
+            Self::BySymbol => json!({
+                "properties": {"strategy_parameters": by_symbol, "symbol_parameters": by_symbol},
+                "anyOf": [{"required": ["symbol_parameters"]}, {"required": ["strategy_parameters"]}],
+                "x-allowed": "symbol_parameters or strategy_parameters, by symbol",
+            }),
+        }
+    }
+}
+
+/// What a symbol looks like in JSON.
+const SYMBOL_PATTERN: &str = "^[A-Z][A-Z0-9.-]{0,11}$";
+
+impl JsonSchema for Symbol {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Symbol".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": SYMBOL_PATTERN, "x-allowed": "a symbol, e.g. AMC"})
+    }
+}
+
+impl JsonSchema for Timeframe {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Timeframe".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "enum": Self::ALL.map(Self::name)})
+    }
+}
+
+impl JsonSchema for Date {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Date".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string", "format": "date", "pattern": "^(19[0-9]{2}|20[0-9]{2}|2100)-[0-9]{2}-[0-9]{2}$",
+            "x-allowed": "a date of 1900 to 2100, YYYY-MM-DD",
+        })
+    }
+}
+
+/// A metric by name.
+pub type Criterion = (&'static str, fn(&Metrics) -> Measure);
+
+/// The metrics that a criterion may name.
+pub const CRITERIA: &[Criterion] = &[
+    ("sharpe", |m| m.sharpe),
+    ("sortino", |m| m.sortino),
+    ("total_return", |m| m.total_return),
+    ("cagr", |m| m.cagr),
+    ("calmar", |m| m.calmar),
+    ("max_drawdown", |m| m.max_drawdown),
+    ("longest_drawdown_days", |m| Measure::Defined(m.longest_drawdown_days as f64)),
+    ("volatility", |m| m.volatility),
+    ("trades", |m| Measure::Defined(m.trades as f64)),
+    ("win_rate", |m| m.win_rate),
+    ("profit_factor", |m| m.profit_factor),
+    ("expectancy_ret", |m| m.expectancy_ret),
+    ("avg_trade_pnl", |m| m.avg_trade_pnl),
+    ("exposure", |m| m.exposure),
+    ("turnover", |m| m.turnover),
+    ("worst_day", |m| m.worst_day),
+    ("best_day", |m| m.best_day),
+    ("max_consecutive_losses", |m| Measure::Defined(m.max_consecutive_losses as f64)),
+    ("beta", |m| m.beta),
+];
+
+impl Config {
+    /// Reads a config and applies overrides (`key=value`, `SYM.key=value`).
+    ///
+    /// # Errors
+    /// Config error naming file, line, column and path: the first of the findings that
+    /// `magellan validate` lists.
+    pub fn read(path: &Path, overrides: &[Override]) -> Result<Self> {
+        Self::from_document(&Document::read(path, overrides)?)
+    }
+
+    /// The config that a document holds.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn from_document(document: &Document) -> Result<Self> {
+        if let Some(first) = examine(document).into_iter().next() {
+            return Err(first.into());
+        }
+        let mut config: Self = serde_path_to_error::deserialize(document.value()).map_err(|e| {
+            let what = format!("{}: {}", e.path(), e.inner());
+            Error::new(Code::WrongType, what).at(document.path.display())
+        })?;
+        config.path = document.path.clone();
+        config.sha256 = document.sha256.clone();
+        Ok(config)
+    }
+
+    /// Parameters of one symbol: `symbol_parameters.SYM` or `strategy_parameters.SYM`.
+    ///
+    /// # Errors
+    /// Config error if there are none or they are malformed.
+    pub fn parameters_of<P: DeserializeOwned>(&self, symbol: Symbol) -> Result<P> {
+        let (block, name) = match self.symbol_parameters.is_empty() {
+            true => (&self.strategy_parameters, "strategy_parameters"),
+            false => (&self.symbol_parameters, "symbol_parameters"),
+        };
+        let value = block.get(symbol.as_str()).ok_or_else(|| {
+            let what = format!("{} has no parameters for {symbol}", self.strategy.name);
+            Error::new(Code::MissingKey, what)
+                .at(self.path.display())
+                .help(format!("add {name}.{symbol}, or leave {symbol} out"))
+        })?;
+        self.typed(value.clone(), &format!("{name}.{symbol}"))
+    }
+
+    /// Parameters common to all symbols: `strategy_parameters`.
+    ///
+    /// # Errors
+    /// Config error if they are malformed.
+    pub fn parameters<P: DeserializeOwned>(&self) -> Result<P> {
+        let value = Value::Object(self.strategy_parameters.clone().into_iter().collect());
+        self.typed(value, "strategy_parameters")
+    }
+
+    fn typed<P: DeserializeOwned>(&self, value: Value, at: &str) -> Result<P> {
+        serde_path_to_error::deserialize(value).map_err(|e| {
+            let inner = e.path().to_string();
+            let path = if inner == "." { at.to_owned() } else { format!("{at}.{inner}") };
+            Error::new(Code::WrongType, format!("{path}: {}", e.inner())).at(self.path.display())
+        })
+    }
+
+    /// Which bars of a day it wants.
+    pub fn hours(&self) -> Hours {
+        match self.data_requirements.premarket {
+            true => Hours::All,
+            false => Hours::Regular,
+        }
+    }
+
+    /// What its fills cost.
+    pub fn costs(&self) -> Costs {
+        let e = &self.execution;
+        Costs { slippage_bps: e.friction_bps, fee_per_share: e.fee_per_share, fee_bps: e.fee_bps }
+    }
+
+    /// What its account forbids.
+    pub fn limits(&self) -> Limits {
+        let risk = &self.risk_management;
+        let caps = [risk.max_position_dollars, risk.max_position_per_asset_dollars];
+        let halt = risk.emergency_stop_conditions.as_ref().filter(|stop| stop.enabled);
+        Limits {
+            max_daily_loss: Some(DailyLoss { dollars: risk.max_daily_loss_dollars, fraction: risk.max_daily_loss_pct }),
+            max_trades_per_day: Some(risk.max_trades_per_day),
+            max_open_positions: Some(risk.max_open_positions),
+            max_position_dollars: caps.into_iter().flatten().reduce(f64::min),
+            halt: halt.map(|stop| Halt {
+                losing_days: stop.consecutive_losing_days,
+                win_rate_below: stop.win_rate_below,
+                window_days: stop.rolling_window_days,
+                drawdown: stop.drawdown_threshold_pct,
+            }),
+        }
+    }
+
+    /// Settings that bars can't answer: they need quotes or a clock inside the bar.
+    pub fn not_evaluable(&self) -> Vec<&'static str> {
+        let e = &self.execution;
+        let needs_quotes = [
+            ("execution.min_liquidity_shares", e.min_liquidity_shares),
+            ("execution.max_spread_pct", e.max_spread_pct),
+            ("execution.slippage_tolerance_pct", e.slippage_tolerance_pct),
+            ("execution.execution_delay_seconds", e.execution_delay_seconds),
+        ];
+        needs_quotes.into_iter().filter(|(_, value)| value.is_some()).map(|(path, _)| path).collect()
+    }
+}
+
+/// The schema of a config, whatever its strategy.
+pub fn common_schema() -> &'static Value {
+    static SCHEMA: std::sync::OnceLock<Value> = std::sync::OnceLock::new();
+    SCHEMA.get_or_init(|| schema::of::<Config>().to_value())
+}
+
+/// Everything that is wrong with a document, whatever its strategy: keys, types, ranges, and
+/// values that contradict each other. In the order of the text.
+pub fn examine(document: &Document) -> Vec<Finding> {
+    let mut found = document.duplicates();
+    let of_schema = schema::examine(common_schema(), document.value(), "");
+    found.extend(of_schema.into_iter().map(|finding| placed(document, finding)));
+    found.extend(contradictions::find(document).into_iter().map(|finding| document.place(finding, Part::Value)));
+    in_order_of_text(found)
+}
+
+/// Everything that is wrong with the parameters of a document, for a strategy whose
+/// parameters have schema `parameters` ([`Parameters::schema`]).
+pub fn examine_parameters(document: &Document, parameters: &Value) -> Vec<Finding> {
+    let found = schema::examine(parameters, document.value(), "");
+    in_order_of_text(found.into_iter().map(|finding| placed(document, finding)).collect())
+}
+
+fn in_order_of_text(mut found: Vec<Finding>) -> Vec<Finding> {
+    found.sort_by_key(|f| f.span);
+    found
+}
+
+/// Unknown and missing keys are shown at keys, the rest at values.
+fn placed(document: &Document, mut finding: Finding) -> Finding {
+    let demands_nothing = ["performance_criteria", "performance_criteria.periods", "performance_criteria.criteria"];
+    if demands_nothing.contains(&finding.subject.as_str()) && matches!(finding.code, Code::MissingKey | Code::WrongType)
+    {
+        finding.code = Code::NoCriteria;
+        finding.help = Code::NoCriteria.next().to_owned();
+    }
+    let part = match finding.code {
+        Code::UnknownKey | Code::MissingKey => Part::Key,
+        _ => Part::Value,
+    };
+    document.place(finding, part)
+}

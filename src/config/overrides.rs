@@ -1,0 +1,65 @@
+//! `--set`: another value for a key of the config, checked like the file.
+
+use serde_json::Value;
+
+use crate::error::{Code, Error, Result};
+
+/// One `--set`: a parameter of one symbol, a parameter of all, or any path of the config.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Override {
+    key: String,
+    value: Value,
+}
+
+impl std::str::FromStr for Override {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
+            Error::new(Code::BadArgument, format!("`{text}` is not key=value"))
+                .help("e.g. rsi_period=14 or TSLA.rsi_period=14")
+        })?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+        Ok(Self { key: key.to_owned(), value })
+    }
+}
+
+impl Override {
+    /// Replaces every value that the key can mean; the paths that were replaced.
+    pub(super) fn apply(&self, config: &mut Value) -> Result<Vec<String>> {
+        let mut replaced = Vec::new();
+        for path in self.candidates(config) {
+            let slot = path.iter().try_fold(&mut *config, |value, key| value.get_mut(key));
+            if let Some(slot) = slot {
+                *slot = self.value.clone();
+                replaced.push(path.join("."));
+            }
+        }
+        if !replaced.is_empty() {
+            return Ok(replaced);
+        }
+        Err(Error::new(Code::BadArgument, format!("--set {}: the config has no such value", self.key))
+            .help("name a parameter (rsi_period), a symbol's (TSLA.rsi_period), or a path (execution.friction_bps)"))
+    }
+
+    /// Places the key can mean: each symbol's parameter, the common one, a path.
+    fn candidates(&self, config: &Value) -> Vec<Vec<String>> {
+        let listed = config.get("symbols").and_then(Value::as_array);
+        let symbols: Vec<&str> = listed.into_iter().flatten().filter_map(Value::as_str).collect();
+        let path = |keys: &[&str]| keys.iter().map(|&k| k.to_owned()).collect::<Vec<String>>();
+        let of_symbol = |symbol: &str, key: &str| BLOCKS.map(|block| path(&[block, symbol, key]));
+        let named = symbols.iter().find_map(|s| Some((*s, self.key.strip_prefix(s)?.strip_prefix('.')?)));
+        if let Some((symbol, key)) = named {
+            return of_symbol(symbol, key).to_vec();
+        }
+        if self.key.contains('.') {
+            return vec![self.key.split('.').map(str::to_owned).collect()];
+        }
+        let each = symbols.iter().flat_map(|s| of_symbol(s, &self.key));
+        let common = ["strategy_parameters", "data_requirements", "risk_management", "execution"];
+        let inside = common.map(|block| path(&[block, &self.key]));
+        each.chain(inside).chain([path(&[&self.key])]).collect()
+    }
+}
+
+const BLOCKS: [&str; 2] = ["symbol_parameters", "strategy_parameters"];

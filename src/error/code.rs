@@ -1,0 +1,282 @@
+//! Every error's stable code, its cause, and the next thing to do. The error reference
+//! (`docs/errors.md`) and `magellan explain` are this table.
+
+use super::ErrorKind;
+
+macro_rules! codes {
+    ($($kind:ident { $($name:ident $slug:literal: $cause:literal; $next:literal)* })*) => {
+        /// What went wrong, by a name that scripts may rely on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[doc = $cause] $name,)*)*
+        }
+
+        impl Code {
+            /// All codes, in the order of the reference.
+            pub const ALL: &[Self] = &[$($(Self::$name,)*)*];
+
+            /// The name in messages and reports, e.g. `record-changed`.
+            pub const fn slug(self) -> &'static str {
+                match self { $($(Self::$name => $slug,)*)* }
+            }
+
+            /// What class of failure it is.
+            pub const fn kind(self) -> ErrorKind {
+                match self { $($(Self::$name => ErrorKind::$kind,)*)* }
+            }
+
+            /// Why it happens.
+            pub const fn cause(self) -> &'static str {
+                match self { $($(Self::$name => $cause,)*)* }
+            }
+
+            /// What to do about it, where the error itself knows nothing better.
+            pub const fn next(self) -> &'static str {
+                match self { $($(Self::$name => $next,)*)* }
+            }
+        }
+    };
+}
+
+codes! {
+    Usage {
+        CommandLine "command-line":
+            "The command line names a command or an option that doesn't exist, or leaves one out.";
+            "run `magellan help`, or the command with --help"
+        BadArgument "bad-argument":
+            "The value of an option or of a call can't mean anything: no symbol, no date, out of range.";
+            "write the value as the message says"
+        Environment "environment":
+            "An environment variable that Magellan honours has a value that it doesn't know.";
+            "unset the variable, or give it one of the allowed values"
+        UnknownStrategy "unknown-strategy":
+            "No strategy of that name is compiled into this binary.";
+            "name one of those listed; a new strategy needs a line in `ALL` of deployable_strategies/lib.rs"
+        NotDeployed "not-deployed":
+            "The strategy has no folder under `deployed`.";
+            "leave out --strategy to take all that are deployed, or add deployed/<strategy>/config.json"
+        CannotWrite "cannot-write":
+            "Results could not be written: the folder can't be made, the disk is full, stdout is closed.";
+            "name a folder that can be written and has space"
+    }
+    Config {
+        NoDeployedFolder "no-deployed-folder":
+            "There is no folder `deployed` here or above, or it can't be read.";
+            "run from the project's folder, or name it with --deployed DIR"
+        NothingDeployed "nothing-deployed":
+            "The folder `deployed` holds no strategy. Nothing to judge is never a pass.";
+            "add deployed/<strategy>/config.json, or name another folder with --deployed DIR"
+        NoConfig "no-config":
+            "A folder under `deployed` has no config.json.";
+            "add one, or remove the folder: each folder here is a deployed strategy"
+        ConfigUnreadable "config-unreadable":
+            "The config isn't a regular file of at most 1 MiB of UTF-8 text that may be read.";
+            "check the file's kind, size, encoding and permissions"
+        ConfigSyntax "config-syntax":
+            "The config is not JSON.";
+            "correct the text at the named line and column"
+        DuplicateKey "duplicate-key":
+            "A key stands twice in one object; readers would disagree on which counts.";
+            "remove one of the two"
+        UnknownKey "unknown-key":
+            "Nothing reads this key, so its value would be ignored.";
+            "correct its name or remove it; `magellan schema` lists the keys"
+        MissingKey "missing-key":
+            "A key that Magellan needs is not there. Nothing is defaulted.";
+            "add the key; `magellan schema` describes it"
+        WrongType "wrong-type":
+            "A value has another type than its key.";
+            "write a value of the named type"
+        OutOfRange "out-of-range":
+            "A value lies outside its allowed range. Mind the units: 0.02 is 2 %.";
+            "choose a value inside the range"
+        NotAllowed "not-allowed":
+            "A value is none of those that the replay and the service know; another would be ignored.";
+            "use one of the allowed values"
+        Contradiction "contradiction":
+            "Two values can't both hold.";
+            "change one of them"
+        NoCriteria "no-criteria":
+            "The config demands nothing: no performance_criteria, no period or no criterion.";
+            "a strategy without criteria can't pass: add performance_criteria.periods and .criteria"
+        OtherStrategy "other-strategy":
+            "The config is that of another strategy than its folder's.";
+            "make strategy.name, the folder's name and the strategy the same"
+        SharedAccount "shared-account":
+            "Two deployed strategies name one broker account; each would trade the other's positions.";
+            "give every strategy an account of its own"
+        UnitMissing "unit-missing":
+            "There is no systemd unit beside the config, so nothing would run the strategy.";
+            "add magellan-<strategy>.service beside config.json; copy that of another strategy"
+        UnitUnreadable "unit-unreadable":
+            "The unit isn't a regular file of at most 64 KiB of UTF-8 text that may be read.";
+            "check the file's kind, size, encoding and permissions"
+        UnitSyntax "unit-syntax":
+            "A line of the unit is neither a section, a setting nor a comment, or stands in no section.";
+            "write `[Section]`, `Key=value` or `# comment`"
+        UnitUnknownKey "unit-unknown-key":
+            "The unit sets something that Magellan's services don't use, or in another section.";
+            "correct the name, move it to its section, or remove it"
+        UnitMissingKey "unit-missing-key":
+            "The unit lacks a setting that a deployed service needs.";
+            "add the setting as the message says"
+        UnitValue "unit-value":
+            "A setting of the unit has a value that a deployed service can't have.";
+            "use an allowed value"
+        NoToolchain "no-toolchain":
+            "`validate --code` found no Cargo project above `deployed`, or no cargo to check it with.";
+            "run it in the project's checkout, with Rust installed"
+        CodeFormat "code-format":
+            "`cargo fmt --check` found unformatted code.";
+            "run `cargo fmt --all`"
+        CodeLint "code-lint":
+            "`cargo clippy` with warnings denied found fault with the strategies' code.";
+            "correct what clippy names"
+        CodeTests "code-tests":
+            "A unit test of the strategies failed, or they don't compile.";
+            "run `cargo test -p deployable_strategies --lib` and correct the first failure"
+        NoTests "no-tests":
+            "No unit test ran for a deployed strategy. Zero tests prove nothing.";
+            "add tests to the strategy's mod.rs, in a module `tests`"
+    }
+    Data {
+        NoArchive "no-archive":
+            "The folder is not an archive: it has no manifest.json.";
+            "name one with --archive DIR, or make one with `magellan data import SRC --archive DIR`"
+        ManifestDamaged "manifest-damaged":
+            "The archive's table of contents is not one, or its checksum doesn't match.";
+            "restore the archive from version control, or run `magellan data import` into a new folder"
+        RecordMissing "record-missing":
+            "A record that the manifest names isn't there or can't be read.";
+            "restore the file, or import its source into a new archive"
+        RecordChanged "record-changed":
+            "A record's hash is not the one in the manifest: it was changed, damaged or cut.";
+            "restore the file, or import its source into a new archive"
+        RecordForeign "record-foreign":
+            "A record says or holds something else than its entry in the manifest.";
+            "restore the file, or import its source into a new archive"
+        CacheWrong "cache-wrong":
+            "A cache is intact and claims to be made from the records, but holds other values.";
+            "delete the archive's folder `cache`; it is made anew"
+        ColumnMismatch "column-mismatch":
+            "Columns of bars that were lent to Magellan differ in length, hold nulls or have another type.";
+            "lend six columns of one length, starts as ns UTC, without nulls"
+        BarsDisordered "bars-disordered":
+            "Bars are not in the order of their start times.";
+            "import the source again into a new archive"
+        NoBars "no-bars":
+            "The archive has no bars of this symbol and width, or none in the period.";
+            "import the missing bars, change the period, or leave the symbol out with --symbols"
+        PeriodUncovered "period-uncovered":
+            "The archive covers a part of the period only; a verdict on it would be one on that part.";
+            "import the missing bars, or change the period in performance_criteria"
+        NoWarmUp "no-warm-up":
+            "All bars up to the period's end are warm-up, so the strategy would never be asked.";
+            "import earlier bars, end the period later, or lower data_requirements.warmup_bars"
+        OutsideCalendar "outside-calendar":
+            "A date lies outside the exchange calendar, 1990 to 2030.";
+            "check the timestamps' unit and time zone, or update Magellan"
+        SourceMissing "source-missing":
+            "A file or folder to read isn't there.";
+            "check the path"
+        SourceUnreadable "source-unreadable":
+            "The file can't be read as what it claims to be: it is cut, damaged or foreign.";
+            "fetch or write the file again"
+        SourceTooLarge "source-too-large":
+            "The file, or what it claims to hold, is larger than any that Magellan reads.";
+            "split the file, e.g. by symbol or year"
+        NotASource "not-a-source":
+            "The file is neither Parquet nor CSV with bars.";
+            "name Parquet or CSV files, or folders that hold them"
+        MissingColumn "missing-column":
+            "A column that bars need is not there.";
+            "bars need the columns timestamp, open, high, low, close and volume"
+        ColumnType "column-type":
+            "A column has a type from which its values can't be read without guessing.";
+            "store timestamps as timestamps and prices as numbers"
+        MissingValue "missing-value":
+            "A row lacks its time, symbol, price or volume.";
+            "complete or remove the row"
+        BadValue "bad-value":
+            "A field can't be read: no number, no timestamp, no symbol.";
+            "correct or remove the row"
+        BadPrice "bad-price":
+            "A price is not above 0, a volume is negative, or one of them is not finite.";
+            "correct or remove the row"
+        BarWidth "bar-width":
+            "What was said of the bars' width, the file's name and the spacing of its rows disagree.";
+            "say it with --timeframe 1Min, 1Hour or 1Day, if the rows really are such bars"
+        ConflictingBars "conflicting-bars":
+            "Two different bars have one start time.";
+            "decide which source is right and import it alone"
+        BadTable "bad-table":
+            "A table of splits or moves has another header, a ratio that is none, or a row without a reason.";
+            "write symbol,effective_date,new_shares_per_old or symbol,date,reason"
+        SplitConflict "split-conflict":
+            "Two different split ratios for one symbol and day.";
+            "correct the split table; an archive keeps one ratio a day"
+        Io "io":
+            "The operating system refused to read or write a file.";
+            "check the path, its permissions and the free space, then run again"
+        BadOhlc "bad-ohlc":
+            "A bar's high is below, or its low above, one of its other prices.";
+            "fetch these bars again; a correct bar has low <= open, close <= high"
+        DuplicateBars "duplicate-bars":
+            "The same bar stands more than once; import drops all but the first.";
+            "nothing to do: an archive holds each bar once"
+        OverlappingSources "overlapping-sources":
+            "Two files hold the same bars of one series; import drops all but the first.";
+            "nothing to do: an archive holds each bar once"
+        PhantomDays "phantom-days":
+            "Daily bars on days without a session, e.g. Saturdays: days were cut in UTC. They are never replayed.";
+            "nothing to do: they are left out; fetch session days if extended hours shouldn't count"
+        OffHours "off-hours":
+            "Intraday bars on days without a session. They are not replayed in regular hours.";
+            "nothing to do for regular hours; check the time zone if there are many"
+        MissingSessions "missing-sessions":
+            "Exchange sessions between two archived ones have no bar at all.";
+            "import the missing sessions, or declare the day in a table of moves (symbol,date,reason)"
+        NotArchived "not-archived":
+            "A stretch of ten or more sessions between archived ones was never imported.";
+            "nothing to do unless a period needs it: a gate refuses a period that reaches into it"
+        PartialSession "partial-session":
+            "A session has less than half of the bars that this symbol always has.";
+            "fetch the session again, or declare the day in a table of moves (symbol,date,reason)"
+        ThinDay "thin-day":
+            "A day's volume is under a tenth of the median of the sessions around it: the day is likely cut.";
+            "fetch the day again, or declare it in a table of moves (symbol,date,reason)"
+        UndeclaredJump "undeclared-jump":
+            "The close changed by more than 40 % between consecutive sessions, and no split explains it.";
+            "declare a split, or declare the day as real in a table of moves (symbol,date,reason)"
+        SplitNotFound "split-not-found":
+            "A declared split doesn't show in the prices: wrong date, wrong ratio, or prices already adjusted.";
+            "correct the split table, or import raw prices"
+        SplitFound "split-found":
+            "A declared split shows in the prices.";
+            "nothing to do"
+        DeclaredDay "declared-day":
+            "A day that would be a finding is declared in the table of moves.";
+            "nothing to do; check the reason"
+        TimeZone "time-zone":
+            "Most trading seems to happen outside the session: the times look like New York's, stored as UTC.";
+            "write timestamps with their zone, or convert them to UTC"
+        NaiveTimes "naive-times":
+            "The file's timestamps have no zone; they are read as UTC.";
+            "nothing to do if they are UTC; else write timestamps with their zone"
+    }
+    Refused {
+        ArchiveExists "archive-exists":
+            "There is an archive already where a new one was to be made.";
+            "name a new folder: synthetic bars are never mixed into an archive"
+        ProvenanceRenamed "provenance-renamed":
+            "The file carries a mark of its origin, and it was to be imported under another.";
+            "leave out --provenance; a mark such as `synthetic` stays with the bars"
+        ProvenanceMixed "provenance-mixed":
+            "One series would mix bars of different origin.";
+            "keep bars of different origin in different archives"
+        DaysMixed "days-mixed":
+            "One series would mix session days and UTC days.";
+            "keep session days and UTC days in different archives"
+    }
+}

@@ -1,0 +1,151 @@
+//! One opaque error: what went wrong, where, and what to try.
+
+mod code;
+
+use std::fmt;
+use std::path::Path;
+
+pub use code::Code;
+
+/// Result of every fallible call in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What class of failure an [`Error`] is; decides the exit code of the binary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The command line or a call's arguments make no sense (exit 2).
+    Usage,
+    /// A config file is malformed, out of range or contradicts itself (exit 2).
+    Config,
+    /// Market data is missing, corrupt or contradictory (exit 3).
+    Data,
+    /// The request is understood and refused, e.g. hiding a synthetic mark (exit 8).
+    Refused,
+}
+
+impl ErrorKind {
+    /// The documented exit code.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Usage | Self::Config => 2,
+            Self::Data => 3,
+            Self::Refused => 8,
+        }
+    }
+}
+
+/// An error with its code, its place (file, symbol, date) and a suggestion.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    code: Code,
+    what: String,
+    place: Option<String>,
+    help: Option<String>,
+}
+
+impl Error {
+    /// An error that says `what` is wrong.
+    pub fn new(code: Code, what: impl Into<String>) -> Self {
+        Self(Box::new(Inner { code, what: what.into(), place: None, help: None }))
+    }
+
+    /// The operating system's refusal to read or write `path`.
+    pub fn io(path: &Path, err: &std::io::Error) -> Self {
+        Self::new(Code::Io, err.to_string()).at(path.display())
+    }
+
+    /// Names the place: a file, a symbol, a date. The innermost place wins.
+    #[must_use]
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.0.place.get_or_insert_with(|| place.to_string());
+        self
+    }
+
+    /// Says what to try next, where that is more than the code's own [`Code::next`].
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.0.help.get_or_insert_with(|| help.into());
+        self
+    }
+
+    /// The same fault seen from further out: a bad date is one thing in a flag and another
+    /// in a file. What to try stays.
+    #[must_use]
+    pub fn recode(mut self, code: Code) -> Self {
+        self.0.code = code;
+        self
+    }
+
+    /// Its stable code.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The class of failure.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.code.kind()
+    }
+
+    /// The documented exit code.
+    pub fn exit_code(&self) -> u8 {
+        self.kind().exit_code()
+    }
+
+    /// What is wrong, without the place.
+    pub fn what(&self) -> &str {
+        &self.0.what
+    }
+
+    /// The place, if one is known.
+    pub fn place(&self) -> Option<&str> {
+        self.0.place.as_deref()
+    }
+
+    /// What to try.
+    pub fn suggestion(&self) -> &str {
+        self.0.help.as_deref().unwrap_or(self.0.code.next())
+    }
+}
+
+/// Place and fault on one line; the suggestion is [`Error::suggestion`].
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.0.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.0.what)
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_innermost_place_and_suggestion_win() {
+        let err = Error::new(Code::BadValue, "bad row").at("AMC.csv:7").at("import").help("a").help("b");
+        assert_eq!(err.to_string(), "AMC.csv:7: bad row");
+        assert_eq!(err.suggestion(), "a");
+        assert_eq!(err.exit_code(), 3);
+    }
+
+    #[test]
+    fn every_error_has_a_next_step() {
+        assert_eq!(Error::new(Code::Io, "x").suggestion(), Code::Io.next());
+    }
+
+    #[test]
+    fn slugs_are_unique_and_plain() {
+        let mut slugs: Vec<&str> = Code::ALL.iter().map(|c| c.slug()).collect();
+        slugs.sort_unstable();
+        slugs.dedup();
+        assert_eq!(slugs.len(), Code::ALL.len());
+        assert!(slugs.iter().all(|s| s.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+    }
+}

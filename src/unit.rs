@@ -1,0 +1,386 @@
+//! `magellan-<strategy>.service`: the systemd unit beside a config, checked line by line.
+//!
+//! A unit may set only what is listed in [`SETTINGS`]: a setting in the wrong section or with a
+//! slip in its name is ignored by systemd with a line in a log that nobody reads.
+
+use std::path::{Path, PathBuf};
+
+use crate::archive::map;
+use crate::error::{Code, Error, Result};
+use crate::finding::{Finding, Span, nearest};
+
+/// Largest unit read.
+const LIMIT: u64 = 64 << 10;
+/// Memory of the smallest host, a t3.micro, less what the system needs.
+const MOST_MEMORY: u64 = 768 << 20;
+
+/// A unit as text.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// The file.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// What a setting's value may be.
+enum Rule {
+    /// Anything that isn't empty.
+    Text,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// What systemd takes for yes.
+    Yes,
+    /// A time span in seconds, both ends included.
+    Seconds(f64, f64),
+    /// A whole number, both ends included.
+    Count(u64, u64),
+    /// Bytes, both ends included.
+    Bytes(u64, u64),
+    /// `NAME=value` without a secret.
+    Environment,
+    /// The runner's command line for this strategy.
+    Command,
+    /// `magellan/<strategy>`.
+    StateDirectory,
+}
+
+struct Setting {
+    section: &'static str,
+    key: &'static str,
+    required: bool,
+    /// Whether it may stand more than once.
+    list: bool,
+    rule: Rule,
+}
+
+const fn must(section: &'static str, key: &'static str, rule: Rule) -> Setting {
+    Setting { section, key, required: true, list: false, rule }
+}
+
+const fn may(section: &'static str, key: &'static str, rule: Rule) -> Setting {
+    Setting { section, key, required: false, list: false, rule }
+}
+
+const fn list(section: &'static str, key: &'static str, rule: Rule) -> Setting {
+    Setting { section, key, required: false, list: true, rule }
+}
+
+const SETTINGS: &[Setting] = &[
+    must("Unit", "Description", Rule::Text),
+    must("Unit", "StartLimitIntervalSec", Rule::Seconds(60.0, 86_400.0)),
+    must("Unit", "StartLimitBurst", Rule::Count(1, 100)),
+    list("Unit", "Documentation", Rule::Text),
+    list("Unit", "Wants", Rule::Text),
+    list("Unit", "Requires", Rule::Text),
+    list("Unit", "After", Rule::Text),
+    may("Unit", "OnFailure", Rule::Text),
+    must("Service", "Type", Rule::OneOf(&["notify"])),
+    may("Service", "NotifyAccess", Rule::OneOf(&["main", "all"])),
+    must("Service", "User", Rule::OneOf(&["ssm-user"])),
+    may("Service", "Group", Rule::OneOf(&["ssm-user"])),
+    must("Service", "WorkingDirectory", Rule::OneOf(&["/home/ssm-user/magellan"])),
+    must("Service", "ExecStart", Rule::Command),
+    must("Service", "Restart", Rule::OneOf(&["always"])),
+    must("Service", "RestartSec", Rule::Seconds(10.0, 10.0)),
+    must("Service", "WatchdogSec", Rule::Seconds(10.0, 600.0)),
+    may("Service", "TimeoutStartSec", Rule::Seconds(1.0, 600.0)),
+    may("Service", "TimeoutStopSec", Rule::Seconds(1.0, 300.0)),
+    must("Service", "MemoryMax", Rule::Bytes(32 << 20, MOST_MEMORY)),
+    may("Service", "MemoryHigh", Rule::Bytes(32 << 20, MOST_MEMORY)),
+    must("Service", "NoNewPrivileges", Rule::Yes),
+    must("Service", "PrivateTmp", Rule::Yes),
+    may("Service", "ProtectSystem", Rule::OneOf(&["true", "yes", "full", "strict"])),
+    may("Service", "ProtectHome", Rule::OneOf(&["true", "yes", "read-only", "tmpfs"])),
+    list("Service", "ReadWritePaths", Rule::Text),
+    must("Service", "StateDirectory", Rule::StateDirectory),
+    list("Service", "Environment", Rule::Environment),
+    may("Service", "StandardOutput", Rule::OneOf(&["journal"])),
+    may("Service", "StandardError", Rule::OneOf(&["journal", "inherit"])),
+    may("Service", "SyslogIdentifier", Rule::Text),
+    must("Install", "WantedBy", Rule::OneOf(&["multi-user.target"])),
+];
+
+/// Name of a strategy's unit: `magellan-bear-trap.service`.
+pub fn file_name(strategy: &str) -> String {
+    format!("magellan-{}.service", strategy.replace('_', "-"))
+}
+
+/// One `Key=value` and where it stands.
+struct Line<'a> {
+    section: &'a str,
+    key: String,
+    value: String,
+    span: Span,
+}
+
+impl Unit {
+    /// Reads a unit.
+    ///
+    /// # Errors
+    /// Config error if it isn't a small regular text file.
+    pub fn read(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            return Err(Error::new(Code::UnitMissing, "there is no such unit").at(path.display()));
+        }
+        let bytes = map::bytes_up_to(path, LIMIT).map_err(|e| e.recode(Code::UnitUnreadable))?;
+        let text = String::from_utf8(bytes.to_vec())
+            .map_err(|e| Error::new(Code::UnitUnreadable, format!("not UTF-8 text: {e}")).at(path.display()))?;
+        Ok(Self { path: path.to_owned(), text })
+    }
+
+    /// Everything that is wrong with it as the unit of `strategy`, in the order of the text.
+    pub fn examine(&self, strategy: &str) -> Vec<Finding> {
+        let mut found = Vec::new();
+        let lines = self.lines(&mut found);
+        for (i, line) in lines.iter().enumerate() {
+            match SETTINGS.iter().find(|s| (s.section, s.key) == (line.section, line.key.as_str())) {
+                None => found.push(unknown(line)),
+                Some(setting) => {
+                    let same = |l: &Line<'_>| (l.section, &l.key) == (line.section, &line.key);
+                    if !setting.list && lines[..i].iter().any(same) {
+                        let what = format!("{} stands twice", line.key);
+                        found.push(finding(Code::DuplicateKey, line, what));
+                    }
+                    found.extend(wrong_value(setting, line, strategy));
+                }
+            }
+        }
+        for setting in SETTINGS.iter().filter(|s| s.required) {
+            if !lines.iter().any(|l| (l.section, l.key.as_str()) == (setting.section, setting.key)) {
+                let what = format!("[{}] lacks {}", setting.section, setting.key);
+                let subject = format!("{}.{}", setting.section, setting.key);
+                let mut finding = Finding::new(Code::UnitMissingKey, subject, what);
+                finding.span = self.section(setting.section);
+                found.push(finding.help(setting.rule.advice(setting.key, strategy)));
+            }
+        }
+        found.sort_by_key(|f| f.span);
+        found.into_iter().map(|f| f.file(&self.path)).collect()
+    }
+
+    /// Settings with their section; what is no setting becomes a finding.
+    fn lines<'a>(&'a self, found: &mut Vec<Finding>) -> Vec<Line<'a>> {
+        let (mut lines, mut section, mut at) = (Vec::new(), "", 0);
+        let mut physical = self.text.split_inclusive('\n');
+        while let Some(first) = physical.next() {
+            let (start, mut text) = (at, first.trim().to_owned());
+            at += first.len();
+            let span = Span::of(&self.text, start, start + first.trim_end().len());
+            let is_comment = text.starts_with(['#', ';']);
+            // A backslash joins the next line, as systemd does; comments don't continue.
+            while text.ends_with('\\') && !is_comment {
+                let Some(next) = physical.next() else { break };
+                at += next.len();
+                text.pop();
+                text = format!("{} {}", text.trim_end(), next.trim());
+            }
+            if text.is_empty() || is_comment {
+                continue;
+            }
+            let raw = first.trim();
+            if let Some(name) = raw.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
+                section = name;
+            } else if let Some((key, value)) = text.split_once('=').filter(|_| !section.is_empty()) {
+                let (key, value) = (key.trim_end().to_owned(), value.trim().to_owned());
+                lines.push(Line { section, key, value, span });
+            } else {
+                let what =
+                    if text.contains('=') { "a setting before any section" } else { "neither section nor setting" };
+                let mut finding = Finding::new(Code::UnitSyntax, "", what).value(text, "Key=value");
+                finding.span = Some(span);
+                found.push(finding);
+            }
+        }
+        lines
+    }
+
+    /// Where a section's header stands.
+    fn section(&self, name: &str) -> Option<Span> {
+        let header = format!("[{name}]");
+        let at = self.text.find(&header)?;
+        Some(Span::of(&self.text, at, at + header.len()))
+    }
+}
+
+fn finding(code: Code, line: &Line<'_>, what: impl Into<String>) -> Finding {
+    let mut finding = Finding::new(code, format!("{}.{}", line.section, line.key), what);
+    finding.span = Some(line.span);
+    finding
+}
+
+fn unknown(line: &Line<'_>) -> Finding {
+    let elsewhere = SETTINGS.iter().find(|s| s.key == line.key);
+    let what = format!("[{}] {} is no setting of a Magellan service", line.section, line.key);
+    let help = match elsewhere {
+        Some(setting) => format!("move it to [{}]: elsewhere systemd ignores it", setting.section),
+        None => {
+            let here = SETTINGS.iter().filter(|s| s.section == line.section).map(|s| s.key);
+            match nearest(&line.key, here) {
+                Some(key) => format!("did you mean `{key}`?"),
+                None => Code::UnitUnknownKey.next().to_owned(),
+            }
+        }
+    };
+    finding(Code::UnitUnknownKey, line, what).help(help)
+}
+
+fn wrong_value(setting: &Setting, line: &Line<'_>, strategy: &str) -> Option<Finding> {
+    let value = line.value.as_str();
+    let holds = match &setting.rule {
+        Rule::Text => !value.is_empty(),
+        Rule::OneOf(words) => words.contains(&value),
+        Rule::Yes => ["true", "yes", "on", "1"].contains(&value),
+        Rule::Seconds(low, high) => seconds(value).is_some_and(|s| (*low..=*high).contains(&s)),
+        Rule::Count(low, high) => value.parse().is_ok_and(|n| (*low..=*high).contains(&n)),
+        Rule::Bytes(low, high) => bytes(value).is_some_and(|n| (*low..=*high).contains(&n)),
+        Rule::Environment => {
+            let name = value.trim_start_matches('"').split('=').next().unwrap_or_default().to_ascii_uppercase();
+            let secret = ["SECRET", "KEY", "TOKEN", "PASSWORD"].iter().any(|word| name.contains(word));
+            value.contains('=') && !secret
+        }
+        Rule::Command => runs(value, strategy),
+        Rule::StateDirectory => value == format!("magellan/{strategy}"),
+    };
+    if holds {
+        return None;
+    }
+    let allowed = setting.rule.allowed(strategy);
+    let what = format!("{} is `{value}`, allowed is {allowed}", line.key);
+    let help = setting.rule.advice(&line.key, strategy);
+    Some(finding(Code::UnitValue, line, what).value(value, &allowed).help(help))
+}
+
+impl Rule {
+    /// What to write for `key`.
+    fn advice(&self, key: &str, strategy: &str) -> String {
+        let allowed = self.allowed(strategy);
+        match self {
+            Self::Seconds(low, high) if low < high => format!("write {key}=, with {allowed}"),
+            Self::Text | Self::Count(..) | Self::Bytes(..) | Self::Environment => {
+                format!("write {key}=, with {allowed}")
+            }
+            _ => format!("write {key}={allowed}"),
+        }
+    }
+
+    /// What is allowed, in words or as the value to write.
+    fn allowed(&self, strategy: &str) -> String {
+        match self {
+            Self::Text => "a text that isn't empty".to_owned(),
+            Self::OneOf(words) => words.join(" or "),
+            Self::Yes => "true".to_owned(),
+            Self::Seconds(low, high) if low == high => low.to_string(),
+            Self::Seconds(low, high) => format!("{low} to {high} seconds"),
+            Self::Count(low, high) => format!("{low} to {high}"),
+            Self::Bytes(low, high) => format!("{}M to {}M", low >> 20, high >> 20),
+            Self::Environment => "NAME=value; keys come from SSM, never from a unit".to_owned(),
+            Self::Command => format!(
+                "/home/ssm-user/magellan-releases/current/magellan run --strategy {strategy} --state-dir /var/lib/magellan/{strategy}"
+            ),
+            Self::StateDirectory => format!("magellan/{strategy}"),
+        }
+    }
+}
+
+/// The binary of the current release, this strategy, its own state. A `-` in front would have
+/// systemd count a failure as success.
+fn runs(command: &str, strategy: &str) -> bool {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let option = |name: &str| words.iter().position(|w| *w == name).and_then(|i| words.get(i + 1)).copied();
+    words.first() == Some(&"/home/ssm-user/magellan-releases/current/magellan")
+        && words.get(1) == Some(&"run")
+        && option("--strategy") == Some(strategy)
+        && option("--state-dir") == Some(&format!("/var/lib/magellan/{strategy}"))
+}
+
+/// A systemd time span such as `120`, `2min` or `1h 30min`, in seconds.
+fn seconds(text: &str) -> Option<f64> {
+    let mut total = 0.0;
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let number: f64 = rest[..digits].parse().ok()?;
+        let after = rest[digits..].trim_start();
+        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        total += number
+            * match &after[..letters] {
+                "" | "s" | "sec" | "second" | "seconds" => 1.0,
+                "ms" | "msec" => 0.001,
+                "m" | "min" | "minute" | "minutes" => 60.0,
+                "h" | "hr" | "hour" | "hours" => 3_600.0,
+                "d" | "day" | "days" => 86_400.0,
+                _ => return None,
+            };
+        rest = after[letters..].trim_start();
+    }
+    (!text.trim().is_empty()).then_some(total)
+}
+
+/// Bytes such as `256M`, with systemd's suffixes to the base of 1024.
+fn bytes(text: &str) -> Option<u64> {
+    let (number, shift) = match text.char_indices().last()? {
+        (at, 'K') => (&text[..at], 10),
+        (at, 'M') => (&text[..at], 20),
+        (at, 'G') => (&text[..at], 30),
+        _ => (text, 0),
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn unit(text: &str) -> Vec<Finding> {
+        Unit { path: "x.service".into(), text: text.to_owned() }.examine("bear_trap")
+    }
+
+    #[test]
+    fn spans_and_sizes_are_read_as_systemd_does() {
+        assert_eq!(seconds("120"), Some(120.0));
+        assert_eq!(seconds("2min"), Some(120.0));
+        assert_eq!(seconds("1h 30min"), Some(5_400.0));
+        assert_eq!(seconds("1.5s"), Some(1.5));
+        for bad in ["", "soon", "infinity", "2 fortnights", "-3"] {
+            assert_eq!(seconds(bad), None, "{bad}");
+        }
+        assert_eq!(bytes("256M"), Some(256 << 20));
+        assert_eq!(bytes("infinity"), None);
+        assert_eq!(bytes("99999999999999999999G"), None);
+    }
+
+    #[test]
+    fn a_setting_in_the_wrong_section_names_the_right_one() {
+        let found = unit("[Service]\nStartLimitBurst=5\n");
+        let misplaced = found.iter().find(|f| f.code == Code::UnitUnknownKey).expect("found");
+        assert!(misplaced.help.contains("[Unit]"), "{}", misplaced.help);
+        assert_eq!(misplaced.span.map(|s| s.line), Some(2));
+    }
+
+    #[test]
+    fn a_masked_failure_is_found() {
+        let found = unit("[Service]\nExecStart=-/bin/true\n");
+        assert!(found.iter().any(|f| f.code == Code::UnitValue && f.subject == "Service.ExecStart"));
+    }
+
+    #[test]
+    fn a_continued_line_is_one_setting() {
+        let text = "[Service]\nExecStart=/home/ssm-user/magellan-releases/current/magellan run \\\n  --strategy bear_trap --state-dir /var/lib/magellan/bear_trap\n";
+        assert!(unit(text).iter().all(|f| f.subject != "Service.ExecStart"), "{:?}", unit(text));
+    }
+
+    #[test]
+    fn a_key_in_a_unit_is_found() {
+        let found = unit("[Service]\nEnvironment=APCA_API_SECRET_KEY=abc\n");
+        assert!(found.iter().any(|f| f.code == Code::UnitValue && f.subject == "Service.Environment"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_examined(text in "[\\[\\]a-zA-Z=\\\\\n#é ]{0,200}") {
+            unit(&text);
+        }
+    }
+}

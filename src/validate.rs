@@ -1,0 +1,222 @@
+//! Stage 1: every deployed config and unit, alone, against each other and against the archive.
+//! Everything that is wrong is found in one run.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::archive::Archive;
+use crate::bar::{Date, Symbol};
+use crate::calendar;
+use crate::config::document::{Document, Part};
+use crate::config::{self, Period};
+use crate::error::{Code, Error, Result};
+use crate::finding::Finding;
+use crate::gate::{Deployed, discover};
+use crate::history::{History, Hours};
+use crate::registry::{self, AnyStrategy};
+use crate::unit::Unit;
+
+/// What was validated, and what was found.
+#[derive(Debug, Default)]
+pub struct Validated {
+    /// Configs read.
+    pub configs: usize,
+    /// Units read.
+    pub units: usize,
+    /// Everything found, by file and in the order of its text.
+    pub findings: Vec<Finding>,
+    /// Texts that findings point into.
+    pub texts: BTreeMap<PathBuf, String>,
+}
+
+/// Validates every strategy under `deployed`, or only the one called `only`.
+///
+/// # Errors
+/// Config error if no strategy is deployed: nothing to check is never a pass.
+pub fn validate(
+    deployed: &Path,
+    only: Option<&str>,
+    strategies: &[&dyn AnyStrategy],
+    archive: &Result<Archive>,
+) -> Result<Validated> {
+    let all = discover(deployed)?;
+    let mut done = Validated::default();
+    let mut documents = Vec::new();
+    for one in &all {
+        match Document::read(&one.config, &[]) {
+            Ok(document) => documents.push((one, document)),
+            Err(err) if wanted(only, one) => done.findings.push(Finding::from(&err)),
+            Err(_) => {}
+        }
+    }
+    let chosen: Vec<&Deployed> = all.iter().filter(|one| wanted(only, one)).collect();
+    if chosen.is_empty() {
+        return Err(Error::new(Code::NotDeployed, format!("`{}` is not deployed", only.unwrap_or_default())));
+    }
+    if let Err(err) = archive {
+        done.findings.push(Finding::from(err));
+    }
+    done.findings.extend(shared_accounts(&documents).into_iter().filter(|(one, _)| wanted(only, one)).map(|f| f.1));
+    for (one, document) in documents.into_iter().filter(|(one, _)| wanted(only, one)) {
+        done.configs += 1;
+        done.findings.extend(of_config(one, &document, strategies, archive.as_ref().ok()));
+        done.texts.insert(document.path, document.text);
+    }
+    for one in chosen {
+        match Unit::read(&one.unit()) {
+            Ok(unit) => {
+                done.units += 1;
+                done.findings.extend(unit.examine(&one.name));
+                done.texts.insert(unit.path, unit.text);
+            }
+            Err(err) => done.findings.push(Finding::from(&err)),
+        }
+    }
+    done.findings.sort_by(|a, b| (&a.file, a.span).cmp(&(&b.file, b.span)));
+    Ok(done)
+}
+
+fn wanted(only: Option<&str>, one: &Deployed) -> bool {
+    only.is_none_or(|only| only == one.name)
+}
+
+fn of_config(
+    one: &Deployed,
+    document: &Document,
+    strategies: &[&dyn AnyStrategy],
+    archive: Option<&Archive>,
+) -> Vec<Finding> {
+    let mut found = config::examine(document);
+    let strategy = match registry::find(strategies, &one.name) {
+        Ok(strategy) => strategy,
+        Err(err) => {
+            let finding = Finding::new(err.code(), "strategy.name", err.what()).help(err.suggestion());
+            found.push(document.place(finding, Part::Value));
+            return found;
+        }
+    };
+    found.extend(strategy.examine(document));
+    if let Some(archive) = archive {
+        found.extend(against_archive(strategy, document, archive));
+    }
+    found
+}
+
+/// One account traded by two strategies: each would take the other's positions for its own.
+fn shared_accounts<'a>(documents: &[(&'a Deployed, Document)]) -> Vec<(&'a Deployed, Finding)> {
+    let mut found = Vec::new();
+    for path in ["account_info.account_id", "ssm_parameters.api_key_path"] {
+        for (i, (one, document)) in documents.iter().enumerate() {
+            let same = |(_, d): &&(&Deployed, Document)| {
+                document.text_at(path).is_some() && d.text_at(path) == document.text_at(path)
+            };
+            let others = documents.iter().enumerate().filter(|(k, _)| *k != i).map(|(_, d)| d);
+            if let Some((other, _)) = others.filter(same).min_by_key(|(o, _)| &o.name) {
+                let value = document.text_at(path).unwrap_or_default();
+                let what = format!("{path} is {value}, which is also that of {}", other.name);
+                let finding = Finding::new(Code::SharedAccount, path, what).value(value, "a name of its own");
+                found.push((*one, document.place(finding, Part::Value)));
+            }
+        }
+    }
+    found
+}
+
+/// Symbols, periods and warm-up, as far as the archive goes. Looks at what is right in a
+/// document whatever else is wrong with it.
+fn against_archive(strategy: &dyn AnyStrategy, document: &Document, archive: &Archive) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let list = |path: &str| document.get(path).and_then(Value::as_array).into_iter().flatten().enumerate();
+    let periods: Vec<(usize, Period)> = list("performance_criteria.periods")
+        .filter_map(|(i, period)| Some((i, serde_json::from_value::<Period>(period.clone()).ok()?)))
+        .filter(|(_, period)| period.start_date <= period.end_date)
+        .collect();
+    for (i, Period { name, start_date, end_date }) in &periods {
+        if calendar::sessions(*start_date, *end_date).next().is_none() {
+            let what = format!("the exchange has no session in {name}: {start_date} to {end_date}");
+            found.push(Finding::new(Code::NoBars, period_path(*i, "start_date"), what));
+        }
+    }
+    let hours = match document.flag("data_requirements.premarket") {
+        Some(true) => Hours::All,
+        _ => Hours::Regular,
+    };
+    for (k, symbol) in list("symbols") {
+        let Some(symbol) = symbol.as_str().and_then(|s| s.parse::<Symbol>().ok()) else { continue };
+        let judged = of_symbol(strategy, symbol, hours, &periods, document, archive);
+        found.extend(judged.unwrap_or_else(|err| {
+            let what = format!("{symbol}: {}", err.what());
+            vec![Finding::new(err.code(), format!("symbols[{k}]"), what).help(err.suggestion())]
+        }));
+    }
+    found.into_iter().map(|finding| document.place(finding, Part::Value)).collect()
+}
+
+fn period_path(index: usize, key: &str) -> String {
+    format!("performance_criteria.periods[{index}].{key}")
+}
+
+fn of_symbol(
+    strategy: &dyn AnyStrategy,
+    symbol: Symbol,
+    hours: Hours,
+    periods: &[(usize, Period)],
+    document: &Document,
+    archive: &Archive,
+) -> Result<Vec<Finding>> {
+    let timeframe = strategy.timeframe();
+    let series = archive.load(symbol, timeframe)?;
+    let history = History::new(symbol, timeframe, series.bars(), hours)?;
+    let mut found = Vec::new();
+    for (i, period) in periods {
+        if let Some((key, code, what)) = uncovered(&history, symbol, period) {
+            found.push(Finding::new(code, period_path(*i, key), what));
+        }
+        let sessions = &history.sessions()[..history.sessions_between(period.start_date, period.end_date).end];
+        let bars = sessions.last().map_or(0, |s| s.ordinal + s.range.len());
+        let warmup = document.number("data_requirements.warmup_bars").unwrap_or(0.0);
+        if bars > 0 && bars as f64 <= warmup {
+            let what = format!("{symbol} has {bars} bars up to {}, all of them warm-up ({warmup})", period.end_date);
+            found.push(Finding::new(Code::NoWarmUp, period_path(*i, "end_date"), what));
+        }
+    }
+    Ok(found)
+}
+
+/// Which end of a period a symbol's bars don't reach.
+fn uncovered(history: &History<'_>, symbol: Symbol, period: &Period) -> Option<(&'static str, Code, String)> {
+    let mut days = calendar::sessions(period.start_date, period.end_date).map(|s| s.date);
+    let first = days.next()?;
+    let last = days.last().unwrap_or(first);
+    let sessions = history.sessions();
+    let (Some(from), Some(to)) = (sessions.first(), sessions.last()) else {
+        return Some(("start_date", Code::NoBars, format!("{symbol} has no bar in any session")));
+    };
+    let (from, to): (Date, Date) = (from.session.date, to.session.date);
+    let said = |what: &str| format!("{symbol} has bars from {from} to {to}, {} {what}", period.name);
+    if from > first {
+        return Some(("start_date", Code::PeriodUncovered, said(&format!("starts {first}"))));
+    }
+    (to < last).then(|| ("end_date", Code::PeriodUncovered, said(&format!("ends {last}"))))
+}
+
+/// The JSON Schema of `config.json`, for editors: keys, types, ranges, and each strategy's
+/// parameters.
+pub fn config_schema(strategies: &[&dyn AnyStrategy]) -> Value {
+    use serde_json::json;
+    let mut all = config::common_schema().clone();
+    let names: Vec<&str> = strategies.iter().map(|s| s.name()).collect();
+    all["title"] = json!("Magellan: deployed/<strategy>/config.json");
+    all["properties"]["strategy"]["properties"]["name"]["enum"] = json!(names);
+    let by_strategy: Vec<Value> = strategies
+        .iter()
+        .map(|s| {
+            let is_it = json!({"properties": {"strategy": {"properties": {"name": {"const": s.name()}}, "required": ["name"]}}, "required": ["strategy"]});
+            json!({"if": is_it, "then": s.parameters_schema()})
+        })
+        .collect();
+    all["allOf"] = json!(by_strategy);
+    all
+}
