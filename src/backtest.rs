@@ -5,10 +5,13 @@ use serde_json::Value;
 
 use crate::archive::{Archive, SYNTHETIC, Series, manifest::sha256_hex, split_factor, tables::Split};
 use crate::bar::{Date, Nanos, Symbol, Timeframe};
+use crate::calendar;
 use crate::config::Config;
 use crate::costs::Costs;
 use crate::error::{Code, Error, Result};
+use crate::finding::Finding;
 use crate::history::{History, Hours};
+use crate::indicator::Memory;
 use crate::metrics::{Metrics, buy_and_hold};
 use crate::registry::Deployable;
 use crate::replay::{Instrument, Recorder, Replay, Terms, replay};
@@ -79,6 +82,8 @@ pub struct Run {
     pub data_hash: String,
     /// What the strategy says of its parameters.
     pub parameters: Vec<(&'static str, Value)>,
+    /// What an audit finds in the bars used; its errors block a gate.
+    pub data_findings: Vec<Finding>,
     /// Bar by bar, if asked for.
     pub rows: Rows,
 }
@@ -128,6 +133,7 @@ struct Loaded<S> {
     series: Series,
     strategy: S,
     splits: Vec<Split>,
+    findings: Vec<Finding>,
 }
 
 /// Replays strategy `S` as asked: one run in portfolio scope, one per symbol in single scope.
@@ -167,10 +173,18 @@ fn load<S: Deployable>(request: &Request<'_>, symbol: Symbol) -> Result<Loaded<S
     let strategy = strategy_of::<S>(request.config, symbol)?;
     let splits = request.archive.splits(symbol);
     let mut series = request.archive.load(symbol, S::TIMEFRAME)?;
+    let findings = request.archive.audit(&series, first_used(request, &strategy), request.end, true)?;
     if S::ADJUSTED {
         series = series.adjusted(&splits);
     }
-    Ok(Loaded { series, strategy, splits })
+    Ok(Loaded { series, strategy, splits, findings })
+}
+
+/// The first date whose bars matter: indicators fold from the archive's first bar, unless all
+/// of them forget with the session.
+fn first_used<S: Deployable>(request: &Request<'_>, strategy: &S) -> Date {
+    let forgets = strategy.indicators().as_ref().iter().all(|i| i.memory() == Memory::Session);
+    if forgets { request.start } else { calendar::FIRST }
 }
 
 fn run_account<S: Deployable>(request: &Request<'_>, loaded: &[Loaded<S>]) -> Result<Run> {
@@ -213,6 +227,7 @@ fn run_account<S: Deployable>(request: &Request<'_>, loaded: &[Loaded<S>]) -> Re
         coverage: histories.iter().map(|h| coverage(h, request)).collect(),
         parameters: loaded[0].strategy.describe(),
         data_hash: sha256_hex(hashes.concat().as_bytes()),
+        data_findings: loaded.iter().flat_map(|l| l.findings.iter().cloned()).collect(),
         symbols,
         replay,
         metrics,

@@ -1,7 +1,7 @@
 //! The gate: criteria over periods, one verdict a strategy. Red unless everything is there.
 //!
-//! A metric without a value, no trades, a missing symbol, no criteria or no strategy at all is
-//! never a pass.
+//! A metric without a value, no trades, a missing symbol, bars that an audit doubts, no
+//! criteria or no strategy at all is never a pass.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,8 @@ use crate::archive::Archive;
 use crate::backtest::{Request, Run, Scope};
 use crate::bar::Symbol;
 use crate::config::{CRITERIA, Config, Levels, Period};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, ErrorKind, Result};
+use crate::finding::{Finding, Severity};
 use crate::metrics::{Measure, Metrics};
 use crate::registry::{self, AnyStrategy};
 use crate::unit;
@@ -111,8 +112,25 @@ pub struct PeriodVerdict {
     pub gate_blocks: Vec<(&'static str, u64)>,
     /// What the config expects beside what happened; a difference is news, not a failure.
     pub expectations: Vec<Expectation>,
+    /// What an audit finds in the bars used. An error among them blocks, whatever the criteria.
+    pub data_findings: Vec<DataFinding>,
     /// Settings that bars can't answer: never passed, only not evaluable.
     pub not_evaluable: Vec<&'static str>,
+}
+
+/// A finding of the audit, as reports show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct DataFinding {
+    /// Its stable code.
+    pub code: &'static str,
+    /// Whether it blocks.
+    pub severity: Severity,
+    /// Symbol, bar width and day.
+    pub subject: String,
+    /// What was found.
+    pub what: String,
+    /// What to do.
+    pub help: String,
 }
 
 /// Why a strategy could not be judged.
@@ -176,10 +194,18 @@ impl Verdict {
     }
 }
 
+impl PeriodVerdict {
+    /// Whether its bars are not to be trusted.
+    pub fn is_blocked(&self) -> bool {
+        self.data_findings.iter().any(|f| f.severity == Severity::Error)
+    }
+}
+
 impl StrategyVerdict {
     fn exit_code(&self) -> u8 {
         match (&self.error, self.status) {
             (Some(refusal), _) => refusal.exit_code,
+            (None, _) if self.periods.iter().any(PeriodVerdict::is_blocked) => ErrorKind::Data.exit_code(),
             (None, Status::Pass | Status::Warn) => 0,
             (None, _) => 1,
         }
@@ -315,10 +341,12 @@ fn judge_run(
         let levels = Levels { fail_below: Some(1.0), warn_below: None, fail_above: None, warn_above: None };
         checks.push(check("trades", Measure::Undefined("no trades: nothing was proved"), levels));
     }
+    let blocked = run.data_findings.iter().any(|f| f.severity == Severity::Error);
     PeriodVerdict {
         period: period.clone(),
-        status: checks.iter().map(|c| c.status).max().unwrap_or(Status::Fail),
+        status: if blocked { Status::Error } else { checks.iter().map(|c| c.status).max().unwrap_or(Status::Fail) },
         checks,
+        data_findings: run.data_findings.iter().map(DataFinding::from).collect(),
         expectations: expectations(config, &run.metrics),
         metrics: run.metrics,
         symbols: run.symbols,
@@ -327,6 +355,13 @@ fn judge_run(
         slippage_bps: run.costs.slippage_bps,
         gate_blocks: run.replay.blocks.iter().map(|(block, n)| (block.name(), *n)).collect(),
         not_evaluable: config.not_evaluable(),
+    }
+}
+
+impl From<&Finding> for DataFinding {
+    fn from(f: &Finding) -> Self {
+        let (subject, what, help) = (f.subject.clone(), f.what.clone(), f.help.clone());
+        Self { code: f.code.slug(), severity: f.severity, subject, what, help }
     }
 }
 

@@ -59,3 +59,6 @@ pub mod report;
 
 #[cfg(feature = "cli")]
 pub mod cli;
+
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;

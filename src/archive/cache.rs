@@ -22,11 +22,11 @@ use super::write_atomically;
 use crate::error::{Code, Error, Result};
 
 /// The columns of a series.
-#[derive(Clone, Debug)]
-pub(super) struct Cached {
-    pub(super) start: ScalarBuffer<i64>,
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Cached {
+    pub(crate) start: ScalarBuffer<i64>,
     /// open, high, low, close, volume
-    pub(super) ohlcv: [ScalarBuffer<f64>; 5],
+    pub(crate) ohlcv: [ScalarBuffer<f64>; 5],
 }
 
 const COLUMNS: [&str; 6] = ["start", "open", "high", "low", "close", "volume"];
@@ -43,7 +43,7 @@ pub(super) fn open(path: &Path, key: &str, access: Access) -> Result<Cached, Str
 
 /// Finds the six value buffers by the file's own flat buffers, every bound checked here:
 /// Arrow's reader trusts its metadata and panics on a damaged one.
-fn decode(bytes: Bytes, key: &str) -> Result<Cached, String> {
+pub(crate) fn decode(bytes: Bytes, key: &str) -> Result<Cached, String> {
     let fault = |e: &dyn std::fmt::Display| format!("it is damaged: {e}");
     let file = Buffer::from(bytes);
     let (body, trailer) = file.split_last_chunk::<10>().ok_or("it is too short")?;
@@ -82,7 +82,12 @@ fn decode(bytes: Bytes, key: &str) -> Result<Cached, String> {
         ohlcv.push(ScalarBuffer::new(column(i)?, 0, rows));
     }
     let ohlcv = ohlcv.try_into().map_err(|_| "a column is missing")?;
-    Ok(Cached { start: ScalarBuffer::new(column(0)?, 0, rows), ohlcv })
+    let start: ScalarBuffer<i64> = ScalarBuffer::new(column(0)?, 0, rows);
+    // Checksums can be forged; replays index by time and rely on its order.
+    if !start.is_sorted_by(|a, b| a < b) {
+        return Err("its bars are out of order".to_owned());
+    }
+    Ok(Cached { start, ohlcv })
 }
 
 /// `length` bytes of `file` from `at`, shared, if they are inside it.
@@ -98,7 +103,7 @@ pub(super) fn write(path: &Path, key: &str, columns: &Cached) -> Result<()> {
     write_atomically(path, &encode(key, columns)?)
 }
 
-fn encode(key: &str, columns: &Cached) -> Result<Vec<u8>> {
+pub(crate) fn encode(key: &str, columns: &Cached) -> Result<Vec<u8>> {
     let fault = |e: arrow::error::ArrowError| Error::new(Code::Io, format!("can't write the cache: {e}"));
     let mut arrays: Vec<ArrayRef> = vec![Arc::new(Int64Array::new(columns.start.clone(), None))];
     let mut metadata = HashMap::from([(KEY.to_owned(), key.to_owned())]);

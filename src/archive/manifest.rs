@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::map;
 use super::tables::{Move, Split};
 use crate::bar::{Nanos, Symbol, Timeframe, iso_utc};
 use crate::error::{Code, Error, Result};
@@ -77,6 +78,8 @@ pub struct Manifest {
 }
 
 const VERSION: u32 = 1;
+/// Largest manifest read: about half a million records.
+const LIMIT: u64 = 256 << 20;
 
 impl Default for Manifest {
     fn default() -> Self {
@@ -97,26 +100,43 @@ impl Manifest {
     /// Data error if there is none, it is malformed, or its checksum doesn't match.
     pub fn read(archive: &Path) -> Result<Self> {
         let path = Self::path(archive);
-        let bytes = std::fs::read(&path).map_err(|e| missing(archive, &path, &e))?;
+        if !path.exists() {
+            let what = "there is no archive here: manifest.json is missing";
+            return Err(Error::new(Code::NoArchive, what).at(archive.display()));
+        }
+        Self::parse(&path, &map::bytes_up_to(&path, LIMIT).map_err(|e| e.recode(Code::ManifestDamaged))?)
+    }
+
+    /// As [`Manifest::read`], of bytes at hand.
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let manifest: Self =
-            serde_json::from_slice(&bytes).map_err(|e| damaged(&path, format!("not an archive manifest: {e}")))?;
+            serde_json::from_slice(bytes).map_err(|e| damaged(path, format!("not an archive manifest: {e}")))?;
         if manifest.schema_version != VERSION {
             let (have, want) = (manifest.schema_version, VERSION);
             let what = format!("manifest version {have}, this Magellan reads {want}");
-            return Err(damaged(&path, what));
+            return Err(damaged(path, what));
         }
         if manifest.sha256 != manifest.digest() {
             let what = "the manifest's checksum does not match its contents";
-            return Err(damaged(&path, what));
+            return Err(damaged(path, what));
         }
         if let Some(record) = manifest.records.iter().find(|r| leaves(&r.path)) {
-            return Err(damaged(&path, format!("the record path {} leaves the archive", record.path)));
+            return Err(damaged(path, format!("the record path {} leaves the archive", record.path)));
+        }
+        if let Some(record) = manifest.records.iter().find(|r| r.rows == 0 || r.first > r.last) {
+            return Err(damaged(path, format!("the record {} can't hold what is said of it", record.path)));
+        }
+        if let Some(split) = manifest.splits.iter().find(|s| !super::tables::is_ratio(s.ratio)) {
+            return Err(damaged(
+                path,
+                format!("the split of {} on {} has the ratio {}", split.symbol, split.date, split.ratio),
+            ));
         }
         Ok(manifest)
     }
 
     /// Sorts, computes the checksum, and gives the file's bytes.
-    pub(super) fn seal(&mut self) -> Vec<u8> {
+    pub(crate) fn seal(&mut self) -> Vec<u8> {
         self.records.sort_by_key(|r| (r.timeframe, r.symbol, r.year));
         self.sha256 = self.digest();
         let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
@@ -144,13 +164,6 @@ impl Record {
 
 fn damaged(path: &Path, what: impl Into<String>) -> Error {
     Error::new(Code::ManifestDamaged, what).at(path.display())
-}
-
-fn missing(archive: &Path, path: &Path, err: &std::io::Error) -> Error {
-    if err.kind() == std::io::ErrorKind::NotFound {
-        return Error::new(Code::NoArchive, "there is no archive here: manifest.json is missing").at(archive.display());
-    }
-    Error::io(path, err)
 }
 
 /// Whether a relative path could point outside the archive.

@@ -6,13 +6,15 @@
 //! DIR/cache/<timeframe>/<symbol>.arrow                derived, may be deleted at any time
 //! ```
 
-mod cache;
+pub mod audit;
+pub(crate) mod cache;
 pub mod import;
 pub mod manifest;
 pub mod map;
 pub(crate) mod record;
 pub mod synth;
 pub mod tables;
+pub mod verify;
 
 use std::fs;
 use std::io::Write;
@@ -25,6 +27,8 @@ use sha2::{Digest, Sha256};
 use crate::bar::{Bars, Date, Symbol, Timeframe};
 use crate::calendar;
 use crate::error::{Code, Error, Result};
+use crate::finding::Finding;
+use audit::Audit;
 use cache::Cached;
 use manifest::{Manifest, Record};
 use map::Access;
@@ -94,6 +98,16 @@ impl Archive {
         symbols
     }
 
+    /// The quality of a raw series' bars from one date to another.
+    ///
+    /// # Errors
+    /// Data error if bars lie outside the exchange calendar.
+    pub fn audit(&self, series: &Series, from: Date, to: Date, whole: bool) -> Result<Vec<Finding>> {
+        let (symbol, timeframe, bars) = (series.symbol, series.timeframe, series.bars());
+        let splits = self.splits(symbol);
+        Audit { symbol, timeframe, bars, splits: &splits, moves: &self.manifest.moves, from, to, whole }.run()
+    }
+
     /// Raw bars, from the cache if it is intact, which is made if it isn't.
     ///
     /// # Errors
@@ -107,12 +121,16 @@ impl Archive {
         let bytes: Vec<Bytes> =
             records.iter().map(|r| checked_bytes(&self.folder, r, self.access)).collect::<Result<_>>()?;
         let hash = hash_of(&records);
-        let path = self.folder.join(format!("cache/{timeframe}/{symbol}.arrow"));
+        let path = self.cache_path(symbol, timeframe);
         let columns = match cache::open(&path, &hash, self.access) {
             Ok(columns) => columns,
             Err(_) => self.rebuild(&path, &hash, &records, bytes)?,
         };
         Ok(Series { symbol, timeframe, provenance: first.provenance.clone(), hash, columns })
+    }
+
+    fn cache_path(&self, symbol: Symbol, timeframe: Timeframe) -> PathBuf {
+        self.folder.join(format!("cache/{timeframe}/{symbol}.arrow"))
     }
 
     fn no_bars(&self, symbol: Symbol, timeframe: Timeframe) -> Error {
@@ -132,11 +150,15 @@ impl Archive {
             rows.append(&mut record::decode(&self.folder.join(&record.path), bytes, record)?);
         }
         check_order(&rows).map_err(|e| e.at(self.folder.join(&records[0].path).display()))?;
-        let column = |i: usize| ScalarBuffer::from_iter(rows.iter().map(|r| r.ohlcv[i]));
-        let columns = Cached { start: rows.iter().map(|r| r.start).collect(), ohlcv: std::array::from_fn(column) };
+        let columns = columns(&rows);
         let _ = cache::write(path, key, &columns);
         Ok(columns)
     }
+}
+
+pub(crate) fn columns(rows: &[Row]) -> Cached {
+    let column = |i: usize| ScalarBuffer::from_iter(rows.iter().map(|r| r.ohlcv[i]));
+    Cached { start: rows.iter().map(|r| r.start).collect(), ohlcv: std::array::from_fn(column) }
 }
 
 /// Ascending starts without duplicates: what every reader of a series relies on.
@@ -154,7 +176,7 @@ fn checked_bytes(folder: &Path, record: &Record, access: Access) -> Result<Bytes
     let path = folder.join(&record.path);
     let restore =
         "run again if an import was under way; else restore the file, or import its source into a new archive";
-    let bytes = map::bytes(&path, access).map_err(|e| e.help(restore))?;
+    let bytes = map::bytes(&path, access).map_err(|e| e.recode(Code::RecordMissing).help(restore))?;
     if manifest::xxh3_hex(&bytes) != record.xxh3 {
         let what = "the record was changed or damaged: its hash is not the manifest's";
         return Err(Error::new(Code::RecordChanged, what).at(path.display()).help(restore));
@@ -209,13 +231,16 @@ pub fn split_factor(splits: &[Split], date: Date) -> f64 {
     splits.iter().filter(|s| s.date > date).fold(1.0, |f, s| f * s.ratio)
 }
 
+/// How names of files begin that aren't whole yet.
+const TEMPORARY: &str = ".writing-";
+
 /// Writes a file so that it is there whole or not at all: temporary file, fsync, rename,
 /// read-only.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || -> std::io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
+        let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
         file.write_all(bytes)?;
         let mut permissions = file.as_file().metadata()?.permissions();
         permissions.set_readonly(true);

@@ -1,9 +1,11 @@
 //! Splits and declared price moves: small tables beside the bars.
 
+use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::map;
 use crate::bar::{Date, Symbol};
 use crate::error::{Code, Error, Result};
 
@@ -29,6 +31,10 @@ pub struct Move {
     pub reason: String,
 }
 
+/// Longest first line that is looked at.
+pub(super) const LONGEST_HEADER: u64 = 64 << 10;
+/// Largest table read.
+const LIMIT: u64 = 16 << 20;
 const SPLIT_HEADER: [&str; 3] = ["symbol", "effective_date", "new_shares_per_old"];
 const MOVE_HEADER: [&str; 3] = ["symbol", "date", "reason"];
 
@@ -43,7 +49,9 @@ pub(super) fn is_move_table(path: &Path) -> bool {
 }
 
 fn has_header(path: &Path, want: [&str; 3]) -> bool {
-    let header = csv::Reader::from_path(path).and_then(|mut r| r.headers().cloned());
+    let Ok(file) = map::open_up_to(path, u64::MAX) else { return false };
+    // The header alone: a file without a line end must not be read to its end.
+    let header = csv::Reader::from_reader(file.take(LONGEST_HEADER)).headers().cloned();
     header.is_ok_and(|h| h.iter().map(str::trim).eq(want))
 }
 
@@ -52,7 +60,12 @@ fn has_header(path: &Path, want: [&str; 3]) -> bool {
 /// # Errors
 /// Data error naming file and line.
 pub fn read_splits(path: &Path) -> Result<Vec<Split>> {
-    read(path, SPLIT_HEADER, |[symbol, date, ratio]| {
+    parse_splits(path, map::open_up_to(path, LIMIT)?)
+}
+
+/// As [`read_splits`], of text from anywhere; the path serves messages.
+pub(crate) fn parse_splits(path: &Path, source: impl Read) -> Result<Vec<Split>> {
+    parse(path, source, SPLIT_HEADER, |[symbol, date, ratio]| {
         Ok(Split { symbol: symbol.parse()?, date: date.parse()?, ratio: parse_ratio(ratio)? })
     })
 }
@@ -62,7 +75,12 @@ pub fn read_splits(path: &Path) -> Result<Vec<Split>> {
 /// # Errors
 /// Data error naming file and line.
 pub fn read_moves(path: &Path) -> Result<Vec<Move>> {
-    read(path, MOVE_HEADER, |[symbol, date, reason]| {
+    parse_moves(path, map::open_up_to(path, LIMIT)?)
+}
+
+/// As [`read_moves`], of text from anywhere; the path serves messages.
+pub(crate) fn parse_moves(path: &Path, source: impl Read) -> Result<Vec<Move>> {
+    parse(path, source, MOVE_HEADER, |[symbol, date, reason]| {
         if reason.is_empty() {
             return Err(Error::new(Code::BadTable, "a move needs a reason"));
         }
@@ -70,10 +88,10 @@ pub fn read_moves(path: &Path) -> Result<Vec<Move>> {
     })
 }
 
-fn read<T>(path: &Path, header: [&str; 3], row: impl Fn([&str; 3]) -> Result<T>) -> Result<Vec<T>> {
+fn parse<T>(path: &Path, source: impl Read, header: [&str; 3], row: impl Fn([&str; 3]) -> Result<T>) -> Result<Vec<T>> {
     let expected = format!("expected the columns {}", header.join(","));
     let fault = |e: csv::Error| Error::new(Code::BadTable, e.to_string()).at(path.display()).help(expected.clone());
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(fault)?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(source);
     if !reader.headers().map_err(fault)?.iter().eq(header) {
         return Err(Error::new(Code::BadTable, "the header is not that of this table")
             .at(path.display())
@@ -90,13 +108,18 @@ fn read<T>(path: &Path, header: [&str; 3], row: impl Fn([&str; 3]) -> Result<T>)
     Ok(rows)
 }
 
+/// Whether shares are ever split so.
+pub(super) fn is_ratio(ratio: f64) -> bool {
+    (1e-6..=1e6).contains(&ratio) && ratio != 1.0
+}
+
 fn parse_ratio(text: &str) -> Result<f64> {
     let number = |t: &str| t.trim().parse::<f64>().ok();
     let ratio = match text.split_once('/') {
         Some((new, old)) => number(new).zip(number(old)).map(|(new, old)| new / old),
         None => number(text),
     };
-    ratio.filter(|r| (1e-6..=1e6).contains(r) && *r != 1.0).ok_or_else(|| {
+    ratio.filter(|r| is_ratio(*r)).ok_or_else(|| {
         Error::new(Code::BadTable, format!("`{text}` is not a split ratio"))
             .help("write new shares per old share: 10 for 10:1, 1/30 for a reverse split")
     })

@@ -47,6 +47,14 @@ pub(super) enum Command {
 pub(super) enum Data {
     /// Read Parquet and CSV files into an archive.
     Import(Import),
+    /// Check the quality of bars: of files before they are imported, or of an archive.
+    ///
+    /// Finds bars that contradict themselves, duplicates, missing, cut and thin sessions, days
+    /// without a session, undeclared jumps and splits that don't show. Exit 3 if anything would
+    /// block a gate.
+    Check(Check),
+    /// Compare every byte of an archive with its manifest, and every cache with its records.
+    Verify(Verify),
     /// Show what an archive holds.
     List(List),
     /// Write the synthetic sample archive that the deployed configs' periods need.
@@ -76,6 +84,38 @@ pub(super) struct Import {
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct Check {
+    /// Files or folders to check before import; without them the archive is checked.
+    pub(super) sources: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Symbols of the archive to check, e.g. AMC,GME [default: all].
+    #[arg(long, value_delimiter = ',', conflicts_with = "sources")]
+    pub(super) symbols: Option<Vec<Symbol>>,
+    /// Split table besides those among the sources.
+    #[arg(long, value_name = "FILE", requires = "sources")]
+    pub(super) splits: Option<PathBuf>,
+    /// Table of declared moves besides those among the sources.
+    #[arg(long, value_name = "FILE", requires = "sources")]
+    pub(super) moves: Option<PathBuf>,
+    /// Bar width of the sources, where neither name nor spacing tells.
+    #[arg(long, requires = "sources")]
+    pub(super) timeframe: Option<Timeframe>,
+    /// How findings are shown.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// How findings are shown.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
 }
 
 #[derive(ClapArgs, Debug)]

@@ -3,22 +3,29 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::args::{Data, Import, List, Place, Synth};
+use super::args::{Check, Data, Format, Import, List, Place, Synth, Verify};
+use super::validate::counts;
 use super::{print, to_json};
+use crate::archive::import::inspect::{Inspected, inspect};
 use crate::archive::import::{self, Imported};
 use crate::archive::manifest::Record;
-use crate::archive::synth;
+use crate::archive::{Archive, synth, verify};
 use crate::bar::{Symbol, Timeframe, iso_utc};
+use crate::calendar;
 use crate::error::{Code, Error, Result};
+use crate::finding::{self, Finding};
 use crate::gate::discover;
 use crate::registry::{self, AnyStrategy};
-use crate::report::table;
+use crate::report::{findings, table};
 
 pub(super) fn run(command: Data, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     match command {
         Data::Import(options) => import(options),
+        Data::Check(options) => check(&options),
+        Data::Verify(options) => verify(&options),
         Data::List(options) => list(&options),
         Data::Synth(options) => synthesise(&options, strategies),
     }
@@ -78,6 +85,78 @@ fn as_json(done: &Imported) -> Value {
         "moves_added": done.moves_added,
         "skipped": done.skipped,
     })
+}
+
+fn check(options: &Check) -> Result<u8> {
+    let done = if options.sources.is_empty() { check_archive(options)? } else { check_sources(options)? };
+    let checked = format!("checked {}{} series, {} bars", files(done.files), done.series, done.bars);
+    show(options.format, &checked, &done.findings)
+}
+
+fn files(count: usize) -> String {
+    if count == 0 { String::new() } else { format!("{count} files, ") }
+}
+
+fn check_sources(options: &Check) -> Result<Inspected> {
+    let Check { sources, splits, moves, timeframe, .. } = options;
+    let (sources, splits, moves) = (sources.clone(), splits.clone(), moves.clone());
+    inspect(&import::Import { sources, splits, moves, timeframe: *timeframe, provenance: None })
+}
+
+fn check_archive(options: &Check) -> Result<Inspected> {
+    let archive = options.place.archive()?;
+    let mut series: Vec<(Symbol, Timeframe)> =
+        archive.manifest().records.iter().map(|r| (r.symbol, r.timeframe)).collect();
+    series.dedup();
+    if let Some(symbols) = &options.symbols {
+        if let Some(&unknown) = symbols.iter().find(|&s| series.iter().all(|known| known.0 != *s)) {
+            return Err(Error::new(Code::NoBars, format!("the archive has no bars of {unknown}"))
+                .at(archive.folder().display()));
+        }
+        series.retain(|(symbol, _)| symbols.contains(symbol));
+    }
+    let audited: Vec<(u64, Vec<Finding>)> =
+        series.par_iter().map(|&(symbol, timeframe)| audit(&archive, symbol, timeframe)).collect();
+    let bars = audited.iter().map(|a| a.0).sum();
+    let findings = audited.into_iter().flat_map(|a| a.1).map(|f| f.file(archive.folder())).collect();
+    Ok(Inspected { files: 0, series: series.len(), bars, findings })
+}
+
+fn audit(archive: &Archive, symbol: Symbol, timeframe: Timeframe) -> (u64, Vec<Finding>) {
+    let audited = archive.load(symbol, timeframe).and_then(|series| {
+        let found = archive.audit(&series, calendar::FIRST, calendar::LAST, false)?;
+        Ok((series.bars().len() as u64, found))
+    });
+    audited.unwrap_or_else(|err| {
+        let about = format!("{symbol} {timeframe}");
+        (0, vec![Finding { subject: about, ..Finding::from(&err) }])
+    })
+}
+
+fn verify(options: &Verify) -> Result<u8> {
+    let done = verify::verify(&options.place.archive()?)?;
+    let checked = format!("verified {} records with {} bars, {} caches", done.records, done.bars, done.caches);
+    show(options.format, &checked, &done.findings)
+}
+
+/// Findings of data, which lie in no text, as a table; its exit code.
+fn show(format: Format, checked: &str, found: &[Finding]) -> Result<u8> {
+    let exit = finding::exit_code(found);
+    print(&match format {
+        Format::Text => {
+            let shown = if found.is_empty() { String::new() } else { findings::table(found) };
+            format!("{shown}{checked}: {}\n", counts(found))
+        }
+        Format::Github => findings::github(found),
+        Format::Json => to_json(&json!({
+            "schema_version": 1,
+            "status": if exit == 0 { "pass" } else { "fail" },
+            "exit_code": exit,
+            "checked": checked,
+            "findings": findings::json(found),
+        })),
+    })?;
+    Ok(exit)
 }
 
 fn list(options: &List) -> Result<u8> {

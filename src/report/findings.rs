@@ -1,6 +1,7 @@
 //! Findings for people (with the line they point at), for programs, and for GitHub.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 
+use crate::error::Code;
 use crate::finding::{Finding, Severity};
 
 /// As rustc shows them. `texts` are the files that findings point into.
@@ -46,6 +48,31 @@ fn group<'a>(finding: &'a Finding, texts: &'a BTreeMap<PathBuf, String>) -> Grou
 /// Long values are marked on their first line only.
 fn first_line_end(text: &str, start: usize, end: usize) -> usize {
     text[start..end].find('\n').map_or(end, |at| start + at)
+}
+
+/// Findings that lie in no text, a row each, worst first; what to do once a code.
+pub fn table(findings: &[Finding]) -> String {
+    let mut sorted: Vec<&Finding> = findings.iter().collect();
+    sorted.sort_by_key(|f| (Reverse(f.severity), f.code));
+    let mut table = super::table::table(["", "code", "where", "what"]);
+    for finding in &sorted {
+        let place = match (&finding.file, finding.subject.as_str()) {
+            (Some(file), "") => file.display().to_string(),
+            (Some(file), about) if file.is_file() => {
+                let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+                format!("{about}\n{name}")
+            }
+            (_, about) => about.to_owned(),
+        };
+        table.add_row([finding.severity.name(), finding.code.slug(), &place, &finding.what]);
+    }
+    let mut out = format!("{table}\n");
+    let advice: BTreeSet<(Code, &str)> =
+        sorted.iter().filter(|f| f.severity > Severity::Note).map(|f| (f.code, f.help.as_str())).collect();
+    for (code, help) in advice {
+        let _ = writeln!(out, "{}: {help}", code.slug());
+    }
+    out
 }
 
 /// For programs.

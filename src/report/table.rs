@@ -1,5 +1,6 @@
 //! Tables for people.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -7,6 +8,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 
 use crate::backtest::Run;
 use crate::config::Levels;
+use crate::finding::Severity;
 use crate::gate::{Check, StrategyVerdict, Verdict};
 use crate::metrics::Measure;
 
@@ -129,6 +131,22 @@ fn summary(strategy: &StrategyVerdict) -> String {
         for e in &period.expectations {
             let _ = write!(text, "\n  {} {}: {:.1} here", e.path, e.expected, e.value);
         }
+        for f in period.data_findings.iter().filter(|f| f.severity > Severity::Note) {
+            let _ = write!(text, "\n  error[{}]: {}: {}", f.code, f.subject, f.what);
+        }
+        let advice: BTreeSet<(&str, &str)> = period
+            .data_findings
+            .iter()
+            .filter(|f| f.severity > Severity::Note)
+            .map(|f| (f.code, f.help.as_str()))
+            .collect();
+        for (code, help) in advice {
+            let _ = write!(text, "\n  try ({code}): {help}");
+        }
+        let notes = period.data_findings.iter().filter(|f| f.severity == Severity::Note).count();
+        if notes > 0 {
+            let _ = write!(text, "\n  {notes} notes on the data: see `magellan data check`");
+        }
         if !period.not_evaluable.is_empty() {
             let _ = write!(text, "\n  not evaluable on bars: {}", period.not_evaluable.join(", "));
         }
@@ -199,6 +217,20 @@ fn fine_print(runs: &[Run]) -> String {
         run.provenance.join("+"),
         &run.data_hash[..12],
     );
+    for run in runs {
+        let doubts = run.data_findings.iter().filter(|f| f.severity > Severity::Note);
+        for f in doubts {
+            let _ = write!(
+                text,
+                "\n{}: data {}[{}]: {}: {}",
+                run.label,
+                f.severity.name(),
+                f.code.slug(),
+                f.subject,
+                f.what
+            );
+        }
+    }
     for run in runs.iter().filter(|r| r.replay.fills_outside_session > 0) {
         let _ = write!(text, "\n{}: {} fills outside the regular session", run.label, run.replay.fills_outside_session);
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::{BarFile, Rows, TIMESTAMPS};
 use crate::archive::map;
 use crate::archive::record::{PRICES, Row};
+use crate::archive::tables::LONGEST_HEADER;
 use crate::bar::{Nanos, Symbol};
 use crate::error::{Code, Error, Result};
 
@@ -14,7 +15,8 @@ const LARGEST: u64 = 4 << 30;
 
 /// Whether the header has bar columns at all.
 pub(super) fn has_bars(path: &Path) -> bool {
-    let header = csv::Reader::from_path(path).and_then(|mut r| r.headers().cloned());
+    let Ok(file) = map::open_up_to(path, u64::MAX) else { return false };
+    let header = csv::Reader::from_reader(std::io::Read::take(file, LONGEST_HEADER)).headers().cloned();
     let has = |h: &csv::StringRecord, name: &str| h.iter().any(|c| c.trim().eq_ignore_ascii_case(name));
     header.is_ok_and(|h| PRICES.iter().all(|p| has(&h, p)))
 }

@@ -5,6 +5,7 @@
 
 mod claims;
 pub(crate) mod csv;
+pub mod inspect;
 pub(crate) mod parquet;
 
 pub use parquet::hide_caught_panics;
@@ -18,7 +19,7 @@ use rayon::prelude::*;
 use super::manifest::{DayBasis, Manifest, Record, sha256_hex, xxh3_hex};
 use super::map::{self, Access};
 use super::record::{self, Label, Row};
-use super::{SYNTHETIC, tables, write_atomically};
+use super::{SYNTHETIC, TEMPORARY, tables, write_atomically};
 use crate::bar::{DAY, Date, Symbol, Timeframe, iso_utc};
 use crate::calendar;
 use crate::error::{Code, Error, Result};
@@ -98,6 +99,7 @@ pub fn import(archive: &Path, import: &Import) -> Result<Imported> {
         false => Manifest::default(),
     };
     let before = manifest.clone();
+    remove_leftovers(archive, &before);
     let mut done = Imported::default();
     let sources = collect(import, &mut manifest, &mut done)?;
     let files: Vec<BarFile> = sources.par_iter().map(|path| read_file(path)).collect::<Result<_>>()?;
@@ -116,7 +118,6 @@ pub fn import(archive: &Path, import: &Import) -> Result<Imported> {
     }
     done.duplicates.retain(|d| d.2 > 0);
     write_atomically(&Manifest::path(archive), &manifest.seal())?;
-    remove_superseded(archive, &before, &manifest);
     Ok(done)
 }
 
@@ -209,6 +210,11 @@ fn records_of(source: &Path, manifest: &mut Manifest, done: &mut Imported) -> Re
         super::checked_bytes(source, record, Access::Map)?;
     }
     Ok(other.records.iter().map(|r| source.join(&r.path)).collect())
+}
+
+/// All files below a folder, in order of path.
+pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    list(folder)
 }
 
 /// The files below a folder in order of path; hidden ones are somebody else's.
@@ -496,14 +502,35 @@ fn write_years(archive: &Path, label: &Label, rows: &[Row]) -> Result<Vec<Record
     Ok(records)
 }
 
-/// Records that no manifest names any more. A reader that still has the old manifest finds one
-/// missing, says so and exits 3; nothing wrong is ever read.
-fn remove_superseded(archive: &Path, before: &Manifest, after: &Manifest) {
-    let kept: BTreeSet<&str> = after.records.iter().map(|r| r.path.as_str()).collect();
-    for record in before.records.iter().filter(|r| !kept.contains(r.path.as_str())) {
-        // A file that can't be removed is only unused space.
-        let _ = fs::remove_file(archive.join(&record.path));
+/// Removes what no reader can want: records that the manifest doesn't name, and temporary files
+/// of imports that were killed. What this import supersedes stays until the next one, so that
+/// a reader that has opened the archive finds all its records.
+fn remove_leftovers(archive: &Path, manifest: &Manifest) {
+    let named: BTreeSet<PathBuf> = manifest.records.iter().map(|r| archive.join(&r.path)).collect();
+    let mut folders = vec![archive.to_owned()];
+    while let Some(folder) = folders.pop() {
+        // What can't be listed or removed is only unused space.
+        for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            } else if name.starts_with(TEMPORARY) || (is_record_path(archive, &path) && !named.contains(&path)) {
+                let _ = fs::remove_file(path);
+            }
+        }
     }
+}
+
+/// Whether a file stands where only an import writes: whoever imports into a folder of his own
+/// files loses none of them.
+pub(super) fn is_record_path(archive: &Path, path: &Path) -> bool {
+    let inside = path.strip_prefix(archive).ok().and_then(Path::to_str).unwrap_or_default();
+    let [_, "raw", timeframe, symbol, name] = inside.split('/').collect::<Vec<&str>>()[..] else { return false };
+    let stem = name.strip_suffix(".parquet").and_then(|stem| stem.split_once('-'));
+    let hex = |text: &str| text.len() == 8 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    timeframe.parse::<Timeframe>().is_ok()
+        && symbol.parse::<Symbol>().is_ok()
+        && stem.is_some_and(|(year, hash)| year.parse::<i16>().is_ok() && hex(hash))
 }
 
 fn missing_column(name: &str, found: &[String]) -> Error {

@@ -1,0 +1,510 @@
+//! The quality of bars: what a series would make a replay believe that never happened.
+//!
+//! An audit looks at the sessions in a range of dates and finds bars that contradict
+//! themselves, sessions that are missing, cut or thin, jumps that no split explains, and
+//! declared splits that aren't in the prices. Days that a table of moves declares are noted
+//! instead. Prices are raw: splits are applied here.
+
+use crate::archive::tables::{Move, Split};
+use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe, iso_utc};
+use crate::calendar;
+use crate::error::{Code, Result};
+use crate::finding::{Finding, Severity};
+use crate::history::{History, Hours, SessionBars};
+
+/// Change of the close between consecutive sessions that must be declared.
+const JUMP: f64 = 0.40;
+/// A day under this share of the median volume around it is thin.
+const THIN: f64 = 0.10;
+/// Sessions on either side that make the median of a day.
+const AROUND: usize = 10;
+/// A stretch of this many missing sessions was never imported; a shorter one is a hole.
+const STRETCH: usize = 10;
+/// A symbol that has this share of a session's bars on most days trades in nearly all of them;
+const DENSE: f64 = 0.90;
+/// a session of which it then has less than this share is cut.
+const PARTIAL: f64 = 0.50;
+
+/// A series to be audited.
+#[derive(Clone, Copy, Debug)]
+pub struct Audit<'a> {
+    /// The symbol.
+    pub symbol: Symbol,
+    /// Bar width.
+    pub timeframe: Timeframe,
+    /// Raw bars.
+    pub bars: Bars<'a>,
+    /// The symbol's splits, oldest first.
+    pub splits: &'a [Split],
+    /// Declared days, of any symbol.
+    pub moves: &'a [Move],
+    /// First date that counts.
+    pub from: Date,
+    /// Last date that counts.
+    pub to: Date,
+    /// Whether every session from the first to the last one must be there; else a long
+    /// stretch without bars counts as never imported.
+    pub whole: bool,
+}
+
+/// A session's figures.
+struct Day {
+    date: Date,
+    bars: usize,
+    /// Share of the bars that its session has room for.
+    filled: f64,
+    close: f64,
+    /// Shares at the last session's count.
+    volume: f64,
+}
+
+impl Audit<'_> {
+    /// Everything found, in the order of dates within each kind.
+    ///
+    /// # Errors
+    /// Data error if bars lie outside the exchange calendar.
+    pub fn run(&self) -> Result<Vec<Finding>> {
+        let history = History::new(self.symbol, self.timeframe, self.bars, Hours::Regular)?;
+        let sessions = &history.sessions()[history.sessions_between(self.from, self.to)];
+        let days: Vec<Day> = sessions.iter().map(|s| self.day(&history, s)).collect();
+        let mut found = Vec::new();
+        found.extend(self.bad_bars(&history, sessions));
+        found.extend(self.outside_sessions());
+        found.extend(self.missing(&days));
+        found.extend(self.partial(&days));
+        found.extend(self.thin(&days));
+        found.extend(self.jumps(&days));
+        found.extend(self.splits_shown(&days));
+        found.extend(self.time_zone());
+        Ok(found)
+    }
+
+    fn day(&self, history: &History<'_>, session: &SessionBars) -> Day {
+        let bars = history.session_bars(session);
+        let date = session.session.date;
+        let count = bars.len();
+        let room = match self.timeframe {
+            Timeframe::Day => 1,
+            // Whole bars that start on their width, inside the session.
+            timeframe => {
+                let width = timeframe.width();
+                let first = session.session.open.div_euclid(width) + i64::from(session.session.open % width != 0);
+                (session.session.close.div_euclid(width) - first).max(1)
+            }
+        };
+        let factor = super::split_factor(self.splits, date);
+        let volume: f64 = bars.volume().iter().sum::<f64>() * factor;
+        let close = bars.close().last().copied().unwrap_or(f64::NAN);
+        Day { date, bars: count, filled: count as f64 / room as f64, close, volume }
+    }
+
+    fn about(&self, when: &str) -> String {
+        format!("{} {} {when}", self.symbol, self.timeframe).trim_end().to_owned()
+    }
+
+    /// A finding about one day, or a note if the table of moves declares that day.
+    fn of_day(&self, code: Code, date: Date, what: String) -> Finding {
+        let declared = self.moves.iter().find(|m| (m.symbol, m.date) == (self.symbol, date));
+        match declared {
+            Some(declared) => {
+                let what = format!("{what}; declared: {}", declared.reason);
+                Finding::new(Code::DeclaredDay, self.about(&date.to_string()), what).severity(Severity::Note)
+            }
+            None => Finding::new(code, self.about(&date.to_string()), what),
+        }
+    }
+
+    fn note(&self, code: Code, what: String) -> Finding {
+        Finding::new(code, self.about(""), what).severity(Severity::Note)
+    }
+
+    /// Bars whose prices contradict each other.
+    fn bad_bars(&self, history: &History<'_>, sessions: &[SessionBars]) -> Option<Finding> {
+        let (mut count, mut first) = (0, None);
+        for session in sessions {
+            let bars = history.session_bars(session);
+            for i in 0..bars.len() {
+                let bar = bars.get(i);
+                let [low, high] = [bar.open.min(bar.close), bar.open.max(bar.close)];
+                if !(bar.low <= low && high <= bar.high) {
+                    count += 1;
+                    first.get_or_insert(bar);
+                }
+            }
+        }
+        first.map(|bar| {
+            let at = iso_utc(bar.start);
+            let what = format!(
+                "{count} bars contradict themselves, the first at {at}: open {} high {} low {} close {}",
+                bar.open, bar.high, bar.low, bar.close
+            );
+            Finding::new(Code::BadOhlc, self.about(&at), what)
+        })
+    }
+
+    /// Bars on days without a session: never replayed in regular hours.
+    fn outside_sessions(&self) -> Vec<Finding> {
+        let (mut saturdays, mut sundays, mut holidays, mut bars) = (0, 0, 0, 0);
+        let mut last = None;
+        for &start in self.bars.starts() {
+            let date = self.date(start);
+            if !(self.from..=self.to).contains(&date) || calendar::is_trading_day(date) {
+                continue;
+            }
+            bars += 1;
+            if last != Some(date) {
+                last = Some(date);
+                // 1970-01-01 was a Thursday.
+                match (date.0 + 4).rem_euclid(7) {
+                    6 => saturdays += 1,
+                    0 => sundays += 1,
+                    _ => holidays += 1,
+                }
+            }
+        }
+        if bars == 0 {
+            return Vec::new();
+        }
+        let code = if self.timeframe == Timeframe::Day { Code::PhantomDays } else { Code::OffHours };
+        let what = format!(
+            "{bars} bars on days without a session: {saturdays} Saturdays, {sundays} Sundays, {holidays} holidays"
+        );
+        vec![self.note(code, what)]
+    }
+
+    fn date(&self, start: Nanos) -> Date {
+        match self.timeframe {
+            Timeframe::Day => Date::of_utc(start),
+            _ => calendar::new_york_date(start),
+        }
+    }
+
+    /// Sessions of the exchange between the first and the last archived one that have no bar.
+    fn missing(&self, days: &[Day]) -> Vec<Finding> {
+        let (Some(first), Some(last)) = (days.first(), days.last()) else { return Vec::new() };
+        let mut found = Vec::new();
+        let mut have = days.iter().map(|d| d.date).peekable();
+        let mut run: Vec<Date> = Vec::new();
+        for session in calendar::sessions(first.date, last.date) {
+            if have.peek() == Some(&session.date) {
+                have.next();
+                found.extend(self.hole(&std::mem::take(&mut run)));
+            } else {
+                run.push(session.date);
+            }
+        }
+        found
+    }
+
+    fn hole(&self, run: &[Date]) -> Vec<Finding> {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Vec::new() };
+        if run.len() < STRETCH {
+            let one = |date: &Date| self.of_day(Code::MissingSessions, *date, "the session has no bar".to_owned());
+            return run.iter().map(one).collect();
+        }
+        let what = format!("{} sessions from {first} to {last} have no bar", run.len());
+        let code = if self.whole { Code::MissingSessions } else { Code::NotArchived };
+        let severity = if self.whole { Severity::Error } else { Severity::Note };
+        vec![Finding::new(code, self.about(&format!("{first} to {last}")), what).severity(severity)]
+    }
+
+    /// Sessions that are cut: only where nearly every session is nearly full.
+    fn partial(&self, days: &[Day]) -> Vec<Finding> {
+        let usual = median(days.iter().map(|d| d.filled).collect());
+        if self.timeframe == Timeframe::Day || usual.is_none_or(|u| u < DENSE) {
+            return Vec::new();
+        }
+        let cut = days.iter().filter(|d| d.filled < PARTIAL);
+        cut.map(|d| {
+            let what = format!("{} bars, {:.0} % of the session's", d.bars, d.filled * 100.0);
+            self.of_day(Code::PartialSession, d.date, what)
+        })
+        .collect()
+    }
+
+    /// Daily bars whose volume vanishes beside that of the sessions around them.
+    fn thin(&self, days: &[Day]) -> Vec<Finding> {
+        if self.timeframe != Timeframe::Day {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for (i, day) in days.iter().enumerate() {
+            let around = &days[i.saturating_sub(AROUND)..days.len().min(i + AROUND + 1)];
+            let usual = median(around.iter().map(|d| d.volume).collect()).unwrap_or(0.0);
+            if day.volume < THIN * usual {
+                let what =
+                    format!("volume is {:.1} % of the median of the sessions around it", day.volume / usual * 100.0);
+                found.push(self.of_day(Code::ThinDay, day.date, what));
+            }
+        }
+        found
+    }
+
+    /// Closes that move more than a listed stock does, between sessions that follow each other.
+    fn jumps(&self, days: &[Day]) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for pair in days.windows(2) {
+            let (before, day) = (&pair[0], &pair[1]);
+            if calendar::sessions(Date(before.date.0 + 1), Date(day.date.0 - 1)).next().is_some() {
+                continue;
+            }
+            let change = day.close * self.ratio(before.date, day.date) / before.close - 1.0;
+            if change.abs() > JUMP {
+                let what = format!("the close moves {:+.1} %, from {} to {}", change * 100.0, before.close, day.close);
+                found.push(self.of_day(Code::UndeclaredJump, day.date, what));
+            }
+        }
+        found
+    }
+
+    /// New shares per old by the splits after one date up to another.
+    fn ratio(&self, after: Date, to: Date) -> f64 {
+        self.splits.iter().filter(|s| after < s.date && s.date <= to).fold(1.0, |f, s| f * s.ratio)
+    }
+
+    /// Whether each declared split is in the prices: the first price after it is nearer to the
+    /// split price than to the old one.
+    fn splits_shown(&self, days: &[Day]) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for pair in days.windows(2) {
+            let (before, day) = (&pair[0], &pair[1]);
+            for split in self.splits.iter().filter(|s| before.date < s.date && s.date <= day.date) {
+                let raw = (day.close / before.close).ln();
+                let shown = (raw + self.ratio(before.date, day.date).ln()).abs() < raw.abs();
+                let about = self.about(&split.date.to_string());
+                let what = format!(
+                    "{} new shares per old: the close goes from {} to {}",
+                    split.ratio, before.close, day.close
+                );
+                found.push(match shown {
+                    true => Finding::new(Code::SplitFound, about, what).severity(Severity::Note),
+                    false => Finding::new(Code::SplitNotFound, about, what),
+                });
+            }
+        }
+        found
+    }
+
+    /// Intraday times that were New York's but are stored as UTC: then most of the volume
+    /// lies where New York's clock would put the session.
+    fn time_zone(&self) -> Option<Finding> {
+        if self.timeframe == Timeframe::Day {
+            return None;
+        }
+        let width = self.timeframe.width();
+        let (mut inside, mut shifted, mut all) = (0.0, 0.0, 0.0);
+        let (mut day, mut session) = (Date::default(), calendar::session(Date::default()));
+        for (&start, &volume) in self.bars.starts().iter().zip(self.bars.volume()) {
+            let date = Date::of_utc(start);
+            if date != day {
+                (day, session) = (date, calendar::session(date));
+            }
+            if !session.trades() {
+                continue;
+            }
+            let midnight = calendar::new_york_midnight(date);
+            let local = midnight + (start - date.utc_midnight());
+            all += volume;
+            inside += if session.contains(start, start + width) { volume } else { 0.0 };
+            shifted += if session.contains(local, local + width) { volume } else { 0.0 };
+        }
+        (all > 0.0 && shifted > 0.8 * all && shifted > inside + 0.2 * all).then(|| {
+            let per_cent = |part: f64| part / all * 100.0;
+            let what = format!(
+                "{:.0} % of the volume lies in the session if the times are New York's, {:.0} % if they are UTC",
+                per_cent(shifted),
+                per_cent(inside)
+            );
+            Finding::new(Code::TimeZone, self.about(""), what)
+        })
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bar::MINUTE;
+
+    /// Sessions from 2024-07-01 on at $10 and 1,000 shares, changed as told.
+    struct Made {
+        timeframe: Timeframe,
+        start: Vec<Nanos>,
+        ohlcv: [Vec<f64>; 5],
+    }
+
+    impl Made {
+        fn days(count: usize) -> Self {
+            let mut made = Self { timeframe: Timeframe::Day, start: Vec::new(), ohlcv: Default::default() };
+            for session in calendar::sessions(date("2024-07-01"), date("2024-12-31")).take(count) {
+                made.push(session.date.utc_midnight());
+            }
+            made
+        }
+
+        fn minutes(count: usize) -> Self {
+            let mut made = Self { timeframe: Timeframe::Minute, ..Self::days(0) };
+            for session in calendar::sessions(date("2024-07-01"), date("2024-12-31")).take(count) {
+                let minutes = (session.close - session.open) / MINUTE;
+                (0..minutes).for_each(|i| made.push(session.open + i * MINUTE));
+            }
+            made
+        }
+
+        fn push(&mut self, start: Nanos) {
+            self.start.push(start);
+            for (column, value) in self.ohlcv.iter_mut().zip([10.0, 10.5, 9.5, 10.0, 1_000.0]) {
+                column.push(value);
+            }
+        }
+
+        fn remove(&mut self, range: std::ops::Range<usize>) {
+            self.start.drain(range.clone());
+            self.ohlcv.iter_mut().for_each(|c| drop(c.drain(range.clone())));
+        }
+
+        fn scale_from(&mut self, from: usize, factor: f64) {
+            self.ohlcv[..4].iter_mut().for_each(|c| c[from..].iter_mut().for_each(|v| *v *= factor));
+        }
+
+        fn found(&self, splits: &[Split], moves: &[Move]) -> Vec<(Code, String)> {
+            self.audit(splits, moves, false).into_iter().map(|f| (f.code, f.subject)).collect()
+        }
+
+        fn audit(&self, splits: &[Split], moves: &[Move], whole: bool) -> Vec<Finding> {
+            let [o, h, l, c, v] = &self.ohlcv;
+            let bars = Bars::new(self.timeframe, &self.start, [o, h, l, c, v]).expect("ordered");
+            let (from, to) = (calendar::FIRST, calendar::LAST);
+            let symbol = symbol();
+            Audit { symbol, timeframe: self.timeframe, bars, splits, moves, from, to, whole }.run().expect("covered")
+        }
+    }
+
+    fn date(text: &str) -> Date {
+        text.parse().expect("a date")
+    }
+
+    fn symbol() -> Symbol {
+        "AMC".parse().expect("a symbol")
+    }
+
+    fn declared(day: &str) -> Move {
+        Move { symbol: symbol(), date: date(day), reason: "known".into() }
+    }
+
+    #[test]
+    fn clean_bars_have_no_finding() {
+        assert_eq!(Made::days(100).found(&[], &[]), []);
+        assert_eq!(Made::minutes(8).found(&[], &[]), []);
+    }
+
+    #[test]
+    fn a_bar_that_contradicts_itself_is_found() {
+        let mut made = Made::days(5);
+        made.ohlcv[1][2] = 9.0;
+        assert_eq!(made.found(&[], &[]), [(Code::BadOhlc, "AMC 1Day 2024-07-03T00:00:00Z".into())]);
+    }
+
+    #[test]
+    fn phantom_days_are_counted_and_do_not_count_as_sessions() {
+        let mut made = Made::days(0);
+        // The holiday of July 4, Saturday the 6th and Sunday the 7th.
+        for day in ["2024-07-03", "2024-07-04", "2024-07-05", "2024-07-06", "2024-07-07", "2024-07-08"] {
+            made.push(date(day).utc_midnight());
+        }
+        let found = made.audit(&[], &[], false);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].what.contains("1 Saturdays, 1 Sundays, 1 holidays"), "{}", found[0].what);
+        assert_eq!(found[0].severity, Severity::Note);
+    }
+
+    #[test]
+    fn a_missing_session_is_named_and_a_long_stretch_is_not_archived() {
+        let mut made = Made::days(60);
+        made.remove(5..6);
+        assert_eq!(made.found(&[], &[]), [(Code::MissingSessions, "AMC 1Day 2024-07-09".into())]);
+        assert_eq!(made.found(&[], &[declared("2024-07-09")])[0].0, Code::DeclaredDay);
+        let mut made = Made::days(60);
+        made.remove(20..40);
+        assert_eq!(made.found(&[], &[])[0].0, Code::NotArchived);
+        let whole = made.audit(&[], &[], true);
+        assert_eq!((whole[0].code, whole[0].severity), (Code::MissingSessions, Severity::Error));
+    }
+
+    #[test]
+    fn a_cut_session_is_partial_but_half_days_and_sparse_symbols_are_not() {
+        // 2024-07-03 is a half day: 210 minutes are all of it.
+        let mut made = Made::minutes(8);
+        made.remove(100..390);
+        assert_eq!(made.found(&[], &[]), [(Code::PartialSession, "AMC 1Min 2024-07-01".into())]);
+        let mut sparse = Made::minutes(8);
+        for i in (0..sparse.start.len()).rev().filter(|i| i % 7 != 0) {
+            sparse.remove(i..i + 1);
+        }
+        sparse.remove(1..30);
+        assert_eq!(sparse.found(&[], &[]), []);
+    }
+
+    #[test]
+    fn a_day_under_a_tenth_of_the_median_is_thin_even_across_a_split() {
+        let mut made = Made::days(60);
+        made.ohlcv[4][30] = 99.0;
+        let day = Date::of_utc(made.start[30]).to_string();
+        assert_eq!(made.found(&[], &[]), [(Code::ThinDay, format!("AMC 1Day {day}"))]);
+        made.ohlcv[4][30] = 101.0;
+        assert_eq!(made.found(&[], &[]), []);
+        // Twenty for one: the volumes before it count twentyfold.
+        let split = Split { symbol: symbol(), date: Date::of_utc(made.start[40]), ratio: 20.0 };
+        made.scale_from(40, 1.0 / 20.0);
+        made.ohlcv[4][40..].iter_mut().for_each(|v| *v *= 20.0);
+        made.ohlcv[4][30] = 1_000.0;
+        assert_eq!(made.found(&[split], &[])[0].0, Code::SplitFound);
+    }
+
+    #[test]
+    fn a_jump_must_be_declared_as_split_or_move() {
+        let mut made = Made::days(30);
+        made.scale_from(10, 0.25);
+        let day = Date::of_utc(made.start[10]);
+        let about = format!("AMC 1Day {day}");
+        assert_eq!(made.found(&[], &[]), [(Code::UndeclaredJump, about.clone())]);
+        let split = Split { symbol: symbol(), date: day, ratio: 4.0 };
+        assert_eq!(made.found(&[split], &[]), [(Code::SplitFound, about.clone())]);
+        assert_eq!(made.found(&[], &[declared(&day.to_string())]), [(Code::DeclaredDay, about)]);
+        made.scale_from(10, 4.0 * 1.4);
+        assert_eq!(made.found(&[], &[]), [], "40 % is allowed");
+    }
+
+    #[test]
+    fn a_declared_split_that_the_prices_do_not_show_is_found() {
+        let made = Made::days(30);
+        let split = Split { symbol: symbol(), date: Date::of_utc(made.start[10]), ratio: 4.0 };
+        let codes: Vec<Code> = made.found(&[split], &[]).into_iter().map(|f| f.0).collect();
+        assert!(codes.contains(&Code::SplitNotFound) && codes.contains(&Code::UndeclaredJump), "{codes:?}");
+    }
+
+    #[test]
+    fn new_york_times_stored_as_utc_are_found() {
+        let mut made = Made::minutes(8);
+        for start in &mut made.start {
+            *start -= 4 * crate::bar::HOUR;
+        }
+        assert!(made.found(&[], &[]).iter().any(|f| f.0 == Code::TimeZone));
+    }
+
+    #[test]
+    fn only_the_range_counts() {
+        let mut made = Made::days(60);
+        made.scale_from(10, 0.25);
+        let [o, h, l, c, v] = &made.ohlcv;
+        let bars = Bars::new(Timeframe::Day, &made.start, [o, h, l, c, v]).expect("ordered");
+        let from = Date::of_utc(made.start[10]);
+        let (symbol, timeframe, to) = (symbol(), Timeframe::Day, calendar::LAST);
+        let audit = Audit { symbol, timeframe, bars, splits: &[], moves: &[], from, to, whole: true };
+        assert_eq!(audit.run().expect("covered"), []);
+    }
+}

@@ -1,0 +1,191 @@
+//! `data check` of files that aren't imported yet: everything that import would refuse, drop
+//! or leave to a gate to find, all at once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::{BarFile, Import, Imported, Rows, check_row, collect, describe, read_file, timeframe};
+use crate::archive::audit::Audit;
+use crate::archive::manifest::Manifest;
+use crate::archive::record::Row;
+use crate::bar::{Bars, Date, Symbol, Timeframe, iso_utc};
+use crate::calendar;
+use crate::error::{Code, Error, Result};
+use crate::finding::{Finding, Severity};
+
+/// What was looked at, and what was found.
+#[derive(Clone, Debug, Default)]
+pub struct Inspected {
+    /// Files with bars.
+    pub files: usize,
+    /// Series: a symbol at one bar width.
+    pub series: usize,
+    /// Distinct bars.
+    pub bars: u64,
+    /// Everything found: by file, then by series.
+    pub findings: Vec<Finding>,
+}
+
+type Key = (Symbol, Timeframe);
+
+/// Inspects sources as [`super::import`] would read them, and writes nothing.
+///
+/// # Errors
+/// Data error if the sources hold no bars at all, or a table can't be read.
+pub fn inspect(import: &Import) -> Result<Inspected> {
+    let mut tables = Manifest::default();
+    let paths = collect(import, &mut tables, &mut Imported::default())?;
+    let mut done = Inspected { files: paths.len(), ..Inspected::default() };
+    let read: Vec<Result<BarFile>> = paths.par_iter().map(|path| read_file(path)).collect();
+    let mut all: BTreeMap<Key, Rows> = BTreeMap::new();
+    let mut naive = 0;
+    for (index, (file, path)) in read.into_iter().zip(&paths).enumerate() {
+        match file {
+            Ok(file) => {
+                naive += usize::from(file.naive);
+                done.findings.extend(of_file(index as u32, file, path, import, &mut all));
+            }
+            Err(err) => done.findings.push(Finding::from(&err)),
+        }
+    }
+    if naive > 0 {
+        let what = format!("{naive} of {} files have timestamps without a zone; they are read as UTC", paths.len());
+        done.findings.push(Finding::new(Code::NaiveTimes, "", what).severity(Severity::Note));
+    }
+    done.series = all.len();
+    let judged: Vec<(u64, Vec<Finding>)> =
+        all.into_par_iter().map(|(key, rows)| of_series(key, rows, &paths, &tables)).collect();
+    for (bars, findings) in judged {
+        done.bars += bars;
+        done.findings.extend(findings);
+    }
+    Ok(done)
+}
+
+/// Everything that one file alone shows. What fuzzers call.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn inspect_file(path: &Path, file: BarFile) -> Vec<Finding> {
+    let (mut all, tables, paths) = (BTreeMap::new(), Manifest::default(), [path.to_owned()]);
+    let mut found = of_file(0, file, path, &Import::default(), &mut all);
+    found.extend(all.into_iter().flat_map(|(key, rows)| of_series(key, rows, &paths, &tables).1));
+    found
+}
+
+/// One file by itself; its rows go to their series, if their width is known.
+fn of_file(index: u32, file: BarFile, path: &Path, import: &Import, all: &mut BTreeMap<Key, Rows>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let stated = file.timeframe;
+    if file.series.is_empty() {
+        found.push(Finding::new(Code::SourceUnreadable, "", "the file has no rows"));
+    }
+    for (symbol, mut rows) in file.series {
+        let width = match timeframe(&rows, stated, path, import) {
+            Ok(width) => width,
+            Err(err) => {
+                found.push(Finding::new(err.code(), symbol.as_str(), err.what()).help(err.suggestion()));
+                continue;
+            }
+        };
+        let about = format!("{symbol} {width}");
+        if let Some(pair) = rows.windows(2).find(|w| w[0].start > w[1].start) {
+            let what = format!("row {} is earlier than the row before it; import sorts", pair[1].origin.1);
+            found.push(Finding::new(Code::BarsDisordered, &about, what).severity(Severity::Warning));
+        }
+        let wrong: Vec<Error> = rows.iter().filter_map(|row| check_row(row, width).err()).collect();
+        if let Some(first) = wrong.first() {
+            let what = format!("{} rows are no bars, the first: {}", wrong.len(), first.what());
+            found.push(Finding::new(first.code(), &about, what).help(first.suggestion()));
+            rows.retain(|row| check_row(row, width).is_ok());
+        }
+        rows.iter_mut().for_each(|row| row.origin.0 = index);
+        all.entry((symbol, width)).or_default().append(&mut rows);
+    }
+    found.into_iter().map(|finding| finding.file(path)).collect()
+}
+
+fn of_series((symbol, timeframe): Key, mut rows: Rows, paths: &[PathBuf], tables: &Manifest) -> (u64, Vec<Finding>) {
+    rows.sort_by_key(|row| row.start);
+    let about = format!("{symbol} {timeframe}");
+    let mut found = repeated(&mut rows, &about, paths);
+    let column = |k: usize| rows.iter().map(|row| row.ohlcv[k]).collect::<Vec<f64>>();
+    let start: Vec<i64> = rows.iter().map(|row| row.start).collect();
+    let columns: [Vec<f64>; 5] = std::array::from_fn(column);
+    let [open, high, low, close, volume] = &columns;
+    let splits: Vec<_> = tables.splits.iter().filter(|s| s.symbol == symbol).copied().collect();
+    let audited = Bars::new(timeframe, &start, [open, high, low, close, volume]).and_then(|bars| {
+        let (from, to) = (calendar::FIRST, calendar::LAST);
+        Audit { symbol, timeframe, bars, splits: &splits, moves: &tables.moves, from, to, whole: false }.run()
+    });
+    match audited {
+        Ok(mut audited) => {
+            for finding in audited.iter_mut().filter(|f| f.code == Code::PhantomDays) {
+                finding.what += &by_file(&rows, paths);
+            }
+            found.extend(audited);
+        }
+        Err(err) => found.push(Finding::new(err.code(), about, err.what()).help(err.suggestion())),
+    }
+    (rows.len() as u64, found)
+}
+
+/// Bars that stand more than once: within one file, in two files, or as two different bars.
+/// Keeps the first.
+fn repeated(rows: &mut Rows, about: &str, paths: &[PathBuf]) -> Vec<Finding> {
+    let mut within: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut across: BTreeMap<(u32, u32), u64> = BTreeMap::new();
+    let mut conflicts: Vec<(Row, Row)> = Vec::new();
+    rows.dedup_by(|later, first| {
+        if later.start != first.start {
+            return false;
+        }
+        if later.ohlcv != first.ohlcv {
+            conflicts.push((*first, *later));
+        } else if later.origin.0 == first.origin.0 {
+            *within.entry(first.origin.0).or_default() += 1;
+        } else {
+            *across.entry((first.origin.0, later.origin.0)).or_default() += 1;
+        }
+        true
+    });
+    let path = |index: u32| paths[index as usize].as_path();
+    let name = |index: u32| file_name(&paths[index as usize]);
+    let mut found = Vec::new();
+    if let Some((a, b)) = conflicts.first() {
+        let row = |row: &Row| format!("{} row {}: {}", name(row.origin.0), row.origin.1, describe(row));
+        let at = iso_utc(a.start);
+        let what = format!("{} bars differ, the first at {at}: {}; {}", conflicts.len(), row(a), row(b));
+        found.push(Finding::new(Code::ConflictingBars, about, what).file(path(b.origin.0)));
+    }
+    for (index, count) in within {
+        let what = format!("{count} bars stand twice, identically");
+        found.push(Finding::new(Code::DuplicateBars, about, what).severity(Severity::Note).file(path(index)));
+    }
+    for ((first, later), count) in across {
+        let what = format!("{count} bars are also in {}, identically", name(first));
+        found.push(Finding::new(Code::OverlappingSources, about, what).severity(Severity::Note).file(path(later)));
+    }
+    found
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Days without a session, file by file: Saturdays and other days.
+fn by_file(rows: &Rows, paths: &[PathBuf]) -> String {
+    let mut counts: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+    for row in rows {
+        let date = Date::of_utc(row.start);
+        if !calendar::is_trading_day(date) {
+            let (saturdays, others) = counts.entry(row.origin.0).or_default();
+            let is_saturday = (date.0 + 4).rem_euclid(7) == 6;
+            *(if is_saturday { saturdays } else { others }) += 1;
+        }
+    }
+    let name = |index: u32| file_name(&paths[index as usize]);
+    let parts: Vec<String> =
+        counts.into_iter().map(|(file, (saturdays, others))| format!("{} {saturdays}+{others}", name(file))).collect();
+    format!(" (Saturdays+others: {})", parts.join(", "))
+}

@@ -1,0 +1,200 @@
+//! What fuzzers call: each parser of foreign bytes, with what must hold whatever the bytes.
+//! `fuzz/` runs these under libFuzzer; the tests below try each on damaged samples.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::archive::import::{csv, inspect, parquet};
+use crate::archive::manifest::Manifest;
+use crate::archive::record::Row;
+use crate::archive::{cache, tables};
+use crate::bar::{Date, Symbol, Timeframe};
+use crate::config::document::Document;
+use crate::config::{self, Config, Override, Parameters};
+use crate::finding::Span;
+use crate::unit::Unit;
+
+/// Every target by name.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("parquet", parquet_file),
+    ("cache", cache_file),
+    ("manifest", manifest),
+    ("csv", csv_bars),
+    ("tables", split_and_move_tables),
+    ("config", config_file),
+    ("unit", unit_file),
+    ("words", words),
+];
+
+/// Rows that are read can be audited, and a file gives the same rows twice.
+fn parquet_file(bytes: &[u8]) {
+    let path = Path::new("AMC_1min.parquet");
+    let read = || parquet::read(path, bytes.to_vec().into());
+    if let Ok(file) = read() {
+        let rows: usize = file.series.iter().map(|s| s.1.len()).sum();
+        assert!(rows as u64 <= 1_000_000 + 4 * bytes.len() as u64);
+        let again = read().expect("read before");
+        let bits = |rows: &[Row]| rows.iter().map(|r| (r.start, r.ohlcv.map(f64::to_bits))).collect::<Vec<_>>();
+        for ((a, rows), (b, twice)) in file.series.iter().zip(&again.series) {
+            assert!(a == b && bits(rows) == bits(twice));
+        }
+        inspect::inspect_file(path, file);
+    }
+}
+
+/// Columns that are accepted are in order and as long as each other.
+fn cache_file(bytes: &[u8]) {
+    // A key is the hash of the records: whatever stands in its place is taken for right.
+    let key = bytes.windows(64).find(|w| w.iter().all(u8::is_ascii_hexdigit)).unwrap_or(b"key");
+    let key = std::str::from_utf8(key).unwrap_or_default();
+    if let Ok(columns) = cache::decode(bytes.to_vec().into(), key) {
+        assert!(columns.start.windows(2).all(|w| w[0] < w[1]));
+        assert!(columns.ohlcv.iter().all(|c| c.len() == columns.start.len()));
+    }
+}
+
+/// A manifest that is accepted is the one that was written. It is sealed first: a checksum
+/// keeps out accidents, not intent.
+fn manifest(bytes: &[u8]) {
+    let path = Path::new("manifest.json");
+    let _ = Manifest::parse(path, bytes);
+    if let Ok(mut manifest) = serde_json::from_slice::<Manifest>(bytes) {
+        let sealed = manifest.seal();
+        if let Ok(read) = Manifest::parse(path, &sealed) {
+            assert_eq!(read, manifest);
+        }
+    }
+}
+
+fn csv_bars(bytes: &[u8]) {
+    let path = Path::new("AMC_1min.csv");
+    if let Ok(file) = csv::read_from(path, bytes) {
+        inspect::inspect_file(path, file);
+    }
+}
+
+fn split_and_move_tables(bytes: &[u8]) {
+    if let Ok(splits) = tables::parse_splits(Path::new("splits.csv"), bytes) {
+        assert!(splits.iter().all(|s| s.ratio > 0.0 && s.ratio.is_finite()));
+    }
+    if let Ok(moves) = tables::parse_moves(Path::new("moves.csv"), bytes) {
+        assert!(moves.iter().all(|m| !m.reason.is_empty()));
+    }
+}
+
+/// A document without findings is a config; every finding lies in the text.
+fn config_file(bytes: &[u8]) {
+    let Ok(text) = String::from_utf8(bytes.to_vec()) else { return };
+    let Ok(document) = Document::parse(Path::new("config.json"), text, &[]) else { return };
+    let mut found = config::examine(&document);
+    if found.is_empty() {
+        Config::from_document(&document).expect("a document without findings is a config");
+    }
+    let parameters = schemars::json_schema!({"type": "object", "properties": {"rsi_period": {"minimum": 2}}});
+    for layout in [Parameters::BySymbol, Parameters::Common] {
+        found.extend(config::examine_parameters(&document, &layout.schema(&parameters)));
+    }
+    for finding in found {
+        let Span { start, end, .. } = finding.span.expect("placed");
+        assert!(start <= end && end <= document.text.len(), "{finding:?}");
+    }
+}
+
+fn unit_file(bytes: &[u8]) {
+    let Ok(text) = String::from_utf8(bytes.to_vec()) else { return };
+    let unit = Unit { path: "magellan-bear-trap.service".into(), text };
+    for finding in unit.examine("bear_trap") {
+        if let Some(span) = finding.span {
+            assert!(unit.text.get(span.start..span.end).is_some(), "{finding:?}");
+        }
+    }
+}
+
+/// Single words: what is read is written back the same.
+fn words(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(symbol) = text.parse::<Symbol>() {
+        assert_eq!(symbol.to_string(), text);
+    }
+    if let Ok(date) = text.parse::<Date>() {
+        assert_eq!(date.to_string(), text);
+    }
+    if let Ok(timeframe) = text.parse::<Timeframe>() {
+        assert!(timeframe.name().eq_ignore_ascii_case(text));
+    }
+    if let Ok(change) = text.parse::<Override>() {
+        let config = json!({"symbols": ["AMC"], "strategy_parameters": {"AMC": {"rsi_period": 14}, "x": 1}});
+        let _ = Document::parse(Path::new("config.json"), config.to_string(), &[change]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::record::{self, Label};
+    use crate::bar::MINUTE;
+    use proptest::prelude::*;
+
+    fn rows() -> Vec<Row> {
+        let start = crate::calendar::session("2024-07-01".parse().expect("a date")).open;
+        let row = |i: i64| Row {
+            start: start + i * MINUTE,
+            ohlcv: [10.0, 11.0, 9.0, 10.0 + i as f64 / 100.0, 100.0],
+            trade_count: f64::NAN,
+            vwap: f64::NAN,
+            origin: (0, 0),
+        };
+        (0..40).map(row).collect()
+    }
+
+    /// A good input of each target.
+    fn sample(target: &str) -> Vec<u8> {
+        let label = Label {
+            symbol: "AMC".parse().expect("a symbol"),
+            timeframe: Timeframe::Minute,
+            provenance: "csv".into(),
+            day_basis: None,
+        };
+        match target {
+            "parquet" => record::encode(&label, &rows()).expect("encoded"),
+            "cache" => cache::encode(&"a".repeat(64), &crate::archive::columns(&rows())).expect("encoded"),
+            "manifest" => Manifest::default().seal(),
+            "csv" => b"timestamp,open,high,low,close,volume\n2024-07-01T14:00:00Z,1,2,1,2,3\n".to_vec(),
+            "tables" => b"symbol,effective_date,new_shares_per_old\nAMC,2024-07-01,1/30\n".to_vec(),
+            "config" => include_bytes!("../deployed/bear_trap/config.json").to_vec(),
+            "unit" => include_bytes!("../deployed/bear_trap/magellan-bear-trap.service").to_vec(),
+            _ => b"AMC.rsi_period=14".to_vec(),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+        #[test]
+        fn damaged_samples_end_in_an_answer(
+            target in 0..TARGETS.len(),
+            hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+            cut in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let (name, run) = TARGETS[target];
+            let mut bytes = sample(name);
+            for (at, byte) in hits {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if let Some(cut) = cut {
+                bytes.truncate(cut.index(bytes.len()));
+            }
+            run(&bytes);
+        }
+    }
+
+    #[test]
+    fn the_samples_themselves_are_good() {
+        for (name, run) in TARGETS {
+            run(&sample(name));
+        }
+        assert!(parquet::read(Path::new("x.parquet"), sample("parquet").into()).is_ok());
+        assert!(cache::decode(sample("cache").into(), &"a".repeat(64)).is_ok());
+    }
+}
