@@ -113,3 +113,40 @@ impl<P: Pace> Deployable for RsiHysteresis<P> {
         ]
     }
 }
+
+/// What both paces must do; each calls it from its own tests.
+#[cfg(test)]
+pub(crate) mod tests {
+    use magellan::bar::Bar;
+    use magellan::strategy::Position;
+
+    use super::*;
+
+    fn decide<P: Pace>(rsi: f64, shares: u64) -> Option<Order> {
+        let rule = RsiHysteresis::<P> {
+            rsi_period: 14,
+            hysteresis_upper: 60.0,
+            hysteresis_lower: 40.0,
+            allocation: 10_000.0,
+            warmup_bars: 84,
+            pace: PhantomData,
+        };
+        let bar = Bar { start: 0, end: 1, open: 1.0, high: 1.0, low: 1.0, close: 1.0, volume: 1.0 };
+        let position = Position { shares, ..Position::default() };
+        rule.decide(&mut (), &Now { bar, session: Default::default(), inputs: [rsi], position })
+    }
+
+    pub(crate) fn buys_strength_and_sells_weakness<P: Pace>() {
+        let buy = Some(Order::buy(Size::Notional(10_000.0)));
+        assert_eq!(decide::<P>(60.1, 0), buy);
+        assert_eq!(decide::<P>(39.9, 7), Some(Order::Exit(Reason::Signal("rsi_exit"))));
+    }
+
+    pub(crate) fn holds_in_between<P: Pace>() {
+        for (rsi, shares) in
+            [(60.0, 0), (50.0, 0), (39.0, 0), (40.0, 7), (50.0, 7), (61.0, 7), (f64::NAN, 0), (f64::NAN, 7)]
+        {
+            assert_eq!(decide::<P>(rsi, shares), None, "RSI {rsi}, {shares} shares");
+        }
+    }
+}

@@ -23,6 +23,8 @@
 pub mod error;
 pub mod finding;
 
+#[cfg(feature = "arrow2")]
+pub mod arrow2_bars;
 pub mod bar;
 pub mod order;
 

@@ -138,55 +138,6 @@ pub(crate) fn gate_of(folder: &Path) -> (i32, String, String) {
 }
 
 #[test]
-fn every_config_fault_is_named_with_its_path() {
-    type Change = fn(&mut Value);
-    let faults: [(&str, Change); 22] = [
-        ("per_trade_risk_pct is 2, allowed are more than 0 to 1", |c| {
-            c["risk_management"]["per_trade_risk_pct"] = 2.0.into()
-        }),
-        ("unknown field `per_trade_risk`", |c| c["risk_management"]["per_trade_risk"] = 0.02.into()),
-        ("account_info.initial_capital", |c| c["account_info"]["initial_capital"] = (-5).into()),
-        ("account_info.initial_capital", |c| c["account_info"]["initial_capital"] = "100000".into()),
-        ("account_info.buying_power", |c| c["account_info"]["buying_power"] = 1.into()),
-        ("symbols: the list is empty", |c| c["symbols"] = Value::Array(vec![])),
-        ("symbols: AMC is listed twice", |c| c["symbols"] = serde_json::json!(["AMC", "AMC"])),
-        ("`amc` is not a symbol", |c| c["symbols"] = serde_json::json!(["amc"])),
-        ("data_requirements.timeframe", |c| c["data_requirements"]["timeframe"] = "1Day".into()),
-        ("premarket and after_hours differ", |c| c["data_requirements"]["premarket"] = true.into()),
-        ("trading_hours.timezone", |c| c["trading_hours"]["timezone"] = "UTC".into()),
-        ("trading_hours.market_open", |c| c["trading_hours"]["market_open"] = "09:00".into()),
-        ("allow_overnight_holds", |c| c["trading_hours"]["allow_overnight_holds"] = true.into()),
-        ("execution.order_type", |c| c["execution"]["order_type"] = "limit".into()),
-        ("execution.friction_bps", |c| c["execution"]["friction_bps"] = (-1).into()),
-        ("strategy_parameters: missing field `min_body`", |c| {
-            c["strategy_parameters"].as_object_mut().expect("object").remove("min_body");
-        }),
-        ("strategy_parameters.day_change_pct", |c| c["strategy_parameters"]["day_change_pct"] = 15.0.into()),
-        ("strategy_parameters.reclaim: unknown variant", |c| c["strategy_parameters"]["reclaim"] = "yes".into()),
-        ("criteria.sharp: there is no such metric", |c| {
-            c["performance_criteria"]["criteria"]["sharp"] = serde_json::json!({"fail_below": 1})
-        }),
-        ("criteria.sharpe has no fail level", |c| {
-            c["performance_criteria"]["criteria"]["sharpe"] = serde_json::json!({"warn_below": 1})
-        }),
-        ("a warn level must be stricter", |c| {
-            c["performance_criteria"]["criteria"]["sharpe"] = serde_json::json!({"fail_below": 1, "warn_below": 0})
-        }),
-        ("strategy.name", |c| c["strategy"]["name"] = "bare_trap".into()),
-    ];
-    for (part, change) in faults {
-        let folder = changed("bear_trap", change);
-        let config = folder.path().join("deployed/bear_trap/config.json");
-        let period = ["--start-date", "2024-04-01", "--end-date", "2024-06-28"];
-        let (code, out, err) =
-            run(magellan(["backtest", "--strategy", "bear_trap", "--config"]).arg(&config).args(period));
-        assert_eq!((code, out.as_str()), (2, ""), "{part}: {err}");
-        assert!(err.contains(part) && err.contains("config.json"), "{part}: {err}");
-        assert_eq!(gate_of(folder.path()).0, 2, "{part}");
-    }
-}
-
-#[test]
 fn syntax_errors_name_line_and_column() {
     let folder = changed("bear_trap", |_| {});
     let config = folder.path().join("deployed/bear_trap/config.json");

@@ -4,8 +4,13 @@
 
 mod account_rules;
 mod archive;
+#[cfg(feature = "arrow2")]
+mod arrow2_bars;
+mod bad_inputs;
 mod calendar;
 mod cli;
+mod durability;
+mod enemy_files;
 mod false_greens;
 mod indicators;
 mod look_ahead;
@@ -14,3 +19,4 @@ mod reference;
 mod sample;
 mod support;
 mod tidy;
+mod validate;

@@ -139,7 +139,19 @@ fn hourly_swing_reproduces_its_reference() {
 fn on_real_bars_bear_trap_fails_and_daily_trend_misses_gld() {
     let Some(archive) = archive() else { return };
     let gate = |strategy: &str| run(magellan(["gate", "--strategy", strategy, "--archive"]).arg(archive));
+    // The squeezes of May and June 2024 look like splits until somebody says what they were.
     let (code, out, _) = gate("bear_trap");
+    assert_eq!(code, 3, "{out}");
+    assert!(out.contains("-1.229") && out.matches("error[undeclared-jump]").count() == 5, "{out}");
+    let declared = TempDir::new().expect("a folder");
+    let (copy, moves) = (declared.path().join("archive"), declared.path().join("moves.csv"));
+    let days = ["AMC,2024-05-13", "GME,2024-05-13", "GME,2024-05-14", "GME,2024-06-06", "CGC,2024-04-30"];
+    let rows: String = days.map(|day| format!("{day},short squeeze\n")).concat();
+    std::fs::write(&moves, format!("symbol,date,reason\n{rows}")).expect("written");
+    let imported =
+        run(magellan(["data", "import"]).arg(archive).arg("--moves").arg(&moves).arg("--archive").arg(&copy));
+    assert_eq!(imported.0, 0, "{imported:?}");
+    let (code, out, _) = run(magellan(["gate", "--strategy", "bear_trap", "--archive"]).arg(&copy));
     assert_eq!(code, 1, "{out}");
     assert!(out.contains("FAIL bear_trap") && out.contains("-1.229"), "{out}");
     let (code, out, _) = gate("daily_trend");

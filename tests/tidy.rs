@@ -9,7 +9,7 @@ use crate::support::root;
 const ORDER: &[&[&str]] = &[
     &["error"],
     &["finding"],
-    &["bar"],
+    &["arrow2_bars", "bar"],
     &["order"],
     &["calendar"],
     &["history"],
@@ -33,7 +33,7 @@ fn rank(module: &str) -> Option<usize> {
     ORDER.iter().position(|level| level.contains(&module))
 }
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path());
     let files = entries.flat_map(|p| if p.is_dir() { sources(&p) } else { vec![p] });
     files.filter(|p| p.extension().is_some_and(|e| e == "rs")).collect()

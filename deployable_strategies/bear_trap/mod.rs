@@ -206,3 +206,88 @@ impl Deployable for BearTrap {
         vec![("reclaim", json!(self.reclaim))]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use magellan::bar::Bar;
+    use magellan::calendar;
+    use magellan::strategy::Position;
+
+    use super::*;
+
+    const RULES: BearTrap = BearTrap {
+        day_change_pct: -15.0,
+        min_lower_wick: 0.15,
+        min_body: 0.2,
+        min_volume_ratio: 1.2,
+        volume_period: 20,
+        atr_period: 14,
+        stop_atr_multiple: 0.45,
+        min_session_bars: 20,
+        reclaim: Reclaim::RunningLow,
+        first_target_percent: 40,
+        first_target_fraction: 0.5,
+        second_target_percent: 30,
+        max_hold_minutes: 30,
+        flat_before_close_minutes: 5,
+        risk_fraction: 0.02,
+        max_position_dollars: 50_000.0,
+    };
+
+    /// An hour into the session, 16 % down from the open at 10, just off the low of 8.
+    fn reclaim() -> Now<[f64; 9]> {
+        let session = calendar::session("2024-07-01".parse().expect("a date"));
+        let start = session.open + 60 * MINUTE;
+        let bar = Bar { start, end: start + MINUTE, open: 8.2, high: 8.5, low: 8.0, close: 8.4, volume: 900.0 };
+        // open, bars, low, low before, high, wick, body, volume ratio, ATR
+        let inputs = [10.0, 61.0, 8.0, 8.1, 10.2, 0.4, 0.4, 1.5, 0.2];
+        Now { bar, session, inputs, position: Position::default() }
+    }
+
+    fn decide(now: &Now<[f64; 9]>) -> Option<Order> {
+        RULES.decide(&mut (), now)
+    }
+
+    #[test]
+    fn a_reclaim_after_a_crash_is_bought_with_its_bracket() {
+        let Some(Order::Enter(entry)) = decide(&reclaim()) else { panic!("no entry") };
+        assert_eq!(entry.bracket.stop, Some(8.0 - 0.45 * 0.2));
+        let [first, second, ..] =
+            entry.bracket.targets.map(|t| t.map(|t| (t.level.resolve(8.41), t.percent, t.then_stop)));
+        assert_eq!(first, Some((8.41 + (10.2 - 8.41) * 0.5, 40, None)));
+        assert_eq!(second, Some((10.2, 30, Some(8.0))), "then the stop moves to the signal's low");
+        assert_eq!(entry.bracket.time_stop, Some(30 * MINUTE));
+        assert_eq!(entry.size, Size::RiskFraction { fraction: 0.02, cap: 50_000.0 });
+    }
+
+    #[test]
+    fn every_condition_alone_forbids_the_entry() {
+        type Change = fn(&mut Now<[f64; 9]>);
+        let changes: [(&str, Change); 9] = [
+            ("a fall of less than 15 %", |n| n.inputs[0] = 9.8),
+            ("fewer than 20 bars", |n| n.inputs[1] = 19.0),
+            ("a close on the low", |n| n.inputs[2] = 8.4),
+            ("hardly a wick", |n| n.inputs[5] = 0.149),
+            ("hardly a body", |n| n.inputs[6] = 0.199),
+            ("too little volume", |n| n.inputs[7] = 1.19),
+            ("an open position", |n| n.position.shares = 1),
+            ("an exit in this bar", |n| n.position.exited_this_bar = true),
+            ("the end of the day", |n| n.bar.end = n.session.close - 5 * MINUTE),
+        ];
+        for (what, change) in changes {
+            let mut now = reclaim();
+            change(&mut now);
+            assert_eq!(decide(&now), None, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_literal_reclaim_also_needs_the_earlier_low_undercut() {
+        let literal = BearTrap { reclaim: Reclaim::PriorLow, ..RULES };
+        let mut now = reclaim();
+        assert!(literal.decide(&mut (), &now).is_some());
+        now.inputs[3] = 7.9;
+        assert_eq!(literal.decide(&mut (), &now), None, "the low before was lower");
+        assert!(decide(&now).is_some());
+    }
+}

@@ -15,3 +15,19 @@ impl Pace for Daily {
     const NAME: &'static str = "daily_trend";
     const TIMEFRAME: Timeframe = Timeframe::Day;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Daily;
+    use crate::rsi_hysteresis::tests as rule;
+
+    #[test]
+    fn buys_strength_and_sells_weakness() {
+        rule::buys_strength_and_sells_weakness::<Daily>();
+    }
+
+    #[test]
+    fn holds_in_between_and_at_the_lines() {
+        rule::holds_in_between::<Daily>();
+    }
+}

@@ -77,6 +77,7 @@ fn check_chunk(file: &[u8], column: &ColumnChunkMetaData) -> Result<u64, String>
 fn check_codec(codec: Compression, page: &[u8], header: &PageHeader, size: u64) -> Result<(), String> {
     match codec {
         Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_) | Compression::LZ4_RAW => Ok(()),
+        Compression::GZIP(_) if header.plain => Ok(()),
         Compression::GZIP(_) => {
             use std::io::Read;
             let levels = usize::try_from(header.levels).ok().filter(|l| *l <= page.len());
@@ -96,6 +97,8 @@ struct PageHeader {
     packed: i64,
     /// Bytes of repetition and definition levels before the packed part (pages of version 2).
     levels: i64,
+    /// Whether the page says that it isn't compressed whatever its column is (version 2).
+    plain: bool,
 }
 
 /// Thrift's compact protocol, as far as to walk over it.
@@ -153,23 +156,26 @@ impl Thrift<'_> {
             match field {
                 (2, 5) => header.unpacked = self.zigzag()?,
                 (3, 5) => header.packed = self.zigzag()?,
-                (8, 12) => header.levels = self.levels()?,
+                (8, 12) => self.version_2(&mut header)?,
                 (_, kind) => self.skip(kind, 0)?,
             }
         }
         Ok(header)
     }
 
-    /// The two level lengths of a data page header of version 2.
-    fn levels(&mut self) -> Result<i64, String> {
-        let (mut sum, mut last) = (0i64, 0);
+    /// What only data pages of version 2 say: the lengths of their levels, and whether they
+    /// are compressed.
+    fn version_2(&mut self, header: &mut PageHeader) -> Result<(), String> {
+        let mut last = 0;
         while let Some(field) = self.field(&mut last)? {
             match field {
-                (5 | 6, 5) => sum = sum.saturating_add(self.zigzag()?),
+                (5 | 6, 5) => header.levels = header.levels.saturating_add(self.zigzag()?),
+                // A boolean's value is its type: 1 is true, 2 is false.
+                (7, value @ (1 | 2)) => header.plain = value == 2,
                 (_, kind) => self.skip(kind, 1)?,
             }
         }
-        Ok(sum)
+        Ok(())
     }
 
     fn skip_struct(&mut self, depth: u32) -> Result<(), String> {
