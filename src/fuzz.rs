@@ -15,8 +15,11 @@ use crate::config::{self, Config, Override, Parameters};
 use crate::finding::Span;
 use crate::unit::Unit;
 
-/// Every target by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A target: its name, and what it does with bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
     ("parquet", parquet_file),
     ("cache", cache_file),
     ("manifest", manifest),

@@ -501,7 +501,9 @@ fn bad_sources() {
             "`close`",
         ),
         (
-            |p| p.csv("source/AMC_1min.csv", "2024-07-01T14:00:00Z,10,11,9,10,1\n2024-07-01T14:00:00Z,10,11,9,11,1\n2024-07-01T14:01:00Z,1,1,1,1,1"),
+            |p| {
+                p.csv("source/AMC_1min.csv", "2024-07-01T14:00:00Z,10,11,9,10,1\n2024-07-01T14:00:00Z,10,11,9,11,1\n2024-07-01T14:01:00Z,1,1,1,1,1")
+            },
             IMPORT,
             "conflicting-bars",
             3,
@@ -574,7 +576,13 @@ fn bad_archives() {
     let rows: &[Row] = &[
         (|_| {}, LIST, "no-archive", 3, "manifest.json is missing"),
         (|p| p.write("archive/manifest.json", ""), LIST, "manifest-damaged", 3, "not an archive manifest"),
-        (|p| p.write("archive/manifest.json", "[".repeat(200_000)), LIST, "manifest-damaged", 3, "not an archive manifest"),
+        (
+            |p| p.write("archive/manifest.json", "[".repeat(200_000)),
+            LIST,
+            "manifest-damaged",
+            3,
+            "not an archive manifest",
+        ),
         (
             |p| {
                 p.archive();

@@ -9,6 +9,7 @@ mod arrow2_bars;
 mod bad_inputs;
 mod calendar;
 mod cli;
+mod data_check;
 mod durability;
 mod enemy_files;
 mod false_greens;

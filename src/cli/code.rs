@@ -30,11 +30,11 @@ pub(super) fn check(deployed: &Path, only: Option<&str>, findings: &mut Vec<Find
     if !format.status.success() {
         findings.push(failed(Code::CodeFormat, "the strategies' code is not formatted", &format));
     }
-    let lint = cargo(&["clippy", "--package", PACKAGE, "--all-targets", "--", "--deny", "warnings"])?;
+    let lint = cargo(&["clippy", "--package", PACKAGE, "--all-features", "--all-targets", "--", "--deny", "warnings"])?;
     if !lint.status.success() {
         findings.push(failed(Code::CodeLint, "clippy finds fault with the strategies' code", &lint));
     }
-    let tests = cargo(&["test", "--package", PACKAGE, "--lib"])?;
+    let tests = cargo(&["test", "--package", PACKAGE, "--all-features", "--lib"])?;
     if !tests.status.success() {
         findings.push(failed(Code::CodeTests, "the strategies' unit tests fail or don't compile", &tests));
     }

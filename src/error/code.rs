@@ -135,7 +135,7 @@ codes! {
             "correct what clippy names"
         CodeTests "code-tests":
             "A unit test of the strategies failed, or they don't compile.";
-            "run `cargo test -p deployable_strategies --lib` and correct the first failure"
+            "run `cargo test -p deployable_strategies --all-features --lib` and correct the first failure"
         NoTests "no-tests":
             "No unit test ran for a deployed strategy. Zero tests prove nothing.";
             "add tests to the strategy's mod.rs, in a module `tests`"

@@ -136,19 +136,19 @@ fn repeated(rows: &mut Rows, about: &str, paths: &[PathBuf]) -> Vec<Finding> {
     let mut within: BTreeMap<u32, u64> = BTreeMap::new();
     let mut across: BTreeMap<(u32, u32), u64> = BTreeMap::new();
     let mut conflicts: Vec<(Row, Row)> = Vec::new();
-    rows.dedup_by(|later, first| {
-        if later.start != first.start {
-            return false;
+    for same in rows.chunk_by(|a, b| a.start == b.start) {
+        for (i, later) in same.iter().enumerate().skip(1) {
+            let (first, file) = (&same[0], later.origin.0);
+            if later.ohlcv != first.ohlcv {
+                conflicts.push((*first, *later));
+            } else if same[..i].iter().any(|earlier| earlier.origin.0 == file) {
+                *within.entry(file).or_default() += 1;
+            } else {
+                *across.entry((first.origin.0, file)).or_default() += 1;
+            }
         }
-        if later.ohlcv != first.ohlcv {
-            conflicts.push((*first, *later));
-        } else if later.origin.0 == first.origin.0 {
-            *within.entry(first.origin.0).or_default() += 1;
-        } else {
-            *across.entry((first.origin.0, later.origin.0)).or_default() += 1;
-        }
-        true
-    });
+    }
+    rows.dedup_by(|later, first| later.start == first.start);
     let path = |index: u32| paths[index as usize].as_path();
     let name = |index: u32| file_name(&paths[index as usize]);
     let mut found = Vec::new();
