@@ -116,6 +116,39 @@ fn ordinary_files_of_every_usual_compression_are_read() {
 }
 
 #[test]
+fn files_that_are_nothing_but_faults_are_answered_in_bounded_time() {
+    let place = Place::new();
+    let many = |what: &str, count: usize| vec![what; count].join(",");
+    let keys: Vec<String> = (0..80_000).map(|i| format!("\"k{i}\":1")).collect();
+    for config in [
+        format!("{{\"symbols\":[{}]}}", many("\"AMC\"", 150_000)),
+        format!("{{\"symbols\":[{}]}}", many("{}", 300_000)),
+        format!("{{{}}}", keys.join(",")),
+        format!("{{{}}}", many("\"symbols\":1", 80_000)),
+        format!("{{\"performance_criteria\":{{\"periods\":[{}]}}}}", many("{\"name\":\"a\"}", 60_000)),
+    ] {
+        place.write("deployed/bear_trap/config.json", config);
+        let begun = std::time::Instant::now();
+        let (code, text) = in_little_memory(&place, "validate --strategy bear_trap --format json");
+        assert_eq!(code, 2, "{}", &text[..text.len().min(500)]);
+        // Generous: it takes a fraction of a second where it isn't quadratic, minutes where it is.
+        assert!(begun.elapsed().as_secs() < 30, "{} s", begun.elapsed().as_secs());
+    }
+    let rows = "2024-07-01T14:00:00Z,10,11,9,10,100\n".repeat(300_000);
+    place.write(
+        "AMC_1min.csv",
+        format!("timestamp,open,high,low,close,volume\n{rows}2024-07-01T14:01:00Z,10,11,9,10,100\n"),
+    );
+    let (code, text) = in_little_memory(&place, "data check AMC_1min.csv");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("299999 bars stand twice"), "{text}");
+    let splits: String = (0..300_000).map(|i| format!("A{i},2024-01-02,2\n")).collect();
+    place.write("splits.csv", format!("symbol,effective_date,new_shares_per_old\n{splits}"));
+    let (code, text) = in_little_memory(&place, "data import splits.csv --archive archive");
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
 fn huge_files_are_refused_before_they_are_read() {
     let place = Place::new();
     for (name, line) in [

@@ -293,16 +293,16 @@ impl Audit<'_> {
         }
         let width = self.timeframe.width();
         let (mut inside, mut shifted, mut all) = (0.0, 0.0, 0.0);
-        let (mut day, mut session) = (Date::default(), calendar::session(Date::default()));
+        let mut day = Date::default();
+        let (mut session, mut midnight) = (calendar::session(day), calendar::new_york_midnight(day));
         for (&start, &volume) in self.bars.starts().iter().zip(self.bars.volume()) {
             let date = Date::of_utc(start);
             if date != day {
-                (day, session) = (date, calendar::session(date));
+                (day, session, midnight) = (date, calendar::session(date), calendar::new_york_midnight(date));
             }
             if !session.trades() {
                 continue;
             }
-            let midnight = calendar::new_york_midnight(date);
             let local = midnight + (start - date.utc_midnight());
             all += volume;
             inside += if session.contains(start, start + width) { volume } else { 0.0 };

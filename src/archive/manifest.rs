@@ -78,8 +78,8 @@ pub struct Manifest {
 }
 
 const VERSION: u32 = 1;
-/// Largest manifest read: about half a million records.
-const LIMIT: u64 = 256 << 20;
+/// Largest manifest read: over a hundred thousand records.
+const LIMIT: u64 = 64 << 20;
 
 impl Default for Manifest {
     fn default() -> Self {

@@ -1,5 +1,6 @@
 //! Splits and declared price moves: small tables beside the bars.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 
@@ -128,11 +129,12 @@ fn parse_ratio(text: &str) -> Result<f64> {
 /// Adds `new` to `known`; the same split twice is one, two ratios for one day are an error.
 pub(super) fn merge_splits(known: &mut Vec<Split>, new: Vec<Split>) -> Result<usize> {
     let before = known.len();
+    let mut ratios: BTreeMap<(Symbol, Date), f64> = known.iter().map(|k| ((k.symbol, k.date), k.ratio)).collect();
     for split in new {
-        match known.iter().find(|k| (k.symbol, k.date) == (split.symbol, split.date)) {
-            Some(k) if (k.ratio / split.ratio - 1.0).abs() < 1e-12 => {}
-            Some(k) => {
-                let (a, b) = (k.ratio, split.ratio);
+        match ratios.insert((split.symbol, split.date), split.ratio) {
+            Some(ratio) if (ratio / split.ratio - 1.0).abs() < 1e-12 => {}
+            Some(ratio) => {
+                let (a, b) = (ratio, split.ratio);
                 let what = format!("two splits of {} on {}: {a} and {b}", split.symbol, split.date);
                 return Err(Error::new(Code::SplitConflict, what));
             }
@@ -146,8 +148,9 @@ pub(super) fn merge_splits(known: &mut Vec<Split>, new: Vec<Split>) -> Result<us
 /// Adds `new` to `known`, one reason for a symbol and date.
 pub(super) fn merge_moves(known: &mut Vec<Move>, new: Vec<Move>) -> usize {
     let before = known.len();
+    let mut days: BTreeSet<(Symbol, Date)> = known.iter().map(|k| (k.symbol, k.date)).collect();
     for entry in new {
-        if known.iter().all(|k| (k.symbol, k.date) != (entry.symbol, entry.date)) {
+        if days.insert((entry.symbol, entry.date)) {
             known.push(entry);
         }
     }

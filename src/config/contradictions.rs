@@ -1,6 +1,8 @@
 //! What no schema can say: values that can't both hold. Each rule looks at what is there and
 //! passes over what is missing or of a wrong type, which the schema has found already.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::document::Document;
@@ -66,7 +68,7 @@ fn interval(document: &Document) -> Vec<Finding> {
 
 /// Parameters of a symbol that isn't traded would be read by nobody.
 fn parameters_without_symbol(document: &Document) -> Vec<Finding> {
-    let symbols = document.symbols();
+    let symbols: BTreeSet<Symbol> = document.symbols().into_iter().collect();
     let mut found = Vec::new();
     for block in ["symbol_parameters", "strategy_parameters"] {
         for key in document.get(block).and_then(Value::as_object).into_iter().flat_map(|o| o.keys()) {
@@ -98,7 +100,7 @@ fn trading_days(document: &Document) -> Vec<Finding> {
 fn periods(document: &Document) -> Vec<Finding> {
     let path = "performance_criteria.periods";
     let periods = document.get(path).and_then(Value::as_array);
-    let mut found = Vec::new();
+    let (mut found, mut names) = (Vec::new(), BTreeSet::new());
     for (i, period) in periods.into_iter().flatten().enumerate() {
         let date = |key: &str| period.get(key)?.as_str()?.parse::<Date>().ok();
         if let (Some(start), Some(end)) = (date("start_date"), date("end_date"))
@@ -111,8 +113,8 @@ fn periods(document: &Document) -> Vec<Finding> {
                     .help("exchange the two dates, or correct one"),
             );
         }
-        let same_name = |other: &Value| other.get("name").is_some() && other.get("name") == period.get("name");
-        if periods.into_iter().flatten().take(i).any(same_name) {
+        let name = period.get("name").and_then(Value::as_str);
+        if name.is_some_and(|name| !names.insert(name)) {
             let what = format!("{path}[{i}] has the name of an earlier period");
             found.push(contradiction(format!("{path}[{i}].name"), what).help("give every period its own name"));
         }

@@ -174,7 +174,7 @@ impl Document {
             finding.span = Some(Span::of(&self.text, range.start, range.end));
             finding.file(&self.path)
         };
-        self.twice.iter().map(found).collect()
+        self.twice.iter().take(200).map(found).collect()
     }
 
     /// Puts file, line and column to a finding whose subject is a path of this document. What

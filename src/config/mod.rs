@@ -574,16 +574,22 @@ pub fn common_schema() -> &'static Value {
 pub fn examine(document: &Document) -> Vec<Finding> {
     let mut found = document.duplicates();
     let of_schema = schema::examine(common_schema(), document.value(), "");
-    found.extend(of_schema.into_iter().map(|finding| placed(document, finding)));
-    found.extend(contradictions::find(document).into_iter().map(|finding| document.place(finding, Part::Value)));
+    found.extend(first(of_schema).map(|finding| placed(document, finding)));
+    let contradictions = contradictions::find(document);
+    found.extend(first(contradictions).map(|finding| document.place(finding, Part::Value)));
     in_order_of_text(found)
+}
+
+/// A file that is no config at all may have a finding a byte; nobody reads more than these.
+fn first(found: Vec<Finding>) -> impl Iterator<Item = Finding> {
+    found.into_iter().take(200)
 }
 
 /// Everything that is wrong with the parameters of a document, for a strategy whose
 /// parameters have schema `parameters` ([`Parameters::schema`]).
 pub fn examine_parameters(document: &Document, parameters: &Value) -> Vec<Finding> {
     let found = schema::examine(parameters, document.value(), "");
-    in_order_of_text(found.into_iter().map(|finding| placed(document, finding)).collect())
+    in_order_of_text(first(found).map(|finding| placed(document, finding)).collect())
 }
 
 fn in_order_of_text(mut found: Vec<Finding>) -> Vec<Finding> {

@@ -1,6 +1,8 @@
 //! One JSON Schema says what a config may hold: editors read it, and [`examine`] applies it
 //! with messages for people. Types, ranges and units stand beside the fields, in the derives.
 
+use std::collections::HashSet;
+
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
@@ -245,9 +247,11 @@ fn walk_array(schema: &Map<String, Value>, items: &[Value], path: &str, found: &
         let what = format!("{path} has {count} entries, allowed are {allowed}");
         found.push(Finding::new(code, path, what).value(count.to_string(), allowed).help("add or remove entries"));
     }
+    let unique = schema.get("uniqueItems") == Some(&Value::Bool(true));
+    let mut seen = HashSet::new();
     for (i, item) in items.iter().enumerate() {
         let at = format!("{path}[{i}]");
-        if schema.get("uniqueItems") == Some(&Value::Bool(true)) && items[..i].contains(item) {
+        if unique && !seen.insert(item) {
             let what = format!("{} is listed twice in {path}", short(item));
             found.push(Finding::new(Code::DuplicateKey, &at, what).help("remove one of the two"));
         }

@@ -1,7 +1,7 @@
 //! `data check` of files that aren't imported yet: everything that import would refuse, drop
 //! or leave to a gate to find, all at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -137,14 +137,16 @@ fn repeated(rows: &mut Rows, about: &str, paths: &[PathBuf]) -> Vec<Finding> {
     let mut across: BTreeMap<(u32, u32), u64> = BTreeMap::new();
     let mut conflicts: Vec<(Row, Row)> = Vec::new();
     for same in rows.chunk_by(|a, b| a.start == b.start) {
-        for (i, later) in same.iter().enumerate().skip(1) {
-            let (first, file) = (&same[0], later.origin.0);
+        let first = &same[0];
+        let mut files = BTreeSet::from([first.origin.0]);
+        for later in &same[1..] {
+            let file = later.origin.0;
             if later.ohlcv != first.ohlcv {
                 conflicts.push((*first, *later));
-            } else if same[..i].iter().any(|earlier| earlier.origin.0 == file) {
-                *within.entry(file).or_default() += 1;
-            } else {
+            } else if files.insert(file) {
                 *across.entry((first.origin.0, file)).or_default() += 1;
+            } else {
+                *within.entry(file).or_default() += 1;
             }
         }
     }
