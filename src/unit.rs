@@ -1,6 +1,6 @@
 //! `magellan-<strategy>.service`: the systemd unit beside a config, checked line by line.
 //!
-//! A unit may set only what is listed in [`SETTINGS`]: a setting in the wrong section or with a
+//! A unit may set only what is listed in `SETTINGS`: a setting in the wrong section or with a
 //! slip in its name is ignored by systemd with a line in a log that nobody reads.
 
 use std::path::{Path, PathBuf};

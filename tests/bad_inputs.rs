@@ -126,236 +126,56 @@ fn bad_configs() {
     fn set(place: &Place, path: &str, value: Value) {
         place.config(|c| *c.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value);
     }
+    #[rustfmt::skip]
     let rows: &[Row] = &[
-        (
-            |p| set(p, "/risk_management/per_trade_risk_pct", 2.0.into()),
-            VALIDATE,
-            "out-of-range",
-            2,
-            "is 2, allowed are more than 0 to 1",
-        ),
-        (
-            |p| p.config(|c| c["risk_management"]["per_trade_risk"] = 0.02.into()),
-            VALIDATE,
-            "unknown-key",
-            2,
-            "did you mean `per_trade_risk_pct`?",
-        ),
-        (
-            |p| set(p, "/account_info/initial_capital", (-5).into()),
-            VALIDATE,
-            "out-of-range",
-            2,
-            "account_info.initial_capital",
-        ),
+        (|p| set(p, "/risk_management/per_trade_risk_pct", 2.0.into()), VALIDATE, "out-of-range", 2, "is 2, allowed are more than 0 to 1"),
+        (|p| p.config(|c| c["risk_management"]["per_trade_risk"] = 0.02.into()), VALIDATE, "unknown-key", 2, "did you mean `per_trade_risk_pct`?"),
+        (|p| set(p, "/account_info/initial_capital", (-5).into()), VALIDATE, "out-of-range", 2, "account_info.initial_capital"),
         (|p| set(p, "/account_info/initial_capital", "100000".into()), VALIDATE, "wrong-type", 2, "without quotes"),
-        (
-            |p| set(p, "/account_info/buying_power", 2.into()),
-            VALIDATE,
-            "contradiction",
-            2,
-            "capital times margin is 400000",
-        ),
+        (|p| set(p, "/account_info/buying_power", 2.into()), VALIDATE, "contradiction", 2, "capital times margin is 400000"),
         (|p| set(p, "/account_info/account_id", "  ".into()), VALIDATE, "not-allowed", 2, "account_info.account_id"),
-        (
-            |p| set(p, "/account_info/account_id", "DAILY_TREND".into()),
-            VALIDATE,
-            "shared-account",
-            2,
-            "also that of daily_trend",
-        ),
+        (|p| set(p, "/account_info/account_id", "DAILY_TREND".into()), VALIDATE, "shared-account", 2, "also that of daily_trend"),
         (|p| set(p, "/symbols", json!([])), VALIDATE, "missing-key", 2, "symbols has 0 entries"),
         (|p| set(p, "/symbols", json!(["AMC", "AMC"])), VALIDATE, "duplicate-key", 2, "\"AMC\" is listed twice"),
         (|p| set(p, "/symbols", json!(["amc"])), VALIDATE, "not-allowed", 2, "a symbol, e.g. AMC"),
         (|p| set(p, "/symbols", json!(["AMC", "ZZZ"])), VALIDATE, "no-bars", 3, "no 1Min bars of ZZZ"),
-        (
-            |p| set(p, "/data_requirements/timeframe", "1Day".into()),
-            VALIDATE,
-            "contradiction",
-            2,
-            "bear_trap trades 1Min bars",
-        ),
-        (
-            |p| set(p, "/data_requirements/timeframe", "5Min".into()),
-            VALIDATE,
-            "not-allowed",
-            2,
-            "\"1Min\", \"1Hour\", \"1Day\"",
-        ),
-        (
-            |p| set(p, "/data_requirements/premarket", true.into()),
-            VALIDATE,
-            "contradiction",
-            2,
-            "premarket and after_hours differ",
-        ),
-        (
-            |p| set(p, "/data_requirements/warmup_bars", 21.into()),
-            VALIDATE,
-            "contradiction",
-            2,
-            "min_session_bars is 20",
-        ),
+        (|p| set(p, "/data_requirements/timeframe", "1Day".into()), VALIDATE, "contradiction", 2, "bear_trap trades 1Min bars"),
+        (|p| set(p, "/data_requirements/timeframe", "5Min".into()), VALIDATE, "not-allowed", 2, "\"1Min\", \"1Hour\", \"1Day\""),
+        (|p| set(p, "/data_requirements/premarket", true.into()), VALIDATE, "contradiction", 2, "premarket and after_hours differ"),
+        (|p| set(p, "/data_requirements/warmup_bars", 21.into()), VALIDATE, "contradiction", 2, "min_session_bars is 20"),
         (|p| set(p, "/data_requirements/warmup_bars", 1.5.into()), VALIDATE, "wrong-type", 2, "a whole number (bars)"),
         (|p| set(p, "/trading_hours/timezone", "UTC".into()), VALIDATE, "not-allowed", 2, "America/New_York"),
         (|p| set(p, "/trading_hours/market_open", "09:00".into()), VALIDATE, "not-allowed", 2, "09:30"),
         (|p| set(p, "/trading_hours/trading_days", json!(["MON", "TUE"])), VALIDATE, "out-of-range", 2, "trading_days"),
-        (
-            |p| set(p, "/trading_hours/trading_days", json!(["MON", "TUE", "WED", "FRI", "THU"])),
-            VALIDATE,
-            "not-allowed",
-            2,
-            "MON,TUE,WED,THU,FRI",
-        ),
-        (
-            |p| p.config(|c| c["trading_hours"]["signal_calculation_time"] = "15:59".into()),
-            VALIDATE,
-            "not-allowed",
-            2,
-            "after the close",
-        ),
-        (
-            |p| p.config(|c| c["trading_hours"]["signal_check_interval_minutes"] = 2.into()),
-            VALIDATE,
-            "contradiction",
-            2,
-            "every 1 minutes",
-        ),
-        (
-            |p| set(p, "/trading_hours/allow_overnight_holds", true.into()),
-            VALIDATE,
-            "contradiction",
-            2,
-            "Flat overnight",
-        ),
+        (|p| set(p, "/trading_hours/trading_days", json!(["MON", "TUE", "WED", "FRI", "THU"])), VALIDATE, "not-allowed", 2, "MON,TUE,WED,THU,FRI"),
+        (|p| p.config(|c| c["trading_hours"]["signal_calculation_time"] = "15:59".into()), VALIDATE, "not-allowed", 2, "after the close"),
+        (|p| p.config(|c| c["trading_hours"]["signal_check_interval_minutes"] = 2.into()), VALIDATE, "contradiction", 2, "every 1 minutes"),
+        (|p| set(p, "/trading_hours/allow_overnight_holds", true.into()), VALIDATE, "contradiction", 2, "Flat overnight"),
         (|p| set(p, "/execution/order_type", "limit".into()), VALIDATE, "not-allowed", 2, "\"market\""),
         (|p| set(p, "/execution/extended_hours", true.into()), VALIDATE, "not-allowed", 2, "allowed is false"),
         (|p| set(p, "/execution/friction_bps", (-1).into()), VALIDATE, "out-of-range", 2, "basis points per side"),
         (|p| set(p, "/monitoring/log_level", "verbose".into()), VALIDATE, "not-allowed", 2, "monitoring.log_level"),
         (|p| set(p, "/ssm_parameters/base_url", "http://paper".into()), VALIDATE, "not-allowed", 2, "https://"),
-        (
-            |p| set(p, "/ssm_parameters/api_key_path", "AKIAXXX".into()),
-            VALIDATE,
-            "not-allowed",
-            2,
-            "a path that starts with /",
-        ),
-        (
-            |p| p.config(|c| drop(c["strategy_parameters"].as_object_mut().expect("object").remove("min_body"))),
-            VALIDATE,
-            "missing-key",
-            2,
-            "strategy_parameters.min_body is missing",
-        ),
+        (|p| set(p, "/ssm_parameters/api_key_path", "AKIAXXX".into()), VALIDATE, "not-allowed", 2, "a path that starts with /"),
+        (|p| p.config(|c| drop(c["strategy_parameters"].as_object_mut().expect("object").remove("min_body"))), VALIDATE, "missing-key", 2, "strategy_parameters.min_body is missing"),
         (|p| set(p, "/strategy_parameters/day_change_pct", 15.0.into()), VALIDATE, "out-of-range", 2, "-100 to -0.01"),
-        (
-            |p| set(p, "/strategy_parameters/reclaim", "yes".into()),
-            VALIDATE,
-            "not-allowed",
-            2,
-            "\"running_low\", \"prior_low\"",
-        ),
-        (
-            |p| set(p, "/strategy_parameters/second_target_percent", 70.into()),
-            VALIDATE,
-            "contradiction",
-            2,
-            "the first target leaves 60",
-        ),
-        (
-            |p| p.config(|c| c["symbol_parameters"] = json!({"AMC": {}})),
-            VALIDATE,
-            "unknown-key",
-            2,
-            "symbol_parameters",
-        ),
-        (
-            |p| {
-                p.config(|c| drop(c["risk_management"].as_object_mut().expect("object").remove("max_position_dollars")))
-            },
-            VALIDATE,
-            "missing-key",
-            2,
-            "bear_trap sizes by it",
-        ),
-        (
-            |p| p.config(|c| c["performance_criteria"]["criteria"]["sharp"] = json!({"fail_below": 1})),
-            VALIDATE,
-            "unknown-key",
-            2,
-            "did you mean `sharpe`?",
-        ),
-        (
-            |p| set(p, "/performance_criteria/criteria/sharpe", json!({"warn_below": 1})),
-            VALIDATE,
-            "missing-key",
-            2,
-            "fail_below or fail_above",
-        ),
-        (
-            |p| set(p, "/performance_criteria/criteria/sharpe", json!({"fail_below": 1, "warn_below": 0})),
-            VALIDATE,
-            "contradiction",
-            2,
-            "a warn level must be stricter",
-        ),
-        (
-            |p| set(p, "/performance_criteria/criteria/sharpe", json!({"fail_below": 2, "fail_above": 1})),
-            VALIDATE,
-            "contradiction",
-            2,
-            "no value passes",
-        ),
+        (|p| set(p, "/strategy_parameters/reclaim", "yes".into()), VALIDATE, "not-allowed", 2, "\"running_low\", \"prior_low\""),
+        (|p| set(p, "/strategy_parameters/second_target_percent", 70.into()), VALIDATE, "contradiction", 2, "the first target leaves 60"),
+        (|p| p.config(|c| c["symbol_parameters"] = json!({"AMC": {}})), VALIDATE, "unknown-key", 2, "symbol_parameters"),
+        (|p| { p.config(|c| drop(c["risk_management"].as_object_mut().expect("object").remove("max_position_dollars"))) }, VALIDATE, "missing-key", 2, "bear_trap sizes by it"),
+        (|p| p.config(|c| c["performance_criteria"]["criteria"]["sharp"] = json!({"fail_below": 1})), VALIDATE, "unknown-key", 2, "did you mean `sharpe`?"),
+        (|p| set(p, "/performance_criteria/criteria/sharpe", json!({"warn_below": 1})), VALIDATE, "missing-key", 2, "fail_below or fail_above"),
+        (|p| set(p, "/performance_criteria/criteria/sharpe", json!({"fail_below": 1, "warn_below": 0})), VALIDATE, "contradiction", 2, "a warn level must be stricter"),
+        (|p| set(p, "/performance_criteria/criteria/sharpe", json!({"fail_below": 2, "fail_above": 1})), VALIDATE, "contradiction", 2, "no value passes"),
         (|p| set(p, "/performance_criteria", json!({})), VALIDATE, "no-criteria", 2, "without criteria can't pass"),
-        (
-            |p| p.config(|c| drop(c.as_object_mut().expect("object").remove("performance_criteria"))),
-            VALIDATE,
-            "no-criteria",
-            2,
-            "without criteria can't pass",
-        ),
-        (
-            |p| set(p, "/performance_criteria/periods/0/start_date", "2024-02-31".into()),
-            VALIDATE,
-            "not-allowed",
-            2,
-            "YYYY-MM-DD",
-        ),
-        (
-            |p| set(p, "/performance_criteria/periods/0/end_date", "2023-01-01".into()),
-            VALIDATE,
-            "contradiction",
-            2,
-            "after its end",
-        ),
-        (
-            |p| set(p, "/performance_criteria/periods/0/start_date", "2024-03-01".into()),
-            VALIDATE,
-            "period-uncovered",
-            3,
-            "has bars from 2024-04-01",
-        ),
-        (
-            |p| {
-                p.config(|c| {
-                    c["performance_criteria"]["periods"][0] =
-                        json!({"name": "a weekend", "start_date": "2024-06-01", "end_date": "2024-06-02"})
-                })
-            },
-            VALIDATE,
-            "no-bars",
-            3,
-            "no session in a weekend",
-        ),
+        (|p| p.config(|c| drop(c.as_object_mut().expect("object").remove("performance_criteria"))), VALIDATE, "no-criteria", 2, "without criteria can't pass"),
+        (|p| set(p, "/performance_criteria/periods/0/start_date", "2024-02-31".into()), VALIDATE, "not-allowed", 2, "YYYY-MM-DD"),
+        (|p| set(p, "/performance_criteria/periods/0/end_date", "2023-01-01".into()), VALIDATE, "contradiction", 2, "after its end"),
+        (|p| set(p, "/performance_criteria/periods/0/start_date", "2024-03-01".into()), VALIDATE, "period-uncovered", 3, "has bars from 2024-04-01"),
+        (|p| { p.config(|c| { c["performance_criteria"]["periods"][0] = json!({"name": "a weekend", "start_date": "2024-06-01", "end_date": "2024-06-02"}) }) }, VALIDATE, "no-bars", 3, "no session in a weekend"),
         (|p| set(p, "/strategy/name", "daily_trend".into()), VALIDATE, "other-strategy", 2, "expected `bear_trap`"),
         (|p| p.replace(CONFIG, "\"AMC\",", "\"AMC\""), VALIDATE, "config-syntax", 2, "config.json:19:5"),
-        (
-            |p| p.replace(CONFIG, "\"atr_period\": 14,", "\"atr_period\": 14, \"atr_period\": 15,"),
-            VALIDATE,
-            "duplicate-key",
-            2,
-            "strategy_parameters.atr_period stands twice",
-        ),
+        (|p| p.replace(CONFIG, "\"atr_period\": 14,", "\"atr_period\": 14, \"atr_period\": 15,"), VALIDATE, "duplicate-key", 2, "strategy_parameters.atr_period stands twice"),
         (|p| p.write(CONFIG, ""), VALIDATE, "config-syntax", 2, "config.json:1:0"),
         (|p| p.write(CONFIG, "null"), VALIDATE, "wrong-type", 2, "the config is null"),
         (|p| p.write(CONFIG, "[".repeat(100_000)), VALIDATE, "config-syntax", 2, "recursion limit"),
@@ -369,49 +189,20 @@ fn bad_configs() {
 
 #[test]
 fn bad_units() {
+    #[rustfmt::skip]
     let rows: &[Row] = &[
         (|p| fs::remove_file(p.at(UNIT)).expect("removed"), VALIDATE, "unit-missing", 2, "magellan-bear-trap.service"),
         (|p| p.replace(UNIT, "Restart=always", "Restart=no"), VALIDATE, "unit-value", 2, "write Restart=always"),
         (|p| p.replace(UNIT, "User=ssm-user\n", ""), VALIDATE, "unit-missing-key", 2, "write User=ssm-user"),
         (|p| p.replace(UNIT, "User=ssm-user", "User=root"), VALIDATE, "unit-value", 2, "User is `root`"),
-        (
-            |p| p.replace(UNIT, "--strategy bear_trap", "--strategy daily_trend"),
-            VALIDATE,
-            "unit-value",
-            2,
-            "--strategy bear_trap",
-        ),
+        (|p| p.replace(UNIT, "--strategy bear_trap", "--strategy daily_trend"), VALIDATE, "unit-value", 2, "--strategy bear_trap"),
         (|p| p.replace(UNIT, "ExecStart=/", "ExecStart=-/"), VALIDATE, "unit-value", 2, "ExecStart is `-/"),
         (|p| p.replace(UNIT, "MemoryMax=256M", "MemoryMax=4G"), VALIDATE, "unit-value", 2, "32M to 768M"),
-        (
-            |p| p.replace(UNIT, "[Service]\n", "[Service]\nStartLimitBurst=3\n"),
-            VALIDATE,
-            "unit-unknown-key",
-            2,
-            "move it to [Unit]",
-        ),
-        (
-            |p| p.replace(UNIT, "PrivateTmp=true", "PrivateTemp=true"),
-            VALIDATE,
-            "unit-unknown-key",
-            2,
-            "did you mean `PrivateTmp`?",
-        ),
+        (|p| p.replace(UNIT, "[Service]\n", "[Service]\nStartLimitBurst=3\n"), VALIDATE, "unit-unknown-key", 2, "move it to [Unit]"),
+        (|p| p.replace(UNIT, "PrivateTmp=true", "PrivateTemp=true"), VALIDATE, "unit-unknown-key", 2, "did you mean `PrivateTmp`?"),
         (|p| p.replace(UNIT, "[Install]", "[Install"), VALIDATE, "unit-syntax", 2, "neither section nor setting"),
-        (
-            |p| p.replace(UNIT, "Type=notify", "Type=notify\nType=notify"),
-            VALIDATE,
-            "duplicate-key",
-            2,
-            "Type stands twice",
-        ),
-        (
-            |p| p.replace(UNIT, "Type=notify", "Type=notify\nEnvironment=APCA_API_SECRET_KEY=x"),
-            VALIDATE,
-            "unit-value",
-            2,
-            "never from a unit",
-        ),
+        (|p| p.replace(UNIT, "Type=notify", "Type=notify\nType=notify"), VALIDATE, "duplicate-key", 2, "Type stands twice"),
+        (|p| p.replace(UNIT, "Type=notify", "Type=notify\nEnvironment=APCA_API_SECRET_KEY=x"), VALIDATE, "unit-value", 2, "never from a unit"),
         (|p| p.write(UNIT, b"\xff\xff"), VALIDATE, "unit-unreadable", 2, "not UTF-8"),
         (|p| p.write(UNIT, ""), VALIDATE, "unit-missing-key", 2, "[Service] lacks ExecStart"),
     ];
@@ -420,6 +211,7 @@ fn bad_units() {
 
 #[test]
 fn bad_sources() {
+    #[rustfmt::skip]
     let rows: &[Row] = &[
         (|_| {}, "data import nowhere.csv --archive archive", "source-missing", 3, "no such file"),
         (|p| p.write("source/notes.txt", "x"), IMPORT, "source-missing", 3, "with bars among the sources"),
@@ -429,140 +221,25 @@ fn bad_sources() {
         (|p| p.write("source/AMC_1min.parquet", "hello, I am no parquet"), IMPORT, "source-unreadable", 3, "PAR1"),
         (|p| p.write("source/AMC_1min.csv", format!("{HEADER}\n")), IMPORT, "source-unreadable", 3, "no rows"),
         (|p| p.csv("source/AMC_1min.csv", "2024-07-01T14:00:00Z,10,11,9,10"), IMPORT, "source-unreadable", 3, "fields"),
-        (
-            |p| p.csv("source/AMC_1min.csv", "2024-07-01T14:00:00Z,10,11,9,ten,1\n"),
-            IMPORT,
-            "bad-value",
-            3,
-            "AMC_1min.csv:2",
-        ),
+        (|p| p.csv("source/AMC_1min.csv", "2024-07-01T14:00:00Z,10,11,9,ten,1\n"), IMPORT, "bad-value", 3, "AMC_1min.csv:2"),
         (|p| p.csv("source/AMC_1min.csv", "yesterday,10,11,9,10,1\n"), IMPORT, "bad-value", 3, "is not a timestamp"),
-        (
-            |p| p.csv("source/AMC_1min.csv", "2024-07-01T14:00:00Z,10,11,9,0,1\n2024-07-01T14:01:00Z,1,1,1,1,1"),
-            IMPORT,
-            "bad-price",
-            3,
-            "close 0",
-        ),
-        (
-            |p| p.csv("source/AMC_1min.csv", "2024-07-01T14:00:00Z,10,inf,9,1,1\n2024-07-01T14:01:00Z,1,1,1,1,1"),
-            IMPORT,
-            "bad-price",
-            3,
-            "high inf",
-        ),
-        (
-            |p| p.csv("source/AMC_1min.csv", "2024-07-01T14:00:00Z,10,11,9,1,-1\n2024-07-01T14:01:00Z,1,1,1,1,1"),
-            IMPORT,
-            "bad-price",
-            3,
-            "volume -1",
-        ),
-        (
-            |p| p.csv("source/AMC_1min.csv", "2024-07-01T14:00:30Z,10,11,9,10,1"),
-            IMPORT,
-            "bar-width",
-            3,
-            "not the start of a minute",
-        ),
-        (
-            |p| p.csv("source/AMC_1hour.csv", "2024-07-01T14:01:00Z,10,11,9,10,1\n2024-07-01T14:02:00Z,10,11,9,10,1"),
-            IMPORT,
-            "bar-width",
-            3,
-            "named 1Hour",
-        ),
-        (
-            |p| p.csv("source/AMC.csv", "2024-07-01T14:01:00Z,10,11,9,10,1"),
-            IMPORT,
-            "bar-width",
-            3,
-            "say it with --timeframe",
-        ),
-        (
-            |p| p.csv("source/AMC_1min.csv", "1889-07-01T14:00:00Z,10,11,9,10,1\n2024-07-01T14:01:00Z,1,1,1,1,1"),
-            IMPORT,
-            "outside-calendar",
-            3,
-            "1990-01-01",
-        ),
-        (
-            |p| p.csv("source/lower_1min.csv", "2024-07-01T14:00:00Z,10,11,9,10,1"),
-            IMPORT,
-            "missing-value",
-            3,
-            "neither a symbol column",
-        ),
-        (
-            |p| p.write("AMC_1min.csv", "timestamp,open,high,low,volume\n"),
-            "data import AMC_1min.csv --archive archive",
-            "missing-column",
-            3,
-            "`close`",
-        ),
-        (
-            |p| {
-                p.csv("source/AMC_1min.csv", "2024-07-01T14:00:00Z,10,11,9,10,1\n2024-07-01T14:00:00Z,10,11,9,11,1\n2024-07-01T14:01:00Z,1,1,1,1,1")
-            },
-            IMPORT,
-            "conflicting-bars",
-            3,
-            "two different bars",
-        ),
-        (
-            |p| p.write("s.csv", "symbol,date,ratio\nAMC,2024-01-01,2\n"),
-            "data import --archive archive --splits s.csv .",
-            "bad-table",
-            3,
-            "symbol,effective_date,new_shares_per_old",
-        ),
-        (
-            |p| p.write("source/s.csv", "symbol,effective_date,new_shares_per_old\nAMC,2024-01-01,4:1\n"),
-            IMPORT,
-            "bad-table",
-            3,
-            "s.csv:2",
-        ),
-        (
-            |p| p.write("source/s.csv", "symbol,effective_date,new_shares_per_old\nAMC,2024-01-32,4\n"),
-            IMPORT,
-            "bad-table",
-            3,
-            "is not a date",
-        ),
-        (
-            |p| {
-                p.write(
-                    "source/s.csv",
-                    "symbol,effective_date,new_shares_per_old\nAMC,2024-01-02,4\nAMC,2024-01-02,5\n",
-                )
-            },
-            IMPORT,
-            "split-conflict",
-            3,
-            "4 and 5",
-        ),
-        (
-            |p| p.write("source/m.csv", "symbol,date,reason\nAMC,2024-01-02,\n"),
-            IMPORT,
-            "bad-table",
-            3,
-            "needs a reason",
-        ),
-        (
-            |p| p.archive(),
-            "data import AMC_1min.csv --archive archive --provenance alpaca-sip",
-            "provenance-mixed",
-            8,
-            "`csv`",
-        ),
-        (
-            |_| {},
-            "data import SAMPLE --archive archive --provenance alpaca-sip",
-            "provenance-renamed",
-            8,
-            "`synthetic`",
-        ),
+        (|p| p.csv("source/AMC_1min.csv", "2024-07-01T14:00:00Z,10,11,9,0,1\n2024-07-01T14:01:00Z,1,1,1,1,1"), IMPORT, "bad-price", 3, "close 0"),
+        (|p| p.csv("source/AMC_1min.csv", "2024-07-01T14:00:00Z,10,inf,9,1,1\n2024-07-01T14:01:00Z,1,1,1,1,1"), IMPORT, "bad-price", 3, "high inf"),
+        (|p| p.csv("source/AMC_1min.csv", "2024-07-01T14:00:00Z,10,11,9,1,-1\n2024-07-01T14:01:00Z,1,1,1,1,1"), IMPORT, "bad-price", 3, "volume -1"),
+        (|p| p.csv("source/AMC_1min.csv", "2024-07-01T14:00:30Z,10,11,9,10,1"), IMPORT, "bar-width", 3, "not the start of a minute"),
+        (|p| p.csv("source/AMC_1hour.csv", "2024-07-01T14:01:00Z,10,11,9,10,1\n2024-07-01T14:02:00Z,10,11,9,10,1"), IMPORT, "bar-width", 3, "named 1Hour"),
+        (|p| p.csv("source/AMC.csv", "2024-07-01T14:01:00Z,10,11,9,10,1"), IMPORT, "bar-width", 3, "say it with --timeframe"),
+        (|p| p.csv("source/AMC_1min.csv", "1889-07-01T14:00:00Z,10,11,9,10,1\n2024-07-01T14:01:00Z,1,1,1,1,1"), IMPORT, "outside-calendar", 3, "1990-01-01"),
+        (|p| p.csv("source/lower_1min.csv", "2024-07-01T14:00:00Z,10,11,9,10,1"), IMPORT, "missing-value", 3, "neither a symbol column"),
+        (|p| p.write("AMC_1min.csv", "timestamp,open,high,low,volume\n"), "data import AMC_1min.csv --archive archive", "missing-column", 3, "`close`"),
+        (|p| { p.csv("source/AMC_1min.csv", "2024-07-01T14:00:00Z,10,11,9,10,1\n2024-07-01T14:00:00Z,10,11,9,11,1\n2024-07-01T14:01:00Z,1,1,1,1,1") }, IMPORT, "conflicting-bars", 3, "two different bars"),
+        (|p| p.write("s.csv", "symbol,date,ratio\nAMC,2024-01-01,2\n"), "data import --archive archive --splits s.csv .", "bad-table", 3, "symbol,effective_date,new_shares_per_old"),
+        (|p| p.write("source/s.csv", "symbol,effective_date,new_shares_per_old\nAMC,2024-01-01,4:1\n"), IMPORT, "bad-table", 3, "s.csv:2"),
+        (|p| p.write("source/s.csv", "symbol,effective_date,new_shares_per_old\nAMC,2024-01-32,4\n"), IMPORT, "bad-table", 3, "is not a date"),
+        (|p| { p.write("source/s.csv", "symbol,effective_date,new_shares_per_old\nAMC,2024-01-02,4\nAMC,2024-01-02,5\n",) }, IMPORT, "split-conflict", 3, "4 and 5"),
+        (|p| p.write("source/m.csv", "symbol,date,reason\nAMC,2024-01-02,\n"), IMPORT, "bad-table", 3, "needs a reason"),
+        (|p| p.archive(), "data import AMC_1min.csv --archive archive --provenance alpaca-sip", "provenance-mixed", 8, "`csv`"),
+        (|_| {}, "data import SAMPLE --archive archive --provenance alpaca-sip", "provenance-renamed", 8, "`synthetic`"),
         (|p| p.archive(), "data synth --seed 1 --archive archive", "archive-exists", 8, "already"),
         (|p| p.write("archive", "a file"), "data import AMC_1min.csv --archive archive", "io", 3, "archive"),
     ];
@@ -573,90 +250,18 @@ fn bad_sources() {
 fn bad_archives() {
     const LIST: &str = "data list --archive archive";
     const CHECK: &str = "data check --archive archive";
+    #[rustfmt::skip]
     let rows: &[Row] = &[
         (|_| {}, LIST, "no-archive", 3, "manifest.json is missing"),
         (|p| p.write("archive/manifest.json", ""), LIST, "manifest-damaged", 3, "not an archive manifest"),
-        (
-            |p| p.write("archive/manifest.json", "[".repeat(200_000)),
-            LIST,
-            "manifest-damaged",
-            3,
-            "not an archive manifest",
-        ),
-        (
-            |p| {
-                p.archive();
-                p.replace("archive/manifest.json", "\"rows\": 40", "\"rows\": 41")
-            },
-            LIST,
-            "manifest-damaged",
-            3,
-            "checksum",
-        ),
-        (
-            |p| {
-                p.archive();
-                p.replace("archive/manifest.json", "\"schema_version\": 1", "\"schema_version\": 9")
-            },
-            LIST,
-            "manifest-damaged",
-            3,
-            "version 9",
-        ),
-        (
-            |p| {
-                p.archive();
-                let r = p.record();
-                p.change(&r, |b| b[100] ^= 1)
-            },
-            CHECK,
-            "record-changed",
-            3,
-            "hash",
-        ),
-        (
-            |p| {
-                p.archive();
-                let r = p.record();
-                p.change(&r, |b| b.truncate(50))
-            },
-            CHECK,
-            "record-changed",
-            3,
-            "hash",
-        ),
-        (
-            |p| {
-                p.archive();
-                let r = p.record();
-                p.write(&r, "")
-            },
-            CHECK,
-            "record-changed",
-            3,
-            "hash",
-        ),
-        (
-            |p| {
-                p.archive();
-                fs::remove_file(p.at(&p.record())).expect("removed")
-            },
-            CHECK,
-            "record-missing",
-            3,
-            "No such file",
-        ),
-        (
-            |p| {
-                p.archive();
-                let r = p.record();
-                p.change(&r, |b| b[100] ^= 1)
-            },
-            "data verify --archive archive",
-            "record-changed",
-            3,
-            "hash",
-        ),
+        (|p| p.write("archive/manifest.json", "[".repeat(200_000)), LIST, "manifest-damaged", 3, "not an archive manifest"),
+        (|p| { p.archive(); p.replace("archive/manifest.json", "\"rows\": 40", "\"rows\": 41") }, LIST, "manifest-damaged", 3, "checksum"),
+        (|p| { p.archive(); p.replace("archive/manifest.json", "\"schema_version\": 1", "\"schema_version\": 9") }, LIST, "manifest-damaged", 3, "version 9"),
+        (|p| { p.archive(); let r = p.record(); p.change(&r, |b| b[100] ^= 1) }, CHECK, "record-changed", 3, "hash"),
+        (|p| { p.archive(); let r = p.record(); p.change(&r, |b| b.truncate(50)) }, CHECK, "record-changed", 3, "hash"),
+        (|p| { p.archive(); let r = p.record(); p.write(&r, "") }, CHECK, "record-changed", 3, "hash"),
+        (|p| { p.archive(); fs::remove_file(p.at(&p.record())).expect("removed") }, CHECK, "record-missing", 3, "No such file"),
+        (|p| { p.archive(); let r = p.record(); p.change(&r, |b| b[100] ^= 1) }, "data verify --archive archive", "record-changed", 3, "hash"),
     ];
     for row in rows {
         // Findings of `check` and `verify` are rows of a table; `list` stops with an error.
@@ -676,31 +281,14 @@ fn bad_flags_and_environment() {
     fn line(rest: &str) -> &'static str {
         Box::leak(format!("backtest --strategy bear_trap {PERIOD} {rest}").into_boxed_str())
     }
+    #[rustfmt::skip]
     let rows: &[Row] = &[
         (|_| {}, "backtets", "command-line", 2, "unrecognized subcommand"),
         (|_| {}, "gate --fast", "command-line", 2, "--fast"),
         (|_| {}, "backtest --strategy bear_trap", "command-line", 2, "--start-date"),
-        (
-            |_| {},
-            "backtest --strategy bear_trap --start-date 2024-13-01 --end-date 2024-06-28",
-            "bad-argument",
-            2,
-            "2024-13-01",
-        ),
-        (
-            |_| {},
-            "backtest --strategy bull_trap --start-date 2024-04-01 --end-date 2024-06-28",
-            "unknown-strategy",
-            2,
-            "bear_trap, daily_trend",
-        ),
-        (
-            |_| {},
-            "backtest --strategy bear_trap --start-date 2024-06-28 --end-date 2024-04-01 --archive SAMPLE",
-            "bad-argument",
-            2,
-            "after the end date",
-        ),
+        (|_| {}, "backtest --strategy bear_trap --start-date 2024-13-01 --end-date 2024-06-28", "bad-argument", 2, "2024-13-01"),
+        (|_| {}, "backtest --strategy bull_trap --start-date 2024-04-01 --end-date 2024-06-28", "unknown-strategy", 2, "bear_trap, daily_trend"),
+        (|_| {}, "backtest --strategy bear_trap --start-date 2024-06-28 --end-date 2024-04-01 --archive SAMPLE", "bad-argument", 2, "after the end date"),
         (|_| {}, line("--symbols amc"), "bad-argument", 2, "amc"),
         (|_| {}, line("--symbols ZZZ"), "no-bars", 3, "ZZZ"),
         (|_| {}, line("--slippage-bps -1"), "bad-argument", 2, "0 to 1000"),
@@ -710,26 +298,14 @@ fn bad_flags_and_environment() {
         (|_| {}, line("--set min_body=half"), "wrong-type", 2, "strategy_parameters.min_body"),
         (|_| {}, line("--config missing.json"), "no-config", 2, "missing.json"),
         (|p| p.write("results", "a file"), line("--out results"), "cannot-write", 2, "results"),
-        (
-            |_| {},
-            "backtest --strategy daily_trend --session all --start-date 2024-04-01 --end-date 2024-06-28 --archive SAMPLE",
-            "bad-argument",
-            2,
-            "no hours to choose",
-        ),
+        (|_| {}, "backtest --strategy daily_trend --session all --start-date 2024-04-01 --end-date 2024-06-28 --archive SAMPLE", "bad-argument", 2, "no hours to choose"),
         (|_| {}, "gate --strategy bull_trap", "not-deployed", 2, "bull_trap"),
         (|_| {}, "gate --deployed nowhere --archive SAMPLE", "no-deployed-folder", 2, "nowhere"),
-        (
-            |p| fs::create_dir(p.at("empty")).expect("made"),
-            "validate --deployed empty --archive SAMPLE",
-            "nothing-deployed",
-            2,
-            "empty",
-        ),
+        (|p| fs::create_dir(p.at("empty")).expect("made"), "validate --deployed empty --archive SAMPLE", "nothing-deployed", 2, "empty"),
         (|_| {}, "validate --strategy bull_trap --archive SAMPLE", "not-deployed", 2, "bull_trap"),
         (|_| {}, "explain record-chnged", "bad-argument", 2, "did you mean record-changed?"),
         (|_| {}, "data import SAMPLE --archive archive --provenance Alpaca!", "bad-argument", 2, "a-z 0-9"),
-        (|_| {}, "schema --out no/such/folder/schema.json", "cannot-write", 2, "schema.json"),
+        (|p| p.write("results", "a file"), "schema --out results/schema.json", "cannot-write", 2, "schema.json"),
     ];
     assert!(check(rows) >= 23);
     let place = Place::new();

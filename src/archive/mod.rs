@@ -234,20 +234,21 @@ pub fn split_factor(splits: &[Split], date: Date) -> f64 {
 /// How names of files begin that aren't whole yet.
 const TEMPORARY: &str = ".writing-";
 
-/// Writes a file so that it is there whole or not at all: temporary file, fsync, rename,
-/// read-only.
+/// Writes a file of the archive so that it is there whole or not at all: temporary file, fsync,
+/// rename, read-only.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let write = || -> std::io::Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        let mut permissions = file.as_file().metadata()?.permissions();
-        permissions.set_readonly(true);
-        file.as_file().set_permissions(permissions)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        fs::File::open(folder)?.sync_all()
-    };
-    write().map_err(|e| Error::io(path, &e))
+    write_whole(path, bytes, 0o444).map_err(|e| Error::io(path, &e))
+}
+
+/// Writes a file so that it is there whole or not at all, with these permissions less the umask.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut builder = tempfile::Builder::new();
+    let mut file = builder.prefix(TEMPORARY).permissions(fs::Permissions::from_mode(mode)).tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    fs::File::open(folder)?.sync_all()
 }

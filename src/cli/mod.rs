@@ -78,7 +78,7 @@ fn print(text: &str) -> Result<()> {
 
 /// Writes a result into a file.
 fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text)
+    crate::archive::write_whole(path, text.as_bytes(), 0o666)
         .map_err(|e| Error::new(Code::CannotWrite, format!("can't write results: {e}")).at(path.display()))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What a value may be stands beside its field, and becomes the JSON Schema ([`schema`]) that
 //! both editors and [`Document`]s are checked by; what two values may not be together is in
-//! [`contradictions`]. What a replay can't honour is refused where it contradicts the replay
+//! `contradictions.rs`. What a replay can't honour is refused where it contradicts the replay
 //! (another time zone, a limit order) and listed as not evaluable where it needs quotes
 //! ([`Config::not_evaluable`]).
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::archive::write_whole;
 use crate::backtest::{Run, Scope};
 use crate::bar::{DAY, iso_utc};
 use crate::config::Config;
@@ -25,7 +26,7 @@ pub fn write(folder: &Path, strategy: &dyn AnyStrategy, config: &Config, scope: 
     std::fs::create_dir_all(folder).map_err(|e| fault(folder, e))?;
     let put = |kind: &str, text: String| {
         let path = folder.join(format!("{}.{kind}", run.label));
-        std::fs::write(&path, text).map_err(|e| fault(&path, e))
+        write_whole(&path, text.as_bytes(), 0o666).map_err(|e| fault(&path, e))
     };
     put("trades.csv", trades(run))?;
     put("metrics.json", metrics(strategy, scope, run))?;
