@@ -192,6 +192,25 @@ mod tests {
         }
     }
 
+    /// Each file of `fuzz/regressions` once made its target, the first word of its name, slow,
+    /// greedy or panic.
+    #[test]
+    fn what_fuzzing_found_stays_mended() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/regressions");
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).expect("the folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let target = TARGETS.iter().find(|t| name.starts_with(t.0)).expect("named after a target");
+            let begun = std::time::Instant::now();
+            target.1(&std::fs::read(&path).expect("read"));
+            // Generous: seconds before, nothing measurable since.
+            assert!(begun.elapsed().as_secs() < 2, "{name}");
+            count += 1;
+        }
+        assert!(count > 0);
+    }
+
     #[test]
     fn the_samples_themselves_are_good() {
         for (name, run) in TARGETS {

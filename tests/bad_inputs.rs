@@ -173,6 +173,7 @@ fn bad_configs() {
         (|p| set(p, "/performance_criteria/periods/0/end_date", "2023-01-01".into()), VALIDATE, "contradiction", 2, "after its end"),
         (|p| set(p, "/performance_criteria/periods/0/start_date", "2024-03-01".into()), VALIDATE, "period-uncovered", 3, "has bars from 2024-04-01"),
         (|p| { p.config(|c| { c["performance_criteria"]["periods"][0] = json!({"name": "a weekend", "start_date": "2024-06-01", "end_date": "2024-06-02"}) }) }, VALIDATE, "no-bars", 3, "no session in a weekend"),
+        (|p| p.replace("deployed/daily_trend/config.json", "\"warmup_bars\": 84", "\"warmup_bars\": 5000"), "validate --strategy daily_trend --archive SAMPLE", "no-warm-up", 3, "2011 bars up to 2025-12-31, all of them warm-up"),
         (|p| set(p, "/strategy/name", "daily_trend".into()), VALIDATE, "other-strategy", 2, "expected `bear_trap`"),
         (|p| p.replace(CONFIG, "\"AMC\",", "\"AMC\""), VALIDATE, "config-syntax", 2, "config.json:19:5"),
         (|p| p.replace(CONFIG, "\"atr_period\": 14,", "\"atr_period\": 14, \"atr_period\": 15,"), VALIDATE, "duplicate-key", 2, "strategy_parameters.atr_period stands twice"),
@@ -240,6 +241,7 @@ fn bad_sources() {
         (|p| p.write("source/m.csv", "symbol,date,reason\nAMC,2024-01-02,\n"), IMPORT, "bad-table", 3, "needs a reason"),
         (|p| p.archive(), "data import AMC_1min.csv --archive archive --provenance alpaca-sip", "provenance-mixed", 8, "`csv`"),
         (|_| {}, "data import SAMPLE --archive archive --provenance alpaca-sip", "provenance-renamed", 8, "`synthetic`"),
+        (|p| { p.archive(); p.ok("data import AMC_1min.csv --archive a --provenance one"); p.csv("AMC_1min.csv", "2024-07-02T14:00:00Z,10,11,9,10,1"); p.ok("data import AMC_1min.csv --archive b --provenance two --timeframe 1Min"); }, "data import a b --archive c", "provenance-mixed", 8, "`one` and `two`"),
         (|p| p.archive(), "data synth --seed 1 --archive archive", "archive-exists", 8, "already"),
         (|p| p.write("archive", "a file"), "data import AMC_1min.csv --archive archive", "io", 3, "archive"),
     ];

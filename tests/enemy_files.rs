@@ -78,7 +78,7 @@ fn a_text_column_that_unpacks_to_gigabytes_is_refused() {
         .zip(bars.columns().iter().cloned())
         .collect();
     let long = "A".repeat(20_000);
-    columns.push(("note", Arc::new(StringArray::from(vec![long.as_str(); 20_000]))));
+    columns.push(("symbol", Arc::new(StringArray::from(vec![long.as_str(); 20_000]))));
     let batch = RecordBatch::try_from_iter(columns).expect("a batch");
     for compression in [
         Compression::ZSTD(ZstdLevel::try_new(3).expect("a level")),
@@ -90,6 +90,42 @@ fn a_text_column_that_unpacks_to_gigabytes_is_refused() {
         assert_eq!(code, 3, "{text}");
         assert!(text.contains("claims to unpack"), "{text}");
     }
+}
+
+#[test]
+fn pages_that_claim_more_values_than_rows_are_refused() {
+    // Found by fuzzing: 16 kB that kept the Parquet library busy for seconds.
+    let place = Place::new();
+    place.archive();
+    let entry = Archive::open(&place.at("archive"), Access::Read).expect("opens").manifest().records[0].path.clone();
+    let good = fs::read(place.at("archive").join(entry)).expect("read");
+    // The number of values of a data page of version 2: field 1 of the header's field 8, 40 as a
+    // zigzag number, followed by field 2, no nulls, and field 3, 40 rows.
+    let claim = [0x15, 80, 0x15, 0, 0x15, 80];
+    let at = good.windows(6).position(|w| w == claim).expect("a page");
+    let mut bad = good.clone();
+    bad[at + 1] = 82;
+    place.write("AMC_1min.parquet", bad);
+    let (code, text) = in_little_memory(&place, "data import AMC_1min.parquet --archive other");
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("claims 41 values for 40 rows"), "{text}");
+}
+
+#[test]
+fn columns_that_bars_are_not_made_of_are_passed_over() {
+    let place = Place::new();
+    let bars = constant_bars(100);
+    let mut columns: Vec<(&str, ArrayRef)> = ["timestamp", "open", "high", "low", "close", "volume"]
+        .into_iter()
+        .zip(bars.columns().iter().cloned())
+        .collect();
+    let mut list = arrow::array::ListBuilder::new(arrow::array::Float64Builder::new());
+    (0..100).for_each(|i| list.append_value((0..i).map(|k| Some(f64::from(k)))));
+    columns.push(("depth", Arc::new(list.finish())));
+    columns.push(("note", Arc::new(StringArray::from(vec!["x".repeat(100_000).as_str(); 100]))));
+    let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+    write(&place, "AMC_1min.parquet", &batch, WriterProperties::builder().build());
+    assert!(place.ok(IMPORT).contains("100 bars added"));
 }
 
 #[test]

@@ -126,6 +126,14 @@ impl Manifest {
         if let Some(record) = manifest.records.iter().find(|r| r.rows == 0 || r.first > r.last) {
             return Err(damaged(path, format!("the record {} can't hold what is said of it", record.path)));
         }
+        let origin = |r: &Record| (r.provenance.clone(), r.day_basis);
+        let mixed = |w: &&[Record]| {
+            (w[0].symbol, w[0].timeframe) == (w[1].symbol, w[1].timeframe) && origin(&w[0]) != origin(&w[1])
+        };
+        if let Some(pair) = manifest.records.windows(2).find(mixed) {
+            let what = format!("{} {} mixes bars of different origin", pair[0].symbol, pair[0].timeframe);
+            return Err(Error::new(Code::ProvenanceMixed, what).at(path.display()));
+        }
         if let Some(split) = manifest.splits.iter().find(|s| !super::tables::is_ratio(s.ratio)) {
             return Err(damaged(
                 path,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::args::{Check, Data, Format, Import, List, Place, Synth, Verify};
 use super::validate::counts;
 use super::{print, to_json};
+use crate::archive::SYNTHETIC;
 use crate::archive::import::inspect::{Inspected, inspect};
 use crate::archive::import::{self, Imported};
 use crate::archive::manifest::Record;
@@ -89,7 +90,9 @@ fn as_json(done: &Imported) -> Value {
 
 fn check(options: &Check) -> Result<u8> {
     let done = if options.sources.is_empty() { check_archive(options)? } else { check_sources(options)? };
-    let checked = format!("checked {}{} series, {} bars", files(done.files), done.series, done.bars);
+    let origins: Vec<&str> = done.provenance.iter().map(String::as_str).collect();
+    let (files, origins) = (files(done.files), origins.join("+"));
+    let checked = format!("checked {files}{} series, {} bars, provenance {origins}", done.series, done.bars);
     show(options.format, &checked, &done.findings)
 }
 
@@ -119,7 +122,8 @@ fn check_archive(options: &Check) -> Result<Inspected> {
         series.par_iter().map(|&(symbol, timeframe)| audit(&archive, symbol, timeframe)).collect();
     let bars = audited.iter().map(|a| a.0).sum();
     let findings = audited.into_iter().flat_map(|a| a.1).map(|f| f.file(archive.folder())).collect();
-    Ok(Inspected { files: 0, series: series.len(), bars, findings })
+    let provenance = archive.manifest().records.iter().map(|r| r.provenance.clone()).collect();
+    Ok(Inspected { files: 0, series: series.len(), bars, provenance, findings })
 }
 
 fn audit(archive: &Archive, symbol: Symbol, timeframe: Timeframe) -> (u64, Vec<Finding>) {
@@ -144,8 +148,10 @@ fn show(format: Format, checked: &str, found: &[Finding]) -> Result<u8> {
     let exit = finding::exit_code(found);
     print(&match format {
         Format::Text => {
+            // A synthetic archive says so wherever it is spoken of.
+            let note = if checked.contains(SYNTHETIC) { format!("{}\n", table::SYNTHETIC_NOTE) } else { String::new() };
             let shown = if found.is_empty() { String::new() } else { findings::table(found) };
-            format!("{shown}{checked}: {}\n", counts(found))
+            format!("{shown}{note}{checked}: {}\n", counts(found))
         }
         Format::Github => findings::github(found),
         Format::Json => to_json(&json!({

@@ -29,14 +29,22 @@ pub(super) fn check_footer(file: &[u8]) -> Result<(), String> {
     Thrift { bytes: &body[start..] }.skip_struct(0)
 }
 
-/// Refuses metadata whose rows, chunks or pages go beyond what the file can hold.
-pub(super) fn check_pages(file: &Bytes, metadata: &ParquetMetaData) -> Result<(), String> {
+/// Refuses metadata whose rows, chunks or pages go beyond what the file can hold, or contradict
+/// each other. Looks at the columns that are `read`, by their place among the leaves; each has one
+/// value a row.
+pub(super) fn check_pages(file: &Bytes, metadata: &ParquetMetaData, read: &[usize]) -> Result<(), String> {
     let mut rows = 0u64;
     let mut unpacked = 0u64;
     for group in metadata.row_groups() {
-        rows = rows.saturating_add(u64::try_from(group.num_rows()).map_err(|_| "a negative number of rows")?);
-        for column in group.columns() {
-            unpacked = unpacked.saturating_add(check_chunk(file, column)?);
+        let in_group = u64::try_from(group.num_rows()).map_err(|_| "a negative number of rows")?;
+        rows = rows.saturating_add(in_group);
+        for &leaf in read {
+            let column = group.columns().get(leaf).ok_or("a row group lacks a column")?;
+            let chunk = check_chunk(file, column)?;
+            if chunk.values != in_group {
+                return Err(format!("a column claims {} values for {in_group} rows", chunk.values));
+            }
+            unpacked = unpacked.saturating_add(chunk.unpacked);
         }
     }
     if rows > most_rows(file.len()) {
@@ -48,14 +56,21 @@ pub(super) fn check_pages(file: &Bytes, metadata: &ParquetMetaData) -> Result<()
     Ok(())
 }
 
-/// Walks the pages of one chunk; the bytes they unpack to.
-fn check_chunk(file: &[u8], column: &ColumnChunkMetaData) -> Result<u64, String> {
+/// What the pages of one chunk add up to.
+#[derive(Default)]
+struct Chunk {
+    unpacked: u64,
+    values: u64,
+}
+
+/// Walks the pages of one chunk.
+fn check_chunk(file: &[u8], column: &ColumnChunkMetaData) -> Result<Chunk, String> {
     let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset()).min(column.data_page_offset());
     let place = usize::try_from(start).ok().zip(usize::try_from(column.compressed_size()).ok());
     let end = place.and_then(|(start, size)| start.checked_add(size)).filter(|end| *end <= file.len());
     let (Some((start, _)), Some(end)) = (place, end) else { return Err("a column lies outside the file".to_owned()) };
     let mut rest = &file[start..end];
-    let mut unpacked = 0u64;
+    let mut chunk = Chunk::default();
     while !rest.is_empty() {
         let mut thrift = Thrift { bytes: rest };
         let page = thrift.page_header()?;
@@ -67,10 +82,16 @@ fn check_chunk(file: &[u8], column: &ColumnChunkMetaData) -> Result<u64, String>
             return Err(format!("a page claims to unpack to {size} bytes"));
         }
         check_codec(column.compression(), &rest[..packed], &page, size)?;
-        unpacked = unpacked.saturating_add(size);
+        let values = u64::try_from(page.values).map_err(|_| "a page with a negative number of values")?;
+        match page.kind {
+            DICTIONARY if values > size => return Err(format!("a dictionary claims {values} values in {size} bytes")),
+            DICTIONARY | INDEX => {}
+            _ => chunk.values = chunk.values.saturating_add(values),
+        }
+        chunk.unpacked = chunk.unpacked.saturating_add(size);
         rest = &rest[packed..];
     }
-    Ok(unpacked)
+    Ok(chunk)
 }
 
 /// Codecs that unpack no more than they were told to; gzip is tried first.
@@ -90,9 +111,15 @@ fn check_codec(codec: Compression, page: &[u8], header: &PageHeader, size: u64) 
     }
 }
 
+/// Types of pages, as the format numbers them; the rest are data.
+const INDEX: i64 = 1;
+const DICTIONARY: i64 = 2;
+
 /// What a page says of itself.
 #[derive(Default)]
 struct PageHeader {
+    kind: i64,
+    values: i64,
     unpacked: i64,
     packed: i64,
     /// Bytes of repetition and definition levels before the packed part (pages of version 2).
@@ -154,24 +181,26 @@ impl Thrift<'_> {
         let (mut header, mut last) = (PageHeader::default(), 0);
         while let Some(field) = self.field(&mut last)? {
             match field {
+                (1, 5) => header.kind = self.zigzag()?,
                 (2, 5) => header.unpacked = self.zigzag()?,
                 (3, 5) => header.packed = self.zigzag()?,
-                (8, 12) => self.version_2(&mut header)?,
+                (5 | 7 | 8, 12) => self.page_kind(field.0, &mut header)?,
                 (_, kind) => self.skip(kind, 0)?,
             }
         }
         Ok(header)
     }
 
-    /// What only data pages of version 2 say: the lengths of their levels, and whether they
-    /// are compressed.
-    fn version_2(&mut self, header: &mut PageHeader) -> Result<(), String> {
+    /// A data page (5, or 8 in version 2) or a dictionary (7): its number of values. Version 2
+    /// also tells the lengths of its levels, and whether it is compressed.
+    fn page_kind(&mut self, which: i64, header: &mut PageHeader) -> Result<(), String> {
         let mut last = 0;
         while let Some(field) = self.field(&mut last)? {
             match field {
-                (5 | 6, 5) => header.levels = header.levels.saturating_add(self.zigzag()?),
+                (1, 5) => header.values = self.zigzag()?,
+                (5 | 6, 5) if which == 8 => header.levels = header.levels.saturating_add(self.zigzag()?),
                 // A boolean's value is its type: 1 is true, 2 is false.
-                (7, value @ (1 | 2)) => header.plain = value == 2,
+                (7, value @ (1 | 2)) if which == 8 => header.plain = value == 2,
                 (_, kind) => self.skip(kind, 1)?,
             }
         }

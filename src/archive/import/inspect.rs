@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{BarFile, Import, Imported, Rows, check_row, collect, describe, read_file, timeframe};
+use super::{BarFile, Import, Imported, Rows, check_row, collect, describe, provenance, read_file, timeframe};
 use crate::archive::audit::Audit;
 use crate::archive::manifest::Manifest;
 use crate::archive::record::Row;
@@ -24,6 +24,8 @@ pub struct Inspected {
     pub series: usize,
     /// Distinct bars.
     pub bars: u64,
+    /// Where they come from, as files are marked or as import would mark them.
+    pub provenance: BTreeSet<String>,
     /// Everything found: by file, then by series.
     pub findings: Vec<Finding>,
 }
@@ -40,12 +42,24 @@ pub fn inspect(import: &Import) -> Result<Inspected> {
     let mut done = Inspected { files: paths.len(), ..Inspected::default() };
     let read: Vec<Result<BarFile>> = paths.par_iter().map(|path| read_file(path)).collect();
     let mut all: BTreeMap<Key, Rows> = BTreeMap::new();
+    let mut origins: BTreeMap<Key, (String, PathBuf)> = BTreeMap::new();
     let mut naive = 0;
     for (index, (file, path)) in read.into_iter().zip(&paths).enumerate() {
         match file {
             Ok(file) => {
                 naive += usize::from(file.naive);
-                done.findings.extend(of_file(index as u32, file, path, import, &mut all));
+                let origin = provenance(&file, path, import)?;
+                let (found, keys) = of_file(index as u32, file, path, import, &mut all);
+                done.findings.extend(found);
+                for (symbol, timeframe) in keys {
+                    let known = origins.entry((symbol, timeframe)).or_insert_with(|| (origin.clone(), path.clone()));
+                    if known.0 != origin {
+                        let what = format!("marked `{origin}`, but {} is marked `{}`", file_name(&known.1), known.0);
+                        let about = format!("{symbol} {timeframe}");
+                        done.findings.push(Finding::new(Code::ProvenanceMixed, about, what).file(path));
+                    }
+                }
+                done.provenance.insert(origin);
             }
             Err(err) => done.findings.push(Finding::from(&err)),
         }
@@ -68,14 +82,20 @@ pub fn inspect(import: &Import) -> Result<Inspected> {
 #[cfg(any(test, fuzzing))]
 pub(crate) fn inspect_file(path: &Path, file: BarFile) -> Vec<Finding> {
     let (mut all, tables, paths) = (BTreeMap::new(), Manifest::default(), [path.to_owned()]);
-    let mut found = of_file(0, file, path, &Import::default(), &mut all);
+    let mut found = of_file(0, file, path, &Import::default(), &mut all).0;
     found.extend(all.into_iter().flat_map(|(key, rows)| of_series(key, rows, &paths, &tables).1));
     found
 }
 
 /// One file by itself; its rows go to their series, if their width is known.
-fn of_file(index: u32, file: BarFile, path: &Path, import: &Import, all: &mut BTreeMap<Key, Rows>) -> Vec<Finding> {
-    let mut found = Vec::new();
+fn of_file(
+    index: u32,
+    file: BarFile,
+    path: &Path,
+    import: &Import,
+    all: &mut BTreeMap<Key, Rows>,
+) -> (Vec<Finding>, Vec<Key>) {
+    let (mut found, mut keys) = (Vec::new(), Vec::new());
     let stated = file.timeframe;
     if file.series.is_empty() {
         found.push(Finding::new(Code::SourceUnreadable, "", "the file has no rows"));
@@ -101,8 +121,9 @@ fn of_file(index: u32, file: BarFile, path: &Path, import: &Import, all: &mut BT
         }
         rows.iter_mut().for_each(|row| row.origin.0 = index);
         all.entry((symbol, width)).or_default().append(&mut rows);
+        keys.push((symbol, width));
     }
-    found.into_iter().map(|finding| finding.file(path)).collect()
+    (found.into_iter().map(|finding| finding.file(path)).collect(), keys)
 }
 
 fn of_series((symbol, timeframe): Key, mut rows: Rows, paths: &[PathBuf], tables: &Manifest) -> (u64, Vec<Finding>) {

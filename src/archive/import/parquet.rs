@@ -8,7 +8,9 @@ use arrow::array::{Array, AsArray, Float64Array, RecordBatch, StringArray, Times
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampNanosecondType};
 use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
 use super::{BarFile, Rows, TIMESTAMPS, claims};
 use crate::archive::record::{KEY_DAY_BASIS, KEY_PROVENANCE, KEY_SYMBOL, KEY_TIMEFRAME, PRICES, Row};
@@ -55,7 +57,10 @@ fn read_trusting(path: &Path, bytes: Bytes) -> Result<BarFile> {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder =
         ParquetRecordBatchReaderBuilder::try_new_with_options(bytes.clone(), options).map_err(|e| foreign(&e))?;
-    claims::check_pages(&bytes, builder.metadata()).map_err(|e| foreign(&e))?;
+    let read = wanted(builder.parquet_schema());
+    claims::check_pages(&bytes, builder.metadata(), &read).map_err(|e| foreign(&e))?;
+    let mask = ProjectionMask::leaves(builder.parquet_schema(), read);
+    let builder = builder.with_projection(mask);
     let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let said = |key: &str| pairs.iter().find(|p| p.key == key).and_then(|p| p.value.clone());
     let mut file = BarFile {
@@ -117,6 +122,18 @@ fn read_batch(
         });
     }
     Ok(naive)
+}
+
+/// The leaves that bars are made of: plain columns with a name that is read. Whatever else a file
+/// holds is passed over.
+fn wanted(schema: &SchemaDescriptor) -> Vec<usize> {
+    let names = || TIMESTAMPS.iter().chain(&PRICES).chain(&["symbol", "trade_count", "vwap"]);
+    let is_read = |column: &ColumnDescPtr| {
+        column.path().parts().len() == 1
+            && column.max_rep_level() == 0
+            && names().any(|name| column.name().eq_ignore_ascii_case(name))
+    };
+    (0..schema.num_columns()).filter(|&leaf| is_read(&schema.column(leaf))).collect()
 }
 
 fn names(batch: &RecordBatch) -> Vec<String> {
