@@ -6,7 +6,7 @@ use crate::calendar::Session;
 use crate::costs::Costs;
 use crate::error::{Code, Error, Result};
 use crate::history::History;
-use crate::indicator::{Memory, Rolling};
+use crate::indicator::{Columns, Memory, Rolling};
 use crate::order::Order;
 use crate::risk::{Block, Limits};
 use crate::strategy::{Inputs, Now, Strategy};
@@ -85,12 +85,38 @@ pub fn replay<S: Strategy, R: Recorder<S::Inputs>>(
     terms: &Terms,
     recorder: &mut R,
 ) -> Result<Replay> {
-    let mut order: Vec<&Instrument<'_, S>> = instruments.iter().collect();
-    order.sort_by_key(|i| i.history.symbol);
-    if let Some(twice) = order.windows(2).find(|w| w[0].history.symbol == w[1].history.symbol) {
+    let desks = instruments.iter().map(|i| Desk::new(&i.history, i.strategy, Source::rolling(&i.strategy), terms));
+    replay_desks(desks.collect(), terms, recorder)
+}
+
+/// As [`replay`], without computing an indicator: each symbol comes with columns that hold its
+/// strategy's indicators, so that many points share one computation. The same bits.
+///
+/// # Errors
+/// As [`replay`].
+///
+/// # Panics
+/// If a strategy's indicator is not among its columns.
+pub fn replay_shared<S: Strategy, R: Recorder<S::Inputs>>(
+    instruments: &[(&History<'_>, &Columns, S)],
+    terms: &Terms,
+    recorder: &mut R,
+) -> Result<Replay> {
+    let desk = |&(history, columns, strategy): &(_, _, S)| {
+        Desk::new(history, strategy, Source::shared(&strategy, columns), terms)
+    };
+    replay_desks(instruments.iter().map(desk).collect(), terms, recorder)
+}
+
+fn replay_desks<S: Strategy, R: Recorder<S::Inputs>>(
+    mut desks: Vec<Desk<'_, S>>,
+    terms: &Terms,
+    recorder: &mut R,
+) -> Result<Replay> {
+    desks.sort_by_key(|d| d.history.symbol);
+    if let Some(twice) = desks.windows(2).find(|w| w[0].history.symbol == w[1].history.symbol) {
         return Err(Error::new(Code::BadArgument, format!("{} is given twice", twice[0].history.symbol)));
     }
-    let mut desks: Vec<Desk<'_, S>> = order.into_iter().map(|i| Desk::new(i, terms)).collect();
     if desks.iter().all(|d| d.ahead.is_empty()) {
         let (start, end) = (terms.start, terms.end);
         return Err(Error::new(Code::NoBars, format!("no bars in a session between {start} and {end}"))
@@ -108,7 +134,7 @@ pub fn replay<S: Strategy, R: Recorder<S::Inputs>>(
         bought: account.bought(),
         blocks,
         halted_since: account.halted_since(),
-        fills_outside_session: outside_session(account.fills(), instruments),
+        fills_outside_session: outside_session(account.fills(), &desks),
         fills: account.fills().to_vec(),
     })
 }
@@ -197,11 +223,36 @@ fn mark<S: Strategy>(desks: &[Desk<'_, S>], account: &Account) -> f64 {
     account.equity() + open.fold(0.0, |sum, d| sum + d.book.unrealised(d.last_close()))
 }
 
+/// Where a desk's indicator values come from.
+enum Source<'a> {
+    /// Folded session by session as the replay goes.
+    Rolling(Vec<Rolling>),
+    /// Columns over the whole history, computed before.
+    Shared(Vec<&'a [f64]>),
+}
+
+impl<'a> Source<'a> {
+    fn rolling<S: Strategy>(strategy: &S) -> Self {
+        Self::Rolling(strategy.indicators().as_ref().iter().map(|i| i.start()).collect())
+    }
+
+    fn shared<S: Strategy>(strategy: &S, columns: &'a Columns) -> Self {
+        Self::Shared(strategy.indicators().as_ref().iter().map(|&i| columns.get(i)).collect())
+    }
+}
+
+/// Puts a column into its place in each bar's inputs.
+fn fill<I: Inputs>(inputs: &mut [I], indicator: usize, column: &[f64]) {
+    for (inputs, value) in inputs.iter_mut().zip(column) {
+        inputs.set(indicator, *value);
+    }
+}
+
 /// One symbol under replay: where it stands in its bars, its book and its strategy's state.
 struct Desk<'a, S: Strategy> {
     history: &'a History<'a>,
     strategy: S,
-    rolling: Vec<Rolling>,
+    source: Source<'a>,
     /// Sessions still to come, as indices into the history.
     ahead: std::ops::Range<usize>,
     session: Session,
@@ -221,14 +272,11 @@ struct Desk<'a, S: Strategy> {
 }
 
 impl<'a, S: Strategy> Desk<'a, S> {
-    fn new(instrument: &'a Instrument<'a, S>, terms: &Terms) -> Self {
-        let history = &instrument.history;
-        let indicators = instrument.strategy.indicators();
-        let indicators = indicators.as_ref();
+    fn new(history: &'a History<'a>, strategy: S, source: Source<'a>, terms: &Terms) -> Self {
         let mut desk = Self {
             history,
-            strategy: instrument.strategy,
-            rolling: indicators.iter().map(|i| i.start()).collect(),
+            strategy,
+            source,
             ahead: history.sessions_between(terms.start, terms.end),
             session: Session::default(),
             today: history.session_bars_at(0..0),
@@ -242,8 +290,9 @@ impl<'a, S: Strategy> Desk<'a, S> {
             bars_seen: 0,
             bars_held: 0,
         };
-        let forgets = indicators.iter().all(|i| i.memory() == Memory::Session);
-        if !forgets || size_of::<S::State>() > 0 {
+        let forgets = strategy.indicators().as_ref().iter().all(|i| i.memory() == Memory::Session);
+        let folds = matches!(desk.source, Source::Rolling(_)) && !forgets;
+        if folds || size_of::<S::State>() > 0 {
             desk.look_back();
         }
         desk
@@ -274,11 +323,18 @@ impl<'a, S: Strategy> Desk<'a, S> {
         self.next = 0;
         self.warm = self.strategy.warmup().saturating_sub(session.ordinal).min(n);
         self.inputs.resize(n, S::Inputs::NOTHING);
-        for (k, rolling) in self.rolling.iter_mut().enumerate() {
-            self.column.clear();
-            rolling.extend(&self.today, &self.session, &mut self.column);
-            for (inputs, value) in self.inputs.iter_mut().zip(&self.column) {
-                inputs.set(k, *value);
+        match &mut self.source {
+            Source::Rolling(rolling) => {
+                for (k, rolling) in rolling.iter_mut().enumerate() {
+                    self.column.clear();
+                    rolling.extend(&self.today, &self.session, &mut self.column);
+                    fill(&mut self.inputs, k, &self.column);
+                }
+            }
+            Source::Shared(columns) => {
+                for (k, column) in columns.iter().enumerate() {
+                    fill(&mut self.inputs, k, &column[session.ordinal..session.ordinal + n]);
+                }
             }
         }
     }
@@ -394,8 +450,8 @@ impl<'a, S: Strategy> Desk<'a, S> {
 }
 
 /// Daily bars have no time of day, so their fills are inside by definition.
-fn outside_session<S>(fills: &[Fill], instruments: &[Instrument<'_, S>]) -> u64 {
-    if instruments.iter().all(|i| i.history.is_daily()) {
+fn outside_session<S: Strategy>(fills: &[Fill], desks: &[Desk<'_, S>]) -> u64 {
+    if desks.iter().all(|d| d.history.is_daily()) {
         return 0;
     }
     let outside = |at: Nanos, sold: bool| {

@@ -6,8 +6,9 @@ use deployable_strategies::hourly_swing::Hourly;
 use deployable_strategies::rsi_hysteresis::RsiHysteresis;
 use magellan::bar::{MINUTE, Nanos, Symbol, Timeframe};
 use magellan::calendar;
+use magellan::indicator;
 use magellan::order::Order;
-use magellan::replay::{Instrument, Recorder, replay};
+use magellan::replay::{Instrument, Recorder, Replay, replay, replay_shared};
 use magellan::strategy::Strategy;
 use proptest::prelude::*;
 
@@ -36,8 +37,19 @@ fn decisions<S: Strategy>(
         .map(|(name, c)| Instrument { history: c.history(name, timeframe), strategy })
         .collect();
     let mut recorder = Decisions::default();
-    replay(&instruments, &terms(), &mut recorder).expect("replays");
+    let folded = replay(&instruments, &terms(), &mut recorder).expect("replays");
+    let mut shared = Decisions::default();
+    let of_columns = replay_on_columns(&instruments, &mut shared);
+    assert!(shared.0 == recorder.0 && format!("{folded:?}") == format!("{of_columns:?}"), "columns change the replay");
     recorder.0
+}
+
+/// The same replay on columns computed before, as sweeps share them.
+fn replay_on_columns<S: Strategy>(instruments: &[Instrument<'_, S>], recorder: &mut Decisions) -> Replay {
+    let computed: Vec<indicator::Columns> =
+        instruments.iter().map(|i| indicator::Columns::compute(&i.history, i.strategy.indicators().as_ref())).collect();
+    let of_columns: Vec<_> = instruments.iter().zip(&computed).map(|(i, c)| (&i.history, c, i.strategy)).collect();
+    replay_shared(&of_columns, &terms(), recorder).expect("replays")
 }
 
 fn cut(columns: &Columns, at: Nanos) -> Columns {
