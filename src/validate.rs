@@ -143,16 +143,26 @@ fn against_archive(strategy: &dyn AnyStrategy, document: &Document, archive: &Ar
         Some(true) => Hours::All,
         _ => Hours::Regular,
     };
+    let mut lacks: BTreeMap<Lack, Vec<Symbol>> = BTreeMap::new();
     for (k, symbol) in list("symbols") {
         let Some(symbol) = symbol.as_str().and_then(|s| s.parse::<Symbol>().ok()) else { continue };
-        let judged = of_symbol(strategy, symbol, hours, &periods, document, archive);
-        found.extend(judged.unwrap_or_else(|err| {
-            let what = format!("{symbol}: {}", err.what());
-            vec![Finding::new(err.code(), format!("symbols[{k}]"), what).help(err.suggestion())]
-        }));
+        match of_symbol(strategy, symbol, hours, &periods, document, archive) {
+            Ok(lacking) => lacking.into_iter().for_each(|lack| lacks.entry(lack).or_default().push(symbol)),
+            Err(err) => {
+                let what = format!("{symbol}: {}", err.what());
+                found.push(Finding::new(err.code(), format!("symbols[{k}]"), what).help(err.suggestion()));
+            }
+        }
+    }
+    for ((subject, code, what), symbols) in lacks {
+        let symbols: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
+        found.push(Finding::new(code, subject, format!("{}: {what}", symbols.join(" "))));
     }
     found.into_iter().map(|finding| document.place(finding, Part::Value)).collect()
 }
+
+/// Path, code and what is lacking: the same for many symbols, so said once.
+type Lack = (String, Code, String);
 
 fn period_path(index: usize, key: &str) -> String {
     format!("performance_criteria.periods[{index}].{key}")
@@ -165,41 +175,41 @@ fn of_symbol(
     periods: &[(usize, Period)],
     document: &Document,
     archive: &Archive,
-) -> Result<Vec<Finding>> {
+) -> Result<Vec<Lack>> {
     let timeframe = strategy.timeframe();
     let series = archive.load(symbol, timeframe)?;
     let history = History::new(symbol, timeframe, series.bars(), hours)?;
-    let mut found = Vec::new();
+    let warmup = document.number("data_requirements.warmup_bars").unwrap_or(0.0);
+    let mut lacks = Vec::new();
     for (i, period) in periods {
-        if let Some((key, code, what)) = uncovered(&history, symbol, period) {
-            found.push(Finding::new(code, period_path(*i, key), what));
-        }
+        lacks.extend(uncovered(&history, *i, period));
         let sessions = &history.sessions()[..history.sessions_between(period.start_date, period.end_date).end];
         let bars = sessions.last().map_or(0, |s| s.ordinal + s.range.len());
-        let warmup = document.number("data_requirements.warmup_bars").unwrap_or(0.0);
         if bars > 0 && bars as f64 <= warmup {
-            let what = format!("{symbol} has {bars} bars up to {}, all of them warm-up ({warmup})", period.end_date);
-            found.push(Finding::new(Code::NoWarmUp, period_path(*i, "end_date"), what));
+            let what = format!("{bars} bars up to {}, all of them warm-up ({warmup})", period.end_date);
+            lacks.push((period_path(*i, "end_date"), Code::NoWarmUp, what));
         }
     }
-    Ok(found)
+    Ok(lacks)
 }
 
-/// Which end of a period a symbol's bars don't reach.
-fn uncovered(history: &History<'_>, symbol: Symbol, period: &Period) -> Option<(&'static str, Code, String)> {
+/// Which ends of a period a symbol's bars don't reach.
+fn uncovered(history: &History<'_>, index: usize, period: &Period) -> Vec<Lack> {
     let mut days = calendar::sessions(period.start_date, period.end_date).map(|s| s.date);
-    let first = days.next()?;
+    let Some(first) = days.next() else { return Vec::new() };
     let last = days.last().unwrap_or(first);
     let sessions = history.sessions();
     let (Some(from), Some(to)) = (sessions.first(), sessions.last()) else {
-        return Some(("start_date", Code::NoBars, format!("{symbol} has no bar in any session")));
+        return vec![(period_path(index, "start_date"), Code::NoBars, "no bar lies in a session".to_owned())];
     };
     let (from, to): (Date, Date) = (from.session.date, to.session.date);
-    let said = |what: &str| format!("{symbol} has bars from {from} to {to}, {} {what}", period.name);
-    if from > first {
-        return Some(("start_date", Code::PeriodUncovered, said(&format!("starts {first}"))));
-    }
-    (to < last).then(|| ("end_date", Code::PeriodUncovered, said(&format!("ends {last}"))))
+    let (name, has) = (&period.name, format!("bars from {from} to {to}"));
+    let ends = [
+        (from > first, "start_date", format!("{has}, but {name} starts {first}")),
+        (to < last, "end_date", format!("{has}, but {name} ends {last}")),
+    ];
+    let lacking = ends.into_iter().filter(|(lacks, _, _)| *lacks);
+    lacking.map(|(_, key, what)| (period_path(index, key), Code::PeriodUncovered, what)).collect()
 }
 
 /// The JSON Schema of `config.json`, for editors: keys, types, ranges, and each strategy's
