@@ -174,6 +174,11 @@ fn parameter_contradictions<S: Deployable>(document: &Document) -> Vec<Finding> 
         return Vec::new();
     };
     let (mut found, mut needed) = (Vec::new(), 0.0);
+    if block == "symbol_parameters" && by_symbol(&"strategy_parameters") {
+        let what = "symbol_parameters and strategy_parameters are both given; only the first would be read";
+        let finding = Finding::new(Code::Contradiction, "strategy_parameters", what);
+        found.push(finding.help("keep the parameters in one of the two blocks"));
+    }
     for symbol in document.symbols() {
         let path = format!("{block}.{symbol}");
         match document.get(block).and_then(|b| b.get(symbol.as_str())) {

@@ -174,6 +174,7 @@ fn bad_configs() {
         (|p| set(p, "/performance_criteria/periods/0/start_date", "2024-03-01".into()), VALIDATE, "period-uncovered", 3, "bars from 2024-04-01"),
         (|p| { p.config(|c| { c["performance_criteria"]["periods"][0] = json!({"name": "a weekend", "start_date": "2024-06-01", "end_date": "2024-06-02"}) }) }, VALIDATE, "no-bars", 3, "no session in a weekend"),
         (|p| p.replace("deployed/daily_trend/config.json", "\"warmup_bars\": 84", "\"warmup_bars\": 5000"), "validate --strategy daily_trend --archive SAMPLE", "no-warm-up", 3, "2011 bars up to 2025-12-31, all of them warm-up"),
+        (|p| p.replace("deployed/daily_trend/config.json", "\"symbol_parameters\"", "\"strategy_parameters\": {\"SPY\": {\"rsi_period\": 21, \"hysteresis_upper\": 58, \"hysteresis_lower\": 42, \"allocation\": 1}}, \"symbol_parameters\""), "validate --strategy daily_trend --archive SAMPLE", "contradiction", 2, "only the first would be read"),
         (|p| set(p, "/strategy/name", "daily_trend".into()), VALIDATE, "other-strategy", 2, "expected `bear_trap`"),
         (|p| p.replace(CONFIG, "\"AMC\",", "\"AMC\""), VALIDATE, "config-syntax", 2, "config.json:19:5"),
         (|p| p.replace(CONFIG, "\"atr_period\": 14,", "\"atr_period\": 14, \"atr_period\": 15,"), VALIDATE, "duplicate-key", 2, "strategy_parameters.atr_period stands twice"),
