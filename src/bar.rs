@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, quoted};
 
 /// Nanoseconds since 1970-01-01T00:00:00Z.
 pub type Nanos = i64;
@@ -42,7 +42,7 @@ impl FromStr for Symbol {
             && text.bytes().all(allowed)
             && text.bytes().next().is_some_and(|b| b.is_ascii_uppercase());
         if !valid {
-            return Err(Error::new(Code::BadArgument, format!("`{text}` is not a symbol"))
+            return Err(Error::new(Code::BadArgument, format!("{} is not a symbol", quoted(text)))
                 .help("a symbol is up to 12 of A-Z 0-9 . - and starts with a letter, e.g. AMC"));
         }
         let mut bytes = [0; 12];
@@ -124,7 +124,8 @@ impl FromStr for Timeframe {
 
     fn from_str(text: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|t| t.name().eq_ignore_ascii_case(text)).ok_or_else(|| {
-            Error::new(Code::BadArgument, format!("`{text}` is not a timeframe")).help("use 1Min, 1Hour or 1Day")
+            Error::new(Code::BadArgument, format!("{} is not a timeframe", quoted(text)))
+                .help("use 1Min, 1Hour or 1Day")
         })
     }
 }
@@ -173,7 +174,7 @@ impl FromStr for Date {
         let plausible = |d: &jiff::civil::Date| strict && (1900..=2100).contains(&d.year());
         let date = jiff::civil::Date::from_str(text).ok().filter(plausible);
         date.map(Self::from).ok_or_else(|| {
-            Error::new(Code::BadArgument, format!("`{text}` is not a date"))
+            Error::new(Code::BadArgument, format!("{} is not a date", quoted(text)))
                 .help("write dates of 1900 to 2100 as YYYY-MM-DD, e.g. 2024-04-01")
         })
     }

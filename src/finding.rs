@@ -46,6 +46,14 @@ pub struct Span {
 }
 
 impl Span {
+    /// The same place in the text it is of, its bytes found.
+    pub fn within(self, text: &str) -> Self {
+        let line_start = text.split_inclusive('\n').take(self.line - 1).map(str::len).sum::<usize>();
+        let line = text[line_start..].lines().next().unwrap_or_default();
+        let at = line.char_indices().nth(self.column - 1).map_or(line.len(), |(at, _)| at);
+        Self::of(text, line_start + at, (line_start + at + 1).min(text.len()))
+    }
+
     /// The span of the bytes `start..end` of `text`; both are moved onto characters.
     pub fn of(text: &str, start: usize, end: usize) -> Self {
         let start = text.floor_char_boundary(start);
@@ -138,6 +146,10 @@ impl From<&Error> for Finding {
     fn from(err: &Error) -> Self {
         let mut finding = Self::new(err.code(), "", err.what()).help(err.suggestion());
         finding.file = err.place().map(PathBuf::from);
+        if let Some((file, line, column)) = err.line() {
+            finding.file = Some(file.to_owned());
+            finding.span = Some(Span { line, column, start: 0, end: 0 });
+        }
         finding
     }
 }

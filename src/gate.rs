@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::archive::Archive;
 use crate::backtest::{Request, Run, Scope};
 use crate::bar::Symbol;
+use crate::calendar;
 use crate::config::{CRITERIA, Config, Levels, Period};
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::finding::{Finding, Severity};
@@ -241,7 +242,8 @@ pub fn discover(deployed: &Path) -> Result<Vec<Deployed>> {
     for entry in entries {
         let folder = entry.map_err(|e| Error::io(deployed, &e))?.path();
         let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        if folder.is_dir() && !name.starts_with('.') {
+        // A link that leads nowhere is a strategy that is missing, not one that was never there.
+        if (folder.is_dir() || folder.is_symlink()) && !name.starts_with('.') {
             found.push(Deployed { name, config: folder.join("config.json") });
         }
     }
@@ -314,7 +316,10 @@ fn judge_periods(
 
 /// A symbol that covers a part of the period only would be judged on that part alone.
 fn check_coverage(period: &Period, run: &Run) -> Result<()> {
-    let mut days = crate::calendar::sessions(period.start_date, period.end_date).map(|s| s.date);
+    for date in [period.start_date, period.end_date] {
+        calendar::check_covered(date)?;
+    }
+    let mut days = calendar::sessions(period.start_date, period.end_date).map(|s| s.date);
     let Some(first) = days.next() else { return Ok(()) };
     let last = days.last().unwrap_or(first);
     match run.coverage.iter().find(|(_, from, to)| *from > first || *to < last) {
@@ -334,7 +339,7 @@ fn judge_run(
 ) -> PeriodVerdict {
     let named = |metric: &str| criteria.get(metric).copied();
     let mut checks: Vec<Check> =
-        CRITERIA.iter().filter_map(|&(metric, of)| Some(check(metric, of(&run.metrics), named(metric)?))).collect();
+        CRITERIA.iter().filter_map(|c| Some(check(c.name, (c.of)(&run.metrics), named(c.name)?))).collect();
     if run.metrics.trades == 0 {
         // Whatever else holds: a strategy that never trades has proved nothing.
         checks.retain(|c| c.metric != "trades");

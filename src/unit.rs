@@ -45,6 +45,9 @@ enum Rule {
     StateDirectory,
 }
 
+/// The sections of a unit.
+const SECTIONS: [&str; 3] = ["Unit", "Service", "Install"];
+
 struct Setting {
     section: &'static str,
     key: &'static str,
@@ -146,12 +149,15 @@ impl Unit {
                 }
             }
         }
-        for setting in SETTINGS.iter().filter(|s| s.required) {
+        // A section whose header has a slip is one finding, not one for each of its settings.
+        let slip = found.iter().any(|f| f.code == Code::UnitSyntax && f.what.contains("no section"));
+        let has = |section: &str| !slip || lines.iter().any(|l| l.section == section);
+        for setting in SETTINGS.iter().filter(|s| s.required && has(s.section)) {
             if !lines.iter().any(|l| (l.section, l.key.as_str()) == (setting.section, setting.key)) {
                 let what = format!("[{}] lacks {}", setting.section, setting.key);
                 let subject = format!("{}.{}", setting.section, setting.key);
                 let mut finding = Finding::new(Code::UnitMissingKey, subject, what);
-                finding.span = self.section(setting.section);
+                finding.span = Some(self.section(setting.section));
                 found.push(finding.help(setting.rule.advice(setting.key, strategy)));
             }
         }
@@ -161,7 +167,10 @@ impl Unit {
 
     /// Settings with their section; what is no setting becomes a finding.
     fn lines<'a>(&'a self, found: &mut Vec<Finding>) -> Vec<Line<'a>> {
-        let (mut lines, mut section, mut at) = (Vec::new(), "", 0);
+        let (mut lines, mut at) = (Vec::new(), 0);
+        // None before the first header, and behind one that was found fault with.
+        let mut section: Option<&str> = None;
+        let mut headed = false;
         let mut physical = self.text.split_inclusive('\n');
         while let Some(first) = physical.next() {
             let (start, mut text) = (at, first.trim().to_owned());
@@ -179,27 +188,47 @@ impl Unit {
                 continue;
             }
             let raw = first.trim();
-            if let Some(name) = raw.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
-                section = name;
-            } else if let Some((key, value)) = text.split_once('=').filter(|_| !section.is_empty()) {
-                let (key, value) = (key.trim_end().to_owned(), value.trim().to_owned());
-                lines.push(Line { section, key, value, span });
-            } else {
-                let what =
-                    if text.contains('=') { "a setting before any section" } else { "neither section nor setting" };
-                let mut finding = Finding::new(Code::UnitSyntax, "", what).value(text, "Key=value");
+            let mut fault = |code, what: String, help: Option<String>| {
+                let mut finding = Finding::new(code, "", what).value(raw, "[Unit], [Service], [Install], Key=value");
                 finding.span = Some(span);
-                found.push(finding);
+                found.push(match help {
+                    Some(help) => finding.help(help),
+                    None => finding,
+                });
+            };
+            if raw.starts_with('[') {
+                headed = true;
+                section = raw.strip_prefix('[').and_then(|t| t.strip_suffix(']')).filter(|s| SECTIONS.contains(s));
+                if section.is_none() {
+                    let help =
+                        nearest(raw.trim_matches(['[', ']']), SECTIONS).map(|name| format!("did you mean [{name}]?"));
+                    fault(Code::UnitSyntax, format!("{raw} is no section of a Magellan unit"), help);
+                }
+            } else if let Some((key, value)) = text.split_once('=') {
+                let (key, value) = (key.trim_end().to_owned(), value.trim().to_owned());
+                match section {
+                    Some(section) => lines.push(Line { section, key, value, span }),
+                    None if headed => {}
+                    None => fault(Code::UnitSyntax, "a setting before any section".to_owned(), None),
+                }
+            } else {
+                fault(Code::UnitSyntax, "neither section nor setting".to_owned(), None);
             }
         }
         lines
     }
 
-    /// Where a section's header stands.
-    fn section(&self, name: &str) -> Option<Span> {
+    /// Where a section's header stands; without one, the unit's beginning.
+    fn section(&self, name: &str) -> Span {
         let header = format!("[{name}]");
-        let at = self.text.find(&header)?;
-        Some(Span::of(&self.text, at, at + header.len()))
+        let mut at = 0;
+        for line in self.text.split_inclusive('\n') {
+            if line.trim() == header {
+                return Span::of(&self.text, at, at + line.trim_end().len());
+            }
+            at += line.len();
+        }
+        Span::of(&self.text, 0, 0)
     }
 }
 
@@ -235,9 +264,12 @@ fn wrong_value(setting: &Setting, line: &Line<'_>, strategy: &str) -> Option<Fin
         Rule::Count(low, high) => value.parse().is_ok_and(|n| (*low..=*high).contains(&n)),
         Rule::Bytes(low, high) => bytes(value).is_some_and(|n| (*low..=*high).contains(&n)),
         Rule::Environment => {
-            let name = value.trim_start_matches('"').split('=').next().unwrap_or_default().to_ascii_uppercase();
-            let secret = ["SECRET", "KEY", "TOKEN", "PASSWORD"].iter().any(|word| name.contains(word));
-            value.contains('=') && !secret
+            // One line may set several; each name stands before a `=`.
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let names =
+                value.split('=').rev().skip(1).map(|before| before.rsplit(|c| !is_name(c)).next().unwrap_or(""));
+            let secret = |name: &str| ["SECRET", "KEY", "TOKEN", "PASSWORD"].iter().any(|word| name.contains(word));
+            value.contains('=') && !names.map(str::to_ascii_uppercase).any(|name| secret(&name))
         }
         Rule::Command => runs(value, strategy),
         Rule::StateDirectory => value == format!("magellan/{strategy}"),
@@ -283,15 +315,10 @@ impl Rule {
     }
 }
 
-/// The binary of the current release, this strategy, its own state. A `-` in front would have
-/// systemd count a failure as success.
+/// Exactly the line that is allowed, whatever its spaces: a `-` in front would have systemd count
+/// a failure as success, and whatever follows would change what runs.
 fn runs(command: &str, strategy: &str) -> bool {
-    let words: Vec<&str> = command.split_whitespace().collect();
-    let option = |name: &str| words.iter().position(|w| *w == name).and_then(|i| words.get(i + 1)).copied();
-    words.first() == Some(&"/home/ssm-user/magellan-releases/current/magellan")
-        && words.get(1) == Some(&"run")
-        && option("--strategy") == Some(strategy)
-        && option("--state-dir") == Some(&format!("/var/lib/magellan/{strategy}"))
+    command.split_whitespace().eq(Rule::Command.allowed(strategy).split_whitespace())
 }
 
 /// A systemd time span such as `120`, `2min` or `1h 30min`, in seconds.
@@ -375,6 +402,37 @@ mod tests {
     fn a_key_in_a_unit_is_found() {
         let found = unit("[Service]\nEnvironment=APCA_API_SECRET_KEY=abc\n");
         assert!(found.iter().any(|f| f.code == Code::UnitValue && f.subject == "Service.Environment"));
+    }
+
+    #[test]
+    fn a_key_is_found_wherever_it_stands_in_a_line() {
+        for line in ["RUST_LOG=info APCA_API_SECRET_KEY=abc", "\"A=b\" \"APCA_API_SECRET_KEY=abc\"", "TOKEN="] {
+            let found = unit(&format!("[Service]\nEnvironment={line}\n"));
+            assert!(found.iter().any(|f| f.subject == "Service.Environment"), "{line}");
+        }
+        let found = unit("[Service]\nEnvironment=RUST_LOG=info \"A=b c\"\n");
+        assert!(found.iter().all(|f| f.subject != "Service.Environment"));
+    }
+
+    #[test]
+    fn a_command_line_with_anything_more_is_refused() {
+        let right = Rule::Command.allowed("bear_trap");
+        for line in [format!("{right} || true"), format!("{right} --strategy daily_trend"), format!("-{right}")] {
+            let found = unit(&format!("[Service]\nExecStart={line}\n"));
+            assert!(found.iter().any(|f| f.subject == "Service.ExecStart"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_slip_in_a_header_is_one_finding_at_its_line() {
+        let good = include_str!("../deployed/bear_trap/magellan-bear-trap.service");
+        for header in ["[Servce]", "[Service] # main", "[Service"] {
+            let found = unit(&good.replace("[Service]", header));
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].help.contains("[Service]") && found[0].span.map(|s| s.line) == Some(8), "{found:?}");
+        }
+        let commented = format!("# the [Service] comes below\n{}", good.replace("User=ssm-user\n", ""));
+        assert_eq!(unit(&commented)[0].span.map(|s| s.line), Some(9));
     }
 
     proptest! {

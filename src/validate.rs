@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::archive::Archive;
+use crate::archive::{Archive, map};
 use crate::bar::{Date, Symbol};
 use crate::calendar;
-use crate::config::document::{Document, Part};
+use crate::config::document::{self, Document, Part};
 use crate::config::{self, Period};
 use crate::error::{Code, Error, Result};
 use crate::finding::Finding;
@@ -31,6 +31,20 @@ pub struct Validated {
     pub texts: BTreeMap<PathBuf, String>,
 }
 
+impl Validated {
+    /// Adds an error; if it lies in a text, the text too, so that it can be shown.
+    fn push(&mut self, err: &Error) {
+        let mut finding = Finding::from(err);
+        if let (Some(span), Some(file)) = (finding.span, &finding.file)
+            && let Ok(text) = map::bytes_up_to(file, document::LIMIT).map(|b| String::from_utf8_lossy(&b).into_owned())
+        {
+            finding.span = Some(span.within(&text));
+            self.texts.insert(file.clone(), text);
+        }
+        self.findings.push(finding);
+    }
+}
+
 /// Validates every strategy under `deployed`, or only the one called `only`.
 ///
 /// # Errors
@@ -47,7 +61,7 @@ pub fn validate(
     for one in &all {
         match Document::read(&one.config, &[]) {
             Ok(document) => documents.push((one, document)),
-            Err(err) if wanted(only, one) => done.findings.push(Finding::from(&err)),
+            Err(err) if wanted(only, one) => done.push(&err),
             Err(_) => {}
         }
     }
@@ -71,7 +85,7 @@ pub fn validate(
                 done.findings.extend(unit.examine(&one.name));
                 done.texts.insert(unit.path, unit.text);
             }
-            Err(err) => done.findings.push(Finding::from(&err)),
+            Err(err) => done.push(&err),
         }
     }
     done.findings.sort_by(|a, b| (&a.file, a.span).cmp(&(&b.file, b.span)));
@@ -134,6 +148,11 @@ fn against_archive(strategy: &dyn AnyStrategy, document: &Document, archive: &Ar
         .filter(|(_, period)| period.start_date <= period.end_date)
         .collect();
     for (i, Period { name, start_date, end_date }) in &periods {
+        for (key, date) in [("start_date", start_date), ("end_date", end_date)] {
+            if let Err(err) = calendar::check_covered(*date) {
+                found.push(Finding::new(err.code(), period_path(*i, key), err.what()));
+            }
+        }
         if calendar::sessions(*start_date, *end_date).next().is_none() {
             let what = format!("the exchange has no session in {name}: {start_date} to {end_date}");
             found.push(Finding::new(Code::NoBars, period_path(*i, "start_date"), what));
@@ -179,13 +198,13 @@ fn of_symbol(
     let timeframe = strategy.timeframe();
     let series = archive.load(symbol, timeframe)?;
     let history = History::new(symbol, timeframe, series.bars(), hours)?;
-    let warmup = document.number("data_requirements.warmup_bars").unwrap_or(0.0);
+    let warmup: usize = document.typed("data_requirements.warmup_bars").unwrap_or(0);
     let mut lacks = Vec::new();
     for (i, period) in periods {
         lacks.extend(uncovered(&history, *i, period));
         let sessions = &history.sessions()[..history.sessions_between(period.start_date, period.end_date).end];
         let bars = sessions.last().map_or(0, |s| s.ordinal + s.range.len());
-        if bars > 0 && bars as f64 <= warmup {
+        if bars > 0 && bars <= warmup && warmup <= config::LONGEST_WARMUP {
             let what = format!("{bars} bars up to {}, all of them warm-up ({warmup})", period.end_date);
             lacks.push((period_path(*i, "end_date"), Code::NoWarmUp, what));
         }

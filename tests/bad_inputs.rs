@@ -167,6 +167,16 @@ fn bad_configs() {
         (|p| set(p, "/performance_criteria/criteria/sharpe", json!({"warn_below": 1})), VALIDATE, "missing-key", 2, "fail_below or fail_above"),
         (|p| set(p, "/performance_criteria/criteria/sharpe", json!({"fail_below": 1, "warn_below": 0})), VALIDATE, "contradiction", 2, "a warn level must be stricter"),
         (|p| set(p, "/performance_criteria/criteria/sharpe", json!({"fail_below": 2, "fail_above": 1})), VALIDATE, "contradiction", 2, "no value passes"),
+        (|p| set(p, "/performance_criteria/criteria/max_drawdown", json!({"fail_above": 0.15})), VALIDATE, "out-of-range", 2, "-1 to less than 0 as a negative fraction"),
+        (|p| set(p, "/performance_criteria/criteria/max_drawdown", json!({"fail_below": -15})), VALIDATE, "out-of-range", 2, "more than -1 to 0"),
+        (|p| set(p, "/performance_criteria/criteria/win_rate", json!({"fail_above": 40})), VALIDATE, "out-of-range", 2, "0 to less than 1"),
+        (|p| set(p, "/performance_criteria/criteria/trades", json!({"fail_below": 0})), VALIDATE, "out-of-range", 2, "more than 0"),
+        (|p| set(p, "/performance_criteria/periods/0/end_date", "2035-12-31".into()), VALIDATE, "outside-calendar", 3, "2030-12-31"),
+        (|p| set(p, "/ssm_parameters/api_secret_path", "/magellan/alpaca/BEAR_TRAP/API_KEY".into()), VALIDATE, "contradiction", 2, "that of the key"),
+        (|p| set(p, "/symbols", "AMC".into()), VALIDATE, "wrong-type", 2, "symbols is a string"),
+        (|p| set(p, "/account_info/account_name", "\u{a0}".into()), VALIDATE, "not-allowed", 2, "account_info.account_name"),
+        (|p| set(p, "/trading_hours/trading_days", json!(["MONKEY", "TUE", "WED", "THU", "FRI"])), VALIDATE, "not-allowed", 2, "MON, TUE, WED, THU or FRI"),
+        (|p| { fs::remove_dir_all(p.at("deployed/bear_trap")).expect("removed"); std::os::unix::fs::symlink("/nowhere", p.at("deployed/bear_trap")).expect("linked") }, VALIDATE, "no-config", 2, "deployed/bear_trap"),
         (|p| set(p, "/performance_criteria", json!({})), VALIDATE, "no-criteria", 2, "without criteria can't pass"),
         (|p| p.config(|c| drop(c.as_object_mut().expect("object").remove("performance_criteria"))), VALIDATE, "no-criteria", 2, "without criteria can't pass"),
         (|p| set(p, "/performance_criteria/periods/0/start_date", "2024-02-31".into()), VALIDATE, "not-allowed", 2, "YYYY-MM-DD"),
@@ -178,7 +188,8 @@ fn bad_configs() {
         (|p| set(p, "/strategy/name", "daily_trend".into()), VALIDATE, "other-strategy", 2, "expected `bear_trap`"),
         (|p| p.replace(CONFIG, "\"AMC\",", "\"AMC\""), VALIDATE, "config-syntax", 2, "config.json:19:5"),
         (|p| p.replace(CONFIG, "\"atr_period\": 14,", "\"atr_period\": 14, \"atr_period\": 15,"), VALIDATE, "duplicate-key", 2, "strategy_parameters.atr_period stands twice"),
-        (|p| p.write(CONFIG, ""), VALIDATE, "config-syntax", 2, "config.json:1:0"),
+        (|p| p.write(CONFIG, ""), VALIDATE, "config-syntax", 2, "config.json:1:1"),
+        (|p| p.change(CONFIG, |b| { b.splice(0..0, *b"\xef\xbb\xbf"); }), VALIDATE, "config-syntax", 2, "without a byte order mark"),
         (|p| p.write(CONFIG, "null"), VALIDATE, "wrong-type", 2, "the config is null"),
         (|p| p.write(CONFIG, "[".repeat(100_000)), VALIDATE, "config-syntax", 2, "recursion limit"),
         (|p| p.write(CONFIG, b"\xff\xfe{}"), VALIDATE, "config-unreadable", 2, "not UTF-8"),
@@ -202,7 +213,7 @@ fn bad_units() {
         (|p| p.replace(UNIT, "MemoryMax=256M", "MemoryMax=4G"), VALIDATE, "unit-value", 2, "32M to 768M"),
         (|p| p.replace(UNIT, "[Service]\n", "[Service]\nStartLimitBurst=3\n"), VALIDATE, "unit-unknown-key", 2, "move it to [Unit]"),
         (|p| p.replace(UNIT, "PrivateTmp=true", "PrivateTemp=true"), VALIDATE, "unit-unknown-key", 2, "did you mean `PrivateTmp`?"),
-        (|p| p.replace(UNIT, "[Install]", "[Install"), VALIDATE, "unit-syntax", 2, "neither section nor setting"),
+        (|p| p.replace(UNIT, "[Install]", "[Install"), VALIDATE, "unit-syntax", 2, "did you mean [Install]?"),
         (|p| p.replace(UNIT, "Type=notify", "Type=notify\nType=notify"), VALIDATE, "duplicate-key", 2, "Type stands twice"),
         (|p| p.replace(UNIT, "Type=notify", "Type=notify\nEnvironment=APCA_API_SECRET_KEY=x"), VALIDATE, "unit-value", 2, "never from a unit"),
         (|p| p.write(UNIT, b"\xff\xff"), VALIDATE, "unit-unreadable", 2, "not UTF-8"),
@@ -231,6 +242,14 @@ fn bad_sources() {
         (|p| p.csv("source/AMC_1min.csv", "2024-07-01T14:00:30Z,10,11,9,10,1"), IMPORT, "bar-width", 3, "not the start of a minute"),
         (|p| p.csv("source/AMC_1hour.csv", "2024-07-01T14:01:00Z,10,11,9,10,1\n2024-07-01T14:02:00Z,10,11,9,10,1"), IMPORT, "bar-width", 3, "named 1Hour"),
         (|p| p.csv("source/AMC.csv", "2024-07-01T14:01:00Z,10,11,9,10,1"), IMPORT, "bar-width", 3, "say it with --timeframe"),
+        (|p| p.csv("source/AMC_5Min.csv", &spaced(5, 30)), IMPORT, "bar-width", 3, "named 5Min"),
+        (|p| p.csv("source/AMC.csv", &spaced(5, 30)), IMPORT, "bar-width", 3, "all rows start 5 minutes apart"),
+        (|p| p.csv("source/AMC_1min.csv", &spaced(15, 30)), IMPORT, "bar-width", 3, "all rows start 15 minutes apart"),
+        (|p| p.csv("AMC.csv", &spaced(120, 30)), "data import AMC.csv --archive archive --timeframe 1Hour", "bar-width", 3, "all rows start 2 hours apart"),
+        (|p| p.csv("source/AMC_1day.csv", &new_york_days(30)), IMPORT, "bar-width", 3, "as its session's date"),
+        (|p| p.csv("source/AMC_1min.csv", "2024-04-01T10:00:00[America/New_York],10,11,9,10,1"), IMPORT, "bad-value", 3, "with its offset"),
+        (|p| p.csv("source/AMC_1min.csv", &format!("{},10,11,9,10,1", "x".repeat(1_000_000))), IMPORT, "bad-value", 3, "xxx…` is not a timestamp"),
+        (|p| { p.write("source/AMC_1min_a.csv", VWAP.replace("10.5", "10.6")); p.write("source/AMC_1min_b.csv", VWAP) }, IMPORT, "conflicting-bars", 3, "vwap 10.5"),
         (|p| p.csv("source/AMC_1min.csv", "1889-07-01T14:00:00Z,10,11,9,10,1\n2024-07-01T14:01:00Z,1,1,1,1,1"), IMPORT, "outside-calendar", 3, "1990-01-01"),
         (|p| p.csv("source/lower_1min.csv", "2024-07-01T14:00:00Z,10,11,9,10,1"), IMPORT, "missing-value", 3, "neither a symbol column"),
         (|p| p.write("AMC_1min.csv", "timestamp,open,high,low,volume\n"), "data import AMC_1min.csv --archive archive", "missing-column", 3, "`close`"),
@@ -247,6 +266,94 @@ fn bad_sources() {
         (|p| p.write("archive", "a file"), "data import AMC_1min.csv --archive archive", "io", 3, "archive"),
     ];
     assert!(check(rows) >= 29);
+}
+
+/// Two rows with a volume-weighted price.
+const VWAP: &str = "timestamp,open,high,low,close,volume,vwap\n\
+    2024-07-01T14:00:00Z,10,11,9,10,1,10.5\n2024-07-01T14:01:00Z,10,11,9,10,1,10.5\n";
+
+/// Rows so many minutes apart.
+fn spaced(minutes: i64, count: i64) -> String {
+    let start = magellan::calendar::session("2024-07-01".parse().expect("a date")).open - 30 * magellan::bar::MINUTE;
+    let at = |i: i64| magellan::bar::iso_utc(start + i * minutes * magellan::bar::MINUTE);
+    (0..count).map(|i| format!("{},10,11,9,10,100\n", at(i))).collect()
+}
+
+/// Daily rows at New York's midnight, as Alpaca stamps them.
+fn new_york_days(count: usize) -> String {
+    let days =
+        magellan::calendar::sessions("2024-02-20".parse().expect("a date"), magellan::calendar::LAST).take(count);
+    let at = |date| magellan::bar::iso_utc(magellan::calendar::new_york_midnight(date));
+    days.map(|s| format!("{},10,11,9,10,100\n", at(s.date))).collect()
+}
+
+#[test]
+fn what_import_refuses_check_finds() {
+    for (spoil, code) in [
+        ((|p: &Place| p.csv("source/AMC_1min.csv", &spaced(5, 30))) as fn(&Place), "bar-width"),
+        (|p| p.csv("source/AMC_1day.csv", &new_york_days(30)), "bar-width"),
+        (
+            |p| {
+                p.write("source/AMC_1min_a.csv", VWAP.replace("10.5", "10.6"));
+                p.write("source/AMC_1min_b.csv", VWAP)
+            },
+            "conflicting-bars",
+        ),
+        (
+            |p| {
+                p.archive();
+                p.ok("data import AMC_1min.csv --archive source/a --provenance one");
+                p.csv("source/AMC_1min.csv", "2024-07-02T14:00:00Z,10,11,9,10,1\n2024-07-02T14:01:00Z,10,11,9,10,1")
+            },
+            "provenance-mixed",
+        ),
+    ] {
+        let place = Place::new();
+        spoil(&place);
+        let (got, out, err) = run(place.command("data check source"));
+        assert_eq!(got, if code == "provenance-mixed" { 8 } else { 3 }, "{code}: {out}{err}");
+        assert!(out.contains(code), "{code}: {out}{err}");
+        assert_ne!(run(place.command(IMPORT)).0, 0, "{code}");
+    }
+}
+
+#[test]
+fn nothing_to_check_is_not_nothing_found() {
+    let place = Place::new();
+    place.write("splits.csv", "symbol,effective_date,new_shares_per_old\nAMC,2024-07-01,10\n");
+    place.ok("data import splits.csv --archive archive");
+    for line in ["data check splits.csv", "data check --archive archive", "data verify --archive archive"] {
+        let (code, out, err) = run(place.command(line));
+        assert!(code == 3 && out.contains("no-bars"), "{line}: {code} {out}{err}");
+    }
+}
+
+#[test]
+fn what_stops_a_check_is_told_to_programs_too() {
+    let place = Place::new();
+    for (line, code, exit) in [
+        ("validate --deployed nowhere", "no-deployed-folder", 2),
+        ("validate --strategy bull_trap", "not-deployed", 2),
+        ("data check --archive nowhere", "no-archive", 3),
+        ("data verify --archive nowhere", "no-archive", 3),
+    ] {
+        let (got, out, _) = run(place.command(&format!("{line} --format json")));
+        let report: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{line}: {e} {out}"));
+        assert_eq!(
+            (got, &report["exit_code"], report["status"].as_str()),
+            (exit, &json!(exit), Some("fail")),
+            "{line}"
+        );
+        let codes: Vec<&str> =
+            report["findings"].as_array().expect("findings").iter().filter_map(|f| f["code"].as_str()).collect();
+        assert!(codes.contains(&code), "{line}: {codes:?}");
+        let annotated = run(place.command(&format!("{line} --format github"))).1;
+        assert!(annotated.contains(&format!("title={code}::")), "{line}: {annotated}");
+    }
+    let row = "timestamp,open,high,low,close,volume\n2024-07-01T14:00:00Z,10,8,9,10,100\n2024-07-01T14:01:00Z,10,11,9,10,100\n";
+    place.write("AMC_1min.csv", row);
+    let annotated = run(place.command("data check AMC_1min.csv --format github")).1;
+    assert!(annotated.contains("AMC 1Min 2024-07-01T14:00:00Z"), "the symbol and day stand in it: {annotated}");
 }
 
 #[test]

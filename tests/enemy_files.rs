@@ -129,6 +129,54 @@ fn columns_that_bars_are_not_made_of_are_passed_over() {
 }
 
 #[test]
+fn a_long_text_that_every_row_repeats_is_refused() {
+    let place = Place::new();
+    let bars = constant_bars(400);
+    let mut columns: Vec<(&str, ArrayRef)> = ["timestamp", "open", "high", "low", "close", "volume"]
+        .into_iter()
+        .zip(bars.columns().iter().cloned())
+        .collect();
+    let long: ArrayRef = Arc::new(StringArray::from(vec!["A".repeat(8 << 20).as_str()]));
+    let keys = arrow::array::Int32Array::from(vec![0; 400]);
+    columns.push(("symbol", Arc::new(arrow::array::DictionaryArray::new(keys, long))));
+    let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_dictionary_page_size_limit(1 << 30)
+        .set_statistics_enabled(parquet::file::properties::EnabledStatistics::None)
+        .build();
+    let size = write(&place, "AMC_1min.parquet", &batch, properties);
+    assert!(size < 20_000, "{size} bytes");
+    let (code, text) = in_little_memory(&place, IMPORT);
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("a dictionary of texts has"), "{text}");
+}
+
+#[test]
+fn a_row_group_without_rows_is_no_damage() {
+    let place = Place::new();
+    let bars = constant_bars(50);
+    let file = File::create(place.at("AMC_1min.parquet")).expect("made");
+    let mut writer = ArrowWriter::try_new(file, bars.schema(), None).expect("a writer");
+    writer.write(&bars.slice(0, 30)).expect("written");
+    writer.flush().expect("a group");
+    writer.write(&bars.slice(30, 20)).expect("written");
+    writer.close().expect("closed");
+    assert!(place.ok(IMPORT).contains("50 bars added"));
+    // pyarrow writes groups without rows; ours can't.
+    let Some(python) = crate::support::python() else { return };
+    let script = "import pyarrow as pa, pyarrow.parquet as pq, sys\n\
+        t = pq.read_table(sys.argv[1])\n\
+        w = pq.ParquetWriter(sys.argv[2], t.schema)\n\
+        w.write_table(t.slice(0, 0)); w.write_table(t); w.close()\n";
+    let mut command = std::process::Command::new(python);
+    command.args(["-c", script]).arg(place.at("AMC_1min.parquet")).arg(place.at("GME_1min.parquet"));
+    let (code, out, err) = run(&mut command);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(place.ok("data import GME_1min.parquet --archive archive").contains("50 bars added"));
+}
+
+#[test]
 fn ordinary_files_of_every_usual_compression_are_read() {
     for (compression, name) in [
         (Compression::UNCOMPRESSED, "none"),

@@ -53,7 +53,7 @@ fn zero_trades_are_red_even_if_no_criterion_asks_for_trades() {
 fn an_undefined_metric_is_red() {
     let folder = changed("bear_trap", |c| {
         c["strategy_parameters"]["day_change_pct"] = (-99.0).into();
-        c["performance_criteria"]["criteria"] = json!({"sharpe": {"fail_below": -100.0}});
+        c["performance_criteria"]["criteria"] = json!({"sharpe": {"fail_below": -99.0}});
     });
     let (code, out, _) = gate_of(folder.path());
     assert_eq!(code, 1);
@@ -67,7 +67,7 @@ fn a_stub_that_never_trades_is_red() {
         for parameters in c["symbol_parameters"].as_object_mut().expect("by symbol").values_mut() {
             parameters["hysteresis_upper"] = 100.into();
         }
-        c["performance_criteria"]["criteria"] = json!({"max_drawdown": {"fail_below": -1.0}});
+        c["performance_criteria"]["criteria"] = json!({"max_drawdown": {"fail_below": -0.99}});
     });
     let (code, out, _) = gate_of(folder.path());
     assert_eq!(code, 1, "{out}");

@@ -75,6 +75,24 @@ fn findings_of_one_strategy_do_not_hide_those_of_another() {
 }
 
 #[test]
+fn a_syntax_error_has_line_column_and_source_line_in_every_format() {
+    let place = Place::new();
+    place.replace("deployed/bear_trap/config.json", "\"initial_capital\": 100000.0,", "\"initial_capital\": 100000.0");
+    let (_, found) = findings(&place, "validate --strategy bear_trap");
+    let at = (&found[0]["file"], &found[0]["line"], &found[0]["column"]);
+    assert_eq!(at, (&json!("deployed/bear_trap/config.json"), &json!(7), &json!(5)));
+    let sample = root().join("data/sample").display().to_string();
+    let line = format!("validate --strategy bear_trap --archive {sample}");
+    let text = run(place.command(&line)).1;
+    assert!(text.contains("\"margin_multiplier\": 4.0,") && text.contains("config.json:7:5"), "{text}");
+    let annotated = run(place.command(&format!("{line} --format github"))).1;
+    assert!(
+        annotated.starts_with("::error file=deployed/bear_trap/config.json,line=7,col=5,title=config-syntax::"),
+        "{annotated}"
+    );
+}
+
+#[test]
 fn github_annotations_name_files_as_the_repository_does() {
     let place = Place::new();
     place.replace("deployed/bear_trap/config.json", "\"per_trade_risk_pct\": 0.02", "\"per_trade_risk_pct\": 2.0");

@@ -68,7 +68,14 @@ impl Audit<'_> {
         let sessions = &history.sessions()[history.sessions_between(self.from, self.to)];
         let days: Vec<Day> = sessions.iter().map(|s| self.day(&history, s)).collect();
         let mut found = Vec::new();
-        found.extend(self.bad_bars(&history, sessions));
+        if days.is_empty() {
+            // Nothing to judge is not nothing found.
+            let what = format!("none of {} bars lies in a session", self.bars.len());
+            found.push(
+                Finding::new(Code::NoBars, self.about(""), what).help("check the timestamps' zone and bar width"),
+            );
+        }
+        found.extend(self.bad_bars());
         found.extend(self.outside_sessions());
         found.extend(self.missing(&days));
         found.extend(self.partial(&days));
@@ -118,18 +125,19 @@ impl Audit<'_> {
         Finding::new(code, self.about(""), what).severity(Severity::Note)
     }
 
-    /// Bars whose prices contradict each other.
-    fn bad_bars(&self, history: &History<'_>, sessions: &[SessionBars]) -> Option<Finding> {
+    /// Bars whose prices contradict each other, at any hour: a strategy may trade on all of them.
+    fn bad_bars(&self) -> Option<Finding> {
+        let (from, to) = (Date(self.from.0 - 1).utc_midnight(), Date(self.to.0 + 2).utc_midnight());
+        let starts = self.bars.starts();
+        let range = starts.partition_point(|&t| t < from)..starts.partition_point(|&t| t < to);
+        let bars = self.bars.slice(range);
         let (mut count, mut first) = (0, None);
-        for session in sessions {
-            let bars = history.session_bars(session);
-            for i in 0..bars.len() {
-                let bar = bars.get(i);
-                let [low, high] = [bar.open.min(bar.close), bar.open.max(bar.close)];
-                if !(bar.low <= low && high <= bar.high) {
-                    count += 1;
-                    first.get_or_insert(bar);
-                }
+        for i in 0..bars.len() {
+            let bar = bars.get(i);
+            let [low, high] = [bar.open.min(bar.close), bar.open.max(bar.close)];
+            if !(bar.low <= low && high <= bar.high) && (self.from..=self.to).contains(&self.date(bar.start)) {
+                count += 1;
+                first.get_or_insert(bar);
             }
         }
         first.map(|bar| {
@@ -203,6 +211,10 @@ impl Audit<'_> {
             return run.iter().map(one).collect();
         }
         let what = format!("{} sessions from {first} to {last} have no bar", run.len());
+        let is_declared = |date: &Date| self.moves.iter().any(|m| (m.symbol, m.date) == (self.symbol, *date));
+        if run.iter().all(is_declared) {
+            return vec![self.of_day(Code::MissingSessions, *first, what)];
+        }
         let code = if self.whole { Code::MissingSessions } else { Code::NotArchived };
         let severity = if self.whole { Severity::Error } else { Severity::Note };
         vec![Finding::new(code, self.about(&format!("{first} to {last}")), what).severity(severity)]
@@ -240,12 +252,13 @@ impl Audit<'_> {
         found
     }
 
-    /// Closes that move more than a listed stock does, between sessions that follow each other.
+    /// Closes that move more than a listed stock does, between sessions that follow each other or
+    /// are parted by a hole: why a session is missing says nothing of the price after it.
     fn jumps(&self, days: &[Day]) -> Vec<Finding> {
         let mut found = Vec::new();
         for pair in days.windows(2) {
             let (before, day) = (&pair[0], &pair[1]);
-            if calendar::sessions(Date(before.date.0 + 1), Date(day.date.0 - 1)).next().is_some() {
+            if calendar::sessions(Date(before.date.0 + 1), Date(day.date.0 - 1)).count() >= STRETCH {
                 continue;
             }
             let change = day.close * self.ratio(before.date, day.date) / before.close - 1.0;
@@ -270,6 +283,10 @@ impl Audit<'_> {
             let (before, day) = (&pair[0], &pair[1]);
             for split in self.splits.iter().filter(|s| before.date < s.date && s.date <= day.date) {
                 let raw = (day.close / before.close).ln();
+                if split.ratio.ln().abs() < (1.0 + JUMP).ln() {
+                    // A stock dividend of a few per cent is lost in a day's noise.
+                    continue;
+                }
                 let shown = (raw + self.ratio(before.date, day.date).ln()).abs() < raw.abs();
                 let about = self.about(&split.date.to_string());
                 let what = format!(
@@ -278,7 +295,7 @@ impl Audit<'_> {
                 );
                 found.push(match shown {
                     true => Finding::new(Code::SplitFound, about, what).severity(Severity::Note),
-                    false => Finding::new(Code::SplitNotFound, about, what),
+                    false => self.of_day(Code::SplitNotFound, split.date, what),
                 });
             }
         }
@@ -485,6 +502,53 @@ mod tests {
         let split = Split { symbol: symbol(), date: Date::of_utc(made.start[10]), ratio: 4.0 };
         let codes: Vec<Code> = made.found(&[split], &[]).into_iter().map(|f| f.0).collect();
         assert!(codes.contains(&Code::SplitNotFound) && codes.contains(&Code::UndeclaredJump), "{codes:?}");
+    }
+
+    #[test]
+    fn a_small_split_is_lost_in_noise_and_a_declared_one_is_a_note() {
+        let made = Made::days(30);
+        let date = Date::of_utc(made.start[10]);
+        assert_eq!(made.found(&[Split { symbol: symbol(), date, ratio: 1.05 }], &[]), []);
+        let split = Split { symbol: symbol(), date, ratio: 1.5 };
+        let codes = |moves: &[Move]| made.found(&[split], moves).into_iter().map(|f| f.0).collect::<Vec<Code>>();
+        assert_eq!(codes(&[]), [Code::UndeclaredJump, Code::SplitNotFound]);
+        assert_eq!(codes(&[declared(&date.to_string())]), [Code::DeclaredDay; 2]);
+    }
+
+    #[test]
+    fn a_jump_behind_a_declared_missing_day_is_still_found() {
+        let mut made = Made::days(30);
+        made.scale_from(11, 0.1);
+        let gone = Date::of_utc(made.start[10]).to_string();
+        made.remove(10..11);
+        let codes: Vec<Code> = made.found(&[], &[declared(&gone)]).into_iter().map(|f| f.0).collect();
+        assert_eq!(codes, [Code::DeclaredDay, Code::UndeclaredJump]);
+    }
+
+    #[test]
+    fn a_long_hole_whose_days_are_all_declared_blocks_nothing() {
+        let mut made = Made::days(60);
+        let days: Vec<Move> = made.start[20..35].iter().map(|&s| declared(&Date::of_utc(s).to_string())).collect();
+        made.remove(20..35);
+        assert_eq!(made.audit(&[], &days, true)[0].code, Code::DeclaredDay);
+        assert_eq!(made.audit(&[], &days[1..], true)[0].code, Code::MissingSessions);
+    }
+
+    #[test]
+    fn bars_outside_the_session_are_checked_too() {
+        let mut made = Made::minutes(2);
+        made.start.insert(0, made.start[0] - 60 * MINUTE);
+        for (column, value) in made.ohlcv.iter_mut().zip([10.0, 1.0, 9.5, 10.0, 1_000.0]) {
+            column.insert(0, value);
+        }
+        assert_eq!(made.found(&[], &[])[0].0, Code::BadOhlc);
+    }
+
+    #[test]
+    fn a_series_without_a_bar_in_a_session_is_not_nothing_found() {
+        let mut made = Made::days(0);
+        made.push(date("2024-07-06").utc_midnight());
+        assert_eq!(made.found(&[], &[])[0].0, Code::NoBars);
     }
 
     #[test]

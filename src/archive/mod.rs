@@ -139,7 +139,7 @@ impl Archive {
         let known = if known.is_empty() { "none".to_owned() } else { known.join(" ") };
         Error::new(Code::NoBars, format!("the archive has no {timeframe} bars of {symbol}"))
             .at(self.folder.display())
-            .help(format!("it has {timeframe} bars of: {known}; import {symbol} or leave it out with --symbols"))
+            .help(format!("it has {timeframe} bars of: {known}; import {symbol}, or take it out of symbols"))
     }
 
     /// Columns from the records. Writing the cache may fail (a read-only archive, a full

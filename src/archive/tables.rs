@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::map;
 use crate::bar::{Date, Symbol};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, quoted};
 
 /// One share became `ratio` shares (4 for 4:1; 1/30 for a reverse split) on `date`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,7 +103,7 @@ fn parse<T>(path: &Path, source: impl Read, header: [&str; 3], row: impl Fn([&st
         let record = record.map_err(fault)?;
         let line = record.position().map_or(0, csv::Position::line);
         let fields = [0, 1, 2].map(|i| record.get(i).unwrap_or_default());
-        let as_data = |e: Error| e.recode(Code::BadTable).at(format!("{}:{line}", path.display()));
+        let as_data = |e: Error| e.recode(Code::BadTable).at_line(path, line as usize, None);
         rows.push(row(fields).map_err(as_data)?);
     }
     Ok(rows)
@@ -121,7 +121,7 @@ fn parse_ratio(text: &str) -> Result<f64> {
         None => number(text),
     };
     ratio.filter(|r| is_ratio(*r)).ok_or_else(|| {
-        Error::new(Code::BadTable, format!("`{text}` is not a split ratio"))
+        Error::new(Code::BadTable, format!("{} is not a split ratio", quoted(text)))
             .help("write new shares per old share: 10 for 10:1, 1/30 for a reverse split")
     })
 }

@@ -43,6 +43,10 @@ pub fn verify(archive: &Archive) -> Result<Verified> {
         done.caches += part.caches;
         done.findings.extend(part.findings);
     }
+    if done.records == 0 && done.findings.is_empty() {
+        // Nothing to verify is not nothing found.
+        done.findings.push(Finding::new(Code::NoBars, "", "the manifest names no record").file(&archive.folder));
+    }
     done.findings.extend(unnamed(archive)?);
     Ok(done)
 }

@@ -13,7 +13,8 @@ use crate::archive::SYNTHETIC;
 use crate::archive::import::inspect::{Inspected, inspect};
 use crate::archive::import::{self, Imported};
 use crate::archive::manifest::Record;
-use crate::archive::{Archive, synth, verify};
+use crate::archive::verify::{self, Verified};
+use crate::archive::{Archive, synth};
 use crate::bar::{Symbol, Timeframe, iso_utc};
 use crate::calendar;
 use crate::error::{Code, Error, Result};
@@ -21,6 +22,7 @@ use crate::finding::{self, Finding};
 use crate::gate::discover;
 use crate::registry::{self, AnyStrategy};
 use crate::report::{findings, table};
+use crate::validate::Validated;
 
 pub(super) fn run(command: Data, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     match command {
@@ -89,7 +91,12 @@ fn as_json(done: &Imported) -> Value {
 }
 
 fn check(options: &Check) -> Result<u8> {
-    let done = if options.sources.is_empty() { check_archive(options)? } else { check_sources(options)? };
+    let done = if options.sources.is_empty() { check_archive(options) } else { check_sources(options) };
+    let mut done = done.or_else(|err| in_format(err, options.format))?;
+    if done.series == 0 && done.findings.is_empty() {
+        // Nothing to check is not nothing found.
+        done.findings.push(Finding::new(Code::NoBars, "", "there is no bar to check"));
+    }
     let origins: Vec<&str> = done.provenance.iter().map(String::as_str).collect();
     let (files, origins) = (files(done.files), origins.join("+"));
     let checked = format!("checked {files}{} series, {} bars, provenance {origins}", done.series, done.bars);
@@ -138,9 +145,36 @@ fn audit(archive: &Archive, symbol: Symbol, timeframe: Timeframe) -> (u64, Vec<F
 }
 
 fn verify(options: &Verify) -> Result<u8> {
-    let done = verify::verify(&options.place.archive()?)?;
+    let verified = options.place.archive().and_then(|archive| verify::verify(&archive));
+    let done = verified.or_else(|err| in_format(err, options.format))?;
     let checked = format!("verified {} records with {} bars, {} caches", done.records, done.bars, done.caches);
     show(options.format, &checked, &done.findings)
+}
+
+/// What stopped a check, as its only finding, where programs read the findings.
+pub(super) fn in_format<T: From<Finding>>(err: Error, format: Format) -> Result<T> {
+    match format {
+        Format::Text => Err(err),
+        Format::Json | Format::Github => Ok(T::from(Finding::from(&err))),
+    }
+}
+
+impl From<Finding> for Inspected {
+    fn from(finding: Finding) -> Self {
+        Self { findings: vec![finding], ..Self::default() }
+    }
+}
+
+impl From<Finding> for Verified {
+    fn from(finding: Finding) -> Self {
+        Self { findings: vec![finding], ..Self::default() }
+    }
+}
+
+impl From<Finding> for Validated {
+    fn from(finding: Finding) -> Self {
+        Self { findings: vec![finding], ..Self::default() }
+    }
 }
 
 /// Findings of data, which lie in no text, as a table; its exit code.

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use serde_json::json;
 
 use super::args::{Format, Schema, Validate};
+use super::data::in_format;
 use super::{code, print, to_json};
 use crate::error::Result;
 use crate::finding::{self, Finding, Severity};
@@ -16,11 +17,13 @@ use crate::validate::{self, Validated};
 pub(super) fn run(options: &Validate, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let deployed = options.place.deployed()?;
     let archive = options.place.archive();
-    let mut done = validate::validate(&deployed, options.strategy.as_deref(), strategies, &archive)?;
+    let only = options.strategy.as_deref();
+    let mut done =
+        validate::validate(&deployed, only, strategies, &archive).or_else(|e| in_format(e, options.format))?;
     let synthetic = archive.as_ref().is_ok_and(|a| a.is_synthetic());
     let tests = match options.code {
         false => None,
-        true => Some(code::check(&deployed, options.strategy.as_deref(), &mut done.findings)?),
+        true => Some(code::check(&deployed, only, &mut done.findings)?),
     };
     let exit = finding::exit_code(&done.findings);
     print(&match options.format {

@@ -11,7 +11,7 @@ use crate::error::Code;
 use crate::finding::Finding;
 
 pub(super) fn find(document: &Document) -> Vec<Finding> {
-    let rules = [buying_power, hours, interval, parameters_without_symbol, trading_days, periods, levels];
+    let rules = [buying_power, hours, interval, parameters_without_symbol, trading_days, periods, levels, keys];
     rules.iter().flat_map(|rule| rule(document)).collect()
 }
 
@@ -68,6 +68,9 @@ fn interval(document: &Document) -> Vec<Finding> {
 
 /// Parameters of a symbol that isn't traded would be read by nobody.
 fn parameters_without_symbol(document: &Document) -> Vec<Finding> {
+    if !document.get("symbols").is_some_and(Value::is_array) {
+        return Vec::new();
+    }
     let symbols: BTreeSet<Symbol> = document.symbols().into_iter().collect();
     let mut found = Vec::new();
     for block in ["symbol_parameters", "strategy_parameters"] {
@@ -120,6 +123,22 @@ fn periods(document: &Document) -> Vec<Finding> {
         }
     }
     found
+}
+
+fn keys(document: &Document) -> Vec<Finding> {
+    let path = |key: &str| format!("ssm_parameters.{key}");
+    let (key, secret) = (document.text_at(&path("api_key_path")), document.text_at(&path("api_secret_path")));
+    match (key, secret) {
+        (Some(key), Some(secret)) if key == secret => {
+            let what = "ssm_parameters.api_secret_path is that of the key";
+            vec![
+                contradiction(path("api_secret_path"), what)
+                    .value(secret, "another path")
+                    .help("name the secret's path"),
+            ]
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Warn levels are stricter than fail levels.

@@ -16,7 +16,7 @@ use crate::error::{Code, Error, Result};
 use crate::finding::{Finding, Span};
 
 /// Largest config read.
-const LIMIT: u64 = 1 << 20;
+pub(crate) const LIMIT: u64 = 1 << 20;
 
 /// A config file, read but not yet judged.
 #[derive(Clone, Debug)]
@@ -71,6 +71,11 @@ impl Document {
     /// # Errors
     /// As [`Document::read`].
     pub fn parse(path: &Path, text: String, overrides: &[Override]) -> Result<Self> {
+        if text.starts_with('\u{feff}') {
+            return Err(Error::new(Code::ConfigSyntax, "the text begins with a byte order mark")
+                .at_line(path, 1, Some(1))
+                .help("save it as UTF-8 without a byte order mark"));
+        }
         let mut value: Value = serde_json::from_str(&text).map_err(|e| syntax_error(path, &e))?;
         whole_numbers(&mut value);
         let mut document = Self {
@@ -235,5 +240,5 @@ pub(crate) fn join(path: &str, key: &str) -> String {
 fn syntax_error(path: &Path, err: &serde_json::Error) -> Error {
     let text = err.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
-    Error::new(Code::ConfigSyntax, what).at(format!("{}:{}:{}", path.display(), err.line(), err.column()))
+    Error::new(Code::ConfigSyntax, what).at_line(path, err.line().max(1), Some(err.column().max(1)))
 }

@@ -88,10 +88,10 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct AccountInfo {
     /// Name of the broker account; one strategy, one account.
-    #[schemars(extend("pattern" = r"\S", "x-allowed" = "a text that isn't empty"))]
+    #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
     pub account_id: String,
     /// The account's name for people.
-    #[schemars(extend("pattern" = r"\S", "x-allowed" = "a text that isn't empty"))]
+    #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
     pub account_name: String,
     /// The portfolio's starting capital, dollars.
     #[schemars(extend("minimum" = 1, "maximum" = 1e12, "x-unit" = "dollars"))]
@@ -109,22 +109,25 @@ pub struct AccountInfo {
 #[serde(deny_unknown_fields)]
 pub struct StrategyInfo {
     /// The folder's and the strategy's name.
-    #[schemars(extend("pattern" = r"\S", "x-allowed" = "the name of a strategy"))]
+    #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "the name of a strategy"))]
     pub name: String,
     /// Version of this configuration.
-    #[schemars(extend("pattern" = r"\S", "x-allowed" = "a text that isn't empty"))]
+    #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
     pub version: String,
     /// What kind of strategy it is.
     #[serde(rename = "type")]
-    #[schemars(extend("pattern" = r"\S", "x-allowed" = "a text that isn't empty"))]
+    #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
     pub kind: String,
     /// How often it decides.
-    #[schemars(extend("pattern" = r"\S", "x-allowed" = "a text that isn't empty"))]
+    #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
     pub frequency: String,
     /// Shown beside what happened.
     #[schemars(extend("minimum" = 0, "maximum" = 1e6, "x-unit" = "trades a month"))]
     pub expected_trades_per_month: f64,
 }
+
+/// Most bars of warm-up.
+pub const LONGEST_WARMUP: usize = 100_000;
 
 /// `data_requirements`
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -137,7 +140,7 @@ pub struct DataRequirements {
     /// Whether bars after the session count.
     pub after_hours: bool,
     /// Bars before the first signal.
-    #[schemars(extend("minimum" = 0, "maximum" = 100_000, "x-unit" = "bars"))]
+    #[schemars(extend("minimum" = 0, "maximum" = LONGEST_WARMUP, "x-unit" = "bars"))]
     pub warmup_bars: usize,
 }
 
@@ -268,10 +271,10 @@ pub struct Monitoring {
     #[schemars(extend("enum" = ["error", "warn", "info", "debug", "trace", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"]))]
     pub log_level: String,
     /// Where it logs to.
-    #[schemars(extend("pattern" = r"\S", "x-allowed" = "a text that isn't empty"))]
+    #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
     pub log_directory: String,
     /// CloudWatch group, if logs are sent there.
-    #[schemars(extend("pattern" = r"\S", "x-allowed" = "a text that isn't empty"))]
+    #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
     pub cloudwatch_log_group: Option<String>,
     /// Between two health checks.
     #[schemars(extend("minimum" = 1, "maximum" = 86_400, "x-unit" = "seconds"))]
@@ -351,17 +354,31 @@ fn any_object(_: &mut schemars::SchemaGenerator) -> Schema {
 }
 
 fn trading_days(_: &mut schemars::SchemaGenerator) -> Schema {
-    let day = "^(MON|TUE|WED|THU|FRI|Mon|Tue|Wed|Thu|Fri|mon|tue|wed|thu|fri)[A-Za-z]*$";
+    let days = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday"];
+    let forms =
+        days.iter().flat_map(|day| [&day[..3], day].map(|d| [d.to_uppercase(), d.to_lowercase(), d.to_owned()]));
+    let day = format!("^({})$", forms.flatten().collect::<Vec<String>>().join("|"));
     let each = json!({"type": "string", "pattern": day, "x-allowed": "MON, TUE, WED, THU or FRI"});
     json_schema!({"type": "array", "items": each, "minItems": 5, "maxItems": 5})
 }
 
 fn criteria_by_metric(generator: &mut schemars::SchemaGenerator) -> Schema {
-    let names: Vec<&str> = CRITERIA.iter().map(|c| c.0).collect();
-    let levels = Levels::json_schema(generator);
-    json_schema!({
-        "type": "object", "propertyNames": {"enum": names}, "additionalProperties": levels, "minProperties": 1,
-    })
+    let levels = Levels::json_schema(generator).to_value();
+    let of = |Criterion { range: (low, high), unit, .. }: &Criterion| {
+        let mut levels = levels.clone();
+        for (key, low_key, high_key) in [
+            ("fail_below", "exclusiveMinimum", "maximum"),
+            ("warn_below", "exclusiveMinimum", "maximum"),
+            ("fail_above", "minimum", "exclusiveMaximum"),
+            ("warn_above", "minimum", "exclusiveMaximum"),
+        ] {
+            let level = &mut levels["properties"][key];
+            (level[low_key], level[high_key], level["x-unit"]) = (json!(low), json!(high), json!(unit));
+        }
+        levels
+    };
+    let properties: serde_json::Map<String, Value> = CRITERIA.iter().map(|c| (c.name.to_owned(), of(c))).collect();
+    json_schema!({"type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1})
 }
 
 /// How a strategy's parameters stand in its config.
@@ -392,6 +409,10 @@ impl Parameters {
         }
     }
 }
+
+/// A character that is no white space, in words that every dialect of patterns reads alike.
+const NOT_BLANK: &str =
+    "[^\t-\r \u{85}\u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}\u{feff}]";
 
 /// What a symbol looks like in JSON.
 const SYMBOL_PATTERN: &str = "^[A-Z][A-Z0-9.-]{0,11}$";
@@ -429,30 +450,51 @@ impl JsonSchema for Date {
     }
 }
 
-/// A metric by name.
-pub type Criterion = (&'static str, fn(&Metrics) -> Measure);
+/// A metric that a criterion may name.
+pub struct Criterion {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value.
+    pub of: fn(&Metrics) -> Measure,
+    /// Least and greatest value that a level can sensibly have. A level that no value can cross,
+    /// such as a drawdown above 0, demands nothing.
+    pub range: (f64, f64),
+    /// What the number means.
+    pub unit: &'static str,
+}
+
+const fn criterion(
+    name: &'static str,
+    of: fn(&Metrics) -> Measure,
+    range: (f64, f64),
+    unit: &'static str,
+) -> Criterion {
+    Criterion { name, of, range, unit }
+}
+
+const FRACTION: &str = "as a fraction, 0.1 being 10 %";
 
 /// The metrics that a criterion may name.
 pub const CRITERIA: &[Criterion] = &[
-    ("sharpe", |m| m.sharpe),
-    ("sortino", |m| m.sortino),
-    ("total_return", |m| m.total_return),
-    ("cagr", |m| m.cagr),
-    ("calmar", |m| m.calmar),
-    ("max_drawdown", |m| m.max_drawdown),
-    ("longest_drawdown_days", |m| Measure::Defined(m.longest_drawdown_days as f64)),
-    ("volatility", |m| m.volatility),
-    ("trades", |m| Measure::Defined(m.trades as f64)),
-    ("win_rate", |m| m.win_rate),
-    ("profit_factor", |m| m.profit_factor),
-    ("expectancy_ret", |m| m.expectancy_ret),
-    ("avg_trade_pnl", |m| m.avg_trade_pnl),
-    ("exposure", |m| m.exposure),
-    ("turnover", |m| m.turnover),
-    ("worst_day", |m| m.worst_day),
-    ("best_day", |m| m.best_day),
-    ("max_consecutive_losses", |m| Measure::Defined(m.max_consecutive_losses as f64)),
-    ("beta", |m| m.beta),
+    criterion("sharpe", |m| m.sharpe, (-100.0, 100.0), "a year"),
+    criterion("sortino", |m| m.sortino, (-1e3, 1e3), "a year"),
+    criterion("total_return", |m| m.total_return, (-1.0, 1e3), FRACTION),
+    criterion("cagr", |m| m.cagr, (-1.0, 100.0), FRACTION),
+    criterion("calmar", |m| m.calmar, (-1e3, 1e3), "a year"),
+    criterion("max_drawdown", |m| m.max_drawdown, (-1.0, 0.0), "as a negative fraction, -0.1 being 10 %"),
+    criterion("longest_drawdown_days", |m| Measure::Defined(m.longest_drawdown_days as f64), (0.0, 1e5), "days"),
+    criterion("volatility", |m| m.volatility, (0.0, 100.0), FRACTION),
+    criterion("trades", |m| Measure::Defined(m.trades as f64), (0.0, 1e9), "trades"),
+    criterion("win_rate", |m| m.win_rate, (0.0, 1.0), FRACTION),
+    criterion("profit_factor", |m| m.profit_factor, (0.0, 1e6), "dollars won a dollar lost"),
+    criterion("expectancy_ret", |m| m.expectancy_ret, (-1.0, 100.0), FRACTION),
+    criterion("avg_trade_pnl", |m| m.avg_trade_pnl, (-1e9, 1e9), "dollars"),
+    criterion("exposure", |m| m.exposure, (0.0, 1.0), FRACTION),
+    criterion("turnover", |m| m.turnover, (0.0, 1e6), "times equity a year"),
+    criterion("worst_day", |m| m.worst_day, (-1.0, 10.0), FRACTION),
+    criterion("best_day", |m| m.best_day, (-1.0, 10.0), FRACTION),
+    criterion("max_consecutive_losses", |m| Measure::Defined(m.max_consecutive_losses as f64), (0.0, 1e6), "trades"),
+    criterion("beta", |m| m.beta, (-100.0, 100.0), "times the benchmark"),
 ];
 
 impl Config {
@@ -581,8 +623,18 @@ pub fn examine(document: &Document) -> Vec<Finding> {
 }
 
 /// A file that is no config at all may have a finding a byte; nobody reads more than these.
-fn first(found: Vec<Finding>) -> impl Iterator<Item = Finding> {
-    found.into_iter().take(200)
+fn first(mut found: Vec<Finding>) -> impl Iterator<Item = Finding> {
+    const MOST: usize = 200;
+    if found.len() > MOST {
+        let left_out = found.len() - MOST;
+        found.truncate(MOST);
+        let code = found[MOST - 1].code;
+        found.push(
+            Finding::new(code, "", format!("{left_out} more findings are not listed"))
+                .help("correct those listed first"),
+        );
+    }
+    found.into_iter()
 }
 
 /// Everything that is wrong with the parameters of a document, for a strategy whose

@@ -83,6 +83,7 @@ pub const KEYWORDS: &[&str] = &[
     "minimum",
     "maximum",
     "exclusiveMinimum",
+    "exclusiveMaximum",
     "minItems",
     "maxItems",
     "uniqueItems",
@@ -207,16 +208,21 @@ fn wrong_choice(schema: &Map<String, Value>, value: &Value, path: &str) -> Optio
 fn out_of_range(schema: &Map<String, Value>, number: &serde_json::Number, path: &str) -> Option<Finding> {
     let value = number.as_f64()?;
     let limit = |key: &str| schema.get(key).and_then(Value::as_f64);
-    let (low, above, high) = (limit("minimum"), limit("exclusiveMinimum"), limit("maximum"));
-    let inside = low.is_none_or(|l| value >= l) && above.is_none_or(|a| value > a) && high.is_none_or(|h| value <= h);
+    let (low, above) = (limit("minimum"), limit("exclusiveMinimum"));
+    let (high, below) = (limit("maximum"), limit("exclusiveMaximum"));
+    let inside = low.is_none_or(|l| value >= l)
+        && above.is_none_or(|a| value > a)
+        && high.is_none_or(|h| value <= h)
+        && below.is_none_or(|b| value < b);
     if inside {
         return None;
     }
     let from = above.map(|a| format!("more than {a}")).or_else(|| low.map(|l| l.to_string()));
-    let range = match (from, high) {
-        (Some(from), Some(high)) => format!("{from} to {high}"),
+    let to = below.map(|b| format!("less than {b}")).or_else(|| high.map(|h| h.to_string()));
+    let range = match (from, to) {
+        (Some(from), Some(to)) => format!("{from} to {to}"),
         (Some(from), None) => format!("{from} or more"),
-        (None, Some(high)) => format!("at most {high}"),
+        (None, Some(to)) => format!("at most {to}"),
         (None, None) => return None,
     };
     let range = format!("{range} {}", text(schema, UNIT));

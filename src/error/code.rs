@@ -167,7 +167,7 @@ codes! {
             "import the source again into a new archive"
         NoBars "no-bars":
             "The archive has no bars of this symbol and width, or none in the period.";
-            "import the missing bars, change the period, or leave the symbol out with --symbols"
+            "import the missing bars, change the period, or take the symbol out of the config's symbols"
         PeriodUncovered "period-uncovered":
             "The archive covers a part of the period only; a verdict on it would be one on that part.";
             "import the missing bars, or change the period in performance_criteria"
@@ -215,13 +215,13 @@ codes! {
             "write symbol,effective_date,new_shares_per_old or symbol,date,reason"
         SplitConflict "split-conflict":
             "Two different split ratios for one symbol and day.";
-            "correct the split table; an archive keeps one ratio a day"
+            "correct the split table and import all sources into a new archive; one keeps one ratio a day"
         Io "io":
             "The operating system refused to read or write a file.";
             "check the path, its permissions and the free space, then run again"
         BadOhlc "bad-ohlc":
             "A bar's high is below, or its low above, one of its other prices.";
-            "fetch these bars again; a correct bar has low <= open, close <= high"
+            "fetch these bars again (low <= open, close <= high) and import all sources into a new archive"
         DuplicateBars "duplicate-bars":
             "The same bar stands more than once; import drops all but the first.";
             "nothing to do: an archive holds each bar once"
@@ -236,22 +236,22 @@ codes! {
             "nothing to do for regular hours; check the time zone if there are many"
         MissingSessions "missing-sessions":
             "Exchange sessions between two archived ones have no bar at all.";
-            "import the missing sessions, or declare the day in a table of moves (symbol,date,reason)"
+            "import the missing sessions, or declare each day in a table of moves (symbol,date,reason)"
         NotArchived "not-archived":
             "A stretch of ten or more sessions between archived ones was never imported.";
             "nothing to do unless a period needs it: a gate refuses a period that reaches into it"
         PartialSession "partial-session":
             "A session has less than half of the bars that this symbol always has.";
-            "fetch the session again, or declare the day in a table of moves (symbol,date,reason)"
+            "import the missing bars, or declare the day in a table of moves (symbol,date,reason)"
         ThinDay "thin-day":
             "A day's volume is under a tenth of the median of the sessions around it: the day is likely cut.";
-            "fetch the day again, or declare it in a table of moves (symbol,date,reason)"
+            "fetch the day again and import into a new archive, or declare it in a table of moves (symbol,date,reason)"
         UndeclaredJump "undeclared-jump":
             "The close changed by more than 40 % between consecutive sessions, and no split explains it.";
             "declare a split, or declare the day as real in a table of moves (symbol,date,reason)"
         SplitNotFound "split-not-found":
             "A declared split doesn't show in the prices: wrong date, wrong ratio, or prices already adjusted.";
-            "correct the split table, or import raw prices"
+            "correct the split table and import all sources into a new archive, with raw prices"
         SplitFound "split-found":
             "A declared split shows in the prices.";
             "nothing to do"

@@ -3,7 +3,7 @@
 mod code;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use code::Code;
 
@@ -44,13 +44,15 @@ struct Inner {
     code: Code,
     what: String,
     place: Option<String>,
+    /// The place in a text file, if it is one: file, line and column from 1.
+    line: Option<(PathBuf, usize, usize)>,
     help: Option<String>,
 }
 
 impl Error {
     /// An error that says `what` is wrong.
     pub fn new(code: Code, what: impl Into<String>) -> Self {
-        Self(Box::new(Inner { code, what: what.into(), place: None, help: None }))
+        Self(Box::new(Inner { code, what: what.into(), place: None, line: None, help: None }))
     }
 
     /// The operating system's refusal to read or write `path`.
@@ -63,6 +65,14 @@ impl Error {
     pub fn at(mut self, place: impl fmt::Display) -> Self {
         self.0.place.get_or_insert_with(|| place.to_string());
         self
+    }
+
+    /// Names a place in a text file: line and, if it is known, column, both from 1.
+    #[must_use]
+    pub fn at_line(mut self, file: &Path, line: usize, column: Option<usize>) -> Self {
+        let place = format!("{}:{line}", file.display());
+        self.0.line.get_or_insert_with(|| (file.to_owned(), line, column.unwrap_or(1)));
+        self.at(column.map_or(place.clone(), |column| format!("{place}:{column}")))
     }
 
     /// Says what to try next, where that is more than the code's own [`Code::next`].
@@ -105,9 +115,22 @@ impl Error {
         self.0.place.as_deref()
     }
 
+    /// File, line and column, if the place is one in a text file.
+    pub fn line(&self) -> Option<(&Path, usize, usize)> {
+        self.0.line.as_ref().map(|(file, line, column)| (file.as_path(), *line, *column))
+    }
+
     /// What to try.
     pub fn suggestion(&self) -> &str {
         self.0.help.as_deref().unwrap_or(self.0.code.next())
+    }
+}
+
+/// A foreign text as messages quote it, cut if it is long.
+pub(crate) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((at, _)) => format!("`{}…`", &text[..at]),
+        None => format!("`{text}`"),
     }
 }
 

@@ -64,7 +64,9 @@ pub fn table(findings: &[Finding]) -> String {
             }
             (_, about) => about.to_owned(),
         };
-        table.add_row([finding.severity.name(), finding.code.slug(), &place, &finding.what]);
+        // A table lays out each character: what a foreign file says at length is cut.
+        let what: String = finding.what.chars().take(1_000).collect();
+        table.add_row([finding.severity.name(), finding.code.slug(), &place, &what]);
     }
     let mut out = format!("{table}\n");
     let advice: BTreeSet<(Code, &str)> =
@@ -112,17 +114,20 @@ pub fn github(findings: &[Finding]) -> String {
         }
     }
     for finding in rest {
-        let place = finding.place().unwrap_or_default();
-        let _ = writeln!(
-            out,
-            "{}[{}] {place}: {}; {}",
-            finding.severity.name(),
-            finding.code.slug(),
-            finding.what,
-            finding.help
-        );
+        let place = finding.place().map_or_else(String::new, |place| format!("{place}: "));
+        let (severity, code) = (finding.severity.name(), finding.code.slug());
+        let _ = writeln!(out, "{severity}[{code}] {place}{}; {}", said(finding), finding.help);
     }
     out
+}
+
+/// What is wrong, and with what: of data, the symbol and day stand apart.
+fn said(finding: &Finding) -> String {
+    match finding.subject.as_str() {
+        "" => finding.what.clone(),
+        about if finding.span.is_some() || finding.what.contains(about) => finding.what.clone(),
+        about => format!("{about}: {}", finding.what),
+    }
 }
 
 /// `::error file=…,line=…,col=…,title=…::message`
@@ -132,14 +137,15 @@ fn command(finding: &Finding) -> String {
         other => other.name(),
     };
     let mut properties = Vec::new();
-    if let Some(file) = &finding.file {
+    // An archive's folder can't be annotated.
+    if let Some(file) = finding.file.as_ref().filter(|file| !file.is_dir()) {
         properties.push(format!("file={}", property(&file.to_string_lossy())));
     }
     if let Some(span) = finding.span {
         properties.push(format!("line={},col={}", span.line, span.column));
     }
     properties.push(format!("title={}", property(finding.code.slug())));
-    format!("::{kind} {}::{}", properties.join(","), message(&format!("{}\n{}", finding.what, finding.help)))
+    format!("::{kind} {}::{}", properties.join(","), message(&format!("{}\n{}", said(finding), finding.help)))
 }
 
 fn message(text: &str) -> String {

@@ -8,7 +8,7 @@ use crate::archive::map;
 use crate::archive::record::{PRICES, Row};
 use crate::archive::tables::LONGEST_HEADER;
 use crate::bar::{Nanos, Symbol};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, quoted};
 
 /// Largest CSV file.
 const LARGEST: u64 = 4 << 30;
@@ -39,8 +39,7 @@ pub(crate) fn read_from(path: &Path, source: impl std::io::Read) -> Result<BarFi
     for record in reader.records() {
         let record = record.map_err(fault)?;
         let line = record.position().map_or(0, csv::Position::line);
-        let (symbol, row) =
-            columns.row(&record, named, line).map_err(|e| e.at(format!("{}:{line}", path.display())))?;
+        let (symbol, row) = columns.row(&record, named, line).map_err(|e| e.at_line(path, line as usize, None))?;
         naive |= has_no_zone(record.get(columns.timestamp).unwrap_or_default());
         series.entry(symbol).or_default().push(row);
     }
@@ -107,7 +106,7 @@ fn has_no_zone(timestamp: &str) -> bool {
 }
 
 fn number(text: &str) -> Result<f64> {
-    text.parse().map_err(|_| Error::new(Code::BadValue, format!("`{text}` is not a number")))
+    text.parse().map_err(|_| Error::new(Code::BadValue, format!("{} is not a number", quoted(text))))
 }
 
 /// `2024-04-01T13:30:00Z`, `2024-04-01 09:30:00-04:00`, naive as UTC, or a date.
@@ -115,13 +114,15 @@ fn timestamp(text: &str) -> Result<Nanos> {
     use jiff::civil::DateTime;
     let zoned = text.parse::<jiff::Timestamp>().ok();
     let naive = || {
+        // A zone's name without an offset: we have no table of all zones, and don't guess.
+        let text = Some(text).filter(|t| !t.contains('['))?;
         let local = text.parse::<DateTime>().ok()?;
         jiff::tz::TimeZone::UTC.to_timestamp(local).ok()
     };
     let found = zoned.or_else(naive).and_then(|t| i64::try_from(t.as_nanosecond()).ok());
     found.ok_or_else(|| {
-        Error::new(Code::BadValue, format!("`{text}` is not a timestamp"))
-            .help("write the start of the bar in UTC, e.g. 2024-04-01T13:30:00Z")
+        Error::new(Code::BadValue, format!("{} is not a timestamp", quoted(text)))
+            .help("write the start of the bar in UTC or with its offset, e.g. 2024-04-01T13:30:00Z")
     })
 }
 
@@ -138,7 +139,7 @@ mod tests {
             assert_eq!(timestamp(text).map(iso_utc).ok().as_deref(), Some("2024-04-01T13:30:00Z"), "{text}");
         }
         assert_eq!(timestamp("2024-04-01").map(iso_utc).ok().as_deref(), Some("2024-04-01T00:00:00Z"));
-        for bad in ["", "1711978200", "01/04/2024", "2024-04-01T25:00:00"] {
+        for bad in ["", "1711978200", "01/04/2024", "2024-04-01T25:00:00", "2024-04-01T10:00:00[America/New_York]"] {
             assert!(timestamp(bad).is_err(), "{bad}");
         }
     }

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{BarFile, Import, Imported, Rows, check_row, collect, describe, provenance, read_file, timeframe};
+use super::{
+    BarFile, Import, Imported, Rows, check_row, collect, describe, evidence, is_same_bar, join_days, parse_day_basis,
+    provenance, read_file, timeframe,
+};
 use crate::archive::audit::Audit;
 use crate::archive::manifest::Manifest;
 use crate::archive::record::Row;
@@ -97,6 +100,10 @@ fn of_file(
 ) -> (Vec<Finding>, Vec<Key>) {
     let (mut found, mut keys) = (Vec::new(), Vec::new());
     let stated = file.timeframe;
+    let basis = file.day_basis.as_deref().map(parse_day_basis).transpose().unwrap_or_else(|err| {
+        found.push(Finding::from(&err));
+        None
+    });
     if file.series.is_empty() {
         found.push(Finding::new(Code::SourceUnreadable, "", "the file has no rows"));
     }
@@ -118,6 +125,11 @@ fn of_file(
             let what = format!("{} rows are no bars, the first: {}", wrong.len(), first.what());
             found.push(Finding::new(first.code(), &about, what).help(first.suggestion()));
             rows.retain(|row| check_row(row, width).is_ok());
+        }
+        if let Some(shown) = evidence(&rows, width)
+            && let Err(err) = join_days(Some(shown), basis)
+        {
+            found.push(Finding::new(err.code(), &about, err.what()).help(err.suggestion()));
         }
         rows.iter_mut().for_each(|row| row.origin.0 = index);
         all.entry((symbol, width)).or_default().append(&mut rows);
@@ -162,7 +174,7 @@ fn repeated(rows: &mut Rows, about: &str, paths: &[PathBuf]) -> Vec<Finding> {
         let mut files = BTreeSet::from([first.origin.0]);
         for later in &same[1..] {
             let file = later.origin.0;
-            if later.ohlcv != first.ohlcv {
+            if !is_same_bar(later, first) {
                 conflicts.push((*first, *later));
             } else if files.insert(file) {
                 *across.entry((first.origin.0, file)).or_default() += 1;

@@ -20,7 +20,7 @@ use super::manifest::{DayBasis, Manifest, Record, sha256_hex, xxh3_hex};
 use super::map::{self, Access};
 use super::record::{self, Label, Row};
 use super::{SYNTHETIC, TEMPORARY, tables, write_atomically};
-use crate::bar::{DAY, Date, Symbol, Timeframe, iso_utc};
+use crate::bar::{DAY, Date, HOUR, MINUTE, Nanos, Symbol, Timeframe, iso_utc};
 use crate::calendar;
 use crate::error::{Code, Error, Result};
 
@@ -310,6 +310,22 @@ fn same(known: Option<String>, new: &str, symbol: Symbol) -> Result<String> {
 fn timeframe(rows: &[Row], marked: Option<Timeframe>, path: &Path, import: &Import) -> Result<Timeframe> {
     let fits = |t: Timeframe| rows.iter().all(|r| r.start.rem_euclid(t.width()) == 0);
     let coarsest = Timeframe::ALL.into_iter().rev().find(|&t| fits(t));
+    if let Some(width) = unknown_width(path) {
+        return Err(Error::new(Code::BarWidth, format!("named {width}; Magellan knows 1Min, 1Hour and 1Day"))
+            .help("import bars of a width that Magellan knows; it doesn't join bars"));
+    }
+    let said = import.timeframe.or(marked).or_else(|| timeframe_from_name(path));
+    if said == Some(Timeframe::Day) && !fits(Timeframe::Day) && rows.iter().all(starts_at_new_york_midnight) {
+        return Err(Error::new(Code::BarWidth, "daily bars start at New York's midnight")
+            .help("write a daily bar's timestamp as its session's date, e.g. 2024-04-01 or 2024-04-01T00:00:00Z"));
+    }
+    if let Some(spacing) = coarser_spacing(rows, said.or(coarsest)) {
+        let said = said.or(coarsest).map_or("", Timeframe::name);
+        let what = format!("all rows start {} apart, which are no {said} bars", span(spacing));
+        return Err(
+            Error::new(Code::BarWidth, what).help("import bars of 1Min, 1Hour or 1Day; Magellan doesn't join bars")
+        );
+    }
     let Some(coarsest) = coarsest else {
         let odd = rows.iter().find(|r| r.start.rem_euclid(Timeframe::Minute.width()) != 0);
         let at = odd.map(|r| iso_utc(r.start)).unwrap_or_default();
@@ -333,6 +349,49 @@ fn timeframe(rows: &[Row], marked: Option<Timeframe>, path: &Path, import: &Impo
             Err(Error::new(Code::BarWidth, "one row doesn't tell the bar width").help("say it with --timeframe"))
         }
         None => Ok(coarsest),
+    }
+}
+
+/// A bar width in a file's name that Magellan doesn't know, e.g. `5Min`.
+fn unknown_width(path: &Path) -> Option<String> {
+    let stem = path.file_stem()?.to_str()?;
+    let is_width = |part: &&str| {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let unit = part[digits..].to_ascii_lowercase();
+        let units = ["min", "mins", "minute", "minutes", "m", "hour", "hours", "h", "day", "days", "d", "week", "w"];
+        digits > 0 && units.contains(&unit.as_str()) && part.parse::<Timeframe>().is_err()
+    };
+    stem.split('_').find(is_width).map(str::to_owned)
+}
+
+fn starts_at_new_york_midnight(row: &Row) -> bool {
+    row.start == calendar::new_york_midnight(calendar::new_york_date(row.start))
+}
+
+/// Rows too few to tell spacing from chance.
+const FEW: usize = 10;
+
+/// The spacing of bars that are wider than `width`: all of them start whole multiples of it
+/// apart. Sparse bars of the right width don't, but for a chance of two to the power of ten.
+fn coarser_spacing(rows: &[Row], width: Option<Timeframe>) -> Option<Nanos> {
+    let first = rows.first().filter(|_| rows.len() > FEW)?.start;
+    let gcd = |mut a: i128, mut b: i128| {
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let spacing = rows.iter().fold(0, |spacing, row| gcd((i128::from(row.start) - i128::from(first)).abs(), spacing));
+    let spacing = Nanos::try_from(spacing).ok()?;
+    (spacing > width?.width()).then_some(spacing)
+}
+
+/// A number of nanoseconds for people.
+fn span(nanos: Nanos) -> String {
+    match nanos {
+        n if n % DAY == 0 => format!("{} days", n / DAY),
+        n if n % HOUR == 0 => format!("{} hours", n / HOUR),
+        n => format!("{} minutes", n / MINUTE),
     }
 }
 
@@ -443,7 +502,19 @@ fn merge(
 
 fn describe(row: &Row) -> String {
     let [open, high, low, close, volume] = row.ohlcv;
-    format!("open {open} high {high} low {low} close {close} volume {volume}")
+    let mut text = format!("open {open} high {high} low {low} close {close} volume {volume}");
+    for (name, extra) in [("trade_count", row.trade_count), ("vwap", row.vwap)] {
+        if !extra.is_nan() {
+            text += &format!(" {name} {extra}");
+        }
+    }
+    text
+}
+
+/// Whether two rows are the same bar: equal but for extras that one of them lacks.
+fn is_same_bar(a: &Row, b: &Row) -> bool {
+    let agree = |a: f64, b: f64| a == b || a.is_nan() || b.is_nan();
+    a.ohlcv == b.ohlcv && agree(a.trade_count, b.trade_count) && agree(a.vwap, b.vwap)
 }
 
 /// Drops rows equal to the one before; the first stays and keeps what extras either has.
@@ -454,10 +525,7 @@ fn drop_duplicates(rows: &mut Rows) -> std::result::Result<u64, Box<(Row, Row)>>
         if later.start != first.start {
             return false;
         }
-        let agree = |a: f64, b: f64| a == b || a.is_nan() || b.is_nan();
-        let same =
-            later.ohlcv == first.ohlcv && agree(later.trade_count, first.trade_count) && agree(later.vwap, first.vwap);
-        if !same {
+        if !is_same_bar(later, first) {
             conflict.get_or_insert_with(|| Box::new((*first, *later)));
         }
         for (kept, other) in [(&mut first.trade_count, later.trade_count), (&mut first.vwap, later.vwap)] {
