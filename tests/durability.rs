@@ -101,30 +101,47 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn an_import_killed_at_any_moment_leaves_the_archive_as_it_was_or_as_it_will_be() {
     let place = Place::new();
-    let import = format!("data import {} --archive archive", root().join("data/sample").display());
-    place.ok(&import.replace("--archive archive", "--archive whole"));
-    let whole = fs::read(place.at("whole/manifest.json")).expect("read");
-    let mut killed = 0;
-    for round in 0..30u64 {
-        // Every second round on an archive that is there already.
-        if round % 2 == 0 {
-            let _ = fs::remove_dir_all(place.at("archive"));
+    let sources = root().join("data/sample");
+    let import = format!("data import {} --archive", sources.display());
+    // As it was: the hourly and daily bars. As it will be: all.
+    let part = sources.join("synthetic/raw");
+    place.ok(&format!("data import {0}/1Day {0}/1Hour --archive before", part.display()));
+    let begun = std::time::Instant::now();
+    place.ok(&format!("{import} whole"));
+    let duration = begun.elapsed();
+    let manifest = |archive: &str| fs::read(place.at(archive).join("manifest.json")).ok();
+    let (before, whole) = (manifest("before"), manifest("whole"));
+    assert!(before.is_some() && whole.is_some() && before != whole);
+    let (mut as_it_was, mut as_it_will_be, mut none) = (0, 0, 0);
+    for round in 0..30 {
+        let _ = fs::remove_dir_all(place.at("archive"));
+        // Every third round there is no archive yet.
+        if round % 3 != 0 {
+            copy(&place.at("before"), &place.at("archive"));
         }
-        let mut child = start(&place, &import);
-        std::thread::sleep(Duration::from_micros(1 + round * 6_000 % 170_000));
-        child.kill().expect("killed");
-        killed += u64::from(!child.wait().expect("waited").success());
+        let mut child = start(&place, &format!("{import} archive"));
+        std::thread::sleep(duration * round / 24);
+        let _ = child.kill();
+        child.wait().expect("waited");
+        match manifest("archive") {
+            None => none += u32::from(round % 3 == 0),
+            found if found == whole => as_it_will_be += 1,
+            found => {
+                assert!(found == before, "round {round}: neither what was nor what will be");
+                as_it_was += 1;
+            }
+        }
         if place.at("archive/manifest.json").exists() {
-            let verified = place.ok("data verify --archive archive");
-            assert!(verified.contains("verified 104 records"), "{verified}");
-            assert_eq!(fs::read(place.at("archive/manifest.json")).expect("read"), whole, "round {round}");
+            place.ok("data verify --archive archive");
+        } else {
+            assert_eq!(round % 3, 0, "round {round}: the archive is gone");
         }
     }
-    assert!(killed >= 10, "only {killed} imports were killed before their end");
-    place.ok(&import);
-    assert_eq!(fs::read(place.at("archive/manifest.json")).expect("read"), whole);
-    let left: Vec<PathBuf> =
-        files(&place.at("archive")).into_iter().filter(|p| p.to_string_lossy().contains(".writing-")).collect();
+    assert!(as_it_was >= 5 && as_it_will_be >= 1 && none >= 2, "{as_it_was} {as_it_will_be} {none}");
+    place.ok(&format!("{import} archive"));
+    assert_eq!(manifest("archive"), whole);
+    let is_left = |p: &PathBuf| p.to_string_lossy().contains(".writing-");
+    let left: Vec<PathBuf> = files(&place.at("archive")).into_iter().filter(is_left).collect();
     assert!(left.is_empty(), "an import clears what killed ones left: {left:?}");
 }
 

@@ -29,7 +29,7 @@ pub(super) fn check_footer(file: &[u8]) -> Result<(), String> {
     let (body, length) = body.split_last_chunk::<4>().ok_or("it is too short")?;
     let length = u32::from_le_bytes(*length) as usize;
     let start = body.len().checked_sub(length).ok_or("its footer is longer than the file")?;
-    Thrift { bytes: &body[start..] }.skip_struct(0)
+    Thrift { bytes: &body[start..] }.walk(FILE, 0)
 }
 
 /// Refuses metadata whose rows, chunks or pages go beyond what the file can hold, or contradict
@@ -137,6 +137,143 @@ struct PageHeader {
     plain: bool,
 }
 
+/// What a value of the footer is. The Parquet library reads a known field as what it should be,
+/// whatever it says that it is, and from then on reads nonsense: a list without bytes of two
+/// thousand million elements, for instance.
+enum Kind {
+    Bool,
+    Byte,
+    Short,
+    Int,
+    Long,
+    Double,
+    Binary,
+    List(&'static Kind),
+    Struct(&'static [Field]),
+}
+
+/// A field's number and what it is.
+type Field = (i64, Kind);
+
+// The structs of parquet.thrift, field by field. What isn't listed is skipped by its own word.
+const FILE: &[Field] = &[
+    (1, Kind::Int),
+    (2, Kind::List(&Kind::Struct(SCHEMA_ELEMENT))),
+    (3, Kind::Long),
+    (4, Kind::List(&Kind::Struct(ROW_GROUP))),
+    (5, KEY_VALUES),
+    (6, Kind::Binary),
+    (7, Kind::List(&Kind::Struct(&[(1, EMPTY), (2, EMPTY)]))),
+];
+const EMPTY: Kind = Kind::Struct(&[]);
+const KEY_VALUES: Kind = Kind::List(&Kind::Struct(&[(1, Kind::Binary), (2, Kind::Binary)]));
+const SCHEMA_ELEMENT: &[Field] = &[
+    (1, Kind::Int),
+    (2, Kind::Int),
+    (3, Kind::Int),
+    (4, Kind::Binary),
+    (5, Kind::Int),
+    (6, Kind::Int),
+    (7, Kind::Int),
+    (8, Kind::Int),
+    (9, Kind::Int),
+    (10, Kind::Struct(LOGICAL_TYPE)),
+];
+const TIME: Kind = Kind::Struct(&[(1, Kind::Bool), (2, Kind::Struct(&[(1, EMPTY), (2, EMPTY), (3, EMPTY)]))]);
+const LOGICAL_TYPE: &[Field] = &[
+    (1, EMPTY),
+    (2, EMPTY),
+    (3, EMPTY),
+    (4, EMPTY),
+    (5, Kind::Struct(&[(1, Kind::Int), (2, Kind::Int)])),
+    (6, EMPTY),
+    (7, TIME),
+    (8, TIME),
+    (10, Kind::Struct(&[(1, Kind::Byte), (2, Kind::Bool)])),
+    (11, EMPTY),
+    (12, EMPTY),
+    (13, EMPTY),
+    (14, EMPTY),
+    (15, EMPTY),
+    (16, Kind::Struct(&[(1, Kind::Byte)])),
+    (17, Kind::Struct(&[(1, Kind::Binary)])),
+    (18, Kind::Struct(&[(1, Kind::Binary), (2, Kind::Int)])),
+];
+const ROW_GROUP: &[Field] = &[
+    (1, Kind::List(&Kind::Struct(COLUMN_CHUNK))),
+    (2, Kind::Long),
+    (3, Kind::Long),
+    (4, Kind::List(&Kind::Struct(&[(1, Kind::Int), (2, Kind::Bool), (3, Kind::Bool)]))),
+    (5, Kind::Long),
+    (6, Kind::Long),
+    (7, Kind::Short),
+];
+const COLUMN_CHUNK: &[Field] = &[
+    (1, Kind::Binary),
+    (2, Kind::Long),
+    (3, Kind::Struct(COLUMN)),
+    (4, Kind::Long),
+    (5, Kind::Int),
+    (6, Kind::Long),
+    (7, Kind::Int),
+];
+const COLUMN: &[Field] = &[
+    (1, Kind::Int),
+    (2, Kind::List(&Kind::Int)),
+    (3, Kind::List(&Kind::Binary)),
+    (4, Kind::Int),
+    (5, Kind::Long),
+    (6, Kind::Long),
+    (7, Kind::Long),
+    (8, KEY_VALUES),
+    (9, Kind::Long),
+    (10, Kind::Long),
+    (11, Kind::Long),
+    (12, Kind::Struct(STATISTICS)),
+    (13, Kind::List(&Kind::Struct(&[(1, Kind::Int), (2, Kind::Int), (3, Kind::Int)]))),
+    (14, Kind::Long),
+    (15, Kind::Int),
+    (16, Kind::Struct(&[(1, Kind::Long), (2, Kind::List(&Kind::Long)), (3, Kind::List(&Kind::Long))])),
+    (17, Kind::Struct(&[(1, Kind::Struct(BOX)), (2, Kind::List(&Kind::Int))])),
+];
+const BOX: &[Field] = &[
+    (1, Kind::Double),
+    (2, Kind::Double),
+    (3, Kind::Double),
+    (4, Kind::Double),
+    (5, Kind::Double),
+    (6, Kind::Double),
+    (7, Kind::Double),
+    (8, Kind::Double),
+];
+const STATISTICS: &[Field] = &[
+    (1, Kind::Binary),
+    (2, Kind::Binary),
+    (3, Kind::Long),
+    (4, Kind::Long),
+    (5, Kind::Binary),
+    (6, Kind::Binary),
+    (7, Kind::Bool),
+    (8, Kind::Bool),
+];
+
+impl Kind {
+    /// Whether a value of this kind may be marked `wire`.
+    fn is(&self, wire: u8) -> bool {
+        match self {
+            Self::Bool => wire == 1 || wire == 2,
+            Self::Byte => wire == 3,
+            Self::Short => wire == 4,
+            Self::Int => wire == 5,
+            Self::Long => wire == 6,
+            Self::Double => wire == 7,
+            Self::Binary => wire == 8,
+            Self::List(_) => wire == 9,
+            Self::Struct(_) => wire == 12,
+        }
+    }
+}
+
 /// Thrift's compact protocol, as far as to walk over it.
 struct Thrift<'a> {
     bytes: &'a [u8],
@@ -186,6 +323,37 @@ impl Thrift<'_> {
         Ok(Some((*last, byte & 0x0f)))
     }
 
+    /// Walks a struct whose fields are known; encrypted parts aren't.
+    fn walk(&mut self, fields: &[Field], depth: u32) -> Result<(), String> {
+        let mut last = 0;
+        while let Some((number, wire)) = self.field(&mut last)? {
+            match fields.iter().find(|f| f.0 == number) {
+                Some((_, kind)) if kind.is(wire) => self.value(kind, depth + 1)?,
+                Some(_) => return Err(format!("a field of its metadata has the type {wire}, which it can't have")),
+                None => self.skip(wire, depth + 1)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, kind: &Kind, depth: u32) -> Result<(), String> {
+        match kind {
+            Kind::Bool => Ok(()),
+            Kind::Byte => self.take(1),
+            Kind::Short | Kind::Int | Kind::Long => self.varint().map(drop),
+            Kind::Double => self.take(8),
+            Kind::Binary => self.skip(8, depth),
+            Kind::Struct(fields) => self.walk(fields, depth),
+            Kind::List(each) => {
+                let (wire, count) = self.list_head()?;
+                if count > 0 && !each.is(wire) {
+                    return Err(format!("a list of its metadata has elements of type {wire}, which it can't have"));
+                }
+                (0..count).try_for_each(|_| self.value(each, depth))
+            }
+        }
+    }
+
     fn page_header(&mut self) -> Result<PageHeader, String> {
         let (mut header, mut last) = (PageHeader::default(), 0);
         while let Some(field) = self.field(&mut last)? {
@@ -194,6 +362,8 @@ impl Thrift<'_> {
                 (2, 5) => header.unpacked = self.zigzag()?,
                 (3, 5) => header.packed = self.zigzag()?,
                 (5 | 7 | 8, 12) => self.page_kind(field.0, &mut header)?,
+                (4, 5) => drop(self.zigzag()?),
+                (1..=8, wire) => return Err(format!("a field of a page has the type {wire}, which it can't have")),
                 (_, kind) => self.skip(kind, 0)?,
             }
         }
@@ -210,6 +380,11 @@ impl Thrift<'_> {
                 (5 | 6, 5) if which == 8 => header.levels = header.levels.saturating_add(self.zigzag()?),
                 // A boolean's value is its type: 1 is true, 2 is false.
                 (7, value @ (1 | 2)) if which == 8 => header.plain = value == 2,
+                (2..=6, 5) => drop(self.zigzag()?),
+                (3, 1 | 2) if which == 7 => {}
+                (5, 12) if which == 5 => self.walk(STATISTICS, 2)?,
+                (8, 12) if which == 8 => self.walk(STATISTICS, 2)?,
+                (1..=8, wire) => return Err(format!("a field of a page has the type {wire}, which it can't have")),
                 (_, kind) => self.skip(kind, 1)?,
             }
         }
@@ -244,15 +419,22 @@ impl Thrift<'_> {
         }
     }
 
-    fn skip_list(&mut self, depth: u32) -> Result<(), String> {
+    /// The type of a list's elements and their number, each at least a byte long.
+    fn list_head(&mut self) -> Result<(u8, u64), String> {
         let head = self.byte()?;
         let count = if head >> 4 == 15 { self.varint()? } else { u64::from(head >> 4) };
         if count > self.bytes.len() as u64 {
             return Err("a list is longer than its metadata".to_owned());
         }
+        Ok((head & 0x0f, count))
+    }
+
+    fn skip_list(&mut self, depth: u32) -> Result<(), String> {
+        let (wire, count) = self.list_head()?;
         for _ in 0..count {
-            match head & 0x0f {
-                1 | 2 => self.take(1)?,
+            match wire {
+                // No footer has one, and the Parquet library takes no byte for an element.
+                1 | 2 => return Err("its metadata has a list of booleans".to_owned()),
                 kind => self.skip(kind, depth + 1)?,
             }
         }
@@ -277,6 +459,15 @@ mod tests {
     }
 
     #[test]
+    fn a_known_field_of_a_wrong_type_is_refused() {
+        // Field 2, the schema, as an empty struct instead of a list of structs.
+        assert!(Thrift { bytes: &[0x2c, 0, 0] }.walk(FILE, 0).is_err_and(|e| e.contains("type 12")));
+        // A list of two booleans where integers belong; unknown field 9 with a list of booleans.
+        assert!(Thrift { bytes: &[0x29, 0x21, 0, 0, 0] }.walk(FILE, 0).is_err_and(|e| e.contains("type 1")));
+        assert!(Thrift { bytes: &[0x99, 0x21, 1, 1, 0] }.walk(FILE, 0).is_err_and(|e| e.contains("booleans")));
+    }
+
+    #[test]
     fn nesting_is_bounded() {
         let mut deep = vec![0x1c; 10_000];
         deep.extend([0; 10_001]);
@@ -287,6 +478,7 @@ mod tests {
         #[test]
         fn any_bytes_end_in_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = Thrift { bytes: &bytes }.skip_struct(0);
+            let _ = Thrift { bytes: &bytes }.walk(FILE, 0);
             let _ = Thrift { bytes: &bytes }.page_header();
         }
     }
