@@ -233,6 +233,34 @@ fn files_that_are_nothing_but_faults_are_answered_in_bounded_time() {
 }
 
 #[test]
+fn whatever_pyarrow_writes_of_bars_is_read() {
+    // What is strict with enemies must not be with friends.
+    let Some(python) = crate::support::python() else { return };
+    let place = Place::new();
+    let script = r#"
+import itertools, sys, pyarrow as pa, pyarrow.parquet as pq
+n = 60
+start = 1719842400_000_000_000
+columns = {k: pa.array([v] * n, pa.float64()) for k, v in dict(open=10, high=11, low=9, close=10, volume=1).items()}
+stamps = pa.array([start + i * 60_000_000_000 for i in range(n)], pa.timestamp("ns", "UTC"))
+choices = itertools.product(["1.0", "2.4", "2.6"], ["1.0", "2.0"], ["none", "snappy", "gzip", "zstd", "lz4"], [True, False])
+for i, (version, pages, compression, plain) in enumerate(choices):
+    symbol = pa.array([f"S{i}"] * n)
+    table = pa.table({"timestamp": stamps, **columns, "symbol": symbol if plain else symbol.dictionary_encode()})
+    pq.write_table(table, f"{sys.argv[1]}/b{i}_1min.parquet", version=version, data_page_version=pages,
+                   compression=compression, use_dictionary=not plain, write_statistics=plain, write_page_index=plain,
+                   write_page_checksum=True, data_page_size=200, row_group_size=25)
+"#;
+    fs::create_dir(place.at("bars")).expect("made");
+    let mut command = std::process::Command::new(python);
+    command.args(["-c", script]).arg(place.at("bars"));
+    let (code, out, err) = run(&mut command);
+    assert_eq!(code, 0, "{out}{err}");
+    let out = place.ok("data import bars --archive archive");
+    assert!(out.contains("60 files") && out.contains("3600 bars added"), "{out}");
+}
+
+#[test]
 fn huge_files_are_refused_before_they_are_read() {
     let place = Place::new();
     for (name, line) in [

@@ -250,7 +250,7 @@ codes! {
             "The close changed by more than 40 % between consecutive sessions, and no split explains it.";
             "declare a split, or declare the day as real in a table of moves (symbol,date,reason)"
         SplitNotFound "split-not-found":
-            "A declared split doesn't show in the prices: wrong date, wrong ratio, or prices already adjusted.";
+            "A declared split doesn't show in the prices: a wrong date, a ratio far off, or prices already adjusted.";
             "correct the split table and import all sources into a new archive, with raw prices"
         SplitFound "split-found":
             "A declared split shows in the prices.";
