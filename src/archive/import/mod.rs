@@ -310,7 +310,7 @@ fn same(known: Option<String>, new: &str, symbol: Symbol) -> Result<String> {
 fn timeframe(rows: &[Row], marked: Option<Timeframe>, path: &Path, import: &Import) -> Result<Timeframe> {
     let fits = |t: Timeframe| rows.iter().all(|r| r.start.rem_euclid(t.width()) == 0);
     let coarsest = Timeframe::ALL.into_iter().rev().find(|&t| fits(t));
-    if let Some(width) = unknown_width(path) {
+    if let Some(width) = unknown_width(path).filter(|_| timeframe_from_name(path).is_none()) {
         return Err(Error::new(Code::BarWidth, format!("named {width}; Magellan knows 1Min, 1Hour and 1Day"))
             .help("import bars of a width that Magellan knows; it doesn't join bars"));
     }
@@ -352,13 +352,14 @@ fn timeframe(rows: &[Row], marked: Option<Timeframe>, path: &Path, import: &Impo
     }
 }
 
-/// A bar width in a file's name that Magellan doesn't know, e.g. `5Min`.
+/// A bar width in a file's name that Magellan doesn't know, e.g. `5Min`. `30d` and `6m` may be how
+/// far a file reaches.
 fn unknown_width(path: &Path) -> Option<String> {
     let stem = path.file_stem()?.to_str()?;
     let is_width = |part: &&str| {
         let digits = part.bytes().take_while(u8::is_ascii_digit).count();
         let unit = part[digits..].to_ascii_lowercase();
-        let units = ["min", "mins", "minute", "minutes", "m", "hour", "hours", "h", "day", "days", "d", "week", "w"];
+        let units = ["min", "mins", "minute", "minutes", "h", "hour", "hours"];
         digits > 0 && units.contains(&unit.as_str()) && part.parse::<Timeframe>().is_err()
     };
     stem.split('_').find(is_width).map(str::to_owned)
@@ -608,4 +609,42 @@ fn missing_column(name: &str, found: &[String]) -> Error {
 fn no_symbol() -> Error {
     Error::new(Code::MissingValue, "neither a symbol column nor a file name that starts with a symbol")
         .help("add a column `symbol`, or name the file like AMC_1min_20240401_20240630.parquet")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_a_bar_width_or_none_but_not_a_wrong_one() {
+        let named = |name: &str| {
+            let path = Path::new(name);
+            (timeframe_from_name(path), unknown_width(path))
+        };
+        assert_eq!(named("AMC_1min_20240401_20240630.parquet"), (Some(Timeframe::Minute), None));
+        assert_eq!(named("SPY_1day_30d_backfill.csv"), (Some(Timeframe::Day), None));
+        assert_eq!(named("SPY_6m.csv"), (None, None));
+        assert_eq!(named("AMC_5Min.csv"), (None, Some("5Min".to_owned())));
+        assert_eq!(named("AMC_4hour_2024.csv").1, Some("4hour".to_owned()));
+    }
+
+    fn starts(minutes: &[i64]) -> Vec<Row> {
+        let row =
+            |m: &i64| Row { start: m * MINUTE, ohlcv: [1.0; 5], trade_count: f64::NAN, vwap: f64::NAN, origin: (0, 0) };
+        minutes.iter().map(row).collect()
+    }
+
+    #[test]
+    fn spacing_is_told_from_chance() {
+        let minute = Some(Timeframe::Minute);
+        let every = |step: i64| (0..30).map(|i| i * step).collect::<Vec<i64>>();
+        assert_eq!(coarser_spacing(&starts(&every(5)), minute), Some(5 * MINUTE));
+        assert_eq!(coarser_spacing(&starts(&every(1)), minute), None);
+        assert_eq!(coarser_spacing(&starts(&every(60)), Some(Timeframe::Hour)), None);
+        // Sparse, and one odd gap is enough.
+        let mut sparse = every(10);
+        sparse.push(601);
+        assert_eq!(coarser_spacing(&starts(&sparse), minute), None);
+        assert_eq!(coarser_spacing(&starts(&[0, 5, 10]), minute), None, "too few to tell");
+    }
 }
