@@ -29,6 +29,8 @@ enum Rule {
     Text,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// Absolute paths.
+    Paths,
     /// What systemd takes for yes.
     Yes,
     /// A time span in seconds, both ends included.
@@ -94,8 +96,9 @@ const SETTINGS: &[Setting] = &[
     must("Service", "NoNewPrivileges", Rule::Yes),
     must("Service", "PrivateTmp", Rule::Yes),
     may("Service", "ProtectSystem", Rule::OneOf(&["true", "yes", "full", "strict"])),
-    may("Service", "ProtectHome", Rule::OneOf(&["true", "yes", "read-only", "tmpfs"])),
-    list("Service", "ReadWritePaths", Rule::Text),
+    // Anything stricter hides the checkout and the releases.
+    may("Service", "ProtectHome", Rule::OneOf(&["read-only"])),
+    list("Service", "ReadWritePaths", Rule::Paths),
     must("Service", "StateDirectory", Rule::StateDirectory),
     list("Service", "Environment", Rule::Environment),
     may("Service", "StandardOutput", Rule::OneOf(&["journal"])),
@@ -129,6 +132,8 @@ impl Unit {
         let bytes = map::bytes_up_to(path, LIMIT).map_err(|e| e.recode(Code::UnitUnreadable))?;
         let text = String::from_utf8(bytes.to_vec())
             .map_err(|e| Error::new(Code::UnitUnreadable, format!("not UTF-8 text: {e}")).at(path.display()))?;
+        // systemd passes over a byte order mark.
+        let text = text.trim_start_matches('\u{feff}').to_owned();
         Ok(Self { path: path.to_owned(), text })
     }
 
@@ -173,7 +178,7 @@ impl Unit {
         let mut headed = false;
         let mut physical = self.text.split_inclusive('\n');
         while let Some(first) = physical.next() {
-            let (start, mut text) = (at, first.trim().to_owned());
+            let (start, mut text) = (at, trim(first).to_owned());
             at += first.len();
             let span = Span::of(&self.text, start, start + first.trim_end().len());
             let is_comment = text.starts_with(['#', ';']);
@@ -181,13 +186,16 @@ impl Unit {
             while text.ends_with('\\') && !is_comment {
                 let Some(next) = physical.next() else { break };
                 at += next.len();
-                text.pop();
-                text = format!("{} {}", text.trim_end(), next.trim());
+                // A comment inside is passed over, and the setting goes on behind it.
+                if !trim(next).starts_with(['#', ';']) {
+                    text.pop();
+                    text = format!("{} {}", trim(&text), trim(next));
+                }
             }
             if text.is_empty() || is_comment {
                 continue;
             }
-            let raw = first.trim();
+            let raw = trim(first);
             let mut fault = |code, what: String, help: Option<String>| {
                 let mut finding = Finding::new(code, "", what).value(raw, "[Unit], [Service], [Install], Key=value");
                 finding.span = Some(span);
@@ -205,7 +213,7 @@ impl Unit {
                     fault(Code::UnitSyntax, format!("{raw} is no section of a Magellan unit"), help);
                 }
             } else if let Some((key, value)) = text.split_once('=') {
-                let (key, value) = (key.trim_end().to_owned(), value.trim().to_owned());
+                let (key, value) = (trim(key).to_owned(), trim(value).to_owned());
                 match section {
                     Some(section) => lines.push(Line { section, key, value, span }),
                     None if headed => {}
@@ -223,7 +231,7 @@ impl Unit {
         let header = format!("[{name}]");
         let mut at = 0;
         for line in self.text.split_inclusive('\n') {
-            if line.trim() == header {
+            if trim(line) == header {
                 return Span::of(&self.text, at, at + line.trim_end().len());
             }
             at += line.len();
@@ -259,7 +267,8 @@ fn wrong_value(setting: &Setting, line: &Line<'_>, strategy: &str) -> Option<Fin
     let holds = match &setting.rule {
         Rule::Text => !value.is_empty(),
         Rule::OneOf(words) => words.contains(&value),
-        Rule::Yes => ["true", "yes", "on", "1"].contains(&value),
+        Rule::Paths => !value.is_empty() && value.split([' ', '\t']).all(|path| path.starts_with('/')),
+        Rule::Yes => ["true", "yes", "on", "1"].contains(&value.to_ascii_lowercase().as_str()),
         Rule::Seconds(low, high) => seconds(value).is_some_and(|s| (*low..=*high).contains(&s)),
         Rule::Count(low, high) => value.parse().is_ok_and(|n| (*low..=*high).contains(&n)),
         Rule::Bytes(low, high) => bytes(value).is_some_and(|n| (*low..=*high).contains(&n)),
@@ -289,7 +298,7 @@ impl Rule {
         let allowed = self.allowed(strategy);
         match self {
             Self::Seconds(low, high) if low < high => format!("write {key}=, with {allowed}"),
-            Self::Text | Self::Count(..) | Self::Bytes(..) | Self::Environment => {
+            Self::Text | Self::Paths | Self::Count(..) | Self::Bytes(..) | Self::Environment => {
                 format!("write {key}=, with {allowed}")
             }
             _ => format!("write {key}={allowed}"),
@@ -301,6 +310,7 @@ impl Rule {
         match self {
             Self::Text => "a text that isn't empty".to_owned(),
             Self::OneOf(words) => words.join(" or "),
+            Self::Paths => "absolute paths".to_owned(),
             Self::Yes => "true".to_owned(),
             Self::Seconds(low, high) if low == high => low.to_string(),
             Self::Seconds(low, high) => format!("{low} to {high} seconds"),
@@ -315,10 +325,17 @@ impl Rule {
     }
 }
 
+/// Without the white space that systemd knows; any other is a part of a word to it.
+fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t', '\r', '\n'])
+}
+
 /// Exactly the line that is allowed, whatever its spaces: a `-` in front would have systemd count
 /// a failure as success, and whatever follows would change what runs.
 fn runs(command: &str, strategy: &str) -> bool {
-    command.split_whitespace().eq(Rule::Command.allowed(strategy).split_whitespace())
+    let words =
+        |line: &str| line.split([' ', '\t']).filter(|w| !w.is_empty()).map(str::to_owned).collect::<Vec<String>>();
+    words(command) == words(&Rule::Command.allowed(strategy))
 }
 
 /// A systemd time span such as `120`, `2min` or `1h 30min`, in seconds.
@@ -420,6 +437,20 @@ mod tests {
         for line in [format!("{right} || true"), format!("{right} --strategy daily_trend"), format!("-{right}")] {
             let found = unit(&format!("[Service]\nExecStart={line}\n"));
             assert!(found.iter().any(|f| f.subject == "Service.ExecStart"), "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_are_joined_and_trimmed_as_systemd_does() {
+        // systemd passes over the comment and joins Restart to the identifier.
+        let hidden = unit("[Service]\nSyslogIdentifier=x \\\n# note\nRestart=always\n");
+        assert!(hidden.iter().any(|f| f.code == Code::UnitMissingKey && f.subject == "Service.Restart"));
+        let command = Rule::Command.allowed("bear_trap").replacen(" --strategy", " \\\n# why\n --strategy", 1);
+        assert!(unit(&format!("[Service]\nExecStart={command}\n")).iter().all(|f| f.subject != "Service.ExecStart"));
+        for line in ["Restart=always\u{a0}", "\u{c}Restart=always", "NoNewPrivileges=true\u{2028}"] {
+            let found = unit(&format!("[Service]\n{line}\n"));
+            let codes = [Code::UnitValue, Code::UnitUnknownKey];
+            assert!(found.iter().any(|f| codes.contains(&f.code)), "{line:?}");
         }
     }
 

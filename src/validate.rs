@@ -121,11 +121,11 @@ fn of_config(
 /// One account traded by two strategies: each would take the other's positions for its own.
 fn shared_accounts<'a>(documents: &[(&'a Deployed, Document)]) -> Vec<(&'a Deployed, Finding)> {
     let mut found = Vec::new();
-    for path in ["account_info.account_id", "ssm_parameters.api_key_path"] {
+    for path in ["account_info.account_id", "ssm_parameters.api_key_path", "ssm_parameters.api_secret_path"] {
+        // Names that differ by case or spaces are one name to whoever reads them.
+        let name = |d: &Document| d.text_at(path).map(|text| text.trim().to_lowercase());
         for (i, (one, document)) in documents.iter().enumerate() {
-            let same = |(_, d): &&(&Deployed, Document)| {
-                document.text_at(path).is_some() && d.text_at(path) == document.text_at(path)
-            };
+            let same = |(_, d): &&(&Deployed, Document)| name(document).is_some() && name(d) == name(document);
             let others = documents.iter().enumerate().filter(|(k, _)| *k != i).map(|(_, d)| d);
             if let Some((other, _)) = others.filter(same).min_by_key(|(o, _)| &o.name) {
                 let value = document.text_at(path).unwrap_or_default();

@@ -81,6 +81,7 @@ impl Audit<'_> {
         found.extend(self.partial(&days));
         found.extend(self.thin(&days));
         found.extend(self.jumps(&days));
+        found.extend(self.spikes(&history, sessions));
         found.extend(self.splits_shown(&days));
         found.extend(self.time_zone());
         Ok(found)
@@ -265,6 +266,48 @@ impl Audit<'_> {
             if change.abs() > JUMP {
                 let what = format!("the close moves {:+.1} %, from {} to {}", change * 100.0, before.close, day.close);
                 found.push(self.of_day(Code::UndeclaredJump, day.date, what));
+            }
+        }
+        found
+    }
+
+    /// Opens and closes, the prices of fills and marks, that stand alone: more than 40 % away from
+    /// the prices on either side, split-adjusted, and back at once. A move that lasts is no spike;
+    /// nor is one between sessions of intraday bars.
+    fn spikes(&self, history: &History<'_>, sessions: &[SessionBars]) -> Vec<Finding> {
+        let daily = self.timeframe == Timeframe::Day;
+        let mut found: Vec<Finding> = Vec::new();
+        let mut before: Option<f64> = None;
+        let mut suspect: Option<(f64, Nanos, Date)> = None;
+        let mut spiked: Option<Date> = None;
+        for session in sessions {
+            if !daily {
+                (before, suspect) = (None, None);
+            }
+            let (bars, date) = (history.session_bars(session), session.session.date);
+            let factor = super::split_factor(self.splits, date);
+            for i in 0..bars.len() {
+                let bar = bars.get(i);
+                for price in [bar.open / factor, bar.close / factor] {
+                    let far = |from: f64, to: f64| (to / from - 1.0).abs() > JUMP;
+                    if let (Some((lone, at, day)), Some(from)) = (suspect.take(), before) {
+                        let is_spike = far(price, lone) && (lone > from) == (lone > price);
+                        if is_spike && spiked != Some(day) {
+                            spiked = Some(day);
+                            let what =
+                                format!("a price of {lone} at {} stands between {from} and {price}", iso_utc(at));
+                            found.push(self.of_day(Code::PriceSpike, day, what));
+                        }
+                        if !is_spike {
+                            before = Some(lone);
+                        }
+                    }
+                    match before {
+                        // Judged by the price after it, from the one before it.
+                        Some(from) if far(from, price) => suspect = Some((price, bar.start, date)),
+                        _ => before = Some(price),
+                    }
+                }
             }
         }
         found
@@ -532,6 +575,28 @@ mod tests {
         made.remove(20..35);
         assert_eq!(made.audit(&[], &days, true)[0].code, Code::DeclaredDay);
         assert_eq!(made.audit(&[], &days[1..], true)[0].code, Code::MissingSessions);
+    }
+
+    #[test]
+    fn a_price_that_stands_alone_is_a_spike_and_one_that_lasts_is_none() {
+        let mut made = Made::minutes(2);
+        // A close, and the high that goes with it.
+        (made.ohlcv[3][100], made.ohlcv[1][100]) = (1_000.0, 1_000.0);
+        assert_eq!(made.found(&[], &[]), [(Code::PriceSpike, "AMC 1Min 2024-07-01".into())]);
+        assert_eq!(made.found(&[], &[declared("2024-07-01")])[0].0, Code::DeclaredDay);
+        let mut open = Made::days(30);
+        (open.ohlcv[0][10], open.ohlcv[2][10]) = (3.0, 3.0);
+        assert_eq!(open.found(&[], &[])[0].0, Code::PriceSpike);
+        // The price doubles within a session, and stays.
+        let mut lasting = Made::minutes(2);
+        lasting.scale_from(100, 2.0);
+        lasting.scale_from(300, 0.5);
+        assert_eq!(lasting.found(&[], &[]), []);
+        // Across a declared split prices are adjusted first.
+        let mut split = Made::days(30);
+        split.scale_from(10, 0.05);
+        let twenty = Split { symbol: symbol(), date: Date::of_utc(split.start[10]), ratio: 20.0 };
+        assert_eq!(split.found(&[twenty], &[])[0].0, Code::SplitFound);
     }
 
     #[test]

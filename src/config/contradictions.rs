@@ -50,6 +50,10 @@ fn hours(document: &Document) -> Vec<Finding> {
                     .help(help),
             ]
         }
+        (Some(true), Some(true)) if document.text_at("data_requirements.timeframe") == Some(Timeframe::Day.name()) => {
+            let what = "data_requirements.premarket is true, but daily bars have no hours to choose";
+            vec![contradiction("data_requirements.premarket", what).value("true", "false").help("write false for both")]
+        }
         _ => Vec::new(),
     }
 }

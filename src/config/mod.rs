@@ -292,13 +292,13 @@ pub struct Monitoring {
 #[serde(deny_unknown_fields)]
 pub struct SsmParameters {
     /// Path of the API key in SSM; never the key itself.
-    #[schemars(extend("pattern" = "^/[A-Za-z0-9_./-]+$", "x-allowed" = "a path that starts with /"))]
+    #[schemars(extend("pattern" = "^(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+$", "x-allowed" = "a path such as /magellan/alpaca/NAME/API_KEY"))]
     pub api_key_path: String,
     /// Path of the API secret in SSM; never the secret itself.
-    #[schemars(extend("pattern" = "^/[A-Za-z0-9_./-]+$", "x-allowed" = "a path that starts with /"))]
+    #[schemars(extend("pattern" = "^(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+$", "x-allowed" = "a path such as /magellan/alpaca/NAME/API_KEY"))]
     pub api_secret_path: String,
     /// The broker's address.
-    #[schemars(extend("pattern" = "^https://", "x-allowed" = "an address that starts with https://"))]
+    #[schemars(extend("pattern" = "^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9_./-]*)?$", "x-allowed" = "an address https://HOST without a name or password"))]
     pub base_url: String,
 }
 

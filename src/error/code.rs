@@ -249,6 +249,9 @@ codes! {
         UndeclaredJump "undeclared-jump":
             "The close changed by more than 40 % between consecutive sessions, and no split explains it.";
             "declare a split, or declare the day as real in a table of moves (symbol,date,reason)"
+        PriceSpike "price-spike":
+            "An open or close lies more than 40 % beyond the prices before and after it, on the same side: a bad print.";
+            "fetch these bars again and import all into a new archive, or declare the day in a table of moves"
         SplitNotFound "split-not-found":
             "A declared split doesn't show in the prices: a wrong date, a ratio far off, or prices already adjusted.";
             "correct the split table and import all sources into a new archive, with raw prices"

@@ -116,7 +116,7 @@ fn check_codec(codec: Compression, page: &[u8], header: &PageHeader, size: u64) 
             let unpacked = std::io::copy(&mut unpack, &mut std::io::sink()).map_err(|e| e.to_string())?;
             if unpacked > size { Err("a page unpacks to more than it claims".to_owned()) } else { Ok(()) }
         }
-        other => Err(format!("compression {other:?} is not read; write it with snappy, zstd or none")),
+        other => Err(format!("compression {other:?} is not read; write it with snappy, gzip, zstd, lz4_raw or none")),
     }
 }
 

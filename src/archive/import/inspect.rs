@@ -118,7 +118,8 @@ fn of_file(
         let about = format!("{symbol} {width}");
         if let Some(pair) = rows.windows(2).find(|w| w[0].start > w[1].start) {
             let what = format!("row {} is earlier than the row before it; import sorts", pair[1].origin.1);
-            found.push(Finding::new(Code::BarsDisordered, &about, what).severity(Severity::Warning));
+            let warning = Finding::new(Code::BarsDisordered, &about, what).severity(Severity::Warning);
+            found.push(warning.help("nothing to do: import sorts"));
         }
         let wrong: Vec<Error> = rows.iter().filter_map(|row| check_row(row, width).err()).collect();
         if let Some(first) = wrong.first() {

@@ -308,45 +308,47 @@ fn same(known: Option<String>, new: &str, symbol: Symbol) -> Result<String> {
 
 /// Bar width by what was said, by the file's name and by the spacing; they must agree.
 fn timeframe(rows: &[Row], marked: Option<Timeframe>, path: &Path, import: &Import) -> Result<Timeframe> {
-    let fits = |t: Timeframe| rows.iter().all(|r| r.start.rem_euclid(t.width()) == 0);
-    let coarsest = Timeframe::ALL.into_iter().rev().find(|&t| fits(t));
-    if let Some(width) = unknown_width(path).filter(|_| timeframe_from_name(path).is_none()) {
-        return Err(Error::new(Code::BarWidth, format!("named {width}; Magellan knows 1Min, 1Hour and 1Day"))
-            .help("import bars of a width that Magellan knows; it doesn't join bars"));
+    let wrong = |what: String, help: &str| Err(Error::new(Code::BarWidth, what).help(help));
+    let odd = |t: Timeframe| rows.iter().find(|r| r.start.rem_euclid(t.width()) != 0);
+    let stated = import.timeframe.or(marked);
+    let said = stated.or_else(|| timeframe_from_name(path));
+    if said.is_none()
+        && let Some(width) = unknown_width(path)
+    {
+        let help =
+            "import bars of 1Min, 1Hour or 1Day; Magellan doesn't join bars. If the rows are such, say --timeframe";
+        return wrong(format!("named {width}; Magellan knows 1Min, 1Hour and 1Day"), help);
     }
-    let said = import.timeframe.or(marked).or_else(|| timeframe_from_name(path));
-    if said == Some(Timeframe::Day) && !fits(Timeframe::Day) && rows.iter().all(starts_at_new_york_midnight) {
-        return Err(Error::new(Code::BarWidth, "daily bars start at New York's midnight")
-            .help("write a daily bar's timestamp as its session's date, e.g. 2024-04-01 or 2024-04-01T00:00:00Z"));
-    }
-    if let Some(spacing) = coarser_spacing(rows, said.or(coarsest)) {
-        let said = said.or(coarsest).map_or("", Timeframe::name);
-        let what = format!("all rows start {} apart, which are no {said} bars", span(spacing));
-        return Err(
-            Error::new(Code::BarWidth, what).help("import bars of 1Min, 1Hour or 1Day; Magellan doesn't join bars")
-        );
-    }
-    let Some(coarsest) = coarsest else {
-        let odd = rows.iter().find(|r| r.start.rem_euclid(Timeframe::Minute.width()) != 0);
-        let at = odd.map(|r| iso_utc(r.start)).unwrap_or_default();
-        return Err(Error::new(Code::BarWidth, format!("{at} is not the start of a minute, hour or day"))
-            .help("bars carry their start time; Magellan knows 1Min, 1Hour and 1Day"));
+    let Some(coarsest) = Timeframe::ALL.into_iter().rev().find(|&t| odd(t).is_none()) else {
+        let at = odd(Timeframe::Minute).map(|r| iso_utc(r.start)).unwrap_or_default();
+        let help = "bars carry their start time; Magellan knows 1Min, 1Hour and 1Day";
+        return wrong(format!("{at} is not the start of a minute, hour or day"), help);
     };
-    if let Some(stated) = import.timeframe.or(marked) {
-        return if fits(stated) {
-            Ok(stated)
-        } else {
-            Err(Error::new(Code::BarWidth, format!("said to hold {stated} bars, but rows start between them")))
+    let said = said.unwrap_or(coarsest);
+    if let Some(odd) = odd(said) {
+        let help = match said {
+            Timeframe::Day if rows.iter().all(starts_at_new_york_midnight) => {
+                "these start at New York's midnight: write a daily bar's timestamp as its session's date, e.g. 2024-04-01"
+            }
+            Timeframe::Day => {
+                "a daily bar starts at 00:00Z of its session's date: correct the timestamps, or the width"
+            }
+            _ => "bars start at whole minutes or hours of UTC: correct the timestamps, or the width",
         };
+        return wrong(format!("said to hold {said} bars, but one starts at {}", iso_utc(odd.start)), help);
     }
-    match timeframe_from_name(path) {
-        Some(named) if named == coarsest => Ok(named),
-        Some(named) => {
-            Err(Error::new(Code::BarWidth, format!("named {named}, but the rows are spaced like {coarsest} bars"))
-                .help("if the name is right, say so with --timeframe"))
+    if let Some(spacing) = coarser_spacing(rows, said) {
+        let help = "import bars of 1Min, 1Hour or 1Day; Magellan doesn't join bars";
+        return wrong(format!("all rows start {} apart, which are no {said} bars", span(spacing)), help);
+    }
+    match stated {
+        Some(stated) => Ok(stated),
+        None if said != coarsest => {
+            let what = format!("named {said}, but the rows are spaced like {coarsest} bars");
+            wrong(what, "if the name is right, say so with --timeframe")
         }
-        None if rows.len() < 2 => {
-            Err(Error::new(Code::BarWidth, "one row doesn't tell the bar width").help("say it with --timeframe"))
+        None if rows.len() < 2 && timeframe_from_name(path).is_none() => {
+            wrong("one row doesn't tell the bar width".to_owned(), "say it with --timeframe")
         }
         None => Ok(coarsest),
     }
@@ -374,7 +376,7 @@ const FEW: usize = 10;
 
 /// The spacing of bars that are wider than `width`: all of them start whole multiples of it
 /// apart. Sparse bars of the right width don't, but for a chance of two to the power of ten.
-fn coarser_spacing(rows: &[Row], width: Option<Timeframe>) -> Option<Nanos> {
+fn coarser_spacing(rows: &[Row], width: Timeframe) -> Option<Nanos> {
     let first = rows.first().filter(|_| rows.len() > FEW)?.start;
     let gcd = |mut a: i128, mut b: i128| {
         while b != 0 {
@@ -384,7 +386,7 @@ fn coarser_spacing(rows: &[Row], width: Option<Timeframe>) -> Option<Nanos> {
     };
     let spacing = rows.iter().fold(0, |spacing, row| gcd((i128::from(row.start) - i128::from(first)).abs(), spacing));
     let spacing = Nanos::try_from(spacing).ok()?;
-    (spacing > width?.width()).then_some(spacing)
+    (spacing > width.width()).then_some(spacing)
 }
 
 /// A number of nanoseconds for people.
@@ -399,7 +401,12 @@ fn span(nanos: Nanos) -> String {
 /// `AMC_1min_20240401_20240630` says `1Min`.
 fn timeframe_from_name(path: &Path) -> Option<Timeframe> {
     let stem = path.file_stem()?.to_str()?;
-    stem.split('_').find_map(|part| part.parse().ok())
+    stem.split('_').find_map(|part| match part.to_ascii_lowercase().as_str() {
+        "1minute" => Some(Timeframe::Minute),
+        "1h" | "60min" | "hourly" => Some(Timeframe::Hour),
+        "1d" | "daily" => Some(Timeframe::Day),
+        name => name.parse().ok(),
+    })
 }
 
 /// `AMC_1min_…` is AMC's.
@@ -624,6 +631,9 @@ mod tests {
         assert_eq!(named("AMC_1min_20240401_20240630.parquet"), (Some(Timeframe::Minute), None));
         assert_eq!(named("SPY_1day_30d_backfill.csv"), (Some(Timeframe::Day), None));
         assert_eq!(named("SPY_6m.csv"), (None, None));
+        assert_eq!(named("TSLA_1h.csv").0, Some(Timeframe::Hour));
+        assert_eq!(named("TSLA_60min_2024.csv").0, Some(Timeframe::Hour));
+        assert_eq!(named("SPY_daily.csv").0, Some(Timeframe::Day));
         assert_eq!(named("AMC_5Min.csv"), (None, Some("5Min".to_owned())));
         assert_eq!(named("AMC_4hour_2024.csv").1, Some("4hour".to_owned()));
     }
@@ -636,11 +646,11 @@ mod tests {
 
     #[test]
     fn spacing_is_told_from_chance() {
-        let minute = Some(Timeframe::Minute);
+        let minute = Timeframe::Minute;
         let every = |step: i64| (0..30).map(|i| i * step).collect::<Vec<i64>>();
         assert_eq!(coarser_spacing(&starts(&every(5)), minute), Some(5 * MINUTE));
         assert_eq!(coarser_spacing(&starts(&every(1)), minute), None);
-        assert_eq!(coarser_spacing(&starts(&every(60)), Some(Timeframe::Hour)), None);
+        assert_eq!(coarser_spacing(&starts(&every(60)), Timeframe::Hour), None);
         // Sparse, and one odd gap is enough.
         let mut sparse = every(10);
         sparse.push(601);

@@ -23,9 +23,7 @@ pub(crate) fn read(path: &Path, bytes: Bytes) -> Result<BarFile> {
 }
 
 fn foreign(path: &Path, why: &dyn std::fmt::Display) -> Error {
-    Error::new(Code::SourceUnreadable, format!("not a readable Parquet file: {why}"))
-        .at(path.display())
-        .help("the file may be cut or damaged: fetch it again")
+    Error::new(Code::SourceUnreadable, format!("not a readable Parquet file: {why}")).at(path.display())
 }
 
 thread_local! {
