@@ -41,7 +41,7 @@ pub(super) fn check_pages(file: &Bytes, metadata: &ParquetMetaData, read: &[usiz
     for group in metadata.row_groups() {
         let in_group = u64::try_from(group.num_rows()).map_err(|_| "a negative number of rows")?;
         rows = rows.saturating_add(in_group);
-        // A writer may leave a group without rows, and then without pages.
+        // A writer may leave a group without rows, and then without pages: it isn't read.
         for &leaf in read.iter().filter(|_| in_group > 0) {
             let column = group.columns().get(leaf).ok_or("a row group lacks a column")?;
             let chunk = check_chunk(file, column)?;
@@ -50,6 +50,9 @@ pub(super) fn check_pages(file: &Bytes, metadata: &ParquetMetaData, read: &[usiz
             }
             unpacked = unpacked.saturating_add(chunk.unpacked);
         }
+    }
+    if u64::try_from(metadata.file_metadata().num_rows()) != Ok(rows) {
+        return Err(format!("it claims {} rows, its groups {rows}", metadata.file_metadata().num_rows()));
     }
     if rows > most_rows(file.len()) {
         return Err(format!("it claims {rows} rows in {} bytes", file.len()));
@@ -312,14 +315,21 @@ impl Thrift<'_> {
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
-    /// The next field's number and type; none at the struct's end.
+    /// The next field's number and type; none at the struct's end. Numbers only grow.
     fn field(&mut self, last: &mut i64) -> Result<Option<(i64, u8)>, String> {
         let byte = self.byte()?;
         if byte == 0 {
             return Ok(None);
         }
         let delta = i64::from(byte >> 4);
-        *last = if delta == 0 { self.zigzag()? } else { last.wrapping_add(delta) };
+        // Writers write fields in order, each by its distance from the one before, and spell a
+        // number out only where the first field of a union (a logical type) is beyond 15. The
+        // Parquet library relies on that: anything else would be another field to it.
+        let number = if delta == 0 { self.zigzag()? } else { *last + delta };
+        if delta == 0 && (*last != 0 || !(16..=18).contains(&number)) {
+            return Err("a field of its metadata is numbered as no writer does".to_owned());
+        }
+        *last = number;
         Ok(Some((*last, byte & 0x0f)))
     }
 
@@ -375,17 +385,16 @@ impl Thrift<'_> {
     fn page_kind(&mut self, which: i64, header: &mut PageHeader) -> Result<(), String> {
         let mut last = 0;
         while let Some(field) = self.field(&mut last)? {
-            match field {
-                (1, 5) => header.values = self.zigzag()?,
-                (5 | 6, 5) if which == 8 => header.levels = header.levels.saturating_add(self.zigzag()?),
+            match (which, field.0, field.1) {
+                (_, 1, 5) => header.values = self.zigzag()?,
+                (8, 5 | 6, 5) => header.levels = header.levels.saturating_add(self.zigzag()?),
                 // A boolean's value is its type: 1 is true, 2 is false.
-                (7, value @ (1 | 2)) if which == 8 => header.plain = value == 2,
-                (2..=6, 5) => drop(self.zigzag()?),
-                (3, 1 | 2) if which == 7 => {}
-                (5, 12) if which == 5 => self.walk(STATISTICS, 2)?,
-                (8, 12) if which == 8 => self.walk(STATISTICS, 2)?,
-                (1..=8, wire) => return Err(format!("a field of a page has the type {wire}, which it can't have")),
-                (_, kind) => self.skip(kind, 1)?,
+                (8, 7, value @ (1 | 2)) => header.plain = value == 2,
+                (5, 2..=4, 5) | (7, 2, 5) | (8, 2..=4, 5) => drop(self.zigzag()?),
+                (7, 3, 1 | 2) => {}
+                (5, 5, 12) | (8, 8, 12) => self.walk(STATISTICS, 2)?,
+                (_, 1..=8, wire) => return Err(format!("a field of a page has the type {wire}, which it can't have")),
+                (_, _, kind) => self.skip(kind, 1)?,
             }
         }
         Ok(())
@@ -465,6 +474,18 @@ mod tests {
         // A list of two booleans where integers belong; unknown field 9 with a list of booleans.
         assert!(Thrift { bytes: &[0x29, 0x21, 0, 0, 0] }.walk(FILE, 0).is_err_and(|e| e.contains("type 1")));
         assert!(Thrift { bytes: &[0x99, 0x21, 1, 1, 0] }.walk(FILE, 0).is_err_and(|e| e.contains("booleans")));
+    }
+
+    #[test]
+    fn a_page_is_held_to_its_own_kind() {
+        let header = |bytes: &[u8]| Thrift { bytes }.page_header();
+        // A data page (5) of 40 values, its statistics (5) empty: as they are, and as a number.
+        assert!(header(&[0x15, 0, 0x15, 2, 0x15, 2, 0x2c, 0x15, 80, 0x4c, 0, 0, 0]).is_ok_and(|h| h.values == 40));
+        assert!(header(&[0x15, 0, 0x15, 2, 0x15, 2, 0x2c, 0x15, 80, 0x45, 0, 0, 0]).is_err());
+        // Field 65541, which is 5 in 16 bits.
+        assert!(header(&[0x15, 0, 0x15, 2, 0x15, 2, 0x0c, 0x8a, 0x80, 0x08, 0, 0]).is_err());
+        // A dictionary (7) whose `is_sorted` (3) is a number.
+        assert!(header(&[0x15, 4, 0x15, 2, 0x15, 2, 0x4c, 0x15, 80, 0x25, 0, 0, 0]).is_err());
     }
 
     #[test]

@@ -58,7 +58,9 @@ fn read_trusting(path: &Path, bytes: Bytes) -> Result<BarFile> {
     let read = wanted(builder.parquet_schema());
     claims::check_pages(&bytes, builder.metadata(), &read).map_err(|e| foreign(&e))?;
     let mask = ProjectionMask::leaves(builder.parquet_schema(), read);
-    let builder = builder.with_projection(mask);
+    let groups = builder.metadata().row_groups().iter().enumerate();
+    let with_rows = groups.filter(|(_, group)| group.num_rows() > 0).map(|(i, _)| i).collect();
+    let builder = builder.with_projection(mask).with_row_groups(with_rows);
     let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let said = |key: &str| pairs.iter().find(|p| p.key == key).and_then(|p| p.value.clone());
     let mut file = BarFile {
