@@ -14,7 +14,7 @@ use magellan::finding::Finding;
 use magellan::indicator::{Indicator, Smoothing};
 use magellan::order::{Order, Reason, Size};
 use magellan::registry::{Deployable, EquityRows};
-use magellan::strategy::{Now, Strategy};
+use magellan::strategy::{Now, Rules, Strategy, Test};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -73,6 +73,15 @@ impl<P: Pace> Strategy for RsiHysteresis<P> {
         } else {
             (rsi > self.hysteresis_upper).then_some(Order::buy(Size::Notional(self.allocation)))
         }
+    }
+
+    fn rules(&self) -> Option<Rules> {
+        Some(Rules {
+            enter: vec![Test::above(0, self.hysteresis_upper)],
+            exit: vec![Test::below(0, self.hysteresis_lower)],
+            size: Size::Notional(self.allocation),
+            reason: Reason::Signal("rsi_exit"),
+        })
     }
 }
 

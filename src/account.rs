@@ -92,6 +92,11 @@ impl Account {
         &self.fills
     }
 
+    /// All sales, when there will be no more.
+    pub fn into_fills(self) -> Vec<Fill> {
+        self.fills
+    }
+
     /// How often each limit refused an otherwise valid entry.
     pub fn blocks(&self) -> impl Iterator<Item = (Block, u64)> {
         Block::ALL.into_iter().zip(self.blocks)
@@ -123,7 +128,7 @@ impl Account {
     /// The first limit that forbids an entry now.
     fn blocked(&self) -> Option<Block> {
         let day = &self.day;
-        let lost = |l: crate::risk::DailyLoss| day.realised <= -l.dollars.min(l.fraction * day.start_equity);
+        let lost = |l: crate::risk::DailyLoss| l.reached(day.realised, day.start_equity);
         if self.halt.since().is_some() {
             return Some(Block::EmergencyStop);
         }
@@ -141,16 +146,30 @@ impl Account {
     /// Shares to buy at a signal's close; 0 means no order.
     fn shares(&self, size: Size, close: f64, stop: Option<f64>) -> u64 {
         let wanted = match size {
-            Size::Shares(shares) => shares,
-            Size::Notional(dollars) => whole(dollars / close),
             Size::RiskFraction { fraction, cap } => {
                 let risk = close - stop.unwrap_or(f64::NAN);
                 whole(self.equity() * fraction / risk).min(whole(cap / close))
             }
+            Size::Shares(_) | Size::Notional(_) => fixed_shares(size, close).unwrap_or(0),
         };
-        let most = self.limits.max_position_dollars.map_or(u64::MAX, |cap| whole(cap / close));
-        wanted.min(most)
+        wanted.min(most_shares(&self.limits, close))
     }
+}
+
+/// Shares of a size that depends on nothing but the signal's close.
+#[inline(always)]
+pub(crate) fn fixed_shares(size: Size, close: f64) -> Option<u64> {
+    match size {
+        Size::Shares(shares) => Some(shares),
+        Size::Notional(dollars) => Some(whole(dollars / close)),
+        Size::RiskFraction { .. } => None,
+    }
+}
+
+/// Shares of the largest position allowed.
+#[inline(always)]
+pub(crate) fn most_shares(limits: &Limits, close: f64) -> u64 {
+    limits.max_position_dollars.map_or(u64::MAX, |cap| whole(cap / close))
 }
 
 /// Floor of a quotient as a share count; 0 for anything that isn't a positive number.

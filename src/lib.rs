@@ -46,6 +46,8 @@ pub mod replay;
 
 pub mod metrics;
 
+pub mod sweep;
+
 pub mod config;
 pub mod unit;
 

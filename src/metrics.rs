@@ -3,6 +3,7 @@
 //! Returns are simple returns of session equity, the first one against the starting capital.
 //! Annualisation: 252 sessions a year, risk-free rate 0.
 
+use multiversion::multiversion;
 use serde::Serialize;
 use serde::ser::Serializer;
 
@@ -139,6 +140,227 @@ pub struct Metrics {
     pub beta: Measure,
 }
 
+/// What round trips were worth, added up in order of entry.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    trades: u64,
+    wins: u64,
+    /// Profit of all, dollars.
+    pub(crate) profit: f64,
+    gross_win: f64,
+    /// Sum of what isn't a win: 0 or negative.
+    losses: f64,
+    returns: f64,
+    hours: f64,
+    losing_run: u64,
+    longest_losing_run: u64,
+    /// Dollars spent on entries.
+    pub(crate) bought: f64,
+    /// Dollars taken by sales.
+    pub(crate) sold: f64,
+}
+
+impl Tally {
+    /// Adds a round trip: its profit and entry amount in dollars, and the time it was held.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, profit: f64, amount: f64, held: Nanos) {
+        let (win, loss) = win_or_loss(profit);
+        self.add_split(profit, win, loss, profit / amount, held as f64 / HOUR as f64);
+    }
+
+    /// As [`Tally::add`], with what can be worked out for many trades at once.
+    #[inline(always)]
+    pub(crate) fn add_split(&mut self, profit: f64, win: f64, loss: f64, rate: f64, hours: f64) {
+        let won = profit > 0.0;
+        self.trades += 1;
+        self.wins += u64::from(won);
+        self.profit += profit;
+        self.gross_win += win;
+        self.losses += loss;
+        self.returns += rate;
+        self.hours += hours;
+        self.end(won);
+    }
+
+    /// Counts losses in a row, in order of last sale.
+    #[inline(always)]
+    fn end(&mut self, won: bool) {
+        self.losing_run = if won { 0 } else { self.losing_run + 1 };
+        self.longest_losing_run = self.longest_losing_run.max(self.losing_run);
+    }
+
+    fn of(replay: &Replay) -> Self {
+        let mut tally = Self { bought: replay.bought, ..Self::default() };
+        let mut trades = trades(&replay.fills);
+        for trade in &trades {
+            tally.add(trade.profit, trade.amount, trade.held);
+        }
+        trades.sort_by_key(|t| t.last_sale);
+        (tally.losing_run, tally.longest_losing_run) = (0, 0);
+        for trade in &trades {
+            tally.end(trade.profit > 0.0);
+        }
+        tally.sold = sum(replay.fills.iter().map(|f| f.shares as f64 * f.exit_price));
+        tally
+    }
+}
+
+/// A profit above 0 and another one, one of them 0.
+#[inline(always)]
+pub(crate) fn win_or_loss(profit: f64) -> (f64, f64) {
+    let won = profit > 0.0;
+    (if won { profit } else { 0.0 }, if won { 0.0 } else { profit })
+}
+
+/// What a strategy is compared with: its worth at each session, and what beta needs of it.
+#[derive(Clone, Debug, Default)]
+pub struct Benchmark {
+    total_return: Option<f64>,
+    /// Each return less their mean.
+    deviations: Vec<f64>,
+    /// Sum of their squares.
+    squares: f64,
+}
+
+impl Benchmark {
+    /// From the benchmark's worth at each of its sessions.
+    pub fn new(worth: &[f64]) -> Self {
+        let returns = simple_returns(worth);
+        let centre = mean(&returns);
+        let deviations: Vec<f64> = returns.iter().map(|m| m - centre).collect();
+        let squares = sum(deviations.iter().map(|d| d * d));
+        let total_return = match worth {
+            [first, .., last] => Some(last / first - 1.0),
+            _ => None,
+        };
+        Self { total_return, deviations, squares }
+    }
+}
+
+/// What session equity says.
+struct Sessions {
+    /// Whether equity stayed above zero: a return on nothing, or on a debt, has no meaning, and
+    /// its sign would flatter.
+    solvent: bool,
+    mean: f64,
+    std: f64,
+    downside: f64,
+    best: f64,
+    worst: f64,
+    max_drawdown: f64,
+    longest_drawdown_days: u64,
+    mean_equity: f64,
+    beta: Measure,
+}
+
+impl Sessions {
+    fn of(capital: f64, dates: &[Date], equity: &[f64], benchmark: &Benchmark) -> Self {
+        let count = equity.len() as f64;
+        let returns = returns(capital, equity);
+        let sums = Sums::of(capital, equity, &returns);
+        let mean = sums.returns / count;
+        let squares = sum(returns.iter().map(|r| (r - mean) * (r - mean)));
+        Self {
+            solvent: sums.solvent,
+            mean,
+            std: (squares / (count - 1.0)).sqrt(),
+            downside: (sums.falls / count).sqrt(),
+            best: sums.best,
+            worst: sums.worst,
+            max_drawdown: sums.deepest,
+            longest_drawdown_days: longest_drawdown(capital, dates, equity),
+            mean_equity: sums.equity / count,
+            beta: beta(&returns, sums.later_returns / (count - 1.0), benchmark),
+        }
+    }
+}
+
+/// Simple returns, the first against the starting capital.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn returns(capital: f64, equity: &[f64]) -> Vec<f64> {
+    let mut returns = vec![0.0; equity.len()];
+    if let (Some(first), Some(worth)) = (returns.first_mut(), equity.first()) {
+        *first = worth / capital - 1.0;
+        let steps = equity.iter().zip(&equity[1..]);
+        returns[1..].iter_mut().zip(steps).for_each(|(r, (before, worth))| *r = worth / before - 1.0);
+    }
+    returns
+}
+
+/// What one pass over the sessions adds up.
+struct Sums {
+    solvent: bool,
+    returns: f64,
+    /// Without the first.
+    later_returns: f64,
+    /// Squares of negative returns.
+    falls: f64,
+    equity: f64,
+    best: f64,
+    worst: f64,
+    deepest: f64,
+}
+
+impl Sums {
+    fn of(capital: f64, equity: &[f64], returns: &[f64]) -> Self {
+        let first = returns.first().copied().unwrap_or(f64::NAN);
+        let mut sums = Self {
+            solvent: capital > 0.0,
+            returns: 0.0,
+            later_returns: 0.0,
+            falls: 0.0,
+            equity: 0.0,
+            best: first,
+            worst: first,
+            deepest: 0.0,
+        };
+        let mut peak = capital;
+        for (&worth, &r) in equity.iter().zip(returns) {
+            sums.solvent &= worth > 0.0;
+            sums.returns += r;
+            sums.falls += r.min(0.0) * r.min(0.0);
+            sums.equity += worth;
+            sums.best = sums.best.max(r);
+            sums.worst = sums.worst.min(r);
+            peak = peak.max(worth);
+            sums.deepest = sums.deepest.min(worth / peak - 1.0);
+        }
+        sums.later_returns = sum(returns.iter().skip(1).copied());
+        sums
+    }
+}
+
+/// The longest time under a peak, calendar days.
+fn longest_drawdown(capital: f64, dates: &[Date], equity: &[f64]) -> u64 {
+    let (mut peak, mut since, mut longest) = (capital, dates.first().copied().unwrap_or_default(), 0);
+    let mut under = false;
+    for (&date, &worth) in dates.iter().zip(equity) {
+        under |= worth < peak;
+        if under {
+            longest = longest.max(date.0 - since.0);
+        }
+        if worth >= peak {
+            (peak, since, under) = (worth, date, false);
+        }
+    }
+    u64::from(longest.unsigned_abs())
+}
+
+/// From the second session on: the benchmark is bought at the first one's close. `centre` is the
+/// mean of the returns from there on.
+fn beta(returns: &[f64], centre: f64, benchmark: &Benchmark) -> Measure {
+    let market = &benchmark.deviations;
+    if market.len() < 2 || returns.len() != market.len() + 1 {
+        return Measure::Undefined("fewer than three common sessions");
+    }
+    // Equal returns differ by rounding: such a variance is none.
+    if benchmark.squares <= market.len() as f64 * ROUNDING * ROUNDING {
+        return Measure::Undefined("the benchmark did not move");
+    }
+    let together = sum(returns[1..].iter().zip(market).map(|(r, m)| (r - centre) * m));
+    ratio(together, benchmark.squares, "the benchmark did not move")
+}
+
 /// One round trip.
 #[derive(Clone, Copy, Debug, Default)]
 struct Trade {
@@ -148,66 +370,92 @@ struct Trade {
     last_sale: usize,
 }
 
+/// What a replay leaves that figures are made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome<'a> {
+    pub(crate) capital: f64,
+    /// Sessions.
+    pub(crate) dates: &'a [Date],
+    /// Equity after each of them.
+    pub(crate) equity: &'a [f64],
+    pub(crate) tally: Tally,
+    pub(crate) bars: u64,
+    pub(crate) bars_held: u64,
+}
+
 impl Metrics {
     /// Judges a replay; `benchmark` holds the benchmark's worth at each of its sessions.
     pub fn new(replay: &Replay, benchmark: &[f64]) -> Self {
-        let capital = replay.capital;
-        let (first, last) = ends(&replay.equity);
-        let final_equity = replay.equity.last().map_or(capital, |e| e.1);
-        let worth: Vec<f64> = std::iter::once(capital).chain(replay.equity.iter().map(|e| e.1)).collect();
-        let returns = simple_returns(&worth);
-        // A return on nothing, or on a debt, has no meaning, and its sign would flatter.
-        let solvent = worth.iter().all(|w| *w > 0.0);
-        let of_returns = |measure: Measure| if solvent { measure } else { Measure::Undefined(RUIN) };
-        let trades = trades(&replay.fills);
+        Self::against(replay, &Benchmark::new(benchmark))
+    }
+
+    /// As [`Metrics::new`], for many replays with one benchmark.
+    pub fn against(replay: &Replay, benchmark: &Benchmark) -> Self {
+        let (dates, equity): (Vec<Date>, Vec<f64>) = replay.equity.iter().copied().unzip();
+        let &Replay { capital, bars, bars_held, .. } = replay;
+        let outcome = Outcome { capital, dates: &dates, equity: &equity, tally: Tally::of(replay), bars, bars_held };
+        Self::of(&outcome, benchmark)
+    }
+
+    pub(crate) fn of(outcome: &Outcome<'_>, benchmark: &Benchmark) -> Self {
+        let &Outcome { capital, dates, equity, tally, bars, bars_held } = outcome;
+        let (first, last) = (dates.first().copied().unwrap_or_default(), dates.last().copied().unwrap_or_default());
+        let final_equity = equity.last().copied().unwrap_or(capital);
+        let sessions = Sessions::of(capital, dates, equity, benchmark);
+        let of_returns = |measure: Measure| if sessions.solvent { measure } else { Measure::Undefined(RUIN) };
+        let extreme = |r: f64| match equity.is_empty() {
+            true => Measure::Undefined("no sessions"),
+            false => Measure::new(r, "no finite return"),
+        };
         let days = f64::from((last.0 - first.0).max(1));
         let growth = final_equity / capital;
         let cagr = Measure::new(growth.powf(365.25 / days) - 1.0, "equity fell below zero");
-        let max_drawdown = max_drawdown(&worth);
-        let profits = || trades.iter().map(|t| t.profit);
-        let (wins, losses): (Vec<f64>, Vec<f64>) = profits().partition(|&p| p > 0.0);
-        let gross_win = sum(wins.iter().copied());
-        let gross_loss = -sum(losses.iter().copied());
-        let mean_of = |values: &[f64], none| ratio(sum(values.iter().copied()), values.len() as f64, none);
-        let count = trades.len() as f64;
+        let count = tally.trades as f64;
+        let lost = tally.trades - tally.wins;
+        let gross_loss = -tally.losses;
+        let years = equity.len() as f64 / SESSIONS_PER_YEAR;
+        let turnover = ratio((tally.bought + tally.sold) / sessions.mean_equity, years, "no sessions");
         Self {
             initial_capital: capital,
             final_equity,
             total_return: Measure::new(growth - 1.0, "no capital"),
             cagr,
-            sharpe: of_returns(annualised(mean(&returns), std(&returns))),
-            sortino: of_returns(annualised(mean(&returns), downside(&returns))),
-            max_drawdown: Measure::new(max_drawdown, "no equity"),
+            sharpe: of_returns(annualised(sessions.mean, sessions.std)),
+            sortino: of_returns(annualised(sessions.mean, sessions.downside)),
+            max_drawdown: Measure::new(sessions.max_drawdown, "no equity"),
             calmar: match cagr {
-                Measure::Defined(rate) => ratio(rate, max_drawdown.abs(), "no drawdown"),
+                Measure::Defined(rate) => ratio(rate, sessions.max_drawdown.abs(), "no drawdown"),
                 undefined => undefined,
             },
-            trades: trades.len() as u64,
-            win_rate: ratio(wins.len() as f64, count, "no trades"),
+            trades: tally.trades,
+            win_rate: ratio(tally.wins as f64, count, "no trades"),
             profit_factor: if gross_loss > 0.0 {
-                ratio(gross_win, gross_loss, "no losing trade")
+                ratio(tally.gross_win, gross_loss, "no losing trade")
             } else {
-                Measure::Undefined(if trades.is_empty() { "no trades" } else { "no losing trade" })
+                Measure::Undefined(if tally.trades == 0 { "no trades" } else { "no losing trade" })
             },
-            gross_win,
+            gross_win: tally.gross_win,
             gross_loss: gross_loss.abs(),
-            exposure: ratio(replay.bars_held as f64, replay.bars as f64, "no bars"),
-            avg_trade_pnl: ratio(sum(profits()), count, "no trades"),
-            avg_win: mean_of(&wins, "no winning trade"),
-            avg_loss: mean_of(&losses, "no losing trade"),
-            expectancy_ret: ratio(sum(trades.iter().map(|t| t.profit / t.amount)), count, "no trades"),
-            sessions: replay.equity.len() as u64,
+            exposure: ratio(bars_held as f64, bars as f64, "no bars"),
+            avg_trade_pnl: ratio(tally.profit, count, "no trades"),
+            avg_win: ratio(tally.gross_win, tally.wins as f64, "no winning trade"),
+            avg_loss: ratio(tally.losses, lost as f64, "no losing trade"),
+            expectancy_ret: ratio(tally.returns, count, "no trades"),
+            sessions: equity.len() as u64,
             first_session: first,
             last_session: last,
-            volatility: of_returns(Measure::new(std(&returns) * SESSIONS_PER_YEAR.sqrt(), "fewer than two sessions")),
-            best_day: of_returns(extreme(&returns, f64::max)),
-            worst_day: of_returns(extreme(&returns, f64::min)),
-            longest_drawdown_days: longest_drawdown(capital, &replay.equity),
-            turnover: of_returns(turnover(replay)),
-            avg_holding_hours: ratio(sum(trades.iter().map(|t| t.held as f64 / HOUR as f64)), count, "no trades"),
-            max_consecutive_losses: max_consecutive_losses(&trades),
-            benchmark_return: benchmark_return(benchmark),
-            beta: of_returns(beta(&returns, benchmark)),
+            volatility: of_returns(Measure::new(sessions.std * SESSIONS_PER_YEAR.sqrt(), "fewer than two sessions")),
+            best_day: of_returns(extreme(sessions.best)),
+            worst_day: of_returns(extreme(sessions.worst)),
+            longest_drawdown_days: sessions.longest_drawdown_days,
+            turnover: of_returns(turnover),
+            avg_holding_hours: ratio(tally.hours, count, "no trades"),
+            max_consecutive_losses: tally.longest_losing_run,
+            benchmark_return: match benchmark.total_return {
+                Some(rate) => Measure::new(rate, "the benchmark started at zero"),
+                None => Measure::Undefined("fewer than two sessions"),
+            },
+            beta: of_returns(sessions.beta),
         }
     }
 }
@@ -246,12 +494,6 @@ pub fn buy_and_hold(histories: &[&History<'_>], from: Date, to: Date, adjust: im
     dates.into_iter().map(|date| worth(date, &mut at)).collect()
 }
 
-/// First and last session.
-fn ends(equity: &[(Date, f64)]) -> (Date, Date) {
-    let date = |e: Option<&(Date, f64)>| e.map_or(Date::default(), |e| e.0);
-    (date(equity.first()), date(equity.last()))
-}
-
 fn simple_returns(worth: &[f64]) -> Vec<f64> {
     worth.windows(2).map(|w| w[1] / w[0] - 1.0).collect()
 }
@@ -264,55 +506,8 @@ fn mean(values: &[f64]) -> f64 {
     sum(values.iter().copied()) / values.len() as f64
 }
 
-/// Sample standard deviation, ddof 1; NaN below two values.
-fn std(values: &[f64]) -> f64 {
-    let centre = mean(values);
-    let squares = sum(values.iter().map(|v| (v - centre) * (v - centre)));
-    (squares / (values.len() as f64 - 1.0)).sqrt()
-}
-
-fn downside(returns: &[f64]) -> f64 {
-    let squares = sum(returns.iter().map(|r| r.min(0.0) * r.min(0.0)));
-    (squares / returns.len() as f64).sqrt()
-}
-
 fn annualised(mean: f64, deviation: f64) -> Measure {
     ratio(mean * SESSIONS_PER_YEAR.sqrt(), deviation, "no deviation of returns")
-}
-
-fn max_drawdown(worth: &[f64]) -> f64 {
-    let mut peak = f64::NEG_INFINITY;
-    worth.iter().fold(0.0, |deepest: f64, &w| {
-        peak = peak.max(w);
-        deepest.min(w / peak - 1.0)
-    })
-}
-
-fn extreme(returns: &[f64], pick: fn(f64, f64) -> f64) -> Measure {
-    let found = returns.iter().copied().reduce(pick);
-    found.map_or(Measure::Undefined("no sessions"), |r| Measure::new(r, "no finite return"))
-}
-
-fn longest_drawdown(capital: f64, equity: &[(Date, f64)]) -> u64 {
-    let (mut peak, mut since) = (capital, ends(equity).0);
-    let (mut longest, mut under) = (0, false);
-    for &(date, worth) in equity {
-        under |= worth < peak;
-        if under {
-            longest = longest.max(date.0 - since.0);
-        }
-        if worth >= peak {
-            (peak, since, under) = (worth, date, false);
-        }
-    }
-    u64::from(longest.unsigned_abs())
-}
-
-fn turnover(replay: &Replay) -> Measure {
-    let sold = sum(replay.fills.iter().map(|f| f.shares as f64 * f.exit_price));
-    let equity: Vec<f64> = replay.equity.iter().map(|e| e.1).collect();
-    let years = equity.len() as f64 / SESSIONS_PER_YEAR;
-    ratio((replay.bought + sold) / mean(&equity), years, "no sessions")
 }
 
 /// Fills joined into round trips, in order of entry.
@@ -327,41 +522,4 @@ fn trades(fills: &[Fill]) -> Vec<Trade> {
         trade.last_sale = i;
     }
     trades
-}
-
-fn max_consecutive_losses(trades: &[Trade]) -> u64 {
-    let mut by_end: Vec<&Trade> = trades.iter().collect();
-    by_end.sort_by_key(|t| t.last_sale);
-    let (mut longest, mut run) = (0, 0);
-    for trade in by_end {
-        run = if trade.profit > 0.0 { 0 } else { run + 1 };
-        longest = longest.max(run);
-    }
-    longest
-}
-
-fn benchmark_return(benchmark: &[f64]) -> Measure {
-    match benchmark {
-        [first, .., last] => Measure::new(last / first - 1.0, "the benchmark started at zero"),
-        _ => Measure::Undefined("fewer than two sessions"),
-    }
-}
-
-/// From the second session on: the benchmark is bought at the first one's close.
-fn beta(returns: &[f64], benchmark: &[f64]) -> Measure {
-    let market = simple_returns(benchmark);
-    if market.len() < 2 || returns.len() != market.len() + 1 {
-        return Measure::Undefined("fewer than three common sessions");
-    }
-    let ours = &returns[1..];
-    let (centre, market_centre) = (mean(ours), mean(&market));
-    let together = sum(ours.iter().zip(&market).map(|(r, m)| (r - centre) * (m - market_centre)));
-    let alone = sum(market.iter().map(|m| (m - market_centre) * (m - market_centre)));
-    // Equal returns differ by rounding: such a variance is none.
-    let moved = alone > market.len() as f64 * ROUNDING * ROUNDING;
-    if moved {
-        ratio(together, alone, "the benchmark did not move")
-    } else {
-        Measure::Undefined("the benchmark did not move")
-    }
 }

@@ -54,8 +54,25 @@ pub struct Replay {
     pub blocks: Vec<(Block, u64)>,
     /// The session after which an emergency stop halted entries.
     pub halted_since: Option<Date>,
-    /// Entry and exit fills of bars outside the regular session (`Hours::All` only).
-    pub fills_outside_session: u64,
+    /// Daily bars have no time of day.
+    pub daily: bool,
+}
+
+impl Replay {
+    /// Entry and exit fills of bars outside the regular session (`Hours::All` only). Daily bars'
+    /// fills are inside by definition.
+    pub fn fills_outside_session(&self) -> u64 {
+        if self.daily {
+            return 0;
+        }
+        let outside = |at: Nanos, sold: bool| {
+            let session = crate::calendar::session(crate::calendar::new_york_date(at));
+            // A liquidation carries its bar's end, which may be the close itself.
+            let inside = session.open <= at && (at < session.close || (sold && at == session.close));
+            !(session.trades() && inside)
+        };
+        self.fills.iter().map(|f| u64::from(outside(f.entered, false)) + u64::from(outside(f.exited, true))).sum()
+    }
 }
 
 /// Watches a replay as it runs; what it doesn't ask for costs nothing.
@@ -134,8 +151,8 @@ fn replay_desks<S: Strategy, R: Recorder<S::Inputs>>(
         bought: account.bought(),
         blocks,
         halted_since: account.halted_since(),
-        fills_outside_session: outside_session(account.fills(), &desks),
-        fills: account.fills().to_vec(),
+        daily: desks.iter().all(|d| d.history.is_daily()),
+        fills: account.into_fills(),
     })
 }
 
@@ -447,18 +464,4 @@ impl<'a, S: Strategy> Desk<'a, S> {
         self.next = i;
         self.end_bar(account, recorder, order);
     }
-}
-
-/// Daily bars have no time of day, so their fills are inside by definition.
-fn outside_session<S: Strategy>(fills: &[Fill], desks: &[Desk<'_, S>]) -> u64 {
-    if desks.iter().all(|d| d.history.is_daily()) {
-        return 0;
-    }
-    let outside = |at: Nanos, sold: bool| {
-        let session = crate::calendar::session(crate::calendar::new_york_date(at));
-        // A liquidation carries its bar's end, which may be the close itself.
-        let inside = session.open <= at && (at < session.close || (sold && at == session.close));
-        !(session.trades() && inside)
-    };
-    fills.iter().map(|f| u64::from(outside(f.entered, false)) + u64::from(outside(f.exited, true))).sum()
 }

@@ -28,6 +28,14 @@ pub struct DailyLoss {
     pub fraction: f64,
 }
 
+impl DailyLoss {
+    /// Whether a session's realised profit, begun with `start_equity`, is a loss this large.
+    #[inline(always)]
+    pub(crate) fn reached(&self, realised: f64, start_equity: f64) -> bool {
+        realised <= -self.dollars.min(self.fraction * start_equity)
+    }
+}
+
 /// Emergency stop. Once a condition holds at a session's end, entries halt until a person
 /// restarts the strategy, which in a replay is never.
 #[derive(Clone, Copy, Debug, PartialEq)]

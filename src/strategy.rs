@@ -73,7 +73,7 @@
 use crate::bar::{Bar, Nanos};
 use crate::calendar::Session;
 use crate::indicator::Indicator;
-use crate::order::Order;
+use crate::order::{Order, Reason, Size};
 
 /// A trading strategy: a value that is its own parameters.
 pub trait Strategy: Copy + Send + Sync + 'static {
@@ -92,6 +92,79 @@ pub trait Strategy: Copy + Send + Sync + 'static {
 
     /// Called once at the close of every bar. The answer fills at the next open.
     fn decide(&self, state: &mut Self::State, now: &Now<Self::Inputs>) -> Option<Order>;
+
+    /// What `decide` answers, said as data, if it can be: a sweep then needs no call a bar.
+    /// [`Rules::decide`] must equal [`Strategy::decide`] for all inputs; a property test of the
+    /// strategy shows it, and every sweep replays some points by `decide` and compares.
+    fn rules(&self) -> Option<Rules> {
+        None
+    }
+}
+
+/// Market entry and exit of a fixed size by comparisons of inputs with levels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// Flat: buys where all of these hold.
+    pub enter: Vec<Test>,
+    /// Long: sells everything where all of these hold.
+    pub exit: Vec<Test>,
+    /// How much it buys.
+    pub size: Size,
+    /// Why it sells.
+    pub reason: Reason,
+}
+
+impl Rules {
+    /// The same answer as [`Strategy::decide`].
+    pub fn decide(&self, inputs: &[f64], is_open: bool) -> Option<Order> {
+        let hold = |tests: &[Test]| tests.iter().all(|test| test.holds(inputs[test.input]));
+        match is_open {
+            false if hold(&self.enter) => Some(Order::buy(self.size)),
+            true if hold(&self.exit) => Some(Order::Exit(self.reason)),
+            _ => None,
+        }
+    }
+}
+
+/// An input compared with a level. NaN meets none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Test {
+    /// Which of [`Now::inputs`].
+    pub input: usize,
+    /// On which side of the level it must lie.
+    pub side: Side,
+    /// The level.
+    pub level: f64,
+}
+
+/// A side of a level; the level itself is on neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Greater than it.
+    Above,
+    /// Less than it.
+    Below,
+}
+
+impl Test {
+    /// `inputs[input] > level`
+    pub const fn above(input: usize, level: f64) -> Self {
+        Self { input, side: Side::Above, level }
+    }
+
+    /// `inputs[input] < level`
+    pub const fn below(input: usize, level: f64) -> Self {
+        Self { input, side: Side::Below, level }
+    }
+
+    /// Whether `value` lies on the side.
+    #[inline(always)]
+    pub fn holds(&self, value: f64) -> bool {
+        match self.side {
+            Side::Above => value > self.level,
+            Side::Below => value < self.level,
+        }
+    }
 }
 
 /// Everything a strategy knows at the close of a bar.

@@ -38,7 +38,7 @@ fn replay(equity: &[(&str, f64)], fills: Vec<Fill>) -> Replay {
         bought: 4_000.0,
         blocks: Vec::new(),
         halted_since: None,
-        fills_outside_session: 0,
+        daily: false,
     }
 }
 

@@ -20,6 +20,7 @@ const ORDER: &[&[&str]] = &[
     &["account"],
     &["replay"],
     &["metrics"],
+    &["sweep"],
     &["config"],
     &["unit"],
     &["registry", "backtest"],

@@ -91,7 +91,7 @@ fn summary(strategy: &dyn AnyStrategy, config: &Config, scope: Scope, runs: &[Ru
                 "bars_held": run.replay.bars_held,
                 "gate_blocks": blocks,
                 "halted_since": run.replay.halted_since,
-                "fills_outside_session": run.replay.fills_outside_session,
+                "fills_outside_session": run.replay.fills_outside_session(),
                 "slippage_bps": run.costs.slippage_bps,
                 "hours": format!("{:?}", run.hours).to_ascii_lowercase(),
                 "provenance": run.provenance,

@@ -281,5 +281,23 @@ codes! {
         DaysMixed "days-mixed":
             "One series would mix session days and UTC days.";
             "keep session days and UTC days in different archives"
+        OtherSweep "other-sweep":
+            "The folder holds results of another sweep: other parameters, data or version.";
+            "name another folder with --out, or repeat the command that began this one"
+        SweepIncomplete "sweep-incomplete":
+            "Parts of a sweep are missing, so that its results would have a gap.";
+            "run the shards that are missing, then merge again"
+        PartDamaged "part-damaged":
+            "A part of a sweep isn't what was written: its bytes don't match the checksum in its name.";
+            "remove the file and run the shard again: it computes what is missing"
+        LedgerAltered "ledger-altered":
+            "A record of the trial ledger isn't what was written: its name is the hash of its bytes.";
+            "restore it from version control: trials are never edited"
+        LedgerGap "ledger-gap":
+            "Another record names this one as seen, and it is gone: trials would be forgotten.";
+            "restore it from version control"
+        RulesDisagree "rules-disagree":
+            "A strategy declares rules for sweeps that answer otherwise than its `decide`.";
+            "correct `rules`, or remove it: without it a sweep asks `decide` at every bar"
     }
 }

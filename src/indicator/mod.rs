@@ -13,6 +13,8 @@ mod session;
 mod volume;
 mod window;
 
+use rayon::prelude::*;
+
 use crate::bar::{Bar, Bars, Date};
 use crate::calendar::Session;
 use crate::history::History;
@@ -327,6 +329,12 @@ impl Columns {
             }
         }
         Self { columns }
+    }
+
+    /// As [`Columns::compute`], the indicators shared out over the threads.
+    pub fn compute_parallel(history: &History<'_>, indicators: &[Indicator]) -> Self {
+        let parts: Vec<Self> = indicators.par_iter().map(|&i| Self::compute(history, &[i])).collect();
+        Self { columns: parts.into_iter().flat_map(|part| part.columns).collect() }
     }
 
     /// The column of an indicator that was computed.

@@ -231,8 +231,9 @@ fn fine_print(runs: &[Run]) -> String {
             );
         }
     }
-    for run in runs.iter().filter(|r| r.replay.fills_outside_session > 0) {
-        let _ = write!(text, "\n{}: {} fills outside the regular session", run.label, run.replay.fills_outside_session);
+    for run in runs.iter().filter(|r| r.replay.fills_outside_session() > 0) {
+        let _ =
+            write!(text, "\n{}: {} fills outside the regular session", run.label, run.replay.fills_outside_session());
     }
     for run in runs {
         if let Some(date) = run.replay.halted_since {

@@ -1,0 +1,120 @@
+//! The workloads that `scripts/bench_peers` also gives to other engines, through the library:
+//! one JSON object a line. Takes the archive that `MAGELLAN_BENCH_ARCHIVE` names.
+//!
+//! W1: one point over 1,000,000 minute bars of SYN. W2: 8,000 points over 100,000 hourly bars of
+//! SYN. W3: one point over 100,000 hourly bars of each of 100 symbols. Each by the declared
+//! rules and by the loop, on one thread and on all.
+
+use std::hint::black_box;
+use std::marker::PhantomData;
+use std::path::Path;
+use std::time::Instant;
+
+use deployable_strategies::hourly_swing::{Hourly, HourlySwing};
+use magellan::archive::map::Access;
+use magellan::archive::{Archive, Series};
+use magellan::bar::{Bars, Symbol, Timeframe};
+use magellan::calendar;
+use magellan::costs::Costs;
+use magellan::history::{History, Hours};
+use magellan::metrics::{Benchmark, Metrics, buy_and_hold};
+use magellan::replay::Terms;
+use magellan::risk::Limits;
+use magellan::sweep::{How, Sweep};
+use rayon::prelude::*;
+
+const MEMORY: usize = 256 << 20;
+
+fn point(rsi_period: u32, hysteresis_upper: f64, hysteresis_lower: f64) -> HourlySwing {
+    let pace = PhantomData::<Hourly>;
+    HourlySwing { rsi_period, hysteresis_upper, hysteresis_lower, allocation: 50_000.0, warmup_bars: 84, pace }
+}
+
+/// Periods 5 to 44, entries above 50 to 69, exits 2 to 20 below the entry.
+fn grid() -> Vec<HourlySwing> {
+    let uppers = (50..70).flat_map(|upper| (1..=10).map(move |k| (f64::from(upper), f64::from(upper - 2 * k))));
+    let uppers: Vec<(f64, f64)> = uppers.collect();
+    (5..45).flat_map(|period| uppers.iter().map(move |&(upper, lower)| point(period, upper, lower))).collect()
+}
+
+/// From bars to figures: sessions, benchmark, indicators, replays.
+fn sweep(symbol: Symbol, bars: Bars<'_>, timeframe: Timeframe, points: &[HourlySwing], how: How) -> Vec<Metrics> {
+    let hours = if timeframe == Timeframe::Minute { Hours::Regular } else { Hours::All };
+    let history = History::new(symbol, timeframe, bars, hours).expect("covered by the calendar");
+    let terms = Terms {
+        capital: 50_000.0,
+        costs: Costs { slippage_bps: 1.0, ..Costs::default() },
+        limits: Limits::default(),
+        start: calendar::FIRST,
+        end: calendar::LAST,
+    };
+    let benchmark = Benchmark::new(&buy_and_hold(&[&history], terms.start, terms.end, |_, _| 1.0));
+    let sweep = Sweep { histories: &[history], terms, benchmark: &benchmark, memory: MEMORY, how };
+    sweep.run(points, |_, judged| judged.metrics).expect("there are bars")
+}
+
+/// The highest resident memory of this process so far, MB.
+fn peak_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let kb = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kb.unwrap_or(f64::NAN) / 1024.0
+}
+
+#[expect(clippy::disallowed_methods, reason = "a stopwatch is the point")]
+fn measure(workload: &str, bars: usize, runs: usize, work: impl Fn(How) -> Vec<Metrics> + Sync) {
+    if std::env::var("MAGELLAN_BENCH_ONLY").is_ok_and(|only| !workload.starts_with(&only)) {
+        return;
+    }
+    for (how, name) in [(How::Fast, "fast"), (How::Plain, "plain")] {
+        for threads in [1, 2] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            let (mut seconds, mut figures) = (Vec::new(), Vec::new());
+            for _ in 0..runs {
+                let begun = Instant::now();
+                figures = pool.install(|| black_box(work(how)));
+                seconds.push(begun.elapsed().as_secs_f64());
+            }
+            seconds.sort_by(f64::total_cmp);
+            let median = seconds[seconds.len() / 2];
+            let trades: u64 = figures.iter().map(|m| m.trades).sum();
+            let total_return: f64 = figures.iter().filter_map(|m| m.total_return.value()).sum();
+            println!(
+                r#"{{"workload": "{workload}", "engine": "library", "how": "{name}", "threads": {threads}, "seconds": {median}, "bar_evals": {}, "rate": {:.4e}, "trades": {trades}, "total_return": {total_return}, "peak_mb": {:.1}}}"#,
+                bars * figures.len(),
+                (bars * figures.len()) as f64 / median,
+                peak_mb(),
+            );
+        }
+    }
+}
+
+fn main() {
+    let Some(folder) = std::env::var_os("MAGELLAN_BENCH_ARCHIVE") else {
+        eprintln!("SKIPPED: MAGELLAN_BENCH_ARCHIVE names no archive; scripts/bench_peers makes one");
+        return;
+    };
+    let archive = Archive::open(Path::new(&folder), Access::Map).expect("an archive");
+    let load = |symbol: Symbol, timeframe| archive.load(symbol, timeframe).expect("its bars");
+    let syn: Symbol = "SYN".parse().expect("a symbol");
+    let one = [point(14, 60.0, 40.0)];
+
+    let minutes = load(syn, Timeframe::Minute);
+    let bars = minutes.bars();
+    measure("W1", bars.len(), 15, |how| sweep(syn, bars, Timeframe::Minute, &one, how));
+
+    let points = grid();
+    let bars = bars.slice(0..100_000);
+    measure("W2 minutes", bars.len(), 3, |how| sweep(syn, bars, Timeframe::Minute, &points, how));
+
+    let hours = load(syn, Timeframe::Hour);
+    let bars = hours.bars();
+    measure("W2", bars.len(), 3, |how| sweep(syn, bars, Timeframe::Hour, &points, how));
+
+    let symbols: Vec<Symbol> = archive.symbols(Timeframe::Hour).into_iter().filter(|s| *s != syn).collect();
+    let hundred: Vec<Series> = symbols.into_iter().map(|s| load(s, Timeframe::Hour)).collect();
+    let bars = hundred.first().map_or(0, |s| s.bars().len());
+    measure("W3", bars, 5, |how| {
+        hundred.par_iter().flat_map_iter(|s| sweep(s.symbol, s.bars(), Timeframe::Hour, &one, how)).collect()
+    });
+}

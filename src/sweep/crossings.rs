@@ -1,0 +1,102 @@
+//! On which bars a column lies above or below a level: one bit a bar, 64 bars a word.
+
+use multiversion::multiversion;
+
+use crate::strategy::Side;
+
+/// Bars of a word.
+pub(super) const WORD: usize = u64::BITS as usize;
+
+/// Up to so many levels are compared one by one; more are sorted, and each bar is looked up.
+const FEW: usize = 64;
+
+/// For each level, the bars on which `column` lies on `side` of it. NaN lies on neither side.
+pub(super) fn crossings(column: &[f64], side: Side, levels: &[f64]) -> Vec<Vec<u64>> {
+    if levels.len() <= FEW || levels.iter().any(|level| level.is_nan()) {
+        return levels.iter().map(|&level| compare(column, side, level)).collect();
+    }
+    let mut order: Vec<usize> = (0..levels.len()).collect();
+    order.sort_by(|&a, &b| levels[a].total_cmp(&levels[b]));
+    let sorted: Vec<f64> = order.iter().map(|&i| levels[i]).collect();
+    let mut found = vec![Vec::with_capacity(column.len().div_ceil(WORD)); levels.len()];
+    // Bit i of marks[r] says that bar i lies on its side of exactly r levels, the lowest r for
+    // `Above`, the highest r for `Below`; a level's word gathers the marks of all that reach it.
+    let mut marks = vec![0u64; levels.len() + 1];
+    for bars in column.chunks(WORD) {
+        marks.fill(0);
+        for (i, value) in bars.iter().enumerate() {
+            let reached = match side {
+                Side::Above => sorted.partition_point(|level| level < value),
+                // Counted from the top; nothing is below the levels that NaN isn't at least.
+                Side::Below => sorted.len() - sorted.partition_point(|level| !(value < level)),
+            };
+            marks[reached] |= 1 << i;
+        }
+        let mut word = 0;
+        for (rank, mark) in marks.iter().enumerate().skip(1).rev() {
+            word |= mark;
+            let level = match side {
+                Side::Above => rank - 1,
+                Side::Below => sorted.len() - rank,
+            };
+            found[order[level]].push(word);
+        }
+    }
+    found
+}
+
+fn compare(column: &[f64], side: Side, level: f64) -> Vec<u64> {
+    match side {
+        Side::Above => above(column, level),
+        Side::Below => below(column, level),
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn above(column: &[f64], level: f64) -> Vec<u64> {
+    column.chunks(WORD).map(|bars| word(bars, |value| value > level)).collect()
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn below(column: &[f64], level: f64) -> Vec<u64> {
+    column.chunks(WORD).map(|bars| word(bars, |value| value < level)).collect()
+}
+
+#[inline(always)]
+fn word(bars: &[f64], holds: impl Fn(f64) -> bool) -> u64 {
+    let bit = |(i, &value): (usize, &f64)| u64::from(holds(value)) << i;
+    match bars.as_array::<WORD>() {
+        Some(bars) => bars.iter().enumerate().map(bit).fold(0, |word, bit| word | bit),
+        None => bars.iter().enumerate().map(bit).fold(0, |word, bit| word | bit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Many levels or few, ties, NaN and infinities: the bit is what the comparison says.
+        #[test]
+        fn a_bit_is_its_comparison(
+            column in prop::collection::vec(prop_oneof![-5i32..5, Just(99)], 0..300),
+            levels in prop::collection::vec(prop_oneof![-6i32..6, Just(99)], 0..30),
+        ) {
+            let number = |v: &i32| match v { 99 => f64::NAN, 4 => f64::INFINITY, v => f64::from(*v) / 2.0 };
+            let (column, levels): (Vec<f64>, Vec<f64>) =
+                (column.iter().map(number).collect(), levels.iter().map(number).collect());
+            for side in [Side::Above, Side::Below] {
+                let found = crossings(&column, side, &levels);
+                for (words, level) in found.iter().zip(&levels) {
+                    prop_assert_eq!(words.len(), column.len().div_ceil(WORD));
+                    for (i, value) in column.iter().enumerate() {
+                        let holds = if side == Side::Above { value > level } else { value < level };
+                        prop_assert_eq!(words[i / WORD] >> (i % WORD) & 1 == 1, holds, "{} {:?} {}", value, side, level);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Which points a sweep visits: axes of values, conditions between them, all or a random part.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
+use crate::error::{Code, Error, Result};
+
+/// Most values of one axis.
+const LONGEST: f64 = 10_000_000.0;
+/// Most points of one sweep.
+const MOST: u64 = 1 << 32;
+
+/// A parameter and the values it takes: `key=a..b`, `key=a..b:step` (both ends included) or
+/// `key=v1,v2`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Axis {
+    /// A parameter (`rsi_period`), one symbol's (`TSLA.rsi_period`), or a path of the config.
+    pub key: String,
+    /// Its values, in order.
+    pub values: Vec<Value>,
+}
+
+impl FromStr for Axis {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let fault =
+            |what: String| Error::new(Code::BadArgument, what).help("write key=5..44, key=0.1..0.5:0.1 or key=v1,v2");
+        let (key, values) = text
+            .split_once('=')
+            .filter(|(key, values)| !key.is_empty() && !values.is_empty())
+            .ok_or_else(|| fault(format!("`{text}` is not key=values")))?;
+        let values = match values.split_once("..") {
+            Some((from, rest)) => {
+                let (to, step) = rest.split_once(':').unwrap_or((rest, "1"));
+                let number = |t: &str| t.parse::<f64>().ok().filter(|n| n.is_finite());
+                let (Some(from), Some(to), Some(step)) = (number(from), number(to), number(step)) else {
+                    return Err(fault(format!("`{values}` is not a range of numbers")));
+                };
+                range(from, to, step).ok_or_else(|| fault(format!("the range `{values}` has no value, or too many")))?
+            }
+            None => values.split(',').map(word).collect(),
+        };
+        Ok(Self { key: key.to_owned(), values })
+    }
+}
+
+/// `from`, `from + step`, … up to `to`: each is worked out from the start, so that no rounding
+/// adds up.
+fn range(from: f64, to: f64, step: f64) -> Option<Vec<Value>> {
+    let count = ((to - from) / step + 1e-9).floor() + 1.0;
+    (step > 0.0 && (1.0..=LONGEST).contains(&count))
+        .then(|| (0..count as u64).map(|i| number(from + i as f64 * step)).collect())
+}
+
+/// A whole number where it is one, else rounded to what its digits say.
+fn number(value: f64) -> Value {
+    let value = format!("{value:.12}").parse().unwrap_or(value);
+    if value.fract() == 0.0 && value.abs() < 9e15 { Value::from(value as i64) } else { Value::from(value) }
+}
+
+/// A value as JSON, or a word.
+fn word(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+}
+
+/// A sweep's points: every combination of the axes' values that meets all conditions.
+#[derive(Clone, Debug, Default)]
+pub struct Grid {
+    /// The axes; the last one varies fastest.
+    pub axes: Vec<Axis>,
+    /// What must hold between keys.
+    pub conditions: Vec<Condition>,
+}
+
+impl Grid {
+    /// Refuses a grid that means nothing.
+    ///
+    /// # Errors
+    /// Usage error for a key that stands twice, a condition on a key that isn't swept, or more
+    /// than four thousand million combinations.
+    pub fn check(&self) -> Result<()> {
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = self.axes.iter().find(|axis| !seen.insert(&axis.key)) {
+            return Err(Error::new(Code::BadArgument, format!("the key {} is swept twice", twice.key)));
+        }
+        for condition in &self.conditions {
+            if let Some(key) = condition.keys().into_iter().find(|key| self.axes.iter().all(|axis| axis.key != *key)) {
+                let swept: Vec<&str> = self.axes.iter().map(|axis| axis.key.as_str()).collect();
+                return Err(Error::new(Code::BadArgument, format!("`{}`: {key} is not swept", condition.text))
+                    .help(format!("conditions may name {}", swept.join(", "))));
+            }
+        }
+        match self.combinations() {
+            Some(_) => Ok(()),
+            None => Err(Error::new(Code::BadArgument, "the grid has more than 4,294,967,296 combinations")
+                .help("take larger steps, or fewer keys")),
+        }
+    }
+
+    /// Combinations before conditions; none if there are too many.
+    pub fn combinations(&self) -> Option<u64> {
+        let product = self.axes.iter().try_fold(1u64, |n, axis| n.checked_mul(axis.values.len() as u64));
+        product.filter(|n| *n <= MOST)
+    }
+
+    /// The values of one combination, in the order of the axes.
+    pub fn values(&self, mut combination: u64) -> Vec<&Value> {
+        let mut values: Vec<&Value> = Vec::with_capacity(self.axes.len());
+        for axis in self.axes.iter().rev() {
+            let n = axis.values.len() as u64;
+            values.push(&axis.values[(combination % n) as usize]);
+            combination /= n;
+        }
+        values.reverse();
+        values
+    }
+
+    fn holds(&self, combination: u64) -> bool {
+        let values = self.values(combination);
+        let value = |key: &str| self.axes.iter().position(|axis| axis.key == key).and_then(|i| values[i].as_f64());
+        self.conditions.iter().all(|condition| condition.holds(&value))
+    }
+
+    /// All combinations that meet the conditions, in order.
+    pub fn all(&self) -> Vec<u64> {
+        (0..self.combinations().unwrap_or(0)).filter(|&c| self.holds(c)).collect()
+    }
+
+    /// `count` different combinations that meet the conditions, drawn evenly, in order; all of
+    /// them if there are no more. The same seed draws the same.
+    pub fn random(&self, count: usize, seed: u64) -> Vec<u64> {
+        let mut all = self.all();
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let count = count.min(all.len());
+        for i in 0..count {
+            let left = (all.len() - i) as u128;
+            // A product of 64-bit numbers, whose upper half is even to within one in 2^32.
+            let pick = i + ((u128::from(random.next_u64()) * left) >> 64) as usize;
+            all.swap(i, pick);
+        }
+        all.truncate(count);
+        all.sort_unstable();
+        all
+    }
+}
+
+/// A comparison of two sums of products of keys and numbers: `lower < upper - 2`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    text: String,
+    left: Sum,
+    compare: Compare,
+    right: Sum,
+}
+
+/// Terms with their signs.
+type Sum = Vec<(f64, Product)>;
+
+/// A factor, then what it is multiplied or divided by, the remainder being kept.
+type Product = (Factor, Vec<(Times, Factor)>);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Times {
+    Times,
+    Remainder,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Factor {
+    Key(String),
+    Number(f64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Compare {
+    Less,
+    AtMost,
+    More,
+    AtLeast,
+    Equal,
+    Unequal,
+}
+
+/// Longer signs first, so that `<=` isn't read as `<`.
+const SIGNS: [(&str, Compare); 6] = [
+    ("<=", Compare::AtMost),
+    (">=", Compare::AtLeast),
+    ("==", Compare::Equal),
+    ("!=", Compare::Unequal),
+    ("<", Compare::Less),
+    (">", Compare::More),
+];
+
+impl FromStr for Condition {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let fault = || {
+            Error::new(Code::BadArgument, format!("`{text}` is not a condition"))
+                .help("compare keys and numbers, e.g. \"hysteresis_lower < hysteresis_upper - 2\"")
+        };
+        let (sign, compare) = SIGNS.into_iter().find(|(sign, _)| text.contains(sign)).ok_or_else(fault)?;
+        let (left, right) = text.split_once(sign).ok_or_else(fault)?;
+        let (left, right) = sum(left).zip(sum(right)).ok_or_else(fault)?;
+        Ok(Self { text: text.to_owned(), left, compare, right })
+    }
+}
+
+/// `a - 2 * b`; none if a term is missing or no name or number.
+fn sum(text: &str) -> Option<Sum> {
+    let mut terms = Vec::new();
+    let mut sign = 1.0;
+    let mut rest = text.trim();
+    if let Some(after) = rest.strip_prefix('-') {
+        (sign, rest) = (-1.0, after);
+    }
+    loop {
+        let end = rest.find(['+', '-']).unwrap_or(rest.len());
+        terms.push((sign, product(&rest[..end])?));
+        let Some(next) = rest[end..].chars().next() else { return Some(terms) };
+        sign = if next == '-' { -1.0 } else { 1.0 };
+        rest = &rest[end + 1..];
+    }
+}
+
+/// `a * b % 2`, from left to right.
+fn product(text: &str) -> Option<Product> {
+    let end = text.find(['*', '%']).unwrap_or(text.len());
+    let (first, mut rest) = (factor(&text[..end])?, &text[end..]);
+    let mut more = Vec::new();
+    while let Some(sign) = rest.chars().next() {
+        let times = if sign == '%' { Times::Remainder } else { Times::Times };
+        let end = rest[1..].find(['*', '%']).map_or(rest.len(), |at| at + 1);
+        more.push((times, factor(&rest[1..end])?));
+        rest = &rest[end..];
+    }
+    Some((first, more))
+}
+
+fn factor(text: &str) -> Option<Factor> {
+    let text = text.trim();
+    if let Some(number) = text.parse::<f64>().ok().filter(|n| n.is_finite()) {
+        return Some(Factor::Number(number));
+    }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    (!text.is_empty() && text.chars().all(is_name)).then(|| Factor::Key(text.to_owned()))
+}
+
+impl Condition {
+    fn keys(&self) -> Vec<&str> {
+        let products = self.left.iter().chain(&self.right).map(|(_, product)| product);
+        let factors = products.flat_map(|(first, more)| std::iter::once(first).chain(more.iter().map(|(_, f)| f)));
+        factors.filter_map(|f| if let Factor::Key(key) = f { Some(key.as_str()) } else { None }).collect()
+    }
+
+    /// Whether it holds; a value that is no number meets no condition.
+    fn holds(&self, value: &impl Fn(&str) -> Option<f64>) -> bool {
+        let worth = |sum: &Sum| -> f64 {
+            let of = |f: &Factor| match f {
+                Factor::Number(number) => *number,
+                Factor::Key(key) => value(key).unwrap_or(f64::NAN),
+            };
+            let product = |(first, more): &Product| {
+                more.iter().fold(of(first), |product, (times, factor)| match times {
+                    Times::Times => product * of(factor),
+                    Times::Remainder => product % of(factor),
+                })
+            };
+            sum.iter().map(|(sign, factors)| sign * product(factors)).sum()
+        };
+        let (a, b) = (worth(&self.left), worth(&self.right));
+        match self.compare {
+            Compare::Less => a < b,
+            Compare::AtMost => a <= b,
+            Compare::More => a > b,
+            Compare::AtLeast => a >= b,
+            Compare::Equal => a == b,
+            Compare::Unequal => a != b && !a.is_nan() && !b.is_nan(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn axis(text: &str) -> Vec<Value> {
+        text.parse::<Axis>().expect("an axis").values
+    }
+
+    #[test]
+    fn ranges_include_both_ends_and_do_not_drift() {
+        assert_eq!(axis("k=5..8"), [json!(5), json!(6), json!(7), json!(8)]);
+        assert_eq!(axis("k=0.1..0.5:0.1"), [json!(0.1), json!(0.2), json!(0.3), json!(0.4), json!(0.5)]);
+        assert_eq!(axis("k=-20..-10:5"), [json!(-20), json!(-15), json!(-10)]);
+        assert_eq!(axis("k=prior_low,running_low"), [json!("prior_low"), json!("running_low")]);
+        for bad in ["k", "=1", "k=", "k=5..1", "k=1..5:0", "k=1..x", "k=0..1e12"] {
+            assert!(bad.parse::<Axis>().is_err(), "{bad}");
+        }
+    }
+
+    fn grid(axes: &[&str], conditions: &[&str]) -> Grid {
+        let axes = axes.iter().map(|a| a.parse().expect("an axis")).collect();
+        let conditions = conditions.iter().map(|c| c.parse().expect("a condition")).collect();
+        Grid { axes, conditions }
+    }
+
+    #[test]
+    fn the_last_axis_varies_fastest_and_conditions_hold() {
+        let grid = grid(&["a=1..3", "b=1..3"], &["a < b"]);
+        let points: Vec<Vec<&Value>> = grid.all().into_iter().map(|c| grid.values(c)).collect();
+        assert_eq!(points, [[&json!(1), &json!(2)], [&json!(1), &json!(3)], [&json!(2), &json!(3)]]);
+    }
+
+    #[test]
+    fn conditions_are_sums_of_products() {
+        for (condition, count) in
+            [("b == a + 1", 2), ("b >= 2 * a", 2), ("-a + b != 0", 6), ("a * b <= 2", 3), X
+        {
+            assert_eq!(grid(&["a=1..3", "b=1..3"], &[condition]).all().len(), count, "{condition}");
+        }
+        for bad in ["a", "a <", "a < b c", "a + < b", "a ~ b"] {
+            assert!(bad.parse::<Condition>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_grid_that_means_nothing_is_refused() {
+        assert!(grid(&["a=1..3", "a=1..3"], &[]).check().is_err());
+        assert!(grid(&["a=1..3"], &["a < b"]).check().is_err());
+        assert!(grid(&["a=1..100000", "b=1..100000"], &[]).check().is_err());
+        assert!(grid(&["a=1..3"], &["a < 3"]).check().is_ok());
+    }
+
+    #[test]
+    fn a_random_part_is_even_different_and_the_same_for_one_seed() {
+        let grid = grid(&["a=0..9", "b=0..9"], &["a != b"]);
+        assert_eq!(grid.random(20, 7), grid.random(20, 7));
+        assert_ne!(grid.random(20, 7), grid.random(20, 8));
+        assert_eq!(grid.random(1_000, 7), grid.all());
+        let mut hits = [0u32; 100];
+        for seed in 0..2_000 {
+            let drawn = grid.random(9, seed);
+            assert_eq!(drawn.iter().collect::<BTreeSet<_>>().len(), 9);
+            drawn.into_iter().for_each(|c| hits[c as usize] += 1);
+        }
+        // 200 expected of each of the 90, standard deviation 13.
+        for c in grid.all() {
+            assert!((130..270).contains(&hits[c as usize]), "{c}: {}", hits[c as usize]);
+        }
+    }
+}
