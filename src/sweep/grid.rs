@@ -320,9 +320,15 @@ mod tests {
 
     #[test]
     fn conditions_are_sums_of_products() {
-        for (condition, count) in
-            [("b == a + 1", 2), ("b >= 2 * a", 2), ("-a + b != 0", 6), ("a * b <= 2", 3), X
-        {
+        for (condition, count) in [
+            ("b == a + 1", 2),
+            ("b >= 2 * a", 2),
+            ("-a + b != 0", 6),
+            ("a * b <= 2", 3),
+            ("b > a - 0.5", 6),
+            ("a % 2 == b % 2", 5),
+            ("2 * a % 3 == 1", 3),
+        ] {
             assert_eq!(grid(&["a=1..3", "b=1..3"], &[condition]).all().len(), count, "{condition}");
         }
         for bad in ["a", "a <", "a < b c", "a + < b", "a ~ b"] {
