@@ -48,12 +48,16 @@ pub mod metrics;
 
 pub mod sweep;
 
+pub mod ledger;
+
 pub mod config;
 pub mod unit;
 
 pub mod registry;
 
 pub mod backtest;
+
+pub mod study;
 
 pub mod gate;
 

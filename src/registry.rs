@@ -14,6 +14,7 @@ use crate::config::{self, Config, Overnight, Override, Parameters, schema};
 use crate::error::{Code, Error, Result};
 use crate::finding::Finding;
 use crate::strategy::Strategy;
+use crate::study::{self, Study};
 
 /// What a strategy adds to the contract to be configured and deployed. Its own fields are its
 /// parameters: their types and ranges become a part of the config's schema.
@@ -81,6 +82,11 @@ pub trait AnyStrategy: Sync {
     /// # Errors
     /// Config, usage and data errors of the request.
     fn backtest(&self, request: &Request<'_>) -> Result<Vec<Run>>;
+    /// Loads what a sweep needs.
+    ///
+    /// # Errors
+    /// Config, usage and data errors of the request.
+    fn study<'a>(&self, request: &study::Request<'a>) -> Result<Box<dyn Study + 'a>>;
 }
 
 /// Makes a strategy type a value: `&Entry::<BearTrap>::NEW`.
@@ -123,6 +129,10 @@ impl<S: Deployable> AnyStrategy for Entry<S> {
 
     fn backtest(&self, request: &Request<'_>) -> Result<Vec<Run>> {
         backtest::run::<S>(request)
+    }
+
+    fn study<'a>(&self, request: &study::Request<'a>) -> Result<Box<dyn Study + 'a>> {
+        study::prepare::<S>(request)
     }
 }
 

@@ -88,14 +88,7 @@ impl Document {
             text,
         };
         document.locate();
-        for change in overrides {
-            let changed = change.apply(&mut document.value).map_err(|e| e.at(path.display()))?;
-            document.overridden.extend(changed);
-        }
-        if !overrides.is_empty() {
-            let content = serde_json::to_string_pretty(&document.value).unwrap_or_default();
-            document.sha256 = sha256_hex(content.as_bytes());
-        }
+        document.apply(overrides)?;
         Ok(document)
     }
 
@@ -134,6 +127,28 @@ impl Document {
             }
             _ => {}
         }
+    }
+
+    /// The same document with more overrides.
+    ///
+    /// # Errors
+    /// Usage error if an override names nothing.
+    pub fn with(&self, overrides: &[Override]) -> Result<Self> {
+        let mut document = self.clone();
+        document.apply(overrides)?;
+        Ok(document)
+    }
+
+    fn apply(&mut self, overrides: &[Override]) -> Result<()> {
+        for change in overrides {
+            let changed = change.apply(&mut self.value).map_err(|e| e.at(self.path.display()))?;
+            self.overridden.extend(changed);
+        }
+        if !overrides.is_empty() {
+            let content = serde_json::to_string_pretty(&self.value).unwrap_or_default();
+            self.sha256 = sha256_hex(content.as_bytes());
+        }
+        Ok(())
     }
 
     /// The whole value.

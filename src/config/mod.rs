@@ -559,6 +559,17 @@ impl Config {
         })
     }
 
+    /// Another value for a parameter; `path` leads into one of the two parameter blocks.
+    pub(crate) fn set_parameter(&mut self, path: &[String], value: &Value) {
+        let [block, key, rest @ ..] = path else { return };
+        let block =
+            if block == "symbol_parameters" { &mut self.symbol_parameters } else { &mut self.strategy_parameters };
+        let slot = block.get_mut(key).and_then(|slot| rest.iter().try_fold(slot, |value, key| value.get_mut(key)));
+        if let Some(slot) = slot {
+            *slot = value.clone();
+        }
+    }
+
     /// Which bars of a day it wants.
     pub fn hours(&self) -> Hours {
         match self.data_requirements.premarket {

@@ -27,19 +27,29 @@ impl std::str::FromStr for Override {
 impl Override {
     /// Replaces every value that the key can mean; the paths that were replaced.
     pub(super) fn apply(&self, config: &mut Value) -> Result<Vec<String>> {
-        let mut replaced = Vec::new();
-        for path in self.candidates(config) {
-            let slot = path.iter().try_fold(&mut *config, |value, key| value.get_mut(key));
-            if let Some(slot) = slot {
+        let paths = self.paths(config);
+        if paths.is_empty() {
+            return Err(Error::new(Code::BadArgument, format!("{}: the config has no such value", self.key)).help(
+                "name a parameter (rsi_period), a symbol's (TSLA.rsi_period), or a path (execution.friction_bps)",
+            ));
+        }
+        for path in &paths {
+            if let Some(slot) = path.iter().try_fold(&mut *config, |value, key| value.get_mut(key)) {
                 *slot = self.value.clone();
-                replaced.push(path.join("."));
             }
         }
-        if !replaced.is_empty() {
-            return Ok(replaced);
-        }
-        Err(Error::new(Code::BadArgument, format!("--set {}: the config has no such value", self.key))
-            .help("name a parameter (rsi_period), a symbol's (TSLA.rsi_period), or a path (execution.friction_bps)"))
+        Ok(paths.into_iter().map(|path| path.join(".")).collect())
+    }
+
+    /// A key and its value.
+    pub fn new(key: &str, value: Value) -> Self {
+        Self { key: key.to_owned(), value }
+    }
+
+    /// The paths of `config` whose values this would replace.
+    pub fn paths(&self, config: &Value) -> Vec<Vec<String>> {
+        let exists = |path: &Vec<String>| path.iter().try_fold(config, |value, key| value.get(key)).is_some();
+        self.candidates(config).into_iter().filter(exists).collect()
     }
 
     /// Places the key can mean: each symbol's parameter, the common one, a path.

@@ -1,18 +1,21 @@
 //! Which points a sweep visits: axes of values, conditions between them, all or a random part.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::str::FromStr;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
 
 /// Most values of one axis.
 const LONGEST: f64 = 10_000_000.0;
-/// Most points of one sweep.
+/// Most combinations of a grid.
 const MOST: u64 = 1 << 32;
+/// Most points of one sweep.
+const MOST_POINTS: usize = 1 << 24;
 
 /// A parameter and the values it takes: `key=a..b`, `key=a..b:step` (both ends included) or
 /// `key=v1,v2`.
@@ -81,7 +84,7 @@ impl Grid {
     /// Refuses a grid that means nothing.
     ///
     /// # Errors
-    /// Usage error for a key that stands twice, a condition on a key that isn't swept, or more
+    /// Usage error for a key or a value that stands twice, a condition on a key that isn't swept, or more
     /// than four thousand million combinations.
     pub fn check(&self) -> Result<()> {
         let mut seen = BTreeSet::new();
@@ -93,6 +96,12 @@ impl Grid {
                 let swept: Vec<&str> = self.axes.iter().map(|axis| axis.key.as_str()).collect();
                 return Err(Error::new(Code::BadArgument, format!("`{}`: {key} is not swept", condition.text))
                     .help(format!("conditions may name {}", swept.join(", "))));
+            }
+        }
+        for axis in &self.axes {
+            let mut seen = HashSet::new();
+            if let Some(twice) = axis.values.iter().find(|value| !seen.insert(value.to_string())) {
+                return Err(Error::new(Code::BadArgument, format!("{}: the value {twice} is listed twice", axis.key)));
             }
         }
         match self.combinations() {
@@ -109,15 +118,28 @@ impl Grid {
     }
 
     /// The values of one combination, in the order of the axes.
-    pub fn values(&self, mut combination: u64) -> Vec<&Value> {
-        let mut values: Vec<&Value> = Vec::with_capacity(self.axes.len());
-        for axis in self.axes.iter().rev() {
-            let n = axis.values.len() as u64;
-            values.push(&axis.values[(combination % n) as usize]);
-            combination /= n;
-        }
+    pub fn values(&self, combination: u64) -> Vec<&Value> {
+        let axes = self.axes.iter().rev();
+        let mut values: Vec<&Value> = axes.zip(self.indices(combination)).map(|(axis, i)| &axis.values[i]).collect();
         values.reverse();
         values
+    }
+
+    /// Which value of each axis a combination takes, last axis first.
+    pub(crate) fn indices(&self, mut combination: u64) -> impl Iterator<Item = usize> {
+        self.axes.iter().rev().map(move |axis| {
+            let n = axis.values.len() as u64;
+            let i = (combination % n) as usize;
+            combination /= n;
+            i
+        })
+    }
+
+    /// `key=value` of one combination.
+    pub fn describe(&self, combination: u64) -> String {
+        let values = self.values(combination);
+        let pairs: Vec<String> = self.axes.iter().zip(values).map(|(axis, v)| format!("{}={v}", axis.key)).collect();
+        pairs.join(" ")
     }
 
     fn holds(&self, combination: u64) -> bool {
@@ -127,26 +149,95 @@ impl Grid {
     }
 
     /// All combinations that meet the conditions, in order.
-    pub fn all(&self) -> Vec<u64> {
-        (0..self.combinations().unwrap_or(0)).filter(|&c| self.holds(c)).collect()
+    ///
+    /// # Errors
+    /// Usage error if there are more than a sweep can hold.
+    pub fn all(&self) -> Result<Vec<u64>> {
+        let mut all = Vec::new();
+        for combination in (0..self.combinations().unwrap_or(0)).filter(|&c| self.holds(c)) {
+            if all.len() == MOST_POINTS {
+                return Err(Error::new(Code::BadArgument, format!("the grid has more than {MOST_POINTS} points"))
+                    .help("take larger steps, or a random part with --random N"));
+            }
+            all.push(combination);
+        }
+        Ok(all)
     }
 
     /// `count` different combinations that meet the conditions, drawn evenly, in order; all of
     /// them if there are no more. The same seed draws the same.
-    pub fn random(&self, count: usize, seed: u64) -> Vec<u64> {
-        let mut all = self.all();
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let count = count.min(all.len());
-        for i in 0..count {
-            let left = (all.len() - i) as u128;
-            // A product of 64-bit numbers, whose upper half is even to within one in 2^32.
-            let pick = i + ((u128::from(random.next_u64()) * left) >> 64) as usize;
-            all.swap(i, pick);
+    ///
+    /// # Errors
+    /// Usage error if so few combinations meet the conditions that they can't be found.
+    pub fn random(&self, count: usize, seed: u64) -> Result<Vec<u64>> {
+        let combinations = self.combinations().unwrap_or(0);
+        if combinations <= MOST_POINTS as u64 {
+            let all = self.all()?;
+            return Ok(sample(all.len(), count, seed).into_iter().map(|i| all[i]).collect());
         }
-        all.truncate(count);
-        all.sort_unstable();
-        all
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut drawn = BTreeSet::new();
+        for _ in 0..1_000_000 + 100 * count.min(MOST_POINTS) {
+            if drawn.len() == count {
+                return Ok(drawn.into_iter().collect());
+            }
+            let combination = below(combinations, &mut random);
+            if self.holds(combination) {
+                drawn.insert(combination);
+            }
+        }
+        Err(Error::new(Code::BadArgument, "too few combinations meet the conditions to draw from")
+            .help("name ranges that the conditions leave more of"))
     }
+}
+
+/// Which points of a grid are visited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    /// All.
+    All,
+    /// So many, drawn evenly.
+    Random {
+        /// How many.
+        count: usize,
+        /// The same seed draws the same.
+        seed: u64,
+    },
+}
+
+impl Choice {
+    /// The combinations visited, in order.
+    ///
+    /// # Errors
+    /// As [`Grid::all`] and [`Grid::random`].
+    pub fn points(self, grid: &Grid) -> Result<Vec<u64>> {
+        match self {
+            Self::All => grid.all(),
+            Self::Random { count, seed } => grid.random(count, seed),
+        }
+    }
+}
+
+/// `count` different numbers below `of`, drawn evenly, in order; all if there are no more.
+pub fn sample(of: usize, count: usize, seed: u64) -> Vec<usize> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let count = count.min(of);
+    let mut drawn: BTreeSet<usize> = BTreeSet::new();
+    // Floyd: each step draws below one more number, and takes the new one if it was drawn before.
+    for last in of - count..of {
+        let pick = below(last as u64 + 1, &mut random) as usize;
+        if !drawn.insert(pick) {
+            drawn.insert(last);
+        }
+    }
+    drawn.into_iter().collect()
+}
+
+/// A number below `limit`: a product of 64-bit numbers, whose upper half is even to within one
+/// in 2^32 for limits of up to 2^32.
+fn below(limit: u64, random: &mut ChaCha8Rng) -> u64 {
+    ((u128::from(random.next_u64()) * u128::from(limit)) >> 64) as u64
 }
 
 /// A comparison of two sums of products of keys and numbers: `lower < upper - 2`.
@@ -252,6 +343,11 @@ fn factor(text: &str) -> Option<Factor> {
 }
 
 impl Condition {
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     fn keys(&self) -> Vec<&str> {
         let products = self.left.iter().chain(&self.right).map(|(_, product)| product);
         let factors = products.flat_map(|(first, more)| std::iter::once(first).chain(more.iter().map(|(_, f)| f)));
@@ -311,10 +407,14 @@ mod tests {
         Grid { axes, conditions }
     }
 
+    fn all(grid: &Grid) -> Vec<u64> {
+        grid.all().expect("few")
+    }
+
     #[test]
     fn the_last_axis_varies_fastest_and_conditions_hold() {
         let grid = grid(&["a=1..3", "b=1..3"], &["a < b"]);
-        let points: Vec<Vec<&Value>> = grid.all().into_iter().map(|c| grid.values(c)).collect();
+        let points: Vec<Vec<&Value>> = all(&grid).into_iter().map(|c| grid.values(c)).collect();
         assert_eq!(points, [[&json!(1), &json!(2)], [&json!(1), &json!(3)], [&json!(2), &json!(3)]]);
     }
 
@@ -329,7 +429,7 @@ mod tests {
             ("a % 2 == b % 2", 5),
             ("2 * a % 3 == 1", 3),
         ] {
-            assert_eq!(grid(&["a=1..3", "b=1..3"], &[condition]).all().len(), count, "{condition}");
+            assert_eq!(grid(&["a=1..3", "b=1..3"], &[condition]).all().expect("few").len(), count, "{condition}");
         }
         for bad in ["a", "a <", "a < b c", "a + < b", "a ~ b"] {
             assert!(bad.parse::<Condition>().is_err(), "{bad}");
@@ -347,17 +447,18 @@ mod tests {
     #[test]
     fn a_random_part_is_even_different_and_the_same_for_one_seed() {
         let grid = grid(&["a=0..9", "b=0..9"], &["a != b"]);
-        assert_eq!(grid.random(20, 7), grid.random(20, 7));
-        assert_ne!(grid.random(20, 7), grid.random(20, 8));
-        assert_eq!(grid.random(1_000, 7), grid.all());
+        let draw = |count, seed| grid.random(count, seed).expect("enough");
+        assert_eq!(draw(20, 7), draw(20, 7));
+        assert_ne!(draw(20, 7), draw(20, 8));
+        assert_eq!(draw(1_000, 7), all(&grid));
         let mut hits = [0u32; 100];
         for seed in 0..2_000 {
-            let drawn = grid.random(9, seed);
+            let drawn = draw(9, seed);
             assert_eq!(drawn.iter().collect::<BTreeSet<_>>().len(), 9);
             drawn.into_iter().for_each(|c| hits[c as usize] += 1);
         }
         // 200 expected of each of the 90, standard deviation 13.
-        for c in grid.all() {
+        for c in all(&grid) {
             assert!((130..270).contains(&hits[c as usize]), "{c}: {}", hits[c as usize]);
         }
     }

@@ -1,0 +1,426 @@
+//! Every trial counted: what was tried on which bars, so that luck can be told from skill.
+//!
+//! `FOLDER/<strategy>/<sha256>.json` is a record: immutable, named by the hash of its bytes, and
+//! naming the records that nobody named before it (the heads). So records form a graph that
+//! version control merges as a union of files; an edited record has the wrong name, and one that
+//! is gone leaves a name without a file. A record that no other names yet can be removed
+//! unnoticed: that is the limit of what files alone can show.
+//!
+//! The number of trials N counts distinct pairs of settings and data. It is worked out from the
+//! records' grids, so that a sweep of a million points is one small file.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::archive::manifest::sha256_hex;
+use crate::archive::{map, write_atomically};
+use crate::bar::{Date, Symbol};
+use crate::error::{Code, Error, Result};
+use crate::sweep::grid::{Axis, Choice, Condition, Grid};
+
+/// Version of the record's form.
+const SCHEMA_VERSION: u32 = 1;
+/// Largest record read, bytes.
+const LARGEST: u64 = 256 << 20;
+
+/// What was tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trials {
+    /// The strategy.
+    pub strategy: String,
+    /// Symbols, alphabetically, with the hash of each one's bars.
+    pub data: BTreeMap<Symbol, String>,
+    /// Whether any bar is synthetic.
+    pub synthetic: bool,
+    /// `regular` or `all`.
+    pub hours: String,
+    /// First session.
+    pub start_date: Date,
+    /// Last session.
+    pub end_date: Date,
+    /// The parts of the config that a replay depends on.
+    pub settings: Value,
+    /// What was varied.
+    pub axes: Vec<Varied>,
+    /// What had to hold between keys.
+    pub conditions: Vec<String>,
+    /// All points of the grid, or some of them.
+    pub choice: Choice,
+    /// How many points that is.
+    pub points: u64,
+}
+
+/// An axis of a grid with the places of the settings that it sets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Varied {
+    /// The key as given.
+    pub key: String,
+    /// Dotted paths in `settings`.
+    pub paths: Vec<String>,
+    /// Its values.
+    pub values: Vec<Value>,
+}
+
+/// How trials came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// `magellan backtest`
+    Backtest,
+    /// `magellan sweep`
+    Sweep,
+    /// `magellan walk-forward`
+    WalkForward,
+}
+
+impl Kind {
+    /// The word in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Backtest => "backtest",
+            Self::Sweep => "sweep",
+            Self::WalkForward => "walk-forward",
+        }
+    }
+}
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    schema_version: u32,
+    /// Version of Magellan.
+    pub engine: String,
+    /// How it came about.
+    pub kind: Kind,
+    /// What was tried.
+    pub trials: Trials,
+    /// SHA-256 of the Parquet file beside it with session returns of a sample of its points.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub returns: Option<String>,
+    /// The records that no other named when this one was written.
+    pub heads: Vec<String>,
+}
+
+/// The trials of one strategy.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    folder: PathBuf,
+    /// By hash.
+    records: BTreeMap<String, Record>,
+}
+
+impl Ledger {
+    /// Reads and verifies the ledger of one strategy below `root`; none yet is an empty one.
+    ///
+    /// # Errors
+    /// Refused if a record was altered, or one that others name is gone.
+    pub fn open(root: &Path, strategy: &str) -> Result<Self> {
+        let folder = root.join(strategy);
+        let mut records = BTreeMap::new();
+        for path in files(&folder, "json")? {
+            let (hash, record) = read(&path)?;
+            if record.trials.strategy != strategy {
+                let what = format!("a record of {} lies among those of {strategy}", record.trials.strategy);
+                return Err(Error::new(Code::LedgerAltered, what).at(path.display()));
+            }
+            if let Some(returns) = &record.returns {
+                check_returns(&folder, returns, &hash)?;
+            }
+            records.insert(hash, record);
+        }
+        let ledger = Self { folder, records };
+        for (hash, record) in &ledger.records {
+            if let Some(gone) = record.heads.iter().find(|head| !ledger.records.contains_key(*head)) {
+                let what = format!("record {gone} is gone; {hash} names it");
+                return Err(Error::new(Code::LedgerGap, what).at(ledger.folder.display()));
+            }
+        }
+        Ok(ledger)
+    }
+
+    /// The strategies that have a ledger below `root`.
+    ///
+    /// # Errors
+    /// Data error if the folder can't be read.
+    pub fn strategies(root: &Path) -> Result<Vec<String>> {
+        if !root.exists() {
+            return Ok(Vec::new());
+        }
+        let mut names = BTreeSet::new();
+        for entry in std::fs::read_dir(root).map_err(|e| Error::io(root, &e))? {
+            let entry = entry.map_err(|e| Error::io(root, &e))?;
+            if entry.path().is_dir() {
+                names.insert(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        Ok(names.into_iter().collect())
+    }
+
+    /// Its records by hash.
+    pub fn records(&self) -> &BTreeMap<String, Record> {
+        &self.records
+    }
+
+    /// The records that no other names.
+    pub fn heads(&self) -> Vec<String> {
+        let named: BTreeSet<&String> = self.records.values().flat_map(|r| &r.heads).collect();
+        self.records.keys().filter(|hash| !named.contains(hash)).cloned().collect()
+    }
+
+    /// Adds a record, unless one says the same already.
+    ///
+    /// # Errors
+    /// Usage error if it can't be written: what isn't counted must not be seen.
+    pub fn add(&mut self, kind: Kind, trials: &Trials, returns: Option<&[u8]>) -> Result<()> {
+        let engine = env!("CARGO_PKG_VERSION").to_owned();
+        let name = returns.map(sha256_hex);
+        let same = |r: &&Record| r.kind == kind && r.trials == *trials && (name.is_none() || r.returns == name);
+        if self.records.values().find(same).is_some() {
+            return Ok(());
+        }
+        let unwritable = |e: Error| {
+            e.recode(Code::CannotWrite)
+                .help("trials are counted before they are seen: name a folder that can be written with --ledger DIR")
+        };
+        if let (Some(bytes), Some(name)) = (returns, &name) {
+            write_atomically(&self.folder.join(format!("{name}.parquet")), bytes).map_err(unwritable)?;
+        }
+        let record = Record {
+            schema_version: SCHEMA_VERSION,
+            engine,
+            kind,
+            trials: trials.clone(),
+            returns: name,
+            heads: self.heads(),
+        };
+        let text = serde_json::to_string_pretty(&record).unwrap_or_default() + "\n";
+        let hash = sha256_hex(text.as_bytes());
+        write_atomically(&self.folder.join(format!("{hash}.json")), text.as_bytes()).map_err(unwritable)?;
+        self.records.insert(hash, record);
+        Ok(())
+    }
+
+    /// Number of distinct trials: N.
+    ///
+    /// # Errors
+    /// Refused if a record's grid isn't what it says.
+    pub fn count(&self) -> Result<u64> {
+        let mut seen = HashSet::new();
+        for (hash, record) in &self.records {
+            let trials = &record.trials;
+            let before = (
+                seen.len(),
+                trials.each(|trial| {
+                    seen.insert(trial);
+                })?,
+            );
+            if before.1 != trials.points {
+                let what = format!("the grid has {} points, the record says {}", before.1, trials.points);
+                return Err(Error::new(Code::LedgerAltered, what).at(self.folder.join(hash).display()));
+            }
+        }
+        Ok(seen.len() as u64)
+    }
+}
+
+impl Trials {
+    /// Hands on the identity of each trial; how many there are.
+    ///
+    /// A trial is its settings, leaf by leaf, and its data. Leaves are hashed by path and value
+    /// and added up, so that it doesn't matter which of them a grid varied.
+    fn each(&self, mut hear: impl FnMut(u128)) -> Result<u64> {
+        let grid = Grid {
+            axes: self.axes.iter().map(|a| Axis { key: a.key.clone(), values: a.values.clone() }).collect(),
+            conditions: self.conditions.iter().map(|c| c.parse()).collect::<Result<Vec<Condition>>>()?,
+        };
+        let mut leaves = BTreeMap::new();
+        flatten("", &self.settings, &mut leaves);
+        for path in self.axes.iter().flat_map(|axis| &axis.paths) {
+            leaves.remove(path);
+        }
+        let data = json!([self.strategy, self.data, self.hours, self.start_date, self.end_date]);
+        let add = |sum: u128, (path, value): (&String, &String)| sum.wrapping_add(leaf(path, value));
+        let base = leaves.iter().fold(xxh3_128(data.to_string().as_bytes()), add);
+        let of_value = |axis: &Varied, value: &Value| {
+            axis.paths.iter().fold(0u128, |sum, path| sum.wrapping_add(leaf(path, &value.to_string())))
+        };
+        let parts: Vec<Vec<u128>> =
+            self.axes.iter().map(|axis| axis.values.iter().map(|v| of_value(axis, v)).collect()).collect();
+        let points = self.choice.points(&grid)?;
+        for &point in &points {
+            hear(grid.indices(point).zip(parts.iter().rev()).fold(base, |sum, (i, axis)| sum.wrapping_add(axis[i])));
+        }
+        Ok(points.len() as u64)
+    }
+}
+
+fn leaf(path: &str, value: &str) -> u128 {
+    xxh3_128(format!("{path}={value}").as_bytes())
+}
+
+/// Every value that is no object, by its dotted path.
+fn flatten(path: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                flatten(&path, value, leaves);
+            }
+        }
+        value => {
+            leaves.insert(path.to_owned(), value.to_string());
+        }
+    }
+}
+
+/// The files of a folder with this extension, by name; none if there is no folder.
+fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, &e))? {
+        let path = entry.map_err(|e| Error::io(folder, &e))?.path();
+        if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A record whose name is the hash of its bytes.
+fn read(path: &Path) -> Result<(String, Record)> {
+    let altered = |what: String| Error::new(Code::LedgerAltered, what).at(path.display());
+    let bytes = map::bytes_up_to(path, LARGEST).map_err(|e| e.recode(Code::LedgerAltered))?;
+    let hash = sha256_hex(&bytes);
+    if path.file_stem().is_none_or(|stem| stem != hash.as_str()) {
+        return Err(altered("the record was altered: its name isn't the hash of its bytes".to_owned()));
+    }
+    let record: Record = serde_json::from_slice(&bytes).map_err(|e| altered(format!("no record: {e}")))?;
+    if record.schema_version != SCHEMA_VERSION {
+        return Err(altered(format!("form {} of a record, known is {SCHEMA_VERSION}", record.schema_version)));
+    }
+    Ok((hash, record))
+}
+
+fn check_returns(folder: &Path, name: &str, record: &str) -> Result<()> {
+    let path = folder.join(format!("{name}.parquet"));
+    let plain = name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    if !plain || !path.exists() {
+        let what = format!("the returns {name} are gone; record {record} names them");
+        return Err(Error::new(Code::LedgerGap, what).at(folder.display()));
+    }
+    let bytes = map::bytes_up_to(&path, LARGEST).map_err(|e| e.recode(Code::LedgerAltered))?;
+    if sha256_hex(&bytes) != name {
+        let what = "the returns were altered: their name isn't the hash of their bytes";
+        return Err(Error::new(Code::LedgerAltered, what).at(path.display()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trials(axes: &[(&str, &[i64])], settings: Value) -> Trials {
+        let varied = |(key, values): &(&str, &[i64])| Varied {
+            key: (*key).to_owned(),
+            paths: vec![(*key).to_owned()],
+            values: values.iter().map(|v| json!(v)).collect(),
+        };
+        let points = axes.iter().map(|a| a.1.len() as u64).product();
+        Trials {
+            strategy: "s".to_owned(),
+            data: BTreeMap::from([("AMC".parse().expect("a symbol"), "hash".to_owned())]),
+            synthetic: false,
+            hours: "regular".to_owned(),
+            start_date: "2024-01-02".parse().expect("a date"),
+            end_date: "2024-06-28".parse().expect("a date"),
+            settings,
+            axes: axes.iter().map(varied).collect(),
+            conditions: Vec::new(),
+            choice: Choice::All,
+            points,
+        }
+    }
+
+    fn n(folder: &Path) -> u64 {
+        Ledger::open(folder, "s").and_then(|ledger| ledger.count()).expect("a sound ledger")
+    }
+
+    fn add(folder: &Path, kind: Kind, trials: &Trials) {
+        Ledger::open(folder, "s").and_then(|mut ledger| ledger.add(kind, trials, None)).expect("added");
+    }
+
+    #[test]
+    fn a_trial_counts_once_however_it_came_about() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        add(folder, Kind::Sweep, &trials(&[("a", &[1, 2, 3]), ("b", &[7, 8])], json!({"a": 9, "b": 9, "c": 5})));
+        assert_eq!(n(folder), 6);
+        add(folder, Kind::Backtest, &trials(&[], json!({"c": 5, "b": 8, "a": 3})));
+        assert_eq!(n(folder), 6, "one of the six");
+        add(folder, Kind::Sweep, &trials(&[("b", &[8, 9]), ("a", &[2])], json!({"a": 1, "b": 1, "c": 5})));
+        assert_eq!(n(folder), 7, "(2, 8) was known, (2, 9) is new");
+        add(folder, Kind::Backtest, &trials(&[], json!({"a": 3, "b": 8, "c": 6})));
+        assert_eq!(n(folder), 8, "another setting");
+        let mut other_data = trials(&[], json!({"a": 3, "b": 8, "c": 6}));
+        other_data.end_date = "2024-06-27".parse().expect("a date");
+        add(folder, Kind::Backtest, &other_data);
+        assert_eq!(n(folder), 9, "other data");
+    }
+
+    #[test]
+    fn the_same_again_adds_no_record() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let one = trials(&[("a", &[1, 2])], json!({"a": 9}));
+        for _ in 0..3 {
+            add(folder.path(), Kind::Sweep, &one);
+        }
+        assert_eq!(Ledger::open(folder.path(), "s").expect("sound").records().len(), 1);
+    }
+
+    #[test]
+    fn records_written_side_by_side_are_both_heads_and_the_next_names_both() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut one = Ledger::open(folder.path(), "s").expect("sound");
+        let mut other = one.clone();
+        one.add(Kind::Backtest, &trials(&[], json!({"a": 1})), None).expect("added");
+        other.add(Kind::Backtest, &trials(&[], json!({"a": 2})), None).expect("added");
+        let mut merged = Ledger::open(folder.path(), "s").expect("sound");
+        assert_eq!((merged.heads().len(), merged.count().expect("sound")), (2, 2));
+        merged.add(Kind::Backtest, &trials(&[], json!({"a": 3})), None).expect("added");
+        assert_eq!(merged.heads().len(), 1);
+    }
+
+    #[test]
+    fn an_altered_record_and_one_that_is_gone_are_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        add(folder.path(), Kind::Backtest, &trials(&[], json!({"a": 1})));
+        add(folder.path(), Kind::Backtest, &trials(&[], json!({"a": 2})));
+        let ledger = Ledger::open(folder.path(), "s").expect("sound");
+        let named = ledger.records().values().flat_map(|r| r.heads.clone()).next().expect("a name");
+        let path = folder.path().join("s").join(format!("{named}.json"));
+        let bytes = std::fs::read(&path).expect("readable");
+        let code = || Ledger::open(folder.path(), "s").map(|_| ()).map_err(|e| e.code());
+        for at in 0..bytes.len() {
+            let mut altered = bytes.clone();
+            altered[at] ^= 1;
+            std::fs::remove_file(&path).expect("removable");
+            std::fs::write(&path, altered).expect("writable");
+            assert_eq!(code(), Err(Code::LedgerAltered), "byte {at}");
+        }
+        std::fs::remove_file(&path).expect("removable");
+        assert_eq!(code(), Err(Code::LedgerGap));
+        std::fs::write(&path, bytes).expect("writable");
+        assert_eq!(code(), Ok(()));
+    }
+}

@@ -1,0 +1,430 @@
+//! A deployed strategy swept over an archive: its config's keys are the axes.
+//!
+//! An axis that leads into the parameter blocks gives each point its strategy; any other (costs,
+//! limits, warm-up) gives it a config of its own, and points with one config are swept together.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rayon::prelude::*;
+use serde_json::Value;
+
+use crate::archive::{Archive, SYNTHETIC, Series, split_factor, tables::Split};
+use crate::backtest::Scope;
+use crate::bar::{Date, Symbol, Timeframe};
+use crate::config::document::Document;
+use crate::config::{Config, Override, Parameters, examine_parameters};
+use crate::error::{Code, Error, Result};
+use crate::finding::Severity;
+use crate::history::{History, Hours};
+use crate::metrics::{Benchmark, Metrics, buy_and_hold};
+use crate::registry::Deployable;
+use crate::replay::Terms;
+use crate::sweep::grid::{Axis, Grid};
+use crate::sweep::{How, Sweep};
+
+/// What to sweep.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The config, overrides applied.
+    pub document: &'a Document,
+    /// Where the bars are.
+    pub archive: &'a Archive,
+    /// Symbols instead of the configured ones.
+    pub symbols: Option<&'a [Symbol]>,
+    /// Hours instead of the configured ones.
+    pub hours: Option<Hours>,
+    /// First session.
+    pub start: Date,
+    /// Last session.
+    pub end: Date,
+    /// Axes and conditions.
+    pub grid: &'a Grid,
+    /// Indicator columns may take this much, bytes.
+    pub memory: usize,
+    /// How points are replayed.
+    pub how: How,
+}
+
+/// One account's figures at one point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Row {
+    /// Index among the points that were asked for.
+    pub point: usize,
+    /// The symbol; none for a portfolio.
+    pub symbol: Option<Symbol>,
+    /// All figures.
+    pub metrics: Metrics,
+}
+
+/// Equity of all accounts of a point together, after each session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// Index among the points that were asked for.
+    pub point: usize,
+    /// Starting capital, dollars.
+    pub capital: f64,
+    /// Sessions with any bar, and equity after them.
+    pub equity: Vec<(Date, f64)>,
+}
+
+impl Kept {
+    /// Simple returns of the sessions.
+    pub fn returns(&self) -> Vec<f64> {
+        let worth = || self.equity.iter().map(|e| e.1);
+        std::iter::once(self.capital).chain(worth()).zip(worth()).map(|(before, after)| after / before - 1.0).collect()
+    }
+}
+
+/// A strategy with its bars loaded, ready to replay points of its grid.
+pub trait Study: Sync {
+    /// Symbols, alphabetically.
+    fn symbols(&self) -> Vec<Symbol>;
+    /// One account for all symbols, or one each.
+    fn scope(&self) -> Scope;
+    /// Hash of each symbol's bars.
+    fn data(&self) -> BTreeMap<Symbol, String>;
+    /// Whether any bar is synthetic.
+    fn is_synthetic(&self) -> bool;
+    /// Bars that count.
+    fn hours(&self) -> Hours;
+    /// Bars of all symbols in the period: what one point costs.
+    fn bars(&self) -> u64;
+    /// The places of the config that each axis of the grid sets.
+    fn paths(&self) -> Vec<Vec<String>>;
+
+    /// Replays points, given as combinations of the grid, from one session to another. Rows are
+    /// in the order of points, then of symbols; equity is kept of the points that `keep` names
+    /// by their index. `done` hears how many points of one account are through.
+    ///
+    /// # Errors
+    /// Config errors of a point; data errors of the period.
+    fn run(
+        &self,
+        points: &[u64],
+        period: (Date, Date),
+        keep: &(dyn Fn(usize) -> bool + Sync),
+        done: &(dyn Fn(usize) + Sync),
+    ) -> Result<(Vec<Row>, Vec<Kept>)>;
+}
+
+/// A symbol's bars and splits.
+struct Loaded {
+    series: Series,
+    splits: Vec<Split>,
+}
+
+/// Where an axis leads.
+struct Way {
+    paths: Vec<Vec<String>>,
+    /// Into the parameter blocks and nowhere else.
+    is_parameter: bool,
+}
+
+struct Prepared<'a, S> {
+    request: Request<'a>,
+    symbols: Vec<Symbol>,
+    loaded: Vec<Loaded>,
+    ways: Vec<Way>,
+    config: Config,
+    bars: u64,
+    strategy: std::marker::PhantomData<fn() -> S>,
+}
+
+/// Most values of an axis that are checked one by one; of longer ones, as many with both ends.
+const CHECKED_VALUES: usize = 2_000;
+
+/// Loads what a sweep of `S` needs and checks its axes.
+pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &Request<'a>) -> Result<Box<dyn Study + 'a>> {
+    let Request { document, archive, start, end, .. } = *request;
+    if start > end {
+        return Err(Error::new(Code::BadArgument, format!("the start date {start} is after the end date {end}")));
+    }
+    if S::TIMEFRAME == Timeframe::Day && request.hours == Some(Hours::All) {
+        let what = format!("{} trades daily bars: they have no hours to choose", S::NAME);
+        return Err(Error::new(Code::BadArgument, what).help("leave out --session all"));
+    }
+    request.grid.check()?;
+    let config = Config::from_document(document)?;
+    let mut symbols = request.symbols.unwrap_or(&config.symbols).to_vec();
+    symbols.sort_unstable();
+    symbols.dedup();
+    let ways: Vec<Way> = request.grid.axes.iter().map(|axis| way(document, axis)).collect::<Result<_>>()?;
+    let schema = S::PARAMETERS.schema(&crate::config::schema::of::<S>());
+    request.grid.axes.iter().zip(&ways).try_for_each(|(axis, way)| check_values(document, &schema, axis, way))?;
+    let loaded: Vec<Loaded> = symbols.par_iter().map(|&s| load::<S>(request, s)).collect::<Result<_>>()?;
+    let mut study =
+        Prepared::<S> { request: *request, symbols, loaded, ways, config, bars: 0, strategy: std::marker::PhantomData };
+    let histories = study.histories(&study.config)?;
+    for history in &histories {
+        if history.sessions_between(start, end).is_empty() {
+            let what = format!("{} has no {} bars from {start} to {end}", history.symbol, S::TIMEFRAME);
+            return Err(Error::new(Code::NoBars, what)
+                .at(archive.folder().display())
+                .help("`magellan data list` shows what the archive holds"));
+        }
+    }
+    let bars =
+        |h: &History<'_>| -> usize { h.sessions()[h.sessions_between(start, end)].iter().map(|s| s.range.len()).sum() };
+    let bars = histories.iter().map(|h| bars(h) as u64).sum();
+    drop(histories);
+    study.bars = bars;
+    Ok(Box::new(study))
+}
+
+fn way(document: &Document, axis: &Axis) -> Result<Way> {
+    let probe = Override::new(&axis.key, Value::Null);
+    let paths = probe.paths(document.value());
+    if paths.is_empty() {
+        let what = format!("--grid {}: the config has no such value", axis.key);
+        return Err(Error::new(Code::BadArgument, what)
+            .at(document.path.display())
+            .help("name a parameter (rsi_period), a symbol's (TSLA.rsi_period), or a path (execution.friction_bps)"));
+    }
+    let is_parameter = paths.iter().all(|path| BLOCKS.contains(&path[0].as_str()) && path.len() > 1);
+    Ok(Way { paths, is_parameter })
+}
+
+const BLOCKS: [&str; 2] = ["symbol_parameters", "strategy_parameters"];
+
+/// Each value alone must be one that the config may hold; what two values may not be together is
+/// seen point by point.
+fn check_values(document: &Document, schema: &Value, axis: &Axis, way: &Way) -> Result<()> {
+    let count = axis.values.len();
+    let checked = count.min(CHECKED_VALUES);
+    (0..checked).into_par_iter().try_for_each(|i| {
+        let value = &axis.values[if checked > 1 { i * (count - 1) / (checked - 1) } else { 0 }];
+        let document = document.with(&[Override::new(&axis.key, value.clone())])?;
+        let found = match way.is_parameter {
+            true => examine_parameters(&document, schema),
+            false => crate::config::examine(&document),
+        };
+        match found.into_iter().find(|f| f.severity == Severity::Error) {
+            Some(first) => Err(Error::from(first).help(format!("choose other values for --grid {}", axis.key))),
+            None => Ok(()),
+        }
+    })
+}
+
+/// Bars as a gate would take them: an audit's errors among them stop the sweep.
+fn load<S: Deployable>(request: &Request<'_>, symbol: Symbol) -> Result<Loaded> {
+    let splits = request.archive.splits(symbol);
+    let mut series = request.archive.load(symbol, S::TIMEFRAME)?;
+    if S::ADJUSTED {
+        series = series.adjusted(&splits);
+    }
+    Ok(Loaded { series, splits })
+}
+
+/// A config with the points that share it.
+struct Group {
+    document: Document,
+    config: Config,
+    /// Indices of the points, each with its strategy by symbol.
+    points: Vec<usize>,
+}
+
+impl<S: Deployable> Prepared<'_, S> {
+    fn histories(&self, config: &Config) -> Result<Vec<History<'_>>> {
+        let hours = self.request.hours.unwrap_or_else(|| config.hours());
+        self.loaded.iter().map(|l| History::new(l.series.symbol, S::TIMEFRAME, l.series.bars(), hours)).collect()
+    }
+
+    /// Points by the config that the axes outside the parameter blocks give them.
+    fn groups(&self, points: &[u64]) -> Result<Vec<Group>> {
+        let grid = self.request.grid;
+        let settings: Vec<usize> = (0..self.ways.len()).filter(|&i| !self.ways[i].is_parameter).collect();
+        let mut known: HashMap<Vec<String>, usize> = HashMap::new();
+        let mut groups: Vec<Group> = Vec::new();
+        for (i, &point) in points.iter().enumerate() {
+            let values = grid.values(point);
+            let key: Vec<String> = settings.iter().map(|&axis| values[axis].to_string()).collect();
+            let group = match known.get(&key) {
+                Some(&group) => group,
+                None => {
+                    let change = |&axis: &usize| Override::new(&grid.axes[axis].key, values[axis].clone());
+                    let changes: Vec<Override> = settings.iter().map(change).collect();
+                    let document = self.request.document.with(&changes)?;
+                    let config = Config::from_document(&document).map_err(|e| self.at_point(e, point))?;
+                    groups.push(Group { document, config, points: Vec::new() });
+                    known.insert(key, groups.len() - 1);
+                    groups.len() - 1
+                }
+            };
+            groups[group].points.push(i);
+        }
+        Ok(groups)
+    }
+
+    fn at_point(&self, error: Error, point: u64) -> Error {
+        error.help(format!("exclude points such as {} with --where", self.request.grid.describe(point)))
+    }
+
+    /// The strategies of one point, in the order of the symbols.
+    fn strategies(&self, group: &Group, config: &mut Config, point: u64) -> Result<Vec<S>> {
+        let values = self.request.grid.values(point);
+        for (way, value) in self.ways.iter().zip(values).filter(|(way, _)| way.is_parameter) {
+            way.paths.iter().for_each(|path| config.set_parameter(path, value));
+        }
+        let strategies: Vec<S> = self.symbols.iter().map(|&s| S::from_config(config, s)).collect::<Result<_>>()?;
+        let path = if S::PARAMETERS == Parameters::Common { "strategy_parameters" } else { "parameters" };
+        let contradiction = strategies.iter().find_map(|s| s.contradictions(path, &group.document).into_iter().next());
+        match contradiction {
+            Some(finding) => Err(self.at_point(Error::new(finding.code, finding.what), point)),
+            None => Ok(strategies),
+        }
+    }
+
+    /// Adds what one group's points leave in one account of `histories`.
+    #[expect(clippy::too_many_arguments, reason = "one place, called twice")]
+    fn sweep(
+        &self,
+        histories: &[History<'_>],
+        group: &Group,
+        strategies: &[(usize, S)],
+        period: (Date, Date),
+        splits: &[&[Split]],
+        keep: &(dyn Fn(usize) -> bool + Sync),
+        done: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<(usize, Metrics, Option<Kept>)>> {
+        let whole = group.config.account_info.initial_capital;
+        let adjust = |i: usize, date: Date| if S::ADJUSTED { 1.0 } else { split_factor(splits[i], date) };
+        let borrowed: Vec<&History<'_>> = histories.iter().collect();
+        let benchmark = Benchmark::new(&buy_and_hold(&borrowed, period.0, period.1, adjust));
+        let capital = |s: &S| match self.scope() {
+            Scope::Portfolio => whole,
+            Scope::Single => s.allocation().unwrap_or(whole),
+        };
+        // Points with one capital run together.
+        let mut by_capital: BTreeMap<u64, Vec<(usize, S)>> = BTreeMap::new();
+        for (i, s) in strategies {
+            by_capital.entry(capital(s).to_bits()).or_default().push((*i, *s));
+        }
+        let mut all = Vec::with_capacity(strategies.len());
+        for (capital, members) in by_capital {
+            let terms = Terms {
+                capital: f64::from_bits(capital),
+                costs: group.config.costs(),
+                limits: group.config.limits(),
+                start: period.0,
+                end: period.1,
+            };
+            let Request { memory, how, .. } = self.request;
+            let sweep = Sweep { histories, terms, benchmark: &benchmark, memory, how };
+            let points: Vec<S> = members.iter().map(|m| m.1).collect();
+            all.extend(sweep.run(&points, |n, judged| {
+                let point = members[n].0;
+                let equity = || judged.dates.iter().copied().zip(judged.equity.iter().copied()).collect();
+                let kept = keep(point).then(|| Kept { point, capital: terms.capital, equity: equity() });
+                done(1);
+                (point, judged.metrics, kept)
+            })?);
+        }
+        Ok(all)
+    }
+}
+
+impl<S: Deployable + 'static> Study for Prepared<'_, S> {
+    fn symbols(&self) -> Vec<Symbol> {
+        self.symbols.clone()
+    }
+
+    fn scope(&self) -> Scope {
+        match S::PARAMETERS {
+            Parameters::Common => Scope::Portfolio,
+            Parameters::BySymbol => Scope::Single,
+        }
+    }
+
+    fn data(&self) -> BTreeMap<Symbol, String> {
+        self.loaded.iter().map(|l| (l.series.symbol, l.series.hash.clone())).collect()
+    }
+
+    fn is_synthetic(&self) -> bool {
+        self.loaded.iter().any(|l| l.series.provenance == SYNTHETIC)
+    }
+
+    fn hours(&self) -> Hours {
+        self.request.hours.unwrap_or_else(|| self.config.hours())
+    }
+
+    fn bars(&self) -> u64 {
+        self.bars
+    }
+
+    fn paths(&self) -> Vec<Vec<String>> {
+        self.ways.iter().map(|way| way.paths.iter().map(|path| path.join(".")).collect()).collect()
+    }
+
+    fn run(
+        &self,
+        points: &[u64],
+        period: (Date, Date),
+        keep: &(dyn Fn(usize) -> bool + Sync),
+        done: &(dyn Fn(usize) + Sync),
+    ) -> Result<(Vec<Row>, Vec<Kept>)> {
+        let (mut rows, mut kept) = (Vec::new(), Vec::new());
+        for group in self.groups(points)? {
+            let strategies: Vec<Vec<S>> = group
+                .points
+                .par_iter()
+                .map_init(|| group.config.clone(), |config, &i| self.strategies(&group, config, points[i]))
+                .collect::<Result<_>>()?;
+            let histories = self.histories(&group.config)?;
+            let splits: Vec<&[Split]> = self.loaded.iter().map(|l| &l.splits[..]).collect();
+            let of_symbol = |k: usize| -> Vec<(usize, S)> {
+                group.points.iter().zip(&strategies).map(|(&i, by_symbol)| (i, by_symbol[k])).collect()
+            };
+            match self.scope() {
+                Scope::Portfolio => {
+                    let all = self.sweep(&histories, &group, &of_symbol(0), period, &splits, keep, done)?;
+                    for (point, metrics, equity) in all {
+                        rows.push(Row { point, symbol: None, metrics });
+                        kept.extend(equity);
+                    }
+                }
+                Scope::Single => {
+                    let mut accounts: BTreeMap<usize, Vec<Kept>> = BTreeMap::new();
+                    // Few points of many symbols: the symbols run side by side.
+                    let each: Vec<Vec<(usize, Metrics, Option<Kept>)>> = (0..histories.len())
+                        .into_par_iter()
+                        .map(|k| {
+                            let one = std::slice::from_ref(&histories[k]);
+                            self.sweep(one, &group, &of_symbol(k), period, &splits[k..=k], keep, done)
+                        })
+                        .collect::<Result<_>>()?;
+                    for (symbol, all) in self.symbols.iter().zip(each) {
+                        for (point, metrics, equity) in all {
+                            rows.push(Row { point, symbol: Some(*symbol), metrics });
+                            if let Some(equity) = equity {
+                                accounts.entry(point).or_default().push(equity);
+                            }
+                        }
+                    }
+                    kept.extend(accounts.into_values().map(|accounts| together(&accounts)));
+                }
+            }
+        }
+        rows.sort_by_key(|row| (row.point, row.symbol));
+        kept.sort_by_key(|kept| kept.point);
+        Ok((rows, kept))
+    }
+}
+
+/// Several accounts as one: capitals and profits added up, in the order of the accounts.
+fn together(accounts: &[Kept]) -> Kept {
+    let mut dates: Vec<Date> = accounts.iter().flat_map(|a| a.equity.iter().map(|e| e.0)).collect();
+    dates.sort_unstable();
+    dates.dedup();
+    let mut at = vec![0; accounts.len()];
+    let mut worth: Vec<f64> = accounts.iter().map(|a| a.capital).collect();
+    let equity = dates.into_iter().map(|date| {
+        for ((account, at), worth) in accounts.iter().zip(&mut at).zip(&mut worth) {
+            if let Some((_, equity)) = account.equity.get(*at).filter(|e| e.0 == date) {
+                (*worth, *at) = (*equity, *at + 1);
+            }
+        }
+        (date, worth.iter().fold(0.0, |sum, w| sum + w))
+    });
+    let equity = equity.collect();
+    Kept { point: accounts[0].point, capital: accounts.iter().fold(0.0, |sum, a| sum + a.capital), equity }
+}
