@@ -1,5 +1,7 @@
 //! A deployed strategy replayed over an archive: load, cut, replay, judge.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -80,6 +82,8 @@ pub struct Run {
     pub provenance: Vec<String>,
     /// SHA-256 over the series' hashes: the data this run depends on.
     pub data_hash: String,
+    /// The hash of each symbol's bars.
+    pub data: BTreeMap<Symbol, String>,
     /// What the strategy says of its parameters.
     pub parameters: Vec<(&'static str, Value)>,
     /// What an audit finds in the bars used; its errors block a gate.
@@ -227,6 +231,7 @@ fn run_account<S: Deployable>(request: &Request<'_>, loaded: &[Loaded<S>]) -> Re
         coverage: histories.iter().map(|h| coverage(h, request)).collect(),
         parameters: loaded[0].strategy.describe(),
         data_hash: sha256_hex(hashes.concat().as_bytes()),
+        data: loaded.iter().map(|l| (l.series.symbol, l.series.hash.clone())).collect(),
         data_findings: loaded.iter().flat_map(|l| l.findings.iter().cloned()).collect(),
         symbols,
         replay,

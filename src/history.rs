@@ -15,6 +15,16 @@ pub enum Hours {
     All,
 }
 
+impl Hours {
+    /// The word in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Regular => "regular",
+            Self::All => "all",
+        }
+    }
+}
+
 /// The bars of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionBars {

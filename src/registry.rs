@@ -142,11 +142,19 @@ impl dyn AnyStrategy + '_ {
     /// # Errors
     /// Config error: the first of the findings that `magellan validate` lists.
     pub fn read_config(&self, path: &Path, overrides: &[Override]) -> Result<Config> {
+        Config::from_document(&self.read_document(path, overrides)?)
+    }
+
+    /// As [`Self::read_config`], the document itself.
+    ///
+    /// # Errors
+    /// As [`Self::read_config`].
+    pub fn read_document(&self, path: &Path, overrides: &[Override]) -> Result<Document> {
         let document = Document::read(path, overrides)?;
-        let config = Config::from_document(&document)?;
-        match self.examine(&document).into_iter().next() {
+        let found = config::examine(&document).into_iter().chain(self.examine(&document));
+        match found.into_iter().next() {
             Some(first) => Err(first.into()),
-            None => Ok(config),
+            None => Ok(document),
         }
     }
 }

@@ -185,6 +185,6 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 }
 
 /// Lower-case hex of XXH3-128.
-pub(super) fn xxh3_hex(bytes: &[u8]) -> String {
+pub(crate) fn xxh3_hex(bytes: &[u8]) -> String {
     format!("{:032x}", xxhash_rust::xxh3::xxh3_128(bytes))
 }

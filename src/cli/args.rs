@@ -6,6 +6,9 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::bar::{Date, Symbol, Timeframe};
 use crate::config::Override;
+use crate::error::{Code, Error, Result};
+use crate::history::Hours;
+use crate::sweep::grid::{Axis, Condition};
 
 /// From a strategy to a live service, so that green means something.
 ///
@@ -39,8 +42,192 @@ pub(super) enum Command {
     Explain(Explain),
     /// Replay one strategy over archived bars.
     Backtest(Backtest),
+    /// Replay one strategy at many points of its parameters.
+    ///
+    /// Every point counts as a trial in the ledger before its result is seen. With --out the
+    /// sweep can be killed and the same command goes on; the results are the same bytes.
+    #[command(args_conflicts_with_subcommands = true)]
+    Sweep(Sweep),
+    /// Show and verify the ledger of trials.
+    Ledger {
+        #[command(subcommand)]
+        command: LedgerCommand,
+    },
     /// Judge every deployed strategy by its performance criteria.
     Gate(Gate),
+}
+
+/// Where trials are counted.
+#[derive(ClapArgs, Debug)]
+pub(super) struct Counting {
+    /// Ledger of trials [default: data/ledger beside `deployed`].
+    #[arg(long, value_name = "DIR", env = "MAGELLAN_LEDGER")]
+    pub(super) ledger: Option<PathBuf>,
+}
+
+/// What research replays: a strategy, bars, a grid. Options that are required are so unless a
+/// subcommand takes their place.
+#[derive(ClapArgs, Debug)]
+pub(super) struct Researched {
+    /// The strategy, e.g. daily_trend.
+    #[arg(long, required = true)]
+    pub(super) strategy: Option<String>,
+    /// First session, YYYY-MM-DD.
+    #[arg(long, required = true)]
+    pub(super) start_date: Option<Date>,
+    /// Last session, YYYY-MM-DD.
+    #[arg(long, required = true)]
+    pub(super) end_date: Option<Date>,
+    /// Values of a key of the config: KEY=A..B, KEY=A..B:STEP (both ends included) or
+    /// KEY=V1,V2; repeatable, the last one varies fastest.
+    #[arg(long, value_name = "KEY=VALUES")]
+    pub(super) grid: Vec<Axis>,
+    /// What must hold between keys, e.g. "hysteresis_lower < hysteresis_upper - 2"; sums of
+    /// products with + - * %, compared by < <= > >= == !=; repeatable.
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(super) conditions: Vec<Condition>,
+    /// Only so many points, drawn evenly.
+    #[arg(long, value_name = "N")]
+    pub(super) random: Option<usize>,
+    /// Same seed, same points.
+    #[arg(long, default_value_t = 0)]
+    pub(super) seed: u64,
+    #[command(flatten)]
+    pub(super) place: Place,
+    #[command(flatten)]
+    pub(super) counting: Counting,
+    /// Config instead of deployed/<strategy>/config.json.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Symbols instead of the configured ones, e.g. AMC,GME.
+    #[arg(long, value_delimiter = ',')]
+    pub(super) symbols: Option<Vec<Symbol>>,
+    /// Bars of the regular session only, or all [default: as configured].
+    #[arg(long, value_enum)]
+    pub(super) session: Option<SessionArg>,
+    /// Another value of the config for all points; repeatable.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<Override>,
+    /// Indicator columns may take this much of memory, e.g. 256MB.
+    #[arg(long, value_name = "SIZE", default_value = "128MB")]
+    pub(super) memory: Memory,
+}
+
+#[derive(ClapArgs, Debug)]
+#[command(subcommand_negates_reqs = true)]
+pub(super) struct Sweep {
+    #[command(subcommand)]
+    pub(super) command: Option<SweepCommand>,
+    #[command(flatten)]
+    pub(super) research: Researched,
+    /// Write results into this folder, or go on with those that are there.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Do one of several shares, e.g. 2/7 [default: as AWS Batch, Slurm or Kubernetes say, else
+    /// everything].
+    #[arg(long, value_name = "I/N")]
+    pub(super) shard: Option<Shard>,
+    /// Number of shares, where the scheduler says only which one this is.
+    #[arg(long, value_name = "N")]
+    pub(super) shards: Option<usize>,
+    /// Show so many of the best points.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(super) top: usize,
+    /// The figure that ranks them, highest first.
+    #[arg(long, value_name = "FIGURE", default_value = "sharpe")]
+    pub(super) by: String,
+    /// Seed of the sample of points whose session returns are kept.
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(super) sample_seed: u64,
+    /// Ask `decide` at every bar, even where a strategy declares its rules. The same results.
+    #[arg(long)]
+    pub(super) plain: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Print on stderr where the time went.
+    #[arg(long)]
+    pub(super) timings: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum SweepCommand {
+    /// Join the shares of a sweep into its results.
+    Merge(Merge),
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct Merge {
+    /// Folders of the shares.
+    #[arg(required = true)]
+    pub(super) sources: Vec<PathBuf>,
+    /// Folder for the results; may be one of the sources.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) place: Place,
+    #[command(flatten)]
+    pub(super) counting: Counting,
+}
+
+/// One of several shares of a sweep.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shard {
+    /// From 1.
+    pub(super) index: usize,
+    pub(super) of: usize,
+}
+
+impl std::str::FromStr for Shard {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match numbers {
+            Some((index, of)) if (1..=of).contains(&index) => Ok(Self { index, of }),
+            _ => Err(Error::new(Code::BadArgument, format!("`{text}` is not one of several, e.g. 2/7"))),
+        }
+    }
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Memory(pub(super) usize);
+
+impl std::str::FromStr for Memory {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let units = [("GB", 30), ("MB", 20), ("KB", 10)];
+        let found = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
+        let bytes = found.and_then(|(number, shift)| number.trim().parse::<usize>().ok()?.checked_mul(1 << shift));
+        let bytes = bytes.filter(|bytes| *bytes > 0);
+        bytes.map(Self).ok_or_else(|| {
+            Error::new(Code::BadArgument, format!("`{text}` is not a size")).help("write e.g. 256MB or 1GB")
+        })
+    }
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum LedgerCommand {
+    /// Show how many trials each strategy has had, and by what.
+    Show(LedgerArgs),
+    /// Check that no record was altered and none that others name is gone. Exit 8 if one is.
+    Verify(LedgerArgs),
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct LedgerArgs {
+    /// This strategy only.
+    #[arg(long)]
+    pub(super) strategy: Option<String>,
+    #[command(flatten)]
+    pub(super) place: Place,
+    #[command(flatten)]
+    pub(super) counting: Counting,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Subcommand, Debug)]
@@ -211,6 +398,8 @@ pub(super) struct Backtest {
     pub(super) use_cache: bool,
     #[command(flatten)]
     pub(super) place: Place,
+    #[command(flatten)]
+    pub(super) counting: Counting,
     /// Config instead of deployed/<strategy>/config.json.
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
@@ -265,4 +454,13 @@ pub(super) enum ScopeArg {
 pub(super) enum SessionArg {
     Regular,
     All,
+}
+
+impl From<SessionArg> for Hours {
+    fn from(session: SessionArg) -> Self {
+        match session {
+            SessionArg::Regular => Self::Regular,
+            SessionArg::All => Self::All,
+        }
+    }
 }

@@ -1,17 +1,22 @@
 //! `magellan backtest`
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::args::{Backtest, ScopeArg, SessionArg};
+use super::args::{Backtest, ScopeArg};
 use super::{print, timing, to_json};
 use crate::backtest::{Request, Run, Scope};
+use crate::bar::Symbol;
 use crate::config::Config;
+use crate::config::document::Document;
 use crate::error::{Code, Error, Result};
 use crate::history::Hours;
+use crate::ledger::{Kind, Ledger, Trials};
 use crate::registry::{self, AnyStrategy};
 use crate::report::{files, table};
+use crate::sweep::grid::Choice;
 
 pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
     archived_data_only()?;
@@ -20,7 +25,8 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
         Some(path) => path.clone(),
         None => options.place.deployed()?.join(strategy.name()).join("config.json"),
     };
-    let config = strategy.read_config(&path, &options.set)?;
+    let document = strategy.read_document(&path, &options.set)?;
+    let config = Config::from_document(&document)?;
     if let Some(bps) = options.slippage_bps.filter(|bps| !(0.0..=1_000.0).contains(bps)) {
         return Err(Error::new(Code::BadArgument, format!("--slippage-bps is {bps}, allowed are 0 to 1000")));
     }
@@ -34,10 +40,7 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
         archive: &archive,
         symbols: options.symbols.as_deref(),
         scope,
-        hours: options.session.map(|s| match s {
-            SessionArg::Regular => Hours::Regular,
-            SessionArg::All => Hours::All,
-        }),
+        hours: options.session.map(Into::into),
         start: options.start_date,
         end: options.end_date,
         slippage_bps: options.slippage_bps,
@@ -50,6 +53,9 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
     if options.timings {
         timing("replayed", started);
     }
+    // Counted before anything is seen.
+    let ledger = options.counting.folder(&options.place)?;
+    Ledger::open(&ledger, strategy.name())?.add(Kind::Backtest, &trials(strategy, &document, &runs, options), None)?;
     if let Some(folder) = &options.out {
         for run in &runs {
             files::write(folder, strategy, &config, scope, run)?;
@@ -60,6 +66,29 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
         timing("total", started);
     }
     Ok(0)
+}
+
+/// What was tried: one trial, whatever the scope.
+fn trials(strategy: &dyn AnyStrategy, document: &Document, runs: &[Run], options: &Backtest) -> Trials {
+    let data: BTreeMap<Symbol, String> = runs.iter().flat_map(|run| run.data.clone()).collect();
+    let symbols: Vec<Symbol> = data.keys().copied().collect();
+    let mut settings = document.settings(&symbols);
+    if let Some(bps) = options.slippage_bps {
+        settings["execution"]["friction_bps"] = json!(bps);
+    }
+    Trials {
+        strategy: strategy.name().to_owned(),
+        data,
+        synthetic: runs.iter().any(Run::is_synthetic),
+        hours: runs.first().map_or(Hours::Regular, |run| run.hours).name().to_owned(),
+        start_date: options.start_date,
+        end_date: options.end_date,
+        settings,
+        axes: Vec::new(),
+        conditions: Vec::new(),
+        choice: Choice::All,
+        points: 1,
+    }
 }
 
 /// Honours `USE_ARCHIVED_DATA`. These commands have no live source to ask, so its three

@@ -6,6 +6,8 @@ mod code;
 mod data;
 mod explain;
 mod gate;
+mod ledger;
+mod sweep;
 mod validate;
 
 use std::path::{Path, PathBuf};
@@ -19,7 +21,7 @@ use crate::archive::import::hide_caught_panics;
 use crate::archive::map::Access;
 use crate::error::{Code, Error, Result};
 use crate::registry::AnyStrategy;
-use args::{Args, Command, Place};
+use args::{Args, Command, Counting, Place};
 
 /// Runs the binary for the given strategies.
 pub fn main(strategies: &[&dyn AnyStrategy]) -> ExitCode {
@@ -39,6 +41,8 @@ pub fn main(strategies: &[&dyn AnyStrategy]) -> ExitCode {
         Command::Schema(options) => validate::schema(&options, strategies),
         Command::Explain(options) => explain::run(&options),
         Command::Backtest(options) => backtest::run(&options, strategies, started),
+        Command::Sweep(options) => sweep::run(&options, strategies, started),
+        Command::Ledger { command } => ledger::run(command),
         Command::Gate(options) => gate::run(&options, strategies, started),
     };
     done.map_or_else(|err| report(&err), ExitCode::from)
@@ -89,6 +93,17 @@ fn to_json(value: &impl serde::Serialize) -> String {
 /// Seconds since the start beside what they were spent on; on stderr.
 fn timing(what: &str, since: Instant) {
     eprintln!("{what:>32} {:>9.3} ms", since.elapsed().as_secs_f64() * 1e3);
+}
+
+impl Counting {
+    /// The ledger: as named, or the one beside `deployed`.
+    fn folder(&self, place: &Place) -> Result<PathBuf> {
+        if let Some(folder) = &self.ledger {
+            return Ok(folder.clone());
+        }
+        let deployed = place.deployed().map_err(|e| e.help("run from the project's folder, or name --ledger DIR"))?;
+        Ok(deployed.parent().unwrap_or(Path::new(".")).join("data/ledger"))
+    }
 }
 
 impl Place {

@@ -151,6 +151,34 @@ impl Document {
         Ok(())
     }
 
+    /// The parts of the config that a replay of these symbols depends on: parameters, warm-up,
+    /// costs, limits, capital. Keys in alphabetical order.
+    pub fn settings(&self, symbols: &[Symbol]) -> Value {
+        let names: Vec<String> = symbols.iter().map(Symbol::to_string).collect();
+        let by_symbol = |block: &Value| block.as_object().is_some_and(|o| o.values().all(Value::is_object));
+        let mut settings = serde_json::Map::new();
+        for block in ["symbol_parameters", "strategy_parameters"] {
+            let Some(value) = self.get(block) else { continue };
+            let mut value = value.clone();
+            if by_symbol(&value)
+                && let Some(object) = value.as_object_mut()
+            {
+                object.retain(|symbol, _| names.contains(symbol));
+            }
+            settings.insert(block.to_owned(), value);
+        }
+        for block in ["risk_management", "execution"] {
+            settings.extend(self.get(block).map(|value| (block.to_owned(), value.clone())));
+        }
+        for (block, key) in [("data_requirements", "warmup_bars"), ("account_info", "initial_capital")] {
+            let value = self.get(block).and_then(|b| b.get(key));
+            settings.extend(value.map(|value| (block.to_owned(), serde_json::json!({ key: value }))));
+        }
+        let mut settings = Value::Object(settings);
+        settings.sort_all_objects();
+        settings
+    }
+
     /// The whole value.
     pub fn value(&self) -> &Value {
         &self.value

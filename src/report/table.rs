@@ -25,6 +25,16 @@ pub fn table<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
+/// A table of text with a line end.
+pub fn plain(header: impl Iterator<Item = String>, rows: Vec<Vec<String>>) -> String {
+    let mut table = table([]);
+    table.set_header(header);
+    rows.into_iter().for_each(|row| {
+        table.add_row(row);
+    });
+    format!("{table}\n")
+}
+
 /// The gate's one table and its verdict.
 pub fn gate(verdict: &Verdict) -> String {
     let mut table = table(["strategy", "period", "criterion", "value", "fails", "warns", "margin", "result"]);
@@ -86,7 +96,8 @@ fn signed(metric: &str, v: f64) -> String {
 }
 
 /// Rates as per cent, counts whole, the rest with three decimals.
-fn number(metric: &str, v: f64) -> String {
+/// A figure as people read it.
+pub(crate) fn number(metric: &str, v: f64) -> String {
     const RATES: &[&str] = &[
         "total_return",
         "cagr",

@@ -3,6 +3,8 @@
 //! An axis that leads into the parameter blocks gives each point its strategy; any other (costs,
 //! limits, warm-up) gives it a config of its own, and points with one config are swept together.
 
+pub mod store;
+
 use std::collections::{BTreeMap, HashMap};
 
 use rayon::prelude::*;
@@ -205,7 +207,6 @@ fn check_values(document: &Document, schema: &Value, axis: &Axis, way: &Way) -> 
     })
 }
 
-/// Bars as a gate would take them: an audit's errors among them stop the sweep.
 fn load<S: Deployable>(request: &Request<'_>, symbol: Symbol) -> Result<Loaded> {
     let splits = request.archive.splits(symbol);
     let mut series = request.archive.load(symbol, S::TIMEFRAME)?;

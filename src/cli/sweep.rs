@@ -1,0 +1,320 @@
+//! `magellan sweep`
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use serde_json::json;
+
+use super::args::{Researched, Shard, Sweep, SweepCommand};
+use super::{print, timing, to_json};
+use crate::archive::Archive;
+use crate::config::document::Document;
+use crate::error::{Code, Error, Result};
+use crate::history::Hours;
+use crate::ledger::{Kind, Ledger, Trials, Varied};
+use crate::registry::{self, AnyStrategy};
+use crate::report::table;
+use crate::study::store::{self, Best, Plan, Store};
+use crate::study::{Request, Study};
+use crate::sweep::How;
+use crate::sweep::grid::{Choice, Grid};
+
+/// Figures shown beside the one that ranks.
+const SHOWN: [&str; 5] = ["sharpe", "total_return", "max_drawdown", "profit_factor", "trades"];
+
+pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
+    if let Some(SweepCommand::Merge(merge)) = &options.command {
+        return self::merge(merge);
+    }
+    check_figure(&options.by)?;
+    let shard = shard(options)?;
+    if shard.of > 1 && options.out.is_none() {
+        return Err(Error::new(Code::CommandLine, "a shard's results need a folder").help("name it with --out DIR"));
+    }
+    let opened = Opened::new(&options.research, strategies)?;
+    let how = if options.plain { How::Plain } else { How::Fast };
+    let study = opened.study(how)?;
+    let trials = opened.trials(&*study)?;
+    let points = opened.points()?;
+    let plan = Plan::new(trials, study.scope().name(), options.sample_seed, study.bars());
+    if options.timings {
+        timing("start, load, grid", started);
+    }
+    // Counted before anything is seen.
+    let mut ledger = Ledger::open(&opened.ledger, opened.strategy.name())?;
+    ledger.add(Kind::Sweep, &plan.trials, None)?;
+    let temporary;
+    let folder: &Path = match &options.out {
+        Some(folder) => folder,
+        None => {
+            temporary = tempfile::tempdir().map_err(|e| Error::new(Code::CannotWrite, e.to_string()))?;
+            temporary.path()
+        }
+    };
+    let store = Store::begin(folder, &plan)?;
+    let replayed = run_parts(&store, &plan, &*study, &opened, &points, shard)?;
+    if options.timings {
+        timing("replayed", started);
+    }
+    if shard.of > 1 {
+        let what = format!(
+            "shard {}/{} of {} points is in {}; when all are done: magellan sweep merge --out DIR {}\n",
+            shard.index,
+            shard.of,
+            points.len(),
+            folder.display(),
+            folder.display(),
+        );
+        print(&what)?;
+        return Ok(0);
+    }
+    let returns = store.merge(&plan, &[folder])?;
+    ledger.add(Kind::Sweep, &plan.trials, Some(&returns))?;
+    let axes: Vec<String> = opened.grid.axes.iter().map(|a| a.key.clone()).collect();
+    let mut figures = vec![options.by.as_str()];
+    figures.extend(SHOWN.iter().filter(|f| **f != options.by));
+    let best = store::best(&store.results(), &options.by, options.top, &axes, &figures)?;
+    let n = ledger.count()?;
+    let text = match options.json {
+        true => to_json(&json!({
+            "schema_version": 1,
+            "strategy": opened.strategy.name(),
+            "points": points.len(),
+            "bar_evaluations": points.len() as u64 * study.bars(),
+            "replayed_now": replayed,
+            "trials": n,
+            "synthetic": study.is_synthetic(),
+            "results": options.out.as_ref().map(|_| store.results()),
+            "axes": axes,
+            "figures": figures,
+            "best": best,
+        })),
+        false => best_table(&axes, &figures, &best, points.len(), n, &*study),
+    };
+    print(&text)?;
+    if options.timings {
+        timing("total", started);
+    }
+    Ok(0)
+}
+
+/// The best rows, and what they are the best of.
+fn best_table(axes: &[String], figures: &[&str], best: &[Best], points: usize, n: u64, study: &dyn Study) -> String {
+    let header = ["point", "symbol"].into_iter().map(str::to_owned).chain(axes.iter().cloned());
+    let mut rows = Vec::new();
+    for one in best {
+        let mut row = vec![one.point.to_string(), one.symbol.clone()];
+        row.extend(one.parameters.iter().cloned());
+        let show =
+            |(name, value): (&&str, &Option<f64>)| value.map_or_else(|| "-".to_owned(), |v| table::number(name, v));
+        row.extend(figures.iter().zip(&one.figures).map(show));
+        rows.push(row);
+    }
+    let mut text = table::plain(header.chain(figures.iter().map(|f| (*f).to_owned())), rows);
+    let what = if best.is_empty() { "no point has a value of that figure among" } else { "the best of" };
+    text += &format!("{what} {points} points; the ledger counts {n} trials on these and other bars\n");
+    if study.is_synthetic() {
+        text += &format!("{}\n", table::SYNTHETIC_NOTE);
+    }
+    text
+}
+
+/// Computes the parts of the shard that aren't there yet; how many points that were.
+fn run_parts(
+    store: &Store,
+    plan: &Plan,
+    study: &dyn Study,
+    opened: &Opened<'_>,
+    points: &[u64],
+    shard: Shard,
+) -> Result<usize> {
+    let done = store.done()?;
+    let wanted = |part: &usize| part % shard.of == shard.index - 1 && !done.contains(part);
+    let parts: Vec<usize> = (0..plan.parts()).filter(wanted).collect();
+    let to_do: usize = parts.iter().map(|&part| plan.part(part).len()).sum();
+    let accounts = if study.scope() == crate::backtest::Scope::Single { study.symbols().len() } else { 1 };
+    let bar = progress(to_do * accounts, study.bars() as f64 / accounts as f64);
+    let sample = plan.sample();
+    for part in parts {
+        let range = plan.part(part);
+        let keep = |i: usize| sample.binary_search(&(range.start + i)).is_ok();
+        let chosen = &points[range.clone()];
+        let (rows, kept) = study.run(chosen, opened.period, &keep, &|n| bar.inc(n as u64))?;
+        store.write(part, plan, chosen, &opened.grid, &rows, &kept)?;
+    }
+    bar.finish_and_clear();
+    Ok(to_do)
+}
+
+/// On a terminal: how far, how fast, how long.
+pub(super) fn progress(length: usize, bars_each: f64) -> ProgressBar {
+    let bar = ProgressBar::new(length as u64);
+    let rate = move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = write!(out, "{:.2e} bars/s", state.per_sec() * bars_each);
+    };
+    let style =
+        ProgressStyle::with_template("{percent:>3}% {bar:30} {human_pos}/{human_len} replays  {rate}  ETA {eta}");
+    if let Ok(style) = style {
+        bar.set_style(style.with_key("rate", rate));
+    }
+    bar
+}
+
+fn merge(options: &super::args::Merge) -> Result<u8> {
+    let first = options.sources.first().unwrap_or(&options.out);
+    let path = first.join("plan.json");
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
+    let plan = Plan::parse(&text).map_err(|e| e.at(path.display()))?;
+    let strategy = plan.trials.strategy.clone();
+    let mut ledger = Ledger::open(&options.counting.folder(&options.place)?, &strategy)?;
+    ledger.add(Kind::Sweep, &plan.trials, None)?;
+    let store = Store::begin(&options.out, &plan)?;
+    let sources: Vec<&Path> = options.sources.iter().map(PathBuf::as_path).collect();
+    let returns = store.merge(&plan, &sources)?;
+    ledger.add(Kind::Sweep, &plan.trials, Some(&returns))?;
+    print(&format!("{} points merged into {}\n", plan.trials.points, store.results().display()))?;
+    Ok(0)
+}
+
+/// Which part of a sweep this process is to do: as asked, or as the scheduler says.
+fn shard(options: &Sweep) -> Result<Shard> {
+    if let Some(shard) = options.shard {
+        return Ok(shard);
+    }
+    let number = |name: &str| -> Result<Option<usize>> {
+        match std::env::var(name) {
+            Err(_) => Ok(None),
+            Ok(text) => text.parse().map(Some).map_err(|_| {
+                Error::new(Code::Environment, format!("{name} is `{text}`, a number was expected"))
+                    .help("unset it, or name the shard with --shard i/n")
+            }),
+        }
+    };
+    let schedulers = [
+        ("AWS_BATCH_JOB_ARRAY_INDEX", "AWS_BATCH_JOB_ARRAY_SIZE", None),
+        ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", Some("SLURM_ARRAY_TASK_MIN")),
+        ("JOB_COMPLETION_INDEX", "", None),
+    ];
+    for (index_name, count_name, first_name) in schedulers {
+        let Some(index) = number(index_name)? else { continue };
+        let first = first_name.map_or(Ok(None), number)?.unwrap_or(0);
+        let count = if count_name.is_empty() { None } else { number(count_name)? };
+        let Some(of) = options.shards.or(count) else {
+            let what = format!("{index_name} is {index}, but not of how many");
+            return Err(
+                Error::new(Code::CommandLine, what).help("name their number with --shards N, or --shard 1/1 for all")
+            );
+        };
+        return match index.checked_sub(first) {
+            Some(index) if index < of => Ok(Shard { index: index + 1, of }),
+            _ => {
+                let what = format!("{index_name} is {index}, which is none of {of} shards from {first}");
+                Err(Error::new(Code::Environment, what).help("name the shard with --shard i/n"))
+            }
+        };
+    }
+    match options.shards {
+        None => Ok(Shard { index: 1, of: 1 }),
+        Some(_) => Err(Error::new(Code::CommandLine, "--shards is given, but no scheduler says which one this is")
+            .help("name it with --shard i/n")),
+    }
+}
+
+pub(super) fn check_figure(by: &str) -> Result<()> {
+    if store::figures().any(|name| name == by) {
+        return Ok(());
+    }
+    let known: Vec<&str> = store::figures().collect();
+    Err(Error::new(Code::BadArgument, format!("there is no figure `{by}`"))
+        .help(format!("known are {}", known.join(", "))))
+}
+
+/// What sweeps and walk-forwards begin with.
+pub(super) struct Opened<'s> {
+    pub(super) strategy: &'s dyn AnyStrategy,
+    document: Document,
+    archive: Archive,
+    pub(super) grid: Grid,
+    choice: Choice,
+    hours: Option<Hours>,
+    pub(super) period: (crate::bar::Date, crate::bar::Date),
+    symbols: Option<Vec<crate::bar::Symbol>>,
+    memory: usize,
+    pub(super) ledger: PathBuf,
+}
+
+impl<'s> Opened<'s> {
+    pub(super) fn new(options: &Researched, strategies: &[&'s dyn AnyStrategy]) -> Result<Self> {
+        super::backtest::archived_data_only()?;
+        let missing = |name: &str| Error::new(Code::CommandLine, format!("--{name} is missing"));
+        let name = options.strategy.as_ref().ok_or_else(|| missing("strategy"))?;
+        let start = options.start_date.ok_or_else(|| missing("start-date"))?;
+        let end = options.end_date.ok_or_else(|| missing("end-date"))?;
+        let strategy = registry::find(strategies, name)?;
+        let path = match &options.config {
+            Some(path) => path.clone(),
+            None => options.place.deployed()?.join(strategy.name()).join("config.json"),
+        };
+        let document = strategy.read_document(&path, &options.set)?;
+        let choice = match options.random {
+            Some(count) => Choice::Random { count, seed: options.seed },
+            None => Choice::All,
+        };
+        Ok(Self {
+            strategy,
+            document,
+            archive: options.place.archive()?,
+            grid: Grid { axes: options.grid.clone(), conditions: options.conditions.clone() },
+            choice,
+            hours: options.session.map(Into::into),
+            period: (start, end),
+            symbols: options.symbols.clone(),
+            memory: options.memory.0,
+            ledger: options.counting.folder(&options.place)?,
+        })
+    }
+
+    pub(super) fn study(&self, how: How) -> Result<Box<dyn Study + '_>> {
+        let (start, end) = self.period;
+        self.strategy.study(&Request {
+            document: &self.document,
+            archive: &self.archive,
+            symbols: self.symbols.as_deref(),
+            hours: self.hours,
+            start,
+            end,
+            grid: &self.grid,
+            memory: self.memory,
+            how,
+        })
+    }
+
+    /// The points visited, as combinations of the grid.
+    pub(super) fn points(&self) -> Result<Vec<u64>> {
+        let points = self.choice.points(&self.grid)?;
+        if points.is_empty() {
+            return Err(Error::new(Code::BadArgument, "no point of the grid meets the conditions")
+                .help("widen --grid, or drop a --where"));
+        }
+        Ok(points)
+    }
+
+    pub(super) fn trials(&self, study: &dyn Study) -> Result<Trials> {
+        let axes = self.grid.axes.iter().zip(study.paths());
+        let axes = axes.map(|(axis, paths)| Varied { key: axis.key.clone(), paths, values: axis.values.clone() });
+        Ok(Trials {
+            strategy: self.strategy.name().to_owned(),
+            data: study.data(),
+            synthetic: study.is_synthetic(),
+            hours: study.hours().name().to_owned(),
+            start_date: self.period.0,
+            end_date: self.period.1,
+            settings: self.document.settings(&study.symbols()),
+            axes: axes.collect(),
+            conditions: self.grid.conditions.iter().map(|c| c.text().to_owned()).collect(),
+            choice: self.choice,
+            points: self.points()?.len() as u64,
+        })
+    }
+}

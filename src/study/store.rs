@@ -1,0 +1,479 @@
+//! Results of a sweep on disk: written part by part, so that it can be killed, resumed, shared out
+//! and merged, and ends in the same bytes whichever way it went.
+//!
+//! ```text
+//! DIR/plan.json                        what is swept
+//! DIR/parts/<part>-<checksum>.parquet  rows of a part's points
+//! DIR/parts/<part>-<checksum>.returns  session returns of those of them in the sample (Parquet)
+//! DIR/results.parquet                  all rows, once all parts are there
+//! DIR/returns.parquet                  session returns of the sample
+//! ```
+//!
+//! A part appears by one rename, its returns before its rows; the checksum in the name tells a
+//! part that was cut short from a whole one.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    UInt64Array,
+};
+use arrow::datatypes::{DataType, Date32Type, Field, Float64Type, Schema, UInt64Type};
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{WriterProperties, WriterVersion};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Kept, Row};
+use crate::archive::manifest::{sha256_hex, xxh3_hex};
+use crate::archive::{map, write_whole};
+use crate::bar::Date;
+use crate::config::CRITERIA;
+use crate::error::{Code, Error, Result};
+use crate::ledger::Trials;
+use crate::metrics::{Measure, Metrics};
+use crate::sweep::grid::{Grid, sample};
+
+/// Most points whose session returns are kept.
+pub const SAMPLE: usize = 512;
+/// Bars replayed in one part, about.
+const PART_BARS: u64 = 500_000_000;
+/// Most points of a part.
+const PART_POINTS: u64 = 16_384;
+/// A sweep is cut into so many parts at least, so that it can be shared out.
+const PARTS: u64 = 16;
+/// Rows of a group in the final file.
+const GROUP_ROWS: usize = 65_536;
+/// Largest file of a part.
+const LARGEST: u64 = 1 << 30;
+
+/// What a sweep is: the same plan, the same results.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of this form.
+    pub schema_version: u32,
+    /// Version of Magellan.
+    pub engine: String,
+    /// What is tried.
+    pub trials: Trials,
+    /// `single` or `portfolio`.
+    pub scope: String,
+    /// Seed of the sample whose returns are kept.
+    pub sample_seed: u64,
+    /// Points of a part.
+    pub part_points: u64,
+}
+
+impl Plan {
+    /// The plan of a sweep in which a point replays `bars` bars.
+    pub fn new(trials: Trials, scope: &'static str, sample_seed: u64, bars: u64) -> Self {
+        let small = trials.points.div_ceil(PARTS).max(PARTS);
+        let part_points = (PART_BARS / bars.max(1)).clamp(PARTS, PART_POINTS).min(small);
+        let (engine, scope) = (env!("CARGO_PKG_VERSION").to_owned(), scope.to_owned());
+        Self { schema_version: 1, engine, trials, scope, sample_seed, part_points }
+    }
+
+    /// Number of parts.
+    pub fn parts(&self) -> usize {
+        self.trials.points.div_ceil(self.part_points) as usize
+    }
+
+    /// Points of a part, by their number in the sweep.
+    pub fn part(&self, part: usize) -> Range<usize> {
+        let first = part as u64 * self.part_points;
+        first as usize..(first + self.part_points).min(self.trials.points) as usize
+    }
+
+    /// Numbers of the points whose returns are kept, ascending.
+    pub fn sample(&self) -> Vec<usize> {
+        sample(self.trials.points as usize, SAMPLE, self.sample_seed)
+    }
+
+    /// A plan as it was written.
+    ///
+    /// # Errors
+    /// Refused if it is none, or another version's.
+    pub fn parse(text: &str) -> Result<Self> {
+        let plan: Self =
+            serde_json::from_str(text).map_err(|e| Error::new(Code::OtherSweep, format!("no plan: {e}")))?;
+        if plan.text() != text {
+            return Err(Error::new(Code::OtherSweep, "the plan was not written by this version"));
+        }
+        Ok(plan)
+    }
+
+    fn text(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+}
+
+/// The folder of a sweep.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folder: PathBuf,
+    /// Hash of the plan, which each part carries.
+    plan: String,
+}
+
+/// Files of one part.
+#[derive(Clone, Debug)]
+struct Part {
+    rows: PathBuf,
+    returns: PathBuf,
+}
+
+impl Store {
+    /// Begins a sweep in `folder`, or goes on with it.
+    ///
+    /// # Errors
+    /// Refused if the folder holds another sweep.
+    pub fn begin(folder: &Path, plan: &Plan) -> Result<Self> {
+        let (path, text) = (folder.join("plan.json"), plan.text());
+        if path.exists() {
+            if fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))? != text {
+                return Err(Error::new(Code::OtherSweep, "the folder holds another sweep").at(folder.display()));
+            }
+        } else if folder.join("results.parquet").exists() || folder.join("parts").exists() {
+            return Err(Error::new(Code::OtherSweep, "the folder holds results without a plan").at(folder.display()));
+        } else {
+            write_whole(&path, text.as_bytes(), 0o666).map_err(|e| cannot_write(&path, &e))?;
+        }
+        Ok(Self { folder: folder.to_owned(), plan: sha256_hex(text.as_bytes()) })
+    }
+
+    /// The parts that are there and whole; damaged ones are removed.
+    ///
+    /// # Errors
+    /// Data error if the folder can't be read.
+    pub fn done(&self) -> Result<Vec<usize>> {
+        let mut done = Vec::new();
+        for (part, files) in self.parts()? {
+            if intact(&files.rows)? && intact(&files.returns)? {
+                done.push(part);
+            } else {
+                for path in [&files.rows, &files.returns] {
+                    fs::remove_file(path).map_err(|e| Error::io(path, &e))?;
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Parts whose two files are there.
+    fn parts(&self) -> Result<BTreeMap<usize, Part>> {
+        let folder = self.folder.join("parts");
+        let mut files: [BTreeMap<usize, PathBuf>; 2] = Default::default();
+        if folder.exists() {
+            for entry in fs::read_dir(&folder).map_err(|e| Error::io(&folder, &e))? {
+                let path = entry.map_err(|e| Error::io(&folder, &e))?.path();
+                let number = path.file_name().and_then(|n| n.to_str()?.split_once('-')?.0.parse().ok());
+                let kind = match path.extension().and_then(|e| e.to_str()) {
+                    Some("parquet") => 0,
+                    Some("returns") => 1,
+                    _ => continue,
+                };
+                if let Some(number) = number {
+                    files[kind].insert(number, path);
+                }
+            }
+        }
+        let [rows, mut returns] = files;
+        Ok(rows.into_iter().filter_map(|(n, rows)| Some((n, Part { rows, returns: returns.remove(&n)? }))).collect())
+    }
+
+    /// Writes a part: `rows` and `kept` number points from the part's first.
+    ///
+    /// # Errors
+    /// Usage error if it can't be written.
+    pub fn write(
+        &self,
+        part: usize,
+        plan: &Plan,
+        points: &[u64],
+        grid: &Grid,
+        rows: &[Row],
+        kept: &[Kept],
+    ) -> Result<()> {
+        let first = plan.part(part).start;
+        let batch = batch_of_rows(first, points, grid, rows)?;
+        let returns = batch_of_returns(first, kept)?;
+        // Rows last: a part with rows is a whole part.
+        self.write_file(part, "returns", &encode(&self.plan, returns)?)?;
+        self.write_file(part, "parquet", &encode(&self.plan, batch)?)
+    }
+
+    /// Without a sync: what a crash of the machine cuts short has the wrong checksum and is
+    /// computed again.
+    fn write_file(&self, part: usize, extension: &str, bytes: &[u8]) -> Result<()> {
+        let folder = self.folder.join("parts");
+        let path = folder.join(format!("{part:05}-{}.{extension}", xxh3_hex(bytes)));
+        let write = || -> std::io::Result<()> {
+            fs::create_dir_all(&folder)?;
+            let mut file = tempfile::Builder::new().prefix(".writing-").permissions(readable()).tempfile_in(&folder)?;
+            file.write_all(bytes)?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        write().map_err(|e| cannot_write(&path, &e))
+    }
+
+    /// Where all rows are, once they are merged.
+    pub fn results(&self) -> PathBuf {
+        self.folder.join("results.parquet")
+    }
+
+    /// Joins the parts of `sources` (this folder among them or not) into the final files; the
+    /// bytes of the sample's returns.
+    ///
+    /// # Errors
+    /// Refused if parts are missing or damaged, or a source holds another sweep.
+    pub fn merge(&self, plan: &Plan, sources: &[&Path]) -> Result<Vec<u8>> {
+        let mut parts: BTreeMap<usize, Part> = BTreeMap::new();
+        for source in sources {
+            let store = Self { folder: source.to_path_buf(), plan: self.plan.clone() };
+            let text =
+                fs::read_to_string(source.join("plan.json")).map_err(|e| Error::io(&source.join("plan.json"), &e))?;
+            if sha256_hex(text.as_bytes()) != self.plan {
+                return Err(Error::new(Code::OtherSweep, "its plan is that of another sweep").at(source.display()));
+            }
+            parts.extend(store.parts()?);
+        }
+        let missing: Vec<String> =
+            (0..plan.parts()).filter(|p| !parts.contains_key(p)).map(|p| p.to_string()).collect();
+        if !missing.is_empty() {
+            let some = missing[..missing.len().min(10)].join(", ");
+            let what = format!("{} of {} parts are missing: {some}", missing.len(), plan.parts());
+            return Err(Error::new(Code::SweepIncomplete, what).at(self.folder.display()));
+        }
+        let written = |e: std::io::Error| cannot_write(&self.folder, &e);
+        // Straight to the disk: the rows of millions of points needn't be in memory.
+        let file = tempfile::Builder::new()
+            .prefix(".writing-")
+            .permissions(readable())
+            .tempfile_in(&self.folder)
+            .map_err(written)?;
+        let rows = parts.values().map(|part| self.read(&part.rows));
+        let file = join(&self.plan, file, rows)?;
+        file.as_file().sync_all().map_err(written)?;
+        file.persist(self.results()).map_err(|e| written(e.error))?;
+        let returns = join(&self.plan, Vec::new(), parts.values().map(|part| self.read(&part.returns)))?;
+        let path = self.folder.join("returns.parquet");
+        write_whole(&path, &returns, 0o666).map_err(|e| cannot_write(&path, &e))?;
+        Ok(returns)
+    }
+
+    /// A part's batches, if its bytes are those that were written for this plan.
+    fn read(&self, path: &Path) -> Result<Vec<RecordBatch>> {
+        let damaged = |what: &str| Error::new(Code::PartDamaged, what).at(path.display());
+        let bytes = map::bytes_up_to(path, LARGEST).map_err(|e| e.recode(Code::PartDamaged))?;
+        if !has_its_checksum(path, &bytes) {
+            return Err(damaged("the part's bytes don't have the checksum in its name"));
+        }
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| damaged(&e.to_string()))?;
+        let pairs = reader.metadata().file_metadata().key_value_metadata();
+        let plan = pairs.and_then(|pairs| pairs.iter().find(|p| p.key == KEY_PLAN)?.value.clone());
+        if plan.as_deref() != Some(&self.plan) {
+            return Err(Error::new(Code::OtherSweep, "the part belongs to another sweep").at(path.display()));
+        }
+        let batches = reader.with_batch_size(GROUP_ROWS).build().map_err(|e| damaged(&e.to_string()))?;
+        batches.collect::<Result<_, _>>().map_err(|e| damaged(&e.to_string()))
+    }
+}
+
+const KEY_PLAN: &str = "magellan.plan";
+
+/// As files usually are, less the umask.
+fn readable() -> fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o666)
+}
+
+fn cannot_write(path: &Path, err: &std::io::Error) -> Error {
+    Error::new(Code::CannotWrite, format!("can't write results: {err}")).at(path.display())
+}
+
+fn intact(path: &Path) -> Result<bool> {
+    let bytes = map::bytes_up_to(path, LARGEST)?;
+    Ok(has_its_checksum(path, &bytes))
+}
+
+fn has_its_checksum(path: &Path, bytes: &[u8]) -> bool {
+    let named = path.file_stem().and_then(|n| Some(n.to_str()?.split_once('-')?.1));
+    named == Some(&xxh3_hex(bytes))
+}
+
+/// Figures of a row that no criterion names.
+const MORE: &[(&str, fn(&Metrics) -> Measure)] = &[
+    ("final_equity", |m| Measure::Defined(m.final_equity)),
+    ("gross_win", |m| Measure::Defined(m.gross_win)),
+    ("gross_loss", |m| Measure::Defined(m.gross_loss)),
+    ("avg_win", |m| m.avg_win),
+    ("avg_loss", |m| m.avg_loss),
+    ("avg_holding_hours", |m| m.avg_holding_hours),
+    ("benchmark_return", |m| m.benchmark_return),
+    ("sessions", |m| Measure::Defined(m.sessions as f64)),
+];
+
+/// Names of the figures in a row.
+pub fn figures() -> impl Iterator<Item = &'static str> {
+    CRITERIA.iter().map(|c| c.name).chain(MORE.iter().map(|m| m.0))
+}
+
+/// `point`, `symbol` (`PORTFOLIO` for a portfolio), the axes, the figures; a figure that isn't
+/// defined is null.
+fn batch_of_rows(first: usize, points: &[u64], grid: &Grid, rows: &[Row]) -> Result<RecordBatch> {
+    let mut fields = vec![Field::new("point", DataType::UInt64, false), Field::new("symbol", DataType::Utf8, false)];
+    let label = |row: &Row| row.symbol.map_or_else(|| "PORTFOLIO".to_owned(), |s| s.to_string());
+    let mut columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from_iter_values(rows.iter().map(|r| (first + r.point) as u64))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(label))),
+    ];
+    let values: Vec<Vec<&Value>> = points.iter().map(|&point| grid.values(point)).collect();
+    for (k, axis) in grid.axes.iter().enumerate() {
+        let of = |row: &Row| values[row.point][k];
+        let all = |is: fn(&Value) -> bool| axis.values.iter().all(is);
+        let column: ArrayRef = if all(Value::is_i64) {
+            Arc::new(Int64Array::from_iter(rows.iter().map(|r| of(r).as_i64())))
+        } else if all(Value::is_number) {
+            Arc::new(Float64Array::from_iter(rows.iter().map(|r| of(r).as_f64())))
+        } else if all(Value::is_boolean) {
+            Arc::new(BooleanArray::from_iter(rows.iter().map(|r| of(r).as_bool())))
+        } else {
+            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            Arc::new(StringArray::from_iter_values(rows.iter().map(|r| text(of(r)))))
+        };
+        fields.push(Field::new(&axis.key, column.data_type().clone(), true));
+        columns.push(column);
+    }
+    let figures = CRITERIA.iter().map(|c| (c.name, c.of)).chain(MORE.iter().copied());
+    for (name, of) in figures {
+        fields.push(Field::new(name, DataType::Float64, true));
+        columns.push(Arc::new(Float64Array::from_iter(rows.iter().map(|r| of(&r.metrics).value()))));
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::new(Code::Io, e.to_string()))
+}
+
+/// `point`, `session`, `return`
+fn batch_of_returns(first: usize, kept: &[Kept]) -> Result<RecordBatch> {
+    let fields = vec![
+        Field::new("point", DataType::UInt64, false),
+        Field::new("session", DataType::Date32, false),
+        Field::new("return", DataType::Float64, false),
+    ];
+    let points = kept.iter().flat_map(|k| std::iter::repeat_n((first + k.point) as u64, k.equity.len()));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from_iter_values(points)),
+        Arc::new(Date32Array::from_iter_values(kept.iter().flat_map(|k| k.equity.iter().map(|e| e.0.0)))),
+        Arc::new(Float64Array::from_iter_values(kept.iter().flat_map(Kept::returns))),
+    ];
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::new(Code::Io, e.to_string()))
+}
+
+fn encode(plan: &str, batch: RecordBatch) -> Result<Vec<u8>> {
+    join(plan, Vec::new(), std::iter::once(Ok(vec![batch])))
+}
+
+/// One file from the batches of many, group by group, whatever their sizes.
+fn join<W: Write + Send>(plan: &str, out: W, parts: impl Iterator<Item = Result<Vec<RecordBatch>>>) -> Result<W> {
+    let fault = |e: parquet::errors::ParquetError| Error::new(Code::CannotWrite, format!("can't write Parquet: {e}"));
+    let properties = WriterProperties::builder()
+        .set_created_by("magellan".to_owned())
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_key_value_metadata(Some(vec![KeyValue::new(KEY_PLAN.to_owned(), plan.to_owned())]))
+        .build();
+    let mut batches = parts.flat_map(|part| match part {
+        Ok(batches) => batches.into_iter().map(Ok).collect(),
+        Err(e) => vec![Err(e)],
+    });
+    let first = batches.next().unwrap_or_else(|| Err(Error::new(Code::SweepIncomplete, "no part has a row")))?;
+    let mut writer = ArrowWriter::try_new(out, first.schema(), Some(properties)).map_err(fault)?;
+    writer.write(&first).map_err(fault)?;
+    for batch in batches {
+        writer.write(&batch?).map_err(fault)?;
+    }
+    writer.into_inner().map_err(fault)
+}
+
+/// A row of the table of best points.
+#[derive(Clone, Debug, Serialize)]
+pub struct Best {
+    /// Number of the point.
+    pub point: u64,
+    /// The symbol, or `PORTFOLIO`.
+    pub symbol: String,
+    /// The axes' values.
+    pub parameters: Vec<String>,
+    /// The figures asked for.
+    pub figures: Vec<Option<f64>>,
+}
+
+/// The `top` rows with the highest `by`, and of those the given axes and figures.
+///
+/// # Errors
+/// Usage error if the results have no such column.
+pub fn best(results: &Path, by: &str, top: usize, axes: &[String], figures: &[&str]) -> Result<Vec<Best>> {
+    let foreign = |e: String| Error::new(Code::PartDamaged, e).at(results.display());
+    let bytes: Bytes = map::bytes_up_to(results, u64::MAX)?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| foreign(e.to_string()))?;
+    let mut best: Vec<(f64, Best)> = Vec::new();
+    for batch in reader.with_batch_size(GROUP_ROWS).build().map_err(|e| foreign(e.to_string()))? {
+        let batch = batch.map_err(|e| foreign(e.to_string()))?;
+        let column = |name: &str| batch.column_by_name(name).ok_or_else(|| foreign(format!("no column {name}")));
+        let ranked = column(by)?.as_primitive::<Float64Type>();
+        let mut order: Vec<usize> = (0..batch.num_rows()).filter(|&i| ranked.is_valid(i)).collect();
+        order.sort_by(|&a, &b| ranked.value(b).total_cmp(&ranked.value(a)));
+        for &i in order.iter().take(top) {
+            let figure = |name: &&str| {
+                let column = column(name)?.as_primitive::<Float64Type>();
+                Ok(column.is_valid(i).then(|| column.value(i)))
+            };
+            let show = |axis: &String| {
+                let cell = arrow::util::display::array_value_to_string(column(axis)?, i);
+                cell.map_err(|e| foreign(e.to_string()))
+            };
+            best.push((
+                ranked.value(i),
+                Best {
+                    point: column("point")?.as_primitive::<UInt64Type>().value(i),
+                    symbol: column("symbol")?.as_string::<i32>().value(i).to_owned(),
+                    parameters: axes.iter().map(show).collect::<Result<_>>()?,
+                    figures: figures.iter().map(figure).collect::<Result<_>>()?,
+                },
+            ));
+        }
+        best.sort_by(|a, b| b.0.total_cmp(&a.0));
+        best.truncate(top);
+    }
+    Ok(best.into_iter().map(|b| b.1).collect())
+}
+
+/// Session returns by point, as kept in a ledger.
+///
+/// # Errors
+/// Data error if the bytes aren't such a file.
+pub fn read_returns(bytes: Bytes) -> Result<BTreeMap<u64, Vec<(Date, f64)>>> {
+    let foreign = |e: String| Error::new(Code::LedgerAltered, e);
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| foreign(e.to_string()))?;
+    let mut returns: BTreeMap<u64, Vec<(Date, f64)>> = BTreeMap::new();
+    for batch in reader.build().map_err(|e| foreign(e.to_string()))? {
+        let batch = batch.map_err(|e| foreign(e.to_string()))?;
+        let column = |name: &str| batch.column_by_name(name).ok_or_else(|| foreign(format!("no column {name}")));
+        let points = column("point")?.as_primitive::<UInt64Type>();
+        let (sessions, values) =
+            (column("session")?.as_primitive::<Date32Type>(), column("return")?.as_primitive::<Float64Type>());
+        for i in 0..batch.num_rows() {
+            returns.entry(points.value(i)).or_default().push((Date(sessions.value(i)), values.value(i)));
+        }
+    }
+    Ok(returns)
+}
