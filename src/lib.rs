@@ -59,6 +59,8 @@ pub mod backtest;
 
 pub mod study;
 
+pub mod walk_forward;
+
 pub mod gate;
 
 pub mod validate;

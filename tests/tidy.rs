@@ -25,6 +25,7 @@ const ORDER: &[&[&str]] = &[
     &["config"],
     &["unit"],
     &["registry", "backtest", "study"],
+    &["walk_forward"],
     &["gate"],
     &["validate"],
     &["report"],

@@ -9,6 +9,7 @@ use crate::config::Override;
 use crate::error::{Code, Error, Result};
 use crate::history::Hours;
 use crate::sweep::grid::{Axis, Condition};
+use crate::walk_forward::Scheme;
 
 /// From a strategy to a live service, so that green means something.
 ///
@@ -48,6 +49,11 @@ pub(super) enum Command {
     /// sweep can be killed and the same command goes on; the results are the same bytes.
     #[command(args_conflicts_with_subcommands = true)]
     Sweep(Sweep),
+    /// Choose parameters on some sessions and judge them on others.
+    ///
+    /// Every point counts as a trial in the ledger. What is shown as out-of-sample had no part in
+    /// the choice.
+    WalkForward(WalkForward),
     /// Show and verify the ledger of trials.
     Ledger {
         #[command(subcommand)]
@@ -205,6 +211,54 @@ impl std::str::FromStr for Memory {
         bytes.map(Self).ok_or_else(|| {
             Error::new(Code::BadArgument, format!("`{text}` is not a size")).help("write e.g. 256MB or 1GB")
         })
+    }
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct WalkForward {
+    #[command(flatten)]
+    pub(super) research: Researched,
+    /// Choose on everything before each test, on the last sessions before it, or on everything
+    /// around it.
+    #[arg(long, value_enum, default_value_t = SchemeArg::Anchored)]
+    pub(super) scheme: SchemeArg,
+    /// Number of tests.
+    #[arg(long, value_name = "K", default_value_t = 5)]
+    pub(super) folds: usize,
+    /// Sessions of a rolling choice [default: as many as a test has].
+    #[arg(long, value_name = "SESSIONS")]
+    pub(super) train: Option<usize>,
+    /// Sessions before each test that are not chosen on.
+    #[arg(long, value_name = "SESSIONS", default_value_t = 5)]
+    pub(super) purge: usize,
+    /// Sessions after each test that are not chosen on, in cross-validation.
+    #[arg(long, value_name = "SESSIONS", default_value_t = 5)]
+    pub(super) embargo: usize,
+    /// The figure that chooses, highest wins.
+    #[arg(long, value_name = "FIGURE", default_value = "sharpe")]
+    pub(super) by: String,
+    /// Write the JSON into this file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum SchemeArg {
+    Anchored,
+    Rolling,
+    CrossValidation,
+}
+
+impl From<SchemeArg> for Scheme {
+    fn from(scheme: SchemeArg) -> Self {
+        match scheme {
+            SchemeArg::Anchored => Self::Anchored,
+            SchemeArg::Rolling => Self::Rolling,
+            SchemeArg::CrossValidation => Self::CrossValidation,
+        }
     }
 }
 

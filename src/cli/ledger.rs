@@ -65,7 +65,7 @@ fn show(options: &LedgerArgs) -> Result<u8> {
                 record.kind.name().to_owned(),
                 t.points.to_string(),
                 axes.join(" "),
-                symbols.join(" "),
+                few(&symbols),
                 format!("{} to {}", t.start_date, t.end_date),
                 if t.synthetic { "synthetic" } else { "" }.to_owned(),
                 if record.returns.is_some() { "kept" } else { "" }.to_owned(),
@@ -85,6 +85,14 @@ fn show(options: &LedgerArgs) -> Result<u8> {
         }
     })?;
     Ok(0)
+}
+
+/// The first of many, and how many.
+fn few(symbols: &[String]) -> String {
+    match symbols {
+        [a, b, _, _, ..] => format!("{a} {b} … ({})", symbols.len()),
+        all => all.join(" "),
+    }
 }
 
 fn verify(options: &LedgerArgs) -> Result<u8> {

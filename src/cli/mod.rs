@@ -9,6 +9,7 @@ mod gate;
 mod ledger;
 mod sweep;
 mod validate;
+mod walk_forward;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ pub fn main(strategies: &[&dyn AnyStrategy]) -> ExitCode {
         Command::Explain(options) => explain::run(&options),
         Command::Backtest(options) => backtest::run(&options, strategies, started),
         Command::Sweep(options) => sweep::run(&options, strategies, started),
+        Command::WalkForward(options) => walk_forward::run(&options, strategies),
         Command::Ledger { command } => ledger::run(command),
         Command::Gate(options) => gate::run(&options, strategies, started),
     };

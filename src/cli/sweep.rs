@@ -16,12 +16,12 @@ use crate::ledger::{Kind, Ledger, Trials, Varied};
 use crate::registry::{self, AnyStrategy};
 use crate::report::table;
 use crate::study::store::{self, Best, Plan, Store};
-use crate::study::{Request, Study};
+use crate::study::{Request, Study, together};
 use crate::sweep::How;
 use crate::sweep::grid::{Choice, Grid};
 
 /// Figures shown beside the one that ranks.
-const SHOWN: [&str; 5] = ["sharpe", "total_return", "max_drawdown", "profit_factor", "trades"];
+const SHOWN: [&str; 4] = ["sharpe", "total_return", "max_drawdown", "trades"];
 
 pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
     if let Some(SweepCommand::Merge(merge)) = &options.command {
@@ -141,7 +141,7 @@ fn run_parts(
         let keep = |i: usize| sample.binary_search(&(range.start + i)).is_ok();
         let chosen = &points[range.clone()];
         let (rows, kept) = study.run(chosen, opened.period, &keep, &|n| bar.inc(n as u64))?;
-        store.write(part, plan, chosen, &opened.grid, &rows, &kept)?;
+        store.write(part, plan, chosen, &opened.grid, &rows, &together(&kept))?;
     }
     bar.finish_and_clear();
     Ok(to_do)

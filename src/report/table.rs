@@ -28,7 +28,7 @@ pub fn table<const N: usize>(header: [&str; N]) -> Table {
 /// A table of text with a line end.
 pub fn plain(header: impl Iterator<Item = String>, rows: Vec<Vec<String>>) -> String {
     let mut table = table([]);
-    table.set_header(header);
+    table.set_header(header).set_content_arrangement(ContentArrangement::Disabled);
     rows.into_iter().for_each(|row| {
         table.add_row(row);
     });

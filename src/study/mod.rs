@@ -58,11 +58,13 @@ pub struct Row {
     pub metrics: Metrics,
 }
 
-/// Equity of all accounts of a point together, after each session.
+/// Equity of one account, or of several together, at one point after each session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kept {
     /// Index among the points that were asked for.
     pub point: usize,
+    /// The symbol; none for a portfolio and for several accounts together.
+    pub symbol: Option<Symbol>,
     /// Starting capital, dollars.
     pub capital: f64,
     /// Sessions with any bar, and equity after them.
@@ -95,7 +97,7 @@ pub trait Study: Sync {
     fn paths(&self) -> Vec<Vec<String>>;
 
     /// Replays points, given as combinations of the grid, from one session to another. Rows are
-    /// in the order of points, then of symbols; equity is kept of the points that `keep` names
+    /// in the order of points, then of symbols; so is the equity of the points that `keep` names
     /// by their index. `done` hears how many points of one account are through.
     ///
     /// # Errors
@@ -315,7 +317,8 @@ impl<S: Deployable> Prepared<'_, S> {
             all.extend(sweep.run(&points, |n, judged| {
                 let point = members[n].0;
                 let equity = || judged.dates.iter().copied().zip(judged.equity.iter().copied()).collect();
-                let kept = keep(point).then(|| Kept { point, capital: terms.capital, equity: equity() });
+                let symbol = (self.scope() == Scope::Single).then(|| histories[0].symbol);
+                let kept = keep(point).then(|| Kept { point, symbol, capital: terms.capital, equity: equity() });
                 done(1);
                 (point, judged.metrics, kept)
             })?);
@@ -384,7 +387,6 @@ impl<S: Deployable + 'static> Study for Prepared<'_, S> {
                     }
                 }
                 Scope::Single => {
-                    let mut accounts: BTreeMap<usize, Vec<Kept>> = BTreeMap::new();
                     // Few points of many symbols: the symbols run side by side.
                     let each: Vec<Vec<(usize, Metrics, Option<Kept>)>> = (0..histories.len())
                         .into_par_iter()
@@ -396,23 +398,25 @@ impl<S: Deployable + 'static> Study for Prepared<'_, S> {
                     for (symbol, all) in self.symbols.iter().zip(each) {
                         for (point, metrics, equity) in all {
                             rows.push(Row { point, symbol: Some(*symbol), metrics });
-                            if let Some(equity) = equity {
-                                accounts.entry(point).or_default().push(equity);
-                            }
+                            kept.extend(equity);
                         }
                     }
-                    kept.extend(accounts.into_values().map(|accounts| together(&accounts)));
                 }
             }
         }
         rows.sort_by_key(|row| (row.point, row.symbol));
-        kept.sort_by_key(|kept| kept.point);
+        kept.sort_by_key(|kept| (kept.point, kept.symbol));
         Ok((rows, kept))
     }
 }
 
-/// Several accounts as one: capitals and profits added up, in the order of the accounts.
-fn together(accounts: &[Kept]) -> Kept {
+/// All accounts of each point as one: capitals and equity added up, in the order of the symbols.
+/// An account without a session on a date is worth what it was before.
+pub fn together(kept: &[Kept]) -> Vec<Kept> {
+    kept.chunk_by(|a, b| a.point == b.point).map(one).collect()
+}
+
+fn one(accounts: &[Kept]) -> Kept {
     let mut dates: Vec<Date> = accounts.iter().flat_map(|a| a.equity.iter().map(|e| e.0)).collect();
     dates.sort_unstable();
     dates.dedup();
@@ -427,5 +431,6 @@ fn together(accounts: &[Kept]) -> Kept {
         (date, worth.iter().fold(0.0, |sum, w| sum + w))
     });
     let equity = equity.collect();
-    Kept { point: accounts[0].point, capital: accounts.iter().fold(0.0, |sum, a| sum + a.capital), equity }
+    let symbol = if let [only] = accounts { only.symbol } else { None };
+    Kept { point: accounts[0].point, symbol, capital: accounts.iter().fold(0.0, |sum, a| sum + a.capital), equity }
 }

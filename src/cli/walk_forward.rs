@@ -1,0 +1,149 @@
+//! `magellan walk-forward`
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::args::WalkForward;
+use super::sweep::{Opened, check_figure, progress};
+use super::{print, to_json};
+use crate::backtest::Scope;
+use crate::calendar;
+use crate::config::CRITERIA;
+use crate::error::{Code, Error, Result};
+use crate::ledger::{Kind, Ledger};
+use crate::metrics::{Measure, Metrics};
+use crate::registry::AnyStrategy;
+use crate::report::table;
+use crate::sweep::How;
+use crate::walk_forward::{Division, Fold, Scheme, walk_forward};
+
+/// Figures that joined returns have.
+const OF_RETURNS: [&str; 7] = ["sharpe", "sortino", "total_return", "cagr", "calmar", "max_drawdown", "volatility"];
+
+pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+    check_figure(&options.by)?;
+    let scheme = options.scheme.into();
+    let Some(criterion) = CRITERIA.iter().find(|c| c.name == options.by) else {
+        let known: Vec<&str> = CRITERIA.iter().map(|c| c.name).collect();
+        let what = format!("`{}` can't be chosen by", options.by);
+        return Err(Error::new(Code::BadArgument, what).help(format!("choose by {}", known.join(", "))));
+    };
+    if scheme == Scheme::CrossValidation && !OF_RETURNS.contains(&options.by.as_str()) {
+        let what = format!("cross-validation joins session returns, which have no {}", options.by);
+        return Err(Error::new(Code::BadArgument, what).help(format!("choose by {}", OF_RETURNS.join(", "))));
+    }
+    let opened = Opened::new(&options.research, strategies)?;
+    let study = opened.study(How::Fast)?;
+    let (start, end) = opened.period;
+    calendar::check_covered(start)?;
+    calendar::check_covered(end)?;
+    let sessions: Vec<_> = calendar::sessions(start, end).map(|s| s.date).collect();
+    let division =
+        Division { scheme, folds: options.folds, train: options.train, purge: options.purge, embargo: options.embargo };
+    let folds = division.cut(&sessions)?;
+    let trials = opened.trials(&*study)?;
+    let mut ledger = Ledger::open(&opened.ledger, opened.strategy.name())?;
+    ledger.add(Kind::WalkForward, &trials, None)?;
+    let points = opened.points()?;
+    let accounts = if study.scope() == Scope::Single { study.symbols().len() } else { 1 };
+    let bar = progress(points.len() * folds.len() * accounts, study.bars() as f64 / accounts as f64);
+    let walked = walk_forward(&*study, &points, &folds, &criterion.of, &|n| bar.inc(n as u64))?;
+    bar.finish_and_clear();
+    let label = |symbol: Option<crate::bar::Symbol>| symbol.map_or_else(|| "PORTFOLIO".to_owned(), |s| s.to_string());
+    let figure = |m: &Metrics| (criterion.of)(m);
+    let n = ledger.count()?;
+    let chosen: Vec<Value> = walked
+        .chosen
+        .iter()
+        .map(|c| {
+            json!({
+                "fold": c.fold + 1,
+                "symbol": label(c.symbol),
+                "parameters": c.point.map(|p| parameters(&opened, p)),
+                "in_sample": c.in_sample,
+                "out_of_sample": c.out_of_sample,
+            })
+        })
+        .collect();
+    let joined: Vec<Value> = walked
+        .joined
+        .iter()
+        .map(|(symbol, of)| {
+            let shown = CRITERIA.iter().filter(|c| OF_RETURNS.contains(&c.name));
+            let figures: serde_json::Map<String, Value> =
+                shown.map(|c| (c.name.to_owned(), json!((c.of)(&of.0)))).collect();
+            json!({"symbol": label(*symbol), "sessions": of.0.sessions, "out_of_sample": figures})
+        })
+        .collect();
+    let document = to_json(&json!({
+        "schema_version": 1,
+        "strategy": opened.strategy.name(),
+        "scheme": scheme,
+        "purge": options.purge,
+        "embargo": options.embargo,
+        "by": options.by,
+        "points": points.len(),
+        "trials": n,
+        "synthetic": study.is_synthetic(),
+        "folds": folds,
+        "chosen": chosen,
+        "joined": joined,
+    }));
+    if let Some(path) = &options.out {
+        super::write(Path::new(path), &document)?;
+    }
+    if options.json {
+        print(&document)?;
+        return Ok(0);
+    }
+    let show = |m: Option<Measure>| match m {
+        Some(Measure::Defined(v)) => table::number(criterion.name, v),
+        Some(undefined) => undefined.to_string(),
+        None => "-".to_owned(),
+    };
+    let rows = walked.chosen.iter().map(|c| {
+        let fold = &folds[c.fold];
+        vec![
+            (c.fold + 1).to_string(),
+            label(c.symbol),
+            ranges(fold),
+            format!("{} to {}", fold.test.0, fold.test.1),
+            c.point.map_or_else(|| "none".to_owned(), |p| opened.grid.describe(p)),
+            show(c.in_sample.map(|m| figure(&m.0))),
+            show(c.out_of_sample.map(|m| figure(&m.0))),
+        ]
+    });
+    let header = ["fold", "symbol", "chosen on", "judged on", "parameters", "in-sample", "out-of-sample"];
+    let mut text = table::plain(header.map(str::to_owned).into_iter(), rows.collect());
+    let joined = walked.joined.iter().map(|(symbol, of)| {
+        let mut row = vec![label(*symbol), of.0.sessions.to_string()];
+        let figures = ["sharpe", "total_return", "max_drawdown", "volatility"];
+        let measure = |name: &str| CRITERIA.iter().find(|c| c.name == name).map(|c| (c.of)(&of.0));
+        row.extend(figures.map(|name| match measure(name) {
+            Some(Measure::Defined(v)) => table::number(name, v),
+            Some(undefined) => undefined.to_string(),
+            None => String::new(),
+        }));
+        row
+    });
+    let header = ["symbol", "sessions judged on", "sharpe", "total_return", "max_drawdown", "volatility"];
+    text += "out of sample, all folds joined:\n";
+    text += &table::plain(header.map(str::to_owned).into_iter(), joined.collect());
+    text += &format!("chosen among {} points by {}; the ledger counts {n} trials\n", points.len(), options.by);
+    if study.is_synthetic() {
+        text += &format!("{}\n", table::SYNTHETIC_NOTE);
+    }
+    print(&text)?;
+    Ok(0)
+}
+
+fn parameters(opened: &Opened<'_>, point: u64) -> Value {
+    let values = opened.grid.values(point);
+    opened.grid.axes.iter().zip(values).map(|(axis, value)| (axis.key.clone(), value.clone())).collect()
+}
+
+fn ranges(fold: &Fold) -> String {
+    let each: Vec<String> = fold.train.iter().map(|(from, to)| format!("{from} to {to}")).collect();
+    each.join(", ")
+}

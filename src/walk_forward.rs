@@ -1,0 +1,287 @@
+//! Parameters chosen on some sessions and judged on others.
+//!
+//! What is seen while choosing ([`InSample`]) and what is seen afterwards ([`OutOfSample`]) are
+//! different types, so that a report can't show one as the other.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bar::{Date, Symbol};
+use crate::error::{Code, Error, Result};
+use crate::metrics::{Benchmark, Measure, Metrics, Outcome, Tally};
+use crate::study::{Kept, Study};
+
+/// How sessions are divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheme {
+    /// Chosen on everything before the test.
+    Anchored,
+    /// Chosen on the last sessions before the test.
+    Rolling,
+    /// Chosen on everything but the test, before and after it (k-fold cross-validation).
+    CrossValidation,
+}
+
+/// Sessions chosen on, and sessions judged on; both ends included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fold {
+    /// One range, or one before and one after the test.
+    pub train: Vec<(Date, Date)>,
+    /// The sessions judged on.
+    pub test: (Date, Date),
+}
+
+/// How many folds, and what is left out between choosing and judging.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Division {
+    /// How sessions are divided.
+    pub scheme: Scheme,
+    /// Number of tests.
+    pub folds: usize,
+    /// Sessions of a rolling training; as many as a test, if not given.
+    pub train: Option<usize>,
+    /// Sessions before each test that are not chosen on: a position held into the test would
+    /// carry its outcome over (López de Prado, Advances in Financial Machine Learning, 2018, 7.4.1).
+    pub purge: usize,
+    /// Sessions after each test that are not chosen on, in cross-validation (same, 7.4.2).
+    pub embargo: usize,
+}
+
+impl Division {
+    /// Cuts `sessions` into folds. Walk-forward divides them into one block more than folds, the
+    /// first being chosen on only; cross-validation into as many.
+    ///
+    /// # Errors
+    /// Usage error if a fold would have fewer than two sessions to choose on or to judge on.
+    pub fn cut(&self, sessions: &[Date]) -> Result<Vec<Fold>> {
+        let &Self { scheme, folds, train, purge, embargo } = self;
+        let few = |what: &str, have: usize| {
+            Error::new(Code::BadArgument, format!("a fold has {have} sessions {what}, at least 2 are needed"))
+                .help("take fewer folds, a longer period, or a smaller --purge or --embargo")
+        };
+        let n = sessions.len();
+        let blocks = if scheme == Scheme::CrossValidation { folds } else { folds + 1 };
+        if folds == 0 || blocks < 2 || n / blocks < 2 {
+            return Err(few("to judge on", n / blocks.max(1)));
+        }
+        let edge = |block: usize| block * n / blocks;
+        let mut cut = Vec::with_capacity(folds);
+        for block in blocks - folds..blocks {
+            let (from, to) = (edge(block), edge(block + 1));
+            let before = from.saturating_sub(purge);
+            let first = match scheme {
+                Scheme::Rolling => before.saturating_sub(train.unwrap_or(to - from)),
+                Scheme::Anchored | Scheme::CrossValidation => 0,
+            };
+            let after = match scheme {
+                Scheme::CrossValidation => (to + embargo).min(n)..n,
+                Scheme::Anchored | Scheme::Rolling => n..n,
+            };
+            let ranges = [first..before, after];
+            let chosen_on: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+            if chosen_on < 2 {
+                return Err(few("to choose on", chosen_on));
+            }
+            let ranges = ranges.into_iter().filter(|r| !r.is_empty());
+            let train = ranges.map(|r| (sessions[r.start], sessions[r.end - 1])).collect();
+            cut.push(Fold { train, test: (sessions[from], sessions[to - 1]) });
+        }
+        Ok(cut)
+    }
+}
+
+/// Figures of the sessions that parameters were chosen on: they flatter.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct InSample(pub Metrics);
+
+/// Figures of sessions that had no part in the choice.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct OutOfSample(pub Metrics);
+
+/// What one account chose in one fold, and how it went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// Index of the fold.
+    pub fold: usize,
+    /// The symbol; none for a portfolio.
+    pub symbol: Option<Symbol>,
+    /// The combination of the grid with the highest figure; none if no point has a value of it.
+    pub point: Option<u64>,
+    /// Where it was chosen.
+    pub in_sample: Option<InSample>,
+    /// Where it was judged; without a choice nothing was traded.
+    pub out_of_sample: Option<OutOfSample>,
+}
+
+/// All folds, and the tests of each account joined.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WalkForward {
+    /// By fold, then account.
+    pub chosen: Vec<Chosen>,
+    /// Session returns of all tests in order, compounded: figures of returns only. A fold
+    /// without a choice adds none.
+    pub joined: Vec<(Option<Symbol>, OutOfSample)>,
+}
+
+/// Points replayed together where their equity is kept: flat memory.
+const KEPT_POINTS: usize = 256;
+
+/// Chooses the point with the highest figure on each fold's training and replays it on the test.
+///
+/// # Errors
+/// As [`Study::run`].
+pub fn walk_forward(
+    study: &dyn Study,
+    points: &[u64],
+    folds: &[Fold],
+    figure: &dyn Fn(&Metrics) -> Measure,
+    done: &(dyn Fn(usize) + Sync),
+) -> Result<WalkForward> {
+    let mut chosen = Vec::new();
+    let mut tests: Vec<(Option<Symbol>, Vec<Kept>)> = Vec::new();
+    for (i, fold) in folds.iter().enumerate() {
+        for (symbol, best) in choose(study, points, fold, figure, done)? {
+            let mut choice = Chosen { fold: i, symbol, point: None, in_sample: None, out_of_sample: None };
+            if let Some((point, in_sample)) = best {
+                let (rows, kept) = study.run(&[point], fold.test, &|_| true, &|_| ())?;
+                let row = rows.iter().find(|row| row.symbol == symbol);
+                choice.point = Some(point);
+                choice.in_sample = Some(in_sample);
+                choice.out_of_sample = row.map(|row| OutOfSample(row.metrics));
+                let account = match tests.iter_mut().find(|(known, _)| *known == symbol) {
+                    Some(account) => account,
+                    None => {
+                        tests.push((symbol, Vec::new()));
+                        let last = tests.len() - 1;
+                        &mut tests[last]
+                    }
+                };
+                account.1.extend(kept.into_iter().find(|kept| kept.symbol == symbol));
+            }
+            chosen.push(choice);
+        }
+    }
+    let joined = tests.into_iter().map(|(symbol, tests)| (symbol, OutOfSample(of_returns(&tests)))).collect();
+    Ok(WalkForward { chosen, joined })
+}
+
+type Best = (Option<Symbol>, Option<(u64, InSample)>);
+
+/// For each account the point with the highest figure, the first of several.
+fn choose(
+    study: &dyn Study,
+    points: &[u64],
+    fold: &Fold,
+    figure: &dyn Fn(&Metrics) -> Measure,
+    done: &(dyn Fn(usize) + Sync),
+) -> Result<Vec<Best>> {
+    let mut best: Vec<Best> = Vec::new();
+    let mut see = |symbol: Option<Symbol>, point: u64, metrics: Metrics| {
+        if best.iter().all(|(known, _)| *known != symbol) {
+            best.push((symbol, None));
+        }
+        let Some((_, best)) = best.iter_mut().find(|(known, _)| *known == symbol) else { return };
+        let value = figure(&metrics).value();
+        let beaten = best.is_none_or(|(_, InSample(before))| value > figure(&before).value());
+        if value.is_some() && beaten {
+            *best = Some((point, InSample(metrics)));
+        }
+    };
+    match fold.train[..] {
+        [whole] => {
+            for points in points.chunks(16_384) {
+                let (rows, _) = study.run(points, whole, &|_| false, done)?;
+                rows.iter().for_each(|row| see(row.symbol, points[row.point], row.metrics));
+            }
+        }
+        _ => {
+            for points in points.chunks(KEPT_POINTS) {
+                let mut kept = Vec::new();
+                for (i, &range) in fold.train.iter().enumerate() {
+                    let hear: &(dyn Fn(usize) + Sync) = if i == 0 { done } else { &|_| () };
+                    kept.extend(study.run(points, range, &|_| true, hear)?.1);
+                }
+                kept.sort_by_key(|k| (k.point, k.symbol, k.equity.first().map(|e| e.0)));
+                for parts in kept.chunk_by(|a, b| (a.point, a.symbol) == (b.point, b.symbol)) {
+                    see(parts[0].symbol, points[parts[0].point], of_returns(parts));
+                }
+            }
+        }
+    }
+    Ok(best)
+}
+
+/// Figures of several periods of one account, their session returns compounded in order. There
+/// are no trades in returns, so figures of trades are undefined.
+fn of_returns(periods: &[Kept]) -> Metrics {
+    let capital = periods.first().map_or(f64::NAN, |p| p.capital);
+    let (mut dates, mut equity, mut worth) = (Vec::new(), Vec::new(), capital);
+    for period in periods {
+        for ((date, _), r) in period.equity.iter().zip(period.returns()) {
+            worth *= 1.0 + r;
+            dates.push(*date);
+            equity.push(worth);
+        }
+    }
+    let outcome = Outcome { capital, dates: &dates, equity: &equity, tally: Tally::default(), bars: 0, bars_held: 0 };
+    Metrics::of(&outcome, &Benchmark::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sessions(n: usize) -> Vec<Date> {
+        (0..n as i32).map(Date).collect()
+    }
+
+    #[test]
+    fn anchored_and_rolling_by_hand() {
+        let division = Division { scheme: Scheme::Anchored, folds: 3, train: None, purge: 2, embargo: 0 };
+        let cut = division.cut(&sessions(40)).expect("folds");
+        let days =
+            |fold: &Fold| (fold.train.iter().map(|t| (t.0.0, t.1.0)).collect::<Vec<_>>(), fold.test.0.0, fold.test.1.0);
+        let by_hand = [(vec![(0, 7)], 10, 19), (vec![(0, 17)], 20, 29), (vec![(0, 27)], 30, 39)];
+        assert_eq!(cut.iter().map(days).collect::<Vec<_>>(), by_hand);
+        let cut = Division { scheme: Scheme::Rolling, train: Some(5), ..division }.cut(&sessions(40)).expect("folds");
+        let by_hand = [(vec![(3, 7)], 10, 19), (vec![(13, 17)], 20, 29), (vec![(23, 27)], 30, 39)];
+        assert_eq!(cut.iter().map(days).collect::<Vec<_>>(), by_hand);
+    }
+
+    #[test]
+    fn cross_validation_by_hand() {
+        let division = Division { scheme: Scheme::CrossValidation, folds: 3, train: None, purge: 1, embargo: 2 };
+        let cut = division.cut(&sessions(30)).expect("folds");
+        let train: Vec<Vec<(i32, i32)>> =
+            cut.iter().map(|f| f.train.iter().map(|t| (t.0.0, t.1.0)).collect()).collect();
+        assert_eq!(train, [vec![(12, 29)], vec![(0, 8), (22, 29)], vec![(0, 18)]]);
+    }
+
+    proptest! {
+        /// No session is both chosen and judged on, nor chosen on within purge or embargo of a
+        /// test; tests don't overlap.
+        #[test]
+        fn choosing_keeps_its_distance(
+            n in 10usize..300, folds in 1usize..9, purge in 0usize..20, embargo in 0usize..20,
+            train in prop::option::of(1usize..60),
+            scheme in prop_oneof![Just(Scheme::Anchored), Just(Scheme::Rolling), Just(Scheme::CrossValidation)],
+        ) {
+            let all = sessions(n);
+            let Ok(cut) = (Division { scheme, folds, train, purge, embargo }).cut(&all) else { return Ok(()) };
+            prop_assert_eq!(cut.len(), folds);
+            for fold in &cut {
+                for session in 0..n as i32 {
+                    let chosen_on = fold.train.iter().any(|t| (t.0.0..=t.1.0).contains(&session));
+                    let near = (fold.test.0.0 - purge as i32..=fold.test.1.0 + embargo as i32).contains(&session);
+                    prop_assert!(!(chosen_on && near));
+                    prop_assert!(!(chosen_on && scheme != Scheme::CrossValidation && session > fold.test.0.0));
+                }
+            }
+            prop_assert!(cut.windows(2).all(|w| w[0].test.1 < w[1].test.0));
+        }
+    }
+}
