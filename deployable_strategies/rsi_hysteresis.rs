@@ -131,15 +131,19 @@ pub(crate) mod tests {
 
     use super::*;
 
-    fn decide<P: Pace>(rsi: f64, shares: u64) -> Option<Order> {
-        let rule = RsiHysteresis::<P> {
+    fn rule<P: Pace>() -> RsiHysteresis<P> {
+        RsiHysteresis {
             rsi_period: 14,
             hysteresis_upper: 60.0,
             hysteresis_lower: 40.0,
             allocation: 10_000.0,
             warmup_bars: 84,
             pace: PhantomData,
-        };
+        }
+    }
+
+    fn decide<P: Pace>(rsi: f64, shares: u64) -> Option<Order> {
+        let rule = rule::<P>();
         let bar = Bar { start: 0, end: 1, open: 1.0, high: 1.0, low: 1.0, close: 1.0, volume: 1.0 };
         let position = Position { shares, ..Position::default() };
         rule.decide(&mut (), &Now { bar, session: Default::default(), inputs: [rsi], position })
@@ -149,6 +153,17 @@ pub(crate) mod tests {
         let buy = Some(Order::buy(Size::Notional(10_000.0)));
         assert_eq!(decide::<P>(60.1, 0), buy);
         assert_eq!(decide::<P>(39.9, 7), Some(Order::Exit(Reason::Signal("rsi_exit"))));
+    }
+
+    proptest::proptest! {
+        /// A sweep relies on it.
+        #[test]
+        fn declared_rules_are_what_decide_answers(rsi in -1.0f64..101.0, at_a_line in 0u8..4, shares in 0u64..2) {
+            let rsi = [rsi, 60.0, 40.0, f64::NAN][usize::from(at_a_line)];
+            let rule = rule::<crate::daily_trend::Daily>();
+            let declared = rule.rules().and_then(|rules| rules.decide(&[rsi], shares > 0));
+            proptest::prop_assert_eq!(declared, decide::<crate::daily_trend::Daily>(rsi, shares));
+        }
     }
 
     pub(crate) fn holds_in_between<P: Pace>() {

@@ -19,5 +19,6 @@ mod metrics;
 mod reference;
 mod sample;
 mod support;
+mod sweep;
 mod tidy;
 mod validate;

@@ -51,6 +51,8 @@ pub(crate) fn magellan<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item =
     let mut command = Command::new(env!("CARGO_BIN_EXE_magellan"));
     command.args(args).current_dir(root());
     command.env_remove("USE_ARCHIVED_DATA").env_remove("MAGELLAN_ARCHIVE");
+    // Trials of tests aren't trials of the project.
+    command.env("MAGELLAN_LEDGER", format!("{}/ledger-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id()));
     command
 }
 

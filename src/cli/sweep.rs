@@ -301,7 +301,11 @@ impl<'s> Opened<'s> {
     }
 
     pub(super) fn trials(&self, study: &dyn Study) -> Result<Trials> {
-        let axes = self.grid.axes.iter().zip(study.paths());
+        let settings = self.document.settings(&study.symbols());
+        let counts = |path: &String| settings.pointer(&format!("/{}", path.replace('.', "/"))).is_some();
+        // What no replay depends on makes no other trial.
+        let paths = study.paths().into_iter().map(|paths| paths.into_iter().filter(counts).collect());
+        let axes = self.grid.axes.iter().zip(paths);
         let axes = axes.map(|(axis, paths)| Varied { key: axis.key.clone(), paths, values: axis.values.clone() });
         Ok(Trials {
             strategy: self.strategy.name().to_owned(),
@@ -310,8 +314,8 @@ impl<'s> Opened<'s> {
             hours: study.hours().name().to_owned(),
             start_date: self.period.0,
             end_date: self.period.1,
-            settings: self.document.settings(&study.symbols()),
             axes: axes.collect(),
+            settings,
             conditions: self.grid.conditions.iter().map(|c| c.text().to_owned()).collect(),
             choice: self.choice,
             points: self.points()?.len() as u64,

@@ -167,13 +167,11 @@ impl Document {
             }
             settings.insert(block.to_owned(), value);
         }
-        for block in ["risk_management", "execution"] {
+        for block in ["data_requirements", "risk_management", "execution"] {
             settings.extend(self.get(block).map(|value| (block.to_owned(), value.clone())));
         }
-        for (block, key) in [("data_requirements", "warmup_bars"), ("account_info", "initial_capital")] {
-            let value = self.get(block).and_then(|b| b.get(key));
-            settings.extend(value.map(|value| (block.to_owned(), serde_json::json!({ key: value }))));
-        }
+        let capital = self.get("account_info.initial_capital");
+        settings.extend(capital.map(|c| ("account_info".to_owned(), serde_json::json!({ "initial_capital": c }))));
         let mut settings = Value::Object(settings);
         settings.sort_all_objects();
         settings

@@ -152,7 +152,7 @@ pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &Request<'a>) -> Res
     let mut symbols = request.symbols.unwrap_or(&config.symbols).to_vec();
     symbols.sort_unstable();
     symbols.dedup();
-    let ways: Vec<Way> = request.grid.axes.iter().map(|axis| way(document, axis)).collect::<Result<_>>()?;
+    let ways = request.grid.axes.iter().map(|axis| way::<S>(document, axis, &symbols)).collect::<Result<Vec<Way>>>()?;
     let schema = S::PARAMETERS.schema(&crate::config::schema::of::<S>());
     request.grid.axes.iter().zip(&ways).try_for_each(|(axis, way)| check_values(document, &schema, axis, way))?;
     let loaded: Vec<Loaded> = symbols.par_iter().map(|&s| load::<S>(request, s)).collect::<Result<_>>()?;
@@ -175,7 +175,7 @@ pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &Request<'a>) -> Res
     Ok(Box::new(study))
 }
 
-fn way(document: &Document, axis: &Axis) -> Result<Way> {
+fn way<S: Deployable>(document: &Document, axis: &Axis, symbols: &[Symbol]) -> Result<Way> {
     let probe = Override::new(&axis.key, Value::Null);
     let paths = probe.paths(document.value());
     if paths.is_empty() {
@@ -183,6 +183,17 @@ fn way(document: &Document, axis: &Axis) -> Result<Way> {
         return Err(Error::new(Code::BadArgument, what)
             .at(document.path.display())
             .help("name a parameter (rsi_period), a symbol's (TSLA.rsi_period), or a path (execution.friction_bps)"));
+    }
+    // Another symbol's parameters change nothing here.
+    let is_of_other = |path: &Vec<String>| {
+        S::PARAMETERS == Parameters::BySymbol
+            && BLOCKS.contains(&path[0].as_str())
+            && path.get(1).is_some_and(|name| symbols.iter().all(|s| s.as_str() != name))
+    };
+    let paths: Vec<Vec<String>> = paths.into_iter().filter(|path| !is_of_other(path)).collect();
+    if paths.is_empty() {
+        let what = format!("--grid {}: that symbol is not among those swept", axis.key);
+        return Err(Error::new(Code::BadArgument, what).help("add it to --symbols, or leave the axis out"));
     }
     let is_parameter = paths.iter().all(|path| BLOCKS.contains(&path[0].as_str()) && path.len() > 1);
     Ok(Way { paths, is_parameter })
@@ -203,7 +214,9 @@ fn check_values(document: &Document, schema: &Value, axis: &Axis, way: &Way) -> 
             false => crate::config::examine(&document),
         };
         match found.into_iter().find(|f| f.severity == Severity::Error) {
-            Some(first) => Err(Error::from(first).help(format!("choose other values for --grid {}", axis.key))),
+            Some(first) => Err(Error::new(first.code, first.what)
+                .at(document.path.display())
+                .help(format!("choose other values for --grid {}", axis.key))),
             None => Ok(()),
         }
     })
@@ -259,7 +272,8 @@ impl<S: Deployable> Prepared<'_, S> {
     }
 
     fn at_point(&self, error: Error, point: u64) -> Error {
-        error.help(format!("exclude points such as {} with --where", self.request.grid.describe(point)))
+        let what = format!("{error}; that is point {}", self.request.grid.describe(point));
+        Error::new(error.code(), what).help("exclude such points with --where, e.g. --where \"lower < upper\"")
     }
 
     /// The strategies of one point, in the order of the symbols.
