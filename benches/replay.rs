@@ -62,6 +62,7 @@ fn indicators(c: &mut Criterion) {
         Indicator::AtrWilder { period },
         Indicator::SessionBars,
         Indicator::SessionOpen,
+        Indicator::SessionChange,
         Indicator::SessionLow,
         Indicator::SessionLowBefore,
         Indicator::SessionHigh,

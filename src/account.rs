@@ -224,6 +224,12 @@ impl Book {
         self.lot.is_some()
     }
 
+    /// Whether nothing is held and nothing ordered.
+    #[inline(always)]
+    pub fn is_idle(&self) -> bool {
+        self.lot.is_none() && self.pending == Pending::Nothing
+    }
+
     /// What the strategy is told.
     #[inline(always)]
     pub fn position(&self) -> Position {

@@ -9,7 +9,7 @@ use crate::history::History;
 use crate::indicator::{Columns, Memory, Rolling};
 use crate::order::Order;
 use crate::risk::{Block, Limits};
-use crate::strategy::{Inputs, Now, Strategy};
+use crate::strategy::{Inputs, Now, Strategy, Test};
 
 /// Money, costs, limits and the period of a replay.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -119,10 +119,27 @@ pub fn replay_shared<S: Strategy, R: Recorder<S::Inputs>>(
     terms: &Terms,
     recorder: &mut R,
 ) -> Result<Replay> {
+    replay_desks(shared_desks(instruments, terms), terms, recorder)
+}
+
+/// As [`replay_shared`], passing over the sessions in which a flat symbol has no bar with what
+/// its strategy needs to buy ([`Strategy::needs`]).
+pub(crate) fn replay_passing_over<S: Strategy>(
+    instruments: &[(&History<'_>, &Columns, S)],
+    terms: &Terms,
+) -> Result<Replay> {
+    let mut desks = shared_desks(instruments, terms);
+    if size_of::<S::State>() == 0 {
+        desks.iter_mut().for_each(|desk| desk.needs = desk.strategy.needs());
+    }
+    replay_desks(desks, terms, &mut ())
+}
+
+fn shared_desks<'a, S: Strategy>(instruments: &[(&'a History<'a>, &'a Columns, S)], terms: &Terms) -> Vec<Desk<'a, S>> {
     let desk = |&(history, columns, strategy): &(_, _, S)| {
         Desk::new(history, strategy, Source::shared(&strategy, columns), terms)
     };
-    replay_desks(instruments.iter().map(desk).collect(), terms, recorder)
+    instruments.iter().map(desk).collect()
 }
 
 fn replay_desks<S: Strategy, R: Recorder<S::Inputs>>(
@@ -167,12 +184,13 @@ fn run<S: Strategy, R: Recorder<S::Inputs>>(
         account.begin_session();
         let mut active: Vec<usize> = Vec::with_capacity(desks.len());
         for (i, desk) in desks.iter_mut().enumerate() {
-            if desk.next_date() == Some(date) {
+            if desk.next_date() == Some(date) && !desk.pass_over() {
                 desk.begin_session(account);
                 active.push(i);
             }
         }
         match active[..] {
+            [] => {}
             [only] => run_alone(desks, only, account, recorder),
             _ => run_merged(desks, &active, account, recorder),
         }
@@ -286,6 +304,8 @@ struct Desk<'a, S: Strategy> {
     last_close: f64,
     bars_seen: u64,
     bars_held: u64,
+    /// What every entry needs; empty, if each bar is to be looked at.
+    needs: Vec<Test>,
 }
 
 impl<'a, S: Strategy> Desk<'a, S> {
@@ -306,6 +326,7 @@ impl<'a, S: Strategy> Desk<'a, S> {
             last_close: f64::NAN,
             bars_seen: 0,
             bars_held: 0,
+            needs: Vec::new(),
         };
         let forgets = strategy.indicators().as_ref().iter().all(|i| i.memory() == Memory::Session);
         let folds = matches!(desk.source, Source::Rolling(_)) && !forgets;
@@ -359,6 +380,27 @@ impl<'a, S: Strategy> Desk<'a, S> {
     fn next_date(&self) -> Option<Date> {
         let index = self.ahead.clone().next()?;
         Some(self.history.sessions()[index].session.date)
+    }
+
+    /// Passes over the next session, if nothing is held or ordered and no bar of it has what an
+    /// entry needs; whether it did.
+    fn pass_over(&mut self) -> bool {
+        let Source::Shared(columns) = &self.source else { return false };
+        if self.needs.is_empty() || !self.book.is_idle() {
+            return false;
+        }
+        let session = &self.history.sessions()[self.ahead.start];
+        let bars = session.ordinal..session.ordinal + session.range.len();
+        let rarest = &self.needs[0];
+        let may_enter = |bar: usize| self.needs[1..].iter().all(|test| test.holds(columns[test.input][bar]));
+        let mut rare = columns[rarest.input][bars.clone()].iter().zip(bars);
+        if rare.any(|(value, bar)| rarest.holds(*value) && may_enter(bar)) {
+            return false;
+        }
+        self.ahead.next();
+        self.bars_seen += session.range.len() as u64;
+        self.last_close = self.history.session_bars(session).close_at(session.range.len() - 1);
+        true
     }
 
     fn begin_session(&mut self, account: &mut Account) {

@@ -99,6 +99,12 @@ pub trait Strategy: Copy + Send + Sync + 'static {
     fn rules(&self) -> Option<Rules> {
         None
     }
+
+    /// Tests that all hold wherever `decide` buys. A sweep passes over sessions in which a flat
+    /// symbol has no bar that meets them; without tests it passes over none.
+    fn needs(&self) -> Vec<Test> {
+        Vec::new()
+    }
 }
 
 /// Market entry and exit of a fixed size by comparisons of inputs with levels.
@@ -155,6 +161,16 @@ impl Test {
     /// `inputs[input] < level`
     pub const fn below(input: usize, level: f64) -> Self {
         Self { input, side: Side::Below, level }
+    }
+
+    /// `inputs[input] >= level`: above the number before it.
+    pub const fn at_least(input: usize, level: f64) -> Self {
+        Self::above(input, level.next_down())
+    }
+
+    /// `inputs[input] <= level`: below the number after it.
+    pub const fn at_most(input: usize, level: f64) -> Self {
+        Self::below(input, level.next_up())
     }
 
     /// Whether `value` lies on the side.

@@ -21,6 +21,7 @@ fn all(period: u32) -> Vec<Indicator> {
         Indicator::AtrWilder { period },
         Indicator::SessionBars,
         Indicator::SessionOpen,
+        Indicator::SessionChange,
         Indicator::SessionLow,
         Indicator::SessionLowBefore,
         Indicator::SessionHigh,
@@ -151,6 +152,9 @@ fn brute_force(indicator: Indicator, bars: &[(Bar, usize)], i: usize) -> f64 {
         }
         Indicator::SessionBars => session.len() as f64,
         Indicator::SessionOpen => session[0].0.open,
+        Indicator::SessionChange => {
+            (session[session.len() - 1].0.close - session[0].0.open) / session[0].0.open * 100.0
+        }
         Indicator::SessionLow => session.iter().map(|b| b.0.low).fold(f64::INFINITY, f64::min),
         Indicator::SessionLowBefore => {
             let before = &session[..session.len() - 1];

@@ -8,7 +8,7 @@ use magellan::finding::Finding;
 use magellan::indicator::{Indicator, Memory};
 use magellan::order::{Bracket, Entry, Level, Order, Size, Target};
 use magellan::registry::{Deployable, EquityRows};
-use magellan::strategy::{Now, Strategy};
+use magellan::strategy::{Now, Strategy, Test};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ impl Strategy for BearTrap {
     fn indicators(&self) -> [Indicator; 9] {
         let memory = Memory::Session;
         [
-            Indicator::SessionOpen,
+            Indicator::SessionChange,
             Indicator::SessionBars,
             Indicator::SessionLow,
             Indicator::SessionLowBefore,
@@ -102,9 +102,8 @@ impl Strategy for BearTrap {
 
     #[inline(always)]
     fn decide(&self, (): &mut (), now: &Now<[f64; 9]>) -> Option<Order> {
-        let [open, bars, low, low_before, high, wick, body, volume_ratio, atr] = now.inputs;
+        let [day_change, bars, low, low_before, high, wick, body, volume_ratio, atr] = now.inputs;
         let bar = &now.bar;
-        let day_change = (bar.close - open) / open * 100.0;
         // The rarest condition first: on most bars it is the only one looked at.
         if day_change > self.day_change_pct
             || now.position.is_open()
@@ -125,6 +124,11 @@ impl Strategy for BearTrap {
             && volume_ratio >= self.min_volume_ratio
             && bar.close - stop > 0.0;
         signal.then(|| Order::Enter(self.entry(stop, low, high)))
+    }
+
+    /// A crash: on most days of most symbols there is none, and a sweep passes them over.
+    fn needs(&self) -> Vec<Test> {
+        vec![Test::at_most(0, self.day_change_pct), Test::at_least(1, f64::from(self.min_session_bars))]
     }
 }
 
@@ -239,8 +243,8 @@ mod tests {
         let session = calendar::session("2024-07-01".parse().expect("a date"));
         let start = session.open + 60 * MINUTE;
         let bar = Bar { start, end: start + MINUTE, open: 8.2, high: 8.5, low: 8.0, close: 8.4, volume: 900.0 };
-        // open, bars, low, low before, high, wick, body, volume ratio, ATR
-        let inputs = [10.0, 61.0, 8.0, 8.1, 10.2, 0.4, 0.4, 1.5, 0.2];
+        // change from the open, bars, low, low before, high, wick, body, volume ratio, ATR
+        let inputs = [-16.0, 61.0, 8.0, 8.1, 10.2, 0.4, 0.4, 1.5, 0.2];
         Now { bar, session, inputs, position: Position::default() }
     }
 
@@ -264,7 +268,7 @@ mod tests {
     fn every_condition_alone_forbids_the_entry() {
         type Change = fn(&mut Now<[f64; 9]>);
         let changes: [(&str, Change); 9] = [
-            ("a fall of less than 15 %", |n| n.inputs[0] = 9.8),
+            ("a fall of less than 15 %", |n| n.inputs[0] = -14.9),
             ("fewer than 20 bars", |n| n.inputs[1] = 19.0),
             ("a close on the low", |n| n.inputs[2] = 8.4),
             ("hardly a wick", |n| n.inputs[5] = 0.149),
@@ -278,6 +282,18 @@ mod tests {
             let mut now = reclaim();
             change(&mut now);
             assert_eq!(decide(&now), None, "{what}");
+        }
+    }
+
+    proptest::proptest! {
+        /// A sweep doesn't ask where they don't hold.
+        #[test]
+        fn an_entry_has_what_it_needs(change in -30.0f64..0.0, bars in 15u8..25, at_a_line in proptest::bool::ANY) {
+            let mut now = reclaim();
+            now.inputs[0] = if at_a_line { RULES.day_change_pct } else { change };
+            now.inputs[1] = f64::from(bars);
+            let met = RULES.needs().iter().all(|test| test.holds(now.inputs[test.input]));
+            proptest::prop_assert_eq!(decide(&now).is_some(), met);
         }
     }
 

@@ -208,9 +208,9 @@ impl std::str::FromStr for Memory {
         let found = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
         let bytes = found.and_then(|(number, shift)| number.trim().parse::<usize>().ok()?.checked_mul(1 << shift));
         let bytes = bytes.filter(|bytes| *bytes > 0);
-        bytes.map(Self).ok_or_else(|| {
-            Error::new(Code::BadArgument, format!("`{text}` is not a size")).help("write e.g. 256MB or 1GB")
-        })
+        bytes
+            .map(Self)
+            .ok_or_else(|| Error::new(Code::BadArgument, format!("`{text}` is not a size, such as 256MB or 1GB")))
     }
 }
 

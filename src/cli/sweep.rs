@@ -37,6 +37,7 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
     let study = opened.study(how)?;
     let trials = opened.trials(&*study)?;
     let points = opened.points()?;
+    study.check(&points)?;
     let plan = Plan::new(trials, study.scope().name(), options.sample_seed, study.bars());
     if options.timings {
         timing("start, load, grid", started);

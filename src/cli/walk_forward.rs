@@ -42,10 +42,11 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
     let division =
         Division { scheme, folds: options.folds, train: options.train, purge: options.purge, embargo: options.embargo };
     let folds = division.cut(&sessions)?;
+    let points = opened.points()?;
+    study.check(&points)?;
     let trials = opened.trials(&*study)?;
     let mut ledger = Ledger::open(&opened.ledger, opened.strategy.name())?;
     ledger.add(Kind::WalkForward, &trials, None)?;
-    let points = opened.points()?;
     let accounts = if study.scope() == Scope::Single { study.symbols().len() } else { 1 };
     let bar = progress(points.len() * folds.len() * accounts, study.bars() as f64 / accounts as f64);
     let walked = walk_forward(&*study, &points, &folds, &criterion.of, &|n| bar.inc(n as u64))?;

@@ -297,7 +297,7 @@ codes! {
             "Another record names this one as seen, and it is gone: trials would be forgotten.";
             "restore it from version control"
         RulesDisagree "rules-disagree":
-            "A strategy declares rules for sweeps that answer otherwise than its `decide`.";
-            "correct `rules`, or remove it: without it a sweep asks `decide` at every bar"
+            "A strategy declares rules or needs for sweeps that say otherwise than its `decide`.";
+            "correct `rules` or `needs`, or remove them: without them a sweep asks `decide` at every bar"
     }
 }

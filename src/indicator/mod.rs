@@ -140,6 +140,8 @@ pub enum Indicator {
     SessionBars,
     /// Open of the session's first bar.
     SessionOpen,
+    /// Change of the close from the session's open, per cent: `(close - open) / open * 100`.
+    SessionChange,
     /// Lowest low of the session so far, this bar included.
     SessionLow,
     /// Lowest low of the session before this bar.
@@ -191,6 +193,7 @@ impl Indicator {
             Self::AtrWilder { .. } => "atr_wilder",
             Self::SessionBars => "session_bars",
             Self::SessionOpen => "session_open",
+            Self::SessionChange => "session_change",
             Self::SessionLow => "session_low",
             Self::SessionLowBefore => "session_low_before",
             Self::SessionHigh => "session_high",
@@ -207,6 +210,7 @@ impl Indicator {
             Self::TrueRange { memory } | Self::Atr { memory, .. } | Self::VolumeRatio { memory, .. } => memory,
             Self::SessionBars
             | Self::SessionOpen
+            | Self::SessionChange
             | Self::SessionLow
             | Self::SessionLowBefore
             | Self::SessionHigh
@@ -234,6 +238,7 @@ impl Indicator {
             Self::AtrWilder { period } => Box::new(range::AtrWilder::new(period)),
             Self::SessionBars => Box::new(PerSession::new(session::Count::default())),
             Self::SessionOpen => Box::new(PerSession::new(session::FirstOpen::default())),
+            Self::SessionChange => Box::new(PerSession::new(session::Change::default())),
             Self::SessionLow => Box::new(PerSession::new(session::Lowest::default())),
             Self::SessionLowBefore => Box::new(PerSession::new(session::LowestBefore::default())),
             Self::SessionHigh => Box::new(PerSession::new(session::Highest::default())),

@@ -24,6 +24,16 @@ impl Fold for FirstOpen {
     }
 }
 
+#[derive(Clone, Default)]
+pub(super) struct Change(FirstOpen);
+
+impl Fold for Change {
+    fn next(&mut self, bar: &Bar, session: &Session) -> f64 {
+        let open = self.0.next(bar, session);
+        (bar.close - open) / open * 100.0
+    }
+}
+
 #[derive(Clone)]
 pub(super) struct Lowest(f64);
 

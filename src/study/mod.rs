@@ -96,6 +96,12 @@ pub trait Study: Sync {
     /// The places of the config that each axis of the grid sets.
     fn paths(&self) -> Vec<Vec<String>>;
 
+    /// Whether every point is one that the config may hold.
+    ///
+    /// # Errors
+    /// Config error that names a point.
+    fn check(&self, points: &[u64]) -> Result<()>;
+
     /// Replays points, given as combinations of the grid, from one session to another. Rows are
     /// in the order of points, then of symbols; so is the equity of the points that `keep` names
     /// by their index. `done` hears how many points of one account are through.
@@ -371,6 +377,16 @@ impl<S: Deployable + 'static> Study for Prepared<'_, S> {
 
     fn paths(&self) -> Vec<Vec<String>> {
         self.ways.iter().map(|way| way.paths.iter().map(|path| path.join(".")).collect()).collect()
+    }
+
+    fn check(&self, points: &[u64]) -> Result<()> {
+        for group in self.groups(points)? {
+            group.points.par_iter().try_for_each_init(
+                || group.config.clone(),
+                |config, &i| self.strategies(&group, config, points[i]).map(|_| ()),
+            )?;
+        }
+        Ok(())
     }
 
     fn run(

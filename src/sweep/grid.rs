@@ -31,8 +31,8 @@ impl FromStr for Axis {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let fault =
-            |what: String| Error::new(Code::BadArgument, what).help("write key=5..44, key=0.1..0.5:0.1 or key=v1,v2");
+        let fault = |what: String| // In the message itself, since a command line shows no more of it.
+            Error::new(Code::BadArgument, format!("{what}; write key=5..44, key=0.1..0.5:0.1 or key=v1,v2"));
         let (key, values) = text
             .split_once('=')
             .filter(|(key, values)| !key.is_empty() && !values.is_empty())
@@ -292,8 +292,11 @@ impl FromStr for Condition {
 
     fn from_str(text: &str) -> Result<Self> {
         let fault = || {
-            Error::new(Code::BadArgument, format!("`{text}` is not a condition"))
-                .help("compare keys and numbers, e.g. \"hysteresis_lower < hysteresis_upper - 2\"")
+            let example = "hysteresis_lower < hysteresis_upper - 2";
+            Error::new(
+                Code::BadArgument,
+                format!("`{text}` is no comparison of keys and numbers, such as \"{example}\""),
+            )
         };
         let (sign, compare) = SIGNS.into_iter().find(|(sign, _)| text.contains(sign)).ok_or_else(fault)?;
         let (left, right) = text.split_once(sign).ok_or_else(fault)?;

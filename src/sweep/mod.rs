@@ -20,7 +20,7 @@ use crate::error::{Code, Error, Result};
 use crate::history::History;
 use crate::indicator::{Columns, Indicator};
 use crate::metrics::{Benchmark, Metrics, Outcome};
-use crate::replay::{Terms, replay_shared};
+use crate::replay::{Terms, replay_passing_over, replay_shared};
 use crate::strategy::{Side, Strategy, Test};
 use carry::{Carry, Scratch};
 use crossings::{WORD, crossings};
@@ -97,18 +97,21 @@ impl Sweep<'_> {
                         (Some(tape), Some(crossed)) => self.carry(point, tape, crossed, scratch),
                         _ => None,
                     };
-                    let Some(outcome) = outcome else {
-                        return Ok((i, self.plain(point, &columns, |judged| judge(i, judged))?));
+                    let judged = |judged: &Judged<'_>| -> Result<R> {
+                        let check = self.how == How::Fast && points.len() >= CHECKED_FROM && i.is_multiple_of(CHECKED);
+                        if check && !self.by_loop(How::Plain, point, &columns, |plain| plain == judged)? {
+                            return Err(disagreement::<S>(i));
+                        }
+                        Ok(judge(i, judged))
                     };
-                    let metrics = Metrics::of(&outcome, self.benchmark);
-                    let judged = Judged { metrics, dates: outcome.dates, equity: outcome.equity };
-                    let check = points.len() >= CHECKED_FROM && i.is_multiple_of(CHECKED);
-                    if check && !self.plain(point, &columns, |plain| *plain == judged)? {
-                        let what =
-                            format!("{}: the declared rules of point {i} don't answer as its decide does", S::NAME);
-                        return Err(Error::new(Code::RulesDisagree, what));
-                    }
-                    Ok((i, judge(i, &judged)))
+                    let result = match outcome {
+                        None => self.by_loop(self.how, point, &columns, judged)?,
+                        Some(outcome) => {
+                            let metrics = Metrics::of(&outcome, self.benchmark);
+                            judged(&Judged { metrics, dates: outcome.dates, equity: outcome.equity })
+                        }
+                    };
+                    Ok((i, result?))
                 })
                 .collect::<Result<_>>()?;
             done.extend(judged);
@@ -117,10 +120,19 @@ impl Sweep<'_> {
         Ok(done.into_iter().map(|(_, result)| result).collect())
     }
 
-    /// The loop: the definition.
-    fn plain<S: Strategy, R>(&self, point: &S, columns: &[Columns], judge: impl FnOnce(&Judged<'_>) -> R) -> Result<R> {
+    /// The loop: the definition, if no bar is passed over.
+    fn by_loop<S: Strategy, R>(
+        &self,
+        how: How,
+        point: &S,
+        columns: &[Columns],
+        judge: impl FnOnce(&Judged<'_>) -> R,
+    ) -> Result<R> {
         let desks: Vec<_> = self.histories.iter().zip(columns).map(|(h, c)| (h, c, *point)).collect();
-        let replay = replay_shared(&desks, &self.terms, &mut ())?;
+        let replay = match how {
+            How::Fast => replay_passing_over(&desks, &self.terms)?,
+            How::Plain => replay_shared(&desks, &self.terms, &mut ())?,
+        };
         let (dates, equity): (Vec<Date>, Vec<f64>) = replay.equity.iter().copied().unzip();
         Ok(judge(&Judged { metrics: Metrics::against(&replay, self.benchmark), dates: &dates, equity: &equity }))
     }
@@ -139,6 +151,11 @@ impl Sweep<'_> {
         let warm = point.warmup().saturating_sub(tape.before);
         Carry { tape, terms: &self.terms, enter: &enter, exit: &exit, size: rules.size, warm }.run(scratch)
     }
+}
+
+fn disagreement<S: Strategy>(point: usize) -> Error {
+    let what = format!("{}: at point {point} its rules or needs don't say what its decide does", S::NAME);
+    Error::new(Code::RulesDisagree, what)
 }
 
 /// A test of one indicator: side and the level's bits.
