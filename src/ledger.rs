@@ -9,7 +9,7 @@
 //! The number of trials N counts distinct pairs of settings and data. It is worked out from the
 //! records' grids, so that a sweep of a million points is one small file.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,8 @@ pub struct Trials {
     pub data: BTreeMap<Symbol, String>,
     /// Whether any bar is synthetic.
     pub synthetic: bool,
+    /// `single`: each symbol has its own account; `portfolio`: all share one.
+    pub scope: String,
     /// `regular` or `all`.
     pub hours: String,
     /// First session.
@@ -101,6 +103,9 @@ pub struct Record {
     pub kind: Kind,
     /// What was tried.
     pub trials: Trials,
+    /// How a walk-forward divided its sessions and chose.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub division: Option<Value>,
     /// SHA-256 of the Parquet file beside it with session returns of a sample of its points.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub returns: Option<String>,
@@ -179,9 +184,29 @@ impl Ledger {
     /// # Errors
     /// Usage error if it can't be written: what isn't counted must not be seen.
     pub fn add(&mut self, kind: Kind, trials: &Trials, returns: Option<&[u8]>) -> Result<()> {
+        self.add_record(kind, trials, None, returns)
+    }
+
+    /// Adds a walk-forward; each way of dividing the sessions is a record, though no new trial.
+    ///
+    /// # Errors
+    /// As [`Ledger::add`].
+    pub fn add_walk_forward(&mut self, trials: &Trials, division: Value) -> Result<()> {
+        self.add_record(Kind::WalkForward, trials, Some(division), None)
+    }
+
+    fn add_record(
+        &mut self,
+        kind: Kind,
+        trials: &Trials,
+        division: Option<Value>,
+        returns: Option<&[u8]>,
+    ) -> Result<()> {
         let engine = env!("CARGO_PKG_VERSION").to_owned();
         let name = returns.map(sha256_hex);
-        let same = |r: &&Record| r.kind == kind && r.trials == *trials && (name.is_none() || r.returns == name);
+        let same = |r: &&Record| {
+            r.kind == kind && r.trials == *trials && r.division == division && (name.is_none() || r.returns == name)
+        };
         if self.records.values().find(same).is_some() {
             return Ok(());
         }
@@ -197,6 +222,7 @@ impl Ledger {
             engine,
             kind,
             trials: trials.clone(),
+            division,
             returns: name,
             heads: self.heads(),
         };
@@ -212,30 +238,31 @@ impl Ledger {
     /// # Errors
     /// Refused if a record's grid isn't what it says.
     pub fn count(&self) -> Result<u64> {
-        let mut seen = HashSet::new();
-        for (hash, record) in &self.records {
+        let mut seen: Vec<u128> = Vec::new();
+        let mut counted: Vec<&Trials> = Vec::new();
+        for record in self.records.values() {
             let trials = &record.trials;
-            let before = (
-                seen.len(),
-                trials.each(|trial| {
-                    seen.insert(trial);
-                })?,
-            );
-            if before.1 != trials.points {
-                let what = format!("the grid has {} points, the record says {}", before.1, trials.points);
-                return Err(Error::new(Code::LedgerAltered, what).at(self.folder.join(hash).display()));
+            if counted.contains(&trials) {
+                continue;
             }
+            counted.push(trials);
+            seen.extend(trials.identities()?);
+            seen.sort_unstable();
+            seen.dedup();
         }
         Ok(seen.len() as u64)
     }
 }
 
 impl Trials {
-    /// Hands on the identity of each trial; how many there are.
+    /// The identity of each trial.
     ///
     /// A trial is its settings, leaf by leaf, and its data. Leaves are hashed by path and value
     /// and added up, so that it doesn't matter which of them a grid varied.
-    fn each(&self, mut hear: impl FnMut(u128)) -> Result<u64> {
+    ///
+    /// # Errors
+    /// Refused if the grid hasn't as many points as it says.
+    pub fn identities(&self) -> Result<Vec<u128>> {
         let grid = Grid {
             axes: self.axes.iter().map(|a| Axis { key: a.key.clone(), values: a.values.clone() }).collect(),
             conditions: self.conditions.iter().map(|c| c.parse()).collect::<Result<Vec<Condition>>>()?,
@@ -245,7 +272,7 @@ impl Trials {
         for path in self.axes.iter().flat_map(|axis| &axis.paths) {
             leaves.remove(path);
         }
-        let data = json!([self.strategy, self.data, self.hours, self.start_date, self.end_date]);
+        let data = json!([self.strategy, self.data, self.scope, self.hours, self.start_date, self.end_date]);
         let add = |sum: u128, (path, value): (&String, &String)| sum.wrapping_add(leaf(path, value));
         let base = leaves.iter().fold(xxh3_128(data.to_string().as_bytes()), add);
         let of_value = |axis: &Varied, value: &Value| {
@@ -254,10 +281,12 @@ impl Trials {
         let parts: Vec<Vec<u128>> =
             self.axes.iter().map(|axis| axis.values.iter().map(|v| of_value(axis, v)).collect()).collect();
         let points = self.choice.points(&grid)?;
-        for &point in &points {
-            hear(grid.indices(point).zip(parts.iter().rev()).fold(base, |sum, (i, axis)| sum.wrapping_add(axis[i])));
+        if points.len() as u64 != self.points {
+            let what = format!("the grid has {} points, the record says {}", points.len(), self.points);
+            return Err(Error::new(Code::LedgerAltered, what));
         }
-        Ok(points.len() as u64)
+        let axes = |point: u64| grid.indices(point).zip(parts.iter().rev());
+        Ok(points.iter().map(|&p| axes(p).fold(base, |sum, (i, axis)| sum.wrapping_add(axis[i]))).collect())
     }
 }
 
@@ -341,6 +370,7 @@ mod tests {
             strategy: "s".to_owned(),
             data: BTreeMap::from([("AMC".parse().expect("a symbol"), "hash".to_owned())]),
             synthetic: false,
+            scope: "single".to_owned(),
             hours: "regular".to_owned(),
             start_date: "2024-01-02".parse().expect("a date"),
             end_date: "2024-06-28".parse().expect("a date"),

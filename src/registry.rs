@@ -160,7 +160,7 @@ impl dyn AnyStrategy + '_ {
 }
 
 /// What a document says that strategy `S` contradicts.
-fn contradictions<S: Deployable>(document: &Document) -> Vec<Finding> {
+pub(crate) fn contradictions<S: Deployable>(document: &Document) -> Vec<Finding> {
     let mut found = Vec::new();
     if let Some(name) = document.text_at("strategy.name").filter(|n| *n != S::NAME) {
         let what = format!("strategy.name is `{name}`, expected `{}`", S::NAME);

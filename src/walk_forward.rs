@@ -61,20 +61,33 @@ impl Division {
         };
         let n = sessions.len();
         let blocks = if scheme == Scheme::CrossValidation { folds } else { folds + 1 };
-        if folds == 0 || blocks < 2 || n / blocks < 2 {
-            return Err(few("to judge on", n / blocks.max(1)));
+        if blocks < 2 {
+            let least = if scheme == Scheme::CrossValidation { 2 } else { 1 };
+            return Err(Error::new(Code::BadArgument, format!("{folds} folds; at least {least} are needed")));
+        }
+        if n / blocks < 2 {
+            return Err(few("to judge on", n / blocks));
         }
         let edge = |block: usize| block * n / blocks;
         let mut cut = Vec::with_capacity(folds);
         for block in blocks - folds..blocks {
             let (from, to) = (edge(block), edge(block + 1));
             let before = from.saturating_sub(purge);
+            if let (Scheme::Rolling, Some(train)) = (scheme, train)
+                && before < train
+            {
+                let what =
+                    format!("the test from {} has {before} sessions before it, --train wants {train}", sessions[from]);
+                return Err(
+                    Error::new(Code::BadArgument, what).help("take fewer folds, a longer period or a smaller --train")
+                );
+            }
             let first = match scheme {
                 Scheme::Rolling => before.saturating_sub(train.unwrap_or(to - from)),
                 Scheme::Anchored | Scheme::CrossValidation => 0,
             };
             let after = match scheme {
-                Scheme::CrossValidation => (to + embargo).min(n)..n,
+                Scheme::CrossValidation => to.saturating_add(embargo).min(n)..n,
                 Scheme::Anchored | Scheme::Rolling => n..n,
             };
             let ranges = [first..before, after];

@@ -169,12 +169,14 @@ fn nothing_opens_a_socket() {
             "--use-cache",
         ],
     ] {
+        let ledger = TempDir::new().expect("a folder");
         let mut command = std::process::Command::new("unshare");
         let output = command
             .arg("-n")
             .arg(env!("CARGO_BIN_EXE_magellan"))
             .args(&args)
             .current_dir(root())
+            .env("MAGELLAN_LEDGER", ledger.path())
             .output()
             .expect("starts");
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -218,6 +218,25 @@ fn shards_merge_to_the_bytes_of_one() {
         8,
         "other-sweep",
     );
+    // A part under the number of another.
+    let name = |part: &str, extension: &str| {
+        let files = fs::read_dir(bench.at("one/parts")).expect("parts").map(|e| e.expect("a part").path());
+        let named = |p: &PathBuf| {
+            let name = p.file_name().expect("a name").to_string_lossy().into_owned();
+            name.starts_with(part) && name.ends_with(extension)
+        };
+        files.into_iter().find(named).expect("a part")
+    };
+    let whole = bytes(&bench.at("one"));
+    for extension in ["parquet", "returns"] {
+        let (first, second) = (name("00000", extension), name("00001", extension));
+        fs::remove_file(second).expect("removed");
+        fs::copy(&first, first.to_string_lossy().replace("/00000-", "/00001-")).expect("copied");
+    }
+    let one = bench.at("one").display().to_string();
+    bench.refused(&format!("sweep merge {one} --out {one}"), 8, "part-damaged");
+    bench.sweep(&what, "one");
+    assert_eq!(bytes(&bench.at("one")), whole, "the part was computed again");
     let part = fs::read_dir(bench.at("shard3/parts")).expect("parts").next().expect("a part").expect("a part").path();
     let mut damaged = fs::read(&part).expect("read");
     damaged[100] ^= 1;
@@ -232,14 +251,21 @@ fn every_trial_is_counted_once_and_none_can_be_taken_back() {
     assert_eq!(bench.trials("daily_trend"), 200);
     bench.ok(&format!("sweep {DAILY} {GRID}"));
     assert_eq!(bench.trials("daily_trend"), 200, "the same again");
-    bench.ok(&format!("backtest {DAILY} --set rsi_period=7 --set hysteresis_upper=55"));
+    bench.ok(&format!("backtest {DAILY} --scope single --set rsi_period=7 --set hysteresis_upper=55.0"));
     assert_eq!(bench.trials("daily_trend"), 200, "one of them");
-    bench.ok(&format!("backtest {DAILY} --set rsi_period=7 --set hysteresis_upper=55.5"));
+    bench.ok(&format!("backtest {DAILY} --scope single --set rsi_period=7 --set hysteresis_upper=55.5"));
     assert_eq!(bench.trials("daily_trend"), 201);
     bench.ok(&format!("sweep {DAILY} --random 30 --seed 4 {GRID}"));
     assert_eq!(bench.trials("daily_trend"), 201, "thirty of the two hundred");
     bench.ok(&format!("walk-forward {DAILY} --grid rsi_period=24..28 --grid hysteresis_upper=58,59 --folds 3"));
     assert_eq!(bench.trials("daily_trend"), 209, "two of the ten were known");
+    bench.ok(&format!("walk-forward {DAILY} --grid rsi_period=24..28 --grid hysteresis_upper=58,59 --folds 4"));
+    let shown = bench.ok("ledger show --json");
+    assert_eq!(bench.trials("daily_trend"), 209);
+    assert_eq!(shown.matches("\"walk-forward\"").count(), 2, "each division leaves a record");
+    bench.ok(&format!("backtest {DAILY} --scope portfolio --set rsi_period=7 --set hysteresis_upper=55"));
+    assert_eq!(bench.trials("daily_trend"), 210, "one account for both is another trial");
+    bench.refused("ledger verify --require 0123456789abcdef", 8, "ledger-gap");
 
     let folder = bench.at("ledger/daily_trend");
     let records: Vec<PathBuf> = fs::read_dir(&folder).expect("a ledger").map(|e| e.expect("a record").path()).collect();
@@ -284,14 +310,19 @@ fn nothing_is_shown_that_cannot_be_counted() {
 fn grids_that_mean_nothing_are_refused_with_a_way_on() {
     let bench = Bench::new();
     for (grid, code, slug, words) in [
-        ("--grid rsi_period=5..1", 2, "bad-argument", "has no value"),
+        ("--grid rsi_period=5..1", 2, "bad-argument", "ends before it begins"),
         ("--grid rsi_peroid=5..9", 2, "bad-argument", "the config has no such value"),
         ("--grid rsi_period=1..9", 2, "out-of-range", "choose other values for --grid rsi_period"),
         ("--grid rsi_period=5,x", 2, "wrong-type", "choose other values for --grid rsi_period"),
         ("--grid hysteresis_upper=20..60:20", 2, "contradiction", "--where"),
-        ("--grid rsi_period=5,5", 2, "bad-argument", "listed twice"),
+        ("--grid rsi_period=5,5.0", 2, "bad-argument", "listed twice"),
         ("--grid rsi_period=5..9 --where x<3", 2, "bad-argument", "x is not swept"),
         ("--grid rsi_period=5..9 --where rsi_period<3", 2, "bad-argument", "no point of the grid"),
+        ("--grid rsi_period=5..9 --grid SPY.rsi_period=4,5", 2, "bad-argument", "both set symbol_parameters.SPY"),
+        ("--grid monitoring.log_level=info,debug", 2, "bad-argument", "no replay depends on it"),
+        ("--grid GLD.rsi_period=5,6", 2, "bad-argument", "not among those swept"),
+        ("--grid data_requirements.timeframe=1Day,1Hour", 2, "contradiction", "daily_trend trades 1Day bars"),
+        ("--grid rsi_period=5..500 --random 0", 2, "bad-argument", "allowed are 1 to"),
         ("--grid rsi_period=5..9 --by luck", 2, "bad-argument", "there is no figure"),
         ("--grid rsi_period=5..9 --shard 3/2", 2, "bad-argument", "one of several"),
         ("--grid rsi_period=5..9 --memory much", 2, "bad-argument", "256MB"),
@@ -301,6 +332,11 @@ fn grids_that_mean_nothing_are_refused_with_a_way_on() {
         assert_eq!((exit, out.as_str()), (code, ""), "{grid}: {err}");
         assert!(err.contains(&format!("error[{slug}]")) && err.contains(words), "{grid}: {err}");
     }
+    let unwritable = bench.at("a file");
+    fs::write(&unwritable, "").expect("written");
+    let line = format!("sweep {DAILY} --grid rsi_period=5..9 --out");
+    let (exit, _, err) = run(bench.command(&line).arg(&unwritable));
+    assert_eq!(exit, 2, "{err}");
     assert!(!bench.at("ledger").exists(), "what was refused is no trial");
 }
 
@@ -321,9 +357,9 @@ fn a_walk_forward_chooses_on_its_training_and_is_judged_on_its_test() {
         let swept = bench.ok(&format!("sweep {common} --start-date {from} --end-date {to} {grid} --top 1 --json"));
         let swept: Value = serde_json::from_str(&swept).expect("JSON");
         let chosen = &walked["chosen"][i];
-        let best: Vec<String> = serde_json::from_value(swept["best"][0]["parameters"].clone()).expect("values");
+        let best = swept["best"][0]["parameters"].as_array().expect("values");
         let parameters = &chosen["parameters"];
-        assert_eq!([parameters["rsi_period"].to_string(), parameters["hysteresis_upper"].to_string()], best[..]);
+        assert_eq!([&parameters["rsi_period"], &parameters["hysteresis_upper"]], [&best[0], &best[1]]);
         assert_eq!(chosen["in_sample"]["sharpe"], swept["best"][0]["figures"][0]);
         let set = format!("--set rsi_period={} --set hysteresis_upper={}", best[0], best[1]);
         let (from, to) = (date(&fold["test"][0]), date(&fold["test"][1]));

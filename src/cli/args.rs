@@ -95,9 +95,9 @@ pub(super) struct Researched {
     /// Only so many points, drawn evenly.
     #[arg(long, value_name = "N")]
     pub(super) random: Option<usize>,
-    /// Same seed, same points.
-    #[arg(long, default_value_t = 0)]
-    pub(super) seed: u64,
+    /// Same seed, same points [default: 0].
+    #[arg(long, requires = "random")]
+    pub(super) seed: Option<u64>,
     #[command(flatten)]
     pub(super) place: Place,
     #[command(flatten)]
@@ -134,14 +134,17 @@ pub(super) struct Sweep {
     #[arg(long, value_name = "I/N")]
     pub(super) shard: Option<Shard>,
     /// Number of shares, where the scheduler says only which one this is.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "shard")]
     pub(super) shards: Option<usize>,
     /// Show so many of the best points.
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub(super) top: usize,
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) top: u32,
     /// The figure that ranks them, highest first.
     #[arg(long, value_name = "FIGURE", default_value = "sharpe")]
     pub(super) by: String,
+    /// Rank the lowest first, e.g. of volatility.
+    #[arg(long)]
+    pub(super) lowest: bool,
     /// Seed of the sample of points whose session returns are kept.
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(super) sample_seed: u64,
@@ -231,12 +234,15 @@ pub(super) struct WalkForward {
     /// Sessions before each test that are not chosen on.
     #[arg(long, value_name = "SESSIONS", default_value_t = 5)]
     pub(super) purge: usize,
-    /// Sessions after each test that are not chosen on, in cross-validation.
-    #[arg(long, value_name = "SESSIONS", default_value_t = 5)]
-    pub(super) embargo: usize,
+    /// Sessions after each test that are not chosen on, in cross-validation [default: 5].
+    #[arg(long, value_name = "SESSIONS")]
+    pub(super) embargo: Option<usize>,
     /// The figure that chooses, highest wins.
     #[arg(long, value_name = "FIGURE", default_value = "sharpe")]
     pub(super) by: String,
+    /// The lowest wins, e.g. of volatility.
+    #[arg(long)]
+    pub(super) lowest: bool,
     /// Write the JSON into this file.
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
@@ -267,7 +273,19 @@ pub(super) enum LedgerCommand {
     /// Show how many trials each strategy has had, and by what.
     Show(LedgerArgs),
     /// Check that no record was altered and none that others name is gone. Exit 8 if one is.
-    Verify(LedgerArgs),
+    ///
+    /// A record that no other names yet leaves no trace when it is removed: name those that must
+    /// be there, such as the heads of the branch that is merged into, with --require.
+    Verify(LedgerVerify),
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct LedgerVerify {
+    #[command(flatten)]
+    pub(super) ledger: LedgerArgs,
+    /// A record that must be there, by its SHA-256 (`ledger show --json` lists heads); repeatable.
+    #[arg(long, value_name = "SHA256")]
+    pub(super) require: Vec<String>,
 }
 
 #[derive(ClapArgs, Debug)]

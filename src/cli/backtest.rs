@@ -49,6 +49,11 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
     if options.timings {
         timing("start, config, open archive", started);
     }
+    if let Some(folder) = &options.out {
+        // What can't be written is no trial.
+        std::fs::create_dir_all(folder)
+            .map_err(|e| Error::new(Code::CannotWrite, e.to_string()).at(folder.display()))?;
+    }
     let runs = strategy.backtest(&request)?;
     if options.timings {
         timing("replayed", started);
@@ -79,6 +84,12 @@ fn trials(strategy: &dyn AnyStrategy, document: &Document, runs: &[Run], options
     Trials {
         strategy: strategy.name().to_owned(),
         data,
+        scope: match options.scope {
+            ScopeArg::Portfolio => Scope::Portfolio,
+            ScopeArg::Single => Scope::Single,
+        }
+        .name()
+        .to_owned(),
         synthetic: runs.iter().any(Run::is_synthetic),
         hours: runs.first().map_or(Hours::Regular, |run| run.hours).name().to_owned(),
         start_date: options.start_date,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::args::{LedgerArgs, LedgerCommand};
+use super::args::{LedgerArgs, LedgerCommand, LedgerVerify};
 use super::{print, to_json};
 use crate::error::{Code, Error, Result};
 use crate::ledger::Ledger;
@@ -24,9 +24,11 @@ fn open(options: &LedgerArgs) -> Result<Vec<(String, Ledger)>> {
         Some(name) if known.contains(name) => vec![name.clone()],
         Some(name) => {
             let what = format!("no trial of `{name}` is recorded");
-            return Err(Error::new(Code::NotDeployed, what)
-                .at(root.display())
-                .help(format!("known are: {}", known.join(", "))));
+            return Err(Error::new(Code::NotDeployed, what).at(root.display()).help(if known.is_empty() {
+                "no strategy has one yet".to_owned()
+            } else {
+                format!("known are: {}", known.join(", "))
+            }));
         }
     };
     names.into_iter().map(|name| Ok((name.clone(), Ledger::open(&root, &name)?))).collect()
@@ -95,10 +97,22 @@ fn few(symbols: &[String]) -> String {
     }
 }
 
-fn verify(options: &LedgerArgs) -> Result<u8> {
+fn verify(options: &LedgerVerify) -> Result<u8> {
+    let LedgerVerify { ledger: options, require } = options;
+    let root = options.counting.folder(&options.place)?;
+    if !root.is_dir() {
+        return Err(Error::new(Code::LedgerGap, "there is no ledger")
+            .at(root.display())
+            .help("name it with --ledger DIR"));
+    }
     let mut lines = Vec::new();
     let mut seen = Vec::new();
-    for (name, ledger) in open(options)? {
+    let opened = open(options)?;
+    let held = |hash: &String| opened.iter().any(|(_, ledger)| ledger.records().contains_key(hash));
+    if let Some(gone) = require.iter().find(|hash| !held(hash)) {
+        return Err(Error::new(Code::LedgerGap, format!("record {gone} is required, and gone")).at(root.display()));
+    }
+    for (name, ledger) in opened {
         let (n, records) = (ledger.count()?, ledger.records().len());
         lines.push(format!("{name}: {records} records, {n} trials, none altered, none gone\n"));
         seen.push(json!({"strategy": name, "records": records, "trials": n}));

@@ -9,13 +9,14 @@ use serde_json::json;
 use super::args::{Researched, Shard, Sweep, SweepCommand};
 use super::{print, timing, to_json};
 use crate::archive::Archive;
+use crate::backtest::Scope;
 use crate::config::document::Document;
 use crate::error::{Code, Error, Result};
 use crate::history::Hours;
 use crate::ledger::{Kind, Ledger, Trials, Varied};
 use crate::registry::{self, AnyStrategy};
 use crate::report::table;
-use crate::study::store::{self, Best, Plan, Store};
+use crate::study::store::{self, Best, Plan, Rank, Store};
 use crate::study::{Request, Study, together};
 use crate::sweep::How;
 use crate::sweep::grid::{Choice, Grid};
@@ -25,12 +26,15 @@ const SHOWN: [&str; 4] = ["sharpe", "total_return", "max_drawdown", "trades"];
 
 pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
     if let Some(SweepCommand::Merge(merge)) = &options.command {
-        return self::merge(merge);
+        return self::merge(merge, strategies);
     }
     check_figure(&options.by)?;
     let shard = shard(options)?;
     if shard.of > 1 && options.out.is_none() {
-        return Err(Error::new(Code::CommandLine, "a shard's results need a folder").help("name it with --out DIR"));
+        let what = format!("shard {}/{}: its results need a folder", shard.index, shard.of);
+        return Err(
+            Error::new(Code::CommandLine, what).help("name it with --out DIR, or do everything with --shard 1/1")
+        );
     }
     let opened = Opened::new(&options.research, strategies)?;
     let how = if options.plain { How::Plain } else { How::Fast };
@@ -38,13 +42,10 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
     let trials = opened.trials(&*study)?;
     let points = opened.points()?;
     study.check(&points)?;
-    let plan = Plan::new(trials, study.scope().name(), options.sample_seed, study.bars());
+    let plan = Plan::new(trials, options.sample_seed, study.bars());
     if options.timings {
         timing("start, load, grid", started);
     }
-    // Counted before anything is seen.
-    let mut ledger = Ledger::open(&opened.ledger, opened.strategy.name())?;
-    ledger.add(Kind::Sweep, &plan.trials, None)?;
     let temporary;
     let folder: &Path = match &options.out {
         Some(folder) => folder,
@@ -53,29 +54,38 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
             temporary.path()
         }
     };
+    let mut ledger = Ledger::open(&opened.ledger, opened.strategy.name())?;
     let store = Store::begin(folder, &plan)?;
+    // Counted before anything is seen.
+    ledger.add(Kind::Sweep, &plan.trials, None)?;
     let replayed = run_parts(&store, &plan, &*study, &opened, &points, shard)?;
     if options.timings {
         timing("replayed", started);
     }
     if shard.of > 1 {
-        let what = format!(
-            "shard {}/{} of {} points is in {}; when all are done: magellan sweep merge --out DIR {}\n",
-            shard.index,
-            shard.of,
-            points.len(),
-            folder.display(),
-            folder.display(),
-        );
-        print(&what)?;
+        let Shard { index, of } = shard;
+        let (count, folder) = (points.len(), folder.display().to_string());
+        print(&match options.json {
+            true => to_json(&json!({"schema_version": 1, "shard": index, "of": of, "points": count, "out": folder})),
+            false => format!(
+                "shard {index}/{of} of {count} points is in {folder}; when all are done: magellan sweep merge --out DIR {folder} …\n"
+            ),
+        })?;
         return Ok(0);
     }
-    let returns = store.merge(&plan, &[folder])?;
+    let returns = store.finish(&plan)?;
+    store.tidy();
     ledger.add(Kind::Sweep, &plan.trials, Some(&returns))?;
     let axes: Vec<String> = opened.grid.axes.iter().map(|a| a.key.clone()).collect();
     let mut figures = vec![options.by.as_str()];
     figures.extend(SHOWN.iter().filter(|f| **f != options.by));
-    let best = store::best(&store.results(), &options.by, options.top, &axes, &figures)?;
+    let best = store::best(
+        &store.results(),
+        Rank { by: &options.by, lowest: options.lowest },
+        options.top as usize,
+        &axes,
+        &figures,
+    )?;
     let n = ledger.count()?;
     let text = match options.json {
         true => to_json(&json!({
@@ -91,7 +101,7 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
             "figures": figures,
             "best": best,
         })),
-        false => best_table(&axes, &figures, &best, points.len(), n, &*study),
+        false => best_table(&axes, &figures, &best, options.lowest, points.len(), n, &*study),
     };
     print(&text)?;
     if options.timings {
@@ -101,20 +111,34 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
 }
 
 /// The best rows, and what they are the best of.
-fn best_table(axes: &[String], figures: &[&str], best: &[Best], points: usize, n: u64, study: &dyn Study) -> String {
+fn best_table(
+    axes: &[String],
+    figures: &[&str],
+    best: &[Best],
+    lowest: bool,
+    points: usize,
+    n: u64,
+    study: &dyn Study,
+) -> String {
     let header = ["point", "symbol"].into_iter().map(str::to_owned).chain(axes.iter().cloned());
     let mut rows = Vec::new();
     for one in best {
         let mut row = vec![one.point.to_string(), one.symbol.clone()];
-        row.extend(one.parameters.iter().cloned());
+        row.extend(one.parameters.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)));
         let show =
             |(name, value): (&&str, &Option<f64>)| value.map_or_else(|| "-".to_owned(), |v| table::number(name, v));
         row.extend(figures.iter().zip(&one.figures).map(show));
         rows.push(row);
     }
     let mut text = table::plain(header.chain(figures.iter().map(|f| (*f).to_owned())), rows);
-    let what = if best.is_empty() { "no point has a value of that figure among" } else { "the best of" };
-    text += &format!("{what} {points} points; the ledger counts {n} trials on these and other bars\n");
+    let accounts = match study.scope() {
+        Scope::Single if study.symbols().len() > 1 => format!(" of {} symbols, an account each", study.symbols().len()),
+        _ => String::new(),
+    };
+    let by = figures.first().copied().unwrap_or_default();
+    let order = if lowest { "lowest" } else { "highest" };
+    let what = if best.is_empty() { format!("no {by} is defined") } else { format!("the {order} {by}") };
+    text += &format!("{what} among {points} points{accounts}; the ledger counts {n} trials of this strategy\n");
     if study.is_synthetic() {
         text += &format!("{}\n", table::SYNTHETIC_NOTE);
     }
@@ -134,7 +158,7 @@ fn run_parts(
     let wanted = |part: &usize| part % shard.of == shard.index - 1 && !done.contains(part);
     let parts: Vec<usize> = (0..plan.parts()).filter(wanted).collect();
     let to_do: usize = parts.iter().map(|&part| plan.part(part).len()).sum();
-    let accounts = if study.scope() == crate::backtest::Scope::Single { study.symbols().len() } else { 1 };
+    let accounts = if study.scope() == Scope::Single { study.symbols().len() } else { 1 };
     let bar = progress(to_do * accounts, study.bars() as f64 / accounts as f64);
     let sample = plan.sample();
     for part in parts {
@@ -162,17 +186,19 @@ pub(super) fn progress(length: usize, bars_each: f64) -> ProgressBar {
     bar
 }
 
-fn merge(options: &super::args::Merge) -> Result<u8> {
+fn merge(options: &super::args::Merge, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let first = options.sources.first().unwrap_or(&options.out);
     let path = first.join("plan.json");
     let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
     let plan = Plan::parse(&text).map_err(|e| e.at(path.display()))?;
-    let strategy = plan.trials.strategy.clone();
-    let mut ledger = Ledger::open(&options.counting.folder(&options.place)?, &strategy)?;
-    ledger.add(Kind::Sweep, &plan.trials, None)?;
-    let store = Store::begin(&options.out, &plan)?;
+    let strategy = registry::find(strategies, &plan.trials.strategy)?;
+    plan.trials.identities().map_err(|e| e.recode(Code::OtherSweep).at(path.display()))?;
     let sources: Vec<&Path> = options.sources.iter().map(PathBuf::as_path).collect();
-    let returns = store.merge(&plan, &sources)?;
+    let parts = Store::collect(&plan, &sources)?;
+    let mut ledger = Ledger::open(&options.counting.folder(&options.place)?, strategy.name())?;
+    let store = Store::begin(&options.out, &plan)?;
+    ledger.add(Kind::Sweep, &plan.trials, None)?;
+    let returns = store.join(&parts)?;
     ledger.add(Kind::Sweep, &plan.trials, Some(&returns))?;
     print(&format!("{} points merged into {}\n", plan.trials.points, store.results().display()))?;
     Ok(0)
@@ -193,13 +219,15 @@ fn shard(options: &Sweep) -> Result<Shard> {
         }
     };
     let schedulers = [
-        ("AWS_BATCH_JOB_ARRAY_INDEX", "AWS_BATCH_JOB_ARRAY_SIZE", None),
-        ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", Some("SLURM_ARRAY_TASK_MIN")),
-        ("JOB_COMPLETION_INDEX", "", None),
+        ("AWS_BATCH_JOB_ARRAY_INDEX", "AWS_BATCH_JOB_ARRAY_SIZE", ""),
+        ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_"),
+        ("JOB_COMPLETION_INDEX", "", ""),
     ];
-    for (index_name, count_name, first_name) in schedulers {
+    for (index_name, count_name, range) in schedulers {
         let Some(index) = number(index_name)? else { continue };
-        let first = first_name.map_or(Ok(None), number)?.unwrap_or(0);
+        let of_range = |name: &str| if range.is_empty() { Ok(None) } else { number(&format!("{range}{name}")) };
+        let (first, last) = (of_range("MIN")?.unwrap_or(0), of_range("MAX")?);
+        let step = of_range("STEP")?.unwrap_or(1).max(1);
         let count = if count_name.is_empty() { None } else { number(count_name)? };
         let Some(of) = options.shards.or(count) else {
             let what = format!("{index_name} is {index}, but not of how many");
@@ -207,10 +235,12 @@ fn shard(options: &Sweep) -> Result<Shard> {
                 Error::new(Code::CommandLine, what).help("name their number with --shards N, or --shard 1/1 for all")
             );
         };
+        // Some tasks of an array, started again, don't fill their range.
+        let fills = last.is_none_or(|last| last >= first && (last - first) / step + 1 == of);
         return match index.checked_sub(first) {
-            Some(index) if index < of => Ok(Shard { index: index + 1, of }),
+            Some(over) if fills && over % step == 0 && over / step < of => Ok(Shard { index: over / step + 1, of }),
             _ => {
-                let what = format!("{index_name} is {index}, which is none of {of} shards from {first}");
+                let what = format!("{index_name} is {index}, which is none of {of} shards in a row from {first}");
                 Err(Error::new(Code::Environment, what).help("name the shard with --shard i/n"))
             }
         };
@@ -259,7 +289,7 @@ impl<'s> Opened<'s> {
         };
         let document = strategy.read_document(&path, &options.set)?;
         let choice = match options.random {
-            Some(count) => Choice::Random { count, seed: options.seed },
+            Some(count) => Choice::Random { count, seed: options.seed.unwrap_or(0) },
             None => Choice::All,
         };
         Ok(Self {
@@ -311,6 +341,7 @@ impl<'s> Opened<'s> {
         Ok(Trials {
             strategy: self.strategy.name().to_owned(),
             data: study.data(),
+            scope: study.scope().name().to_owned(),
             synthetic: study.is_synthetic(),
             hours: study.hours().name().to_owned(),
             start_date: self.period.0,

@@ -11,7 +11,7 @@ use crate::backtest::Scope;
 use crate::calendar;
 use crate::config::CRITERIA;
 use crate::error::{Code, Error, Result};
-use crate::ledger::{Kind, Ledger};
+use crate::ledger::Ledger;
 use crate::metrics::{Measure, Metrics};
 use crate::registry::AnyStrategy;
 use crate::report::table;
@@ -33,23 +33,43 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
         let what = format!("cross-validation joins session returns, which have no {}", options.by);
         return Err(Error::new(Code::BadArgument, what).help(format!("choose by {}", OF_RETURNS.join(", "))));
     }
+    if options.train.is_some() && scheme != Scheme::Rolling {
+        return Err(Error::new(Code::BadArgument, "--train is for --scheme rolling only").help("leave it out"));
+    }
+    if options.embargo.is_some() && scheme != Scheme::CrossValidation {
+        let what = "--embargo is for --scheme cross-validation only: nothing after a test is chosen on otherwise";
+        return Err(Error::new(Code::BadArgument, what).help("leave it out"));
+    }
     let opened = Opened::new(&options.research, strategies)?;
     let study = opened.study(How::Fast)?;
     let (start, end) = opened.period;
     calendar::check_covered(start)?;
     calendar::check_covered(end)?;
     let sessions: Vec<_> = calendar::sessions(start, end).map(|s| s.date).collect();
-    let division =
-        Division { scheme, folds: options.folds, train: options.train, purge: options.purge, embargo: options.embargo };
+    let embargo = if scheme == Scheme::CrossValidation { options.embargo.unwrap_or(5) } else { 0 };
+    let division = Division { scheme, folds: options.folds, train: options.train, purge: options.purge, embargo };
     let folds = division.cut(&sessions)?;
     let points = opened.points()?;
     study.check(&points)?;
     let trials = opened.trials(&*study)?;
     let mut ledger = Ledger::open(&opened.ledger, opened.strategy.name())?;
-    ledger.add(Kind::WalkForward, &trials, None)?;
+    let how = json!({
+        "scheme": scheme,
+        "folds": division.folds,
+        "train": division.train,
+        "purge": division.purge,
+        "embargo": division.embargo,
+        "by": options.by,
+        "lowest": options.lowest,
+    });
+    ledger.add_walk_forward(&trials, how.clone())?;
     let accounts = if study.scope() == Scope::Single { study.symbols().len() } else { 1 };
     let bar = progress(points.len() * folds.len() * accounts, study.bars() as f64 / accounts as f64);
-    let walked = walk_forward(&*study, &points, &folds, &criterion.of, &|n| bar.inc(n as u64))?;
+    let rank = |metrics: &Metrics| match (criterion.of)(metrics) {
+        Measure::Defined(value) if options.lowest => Measure::Defined(-value),
+        measure => measure,
+    };
+    let walked = walk_forward(&*study, &points, &folds, &rank, &|n| bar.inc(n as u64))?;
     bar.finish_and_clear();
     let label = |symbol: Option<crate::bar::Symbol>| symbol.map_or_else(|| "PORTFOLIO".to_owned(), |s| s.to_string());
     let figure = |m: &Metrics| (criterion.of)(m);
@@ -62,7 +82,10 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
                 "fold": c.fold + 1,
                 "symbol": label(c.symbol),
                 "parameters": c.point.map(|p| parameters(&opened, p)),
-                "in_sample": c.in_sample,
+                "in_sample": c.in_sample.map(|m| match scheme {
+                    Scheme::CrossValidation => of_returns(&m.0),
+                    _ => json!(m),
+                }),
                 "out_of_sample": c.out_of_sample,
             })
         })
@@ -71,19 +94,13 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
         .joined
         .iter()
         .map(|(symbol, of)| {
-            let shown = CRITERIA.iter().filter(|c| OF_RETURNS.contains(&c.name));
-            let figures: serde_json::Map<String, Value> =
-                shown.map(|c| (c.name.to_owned(), json!((c.of)(&of.0)))).collect();
-            json!({"symbol": label(*symbol), "sessions": of.0.sessions, "out_of_sample": figures})
+            json!({"symbol": label(*symbol), "sessions": of.0.sessions, "out_of_sample": of_returns(&of.0)})
         })
         .collect();
     let document = to_json(&json!({
         "schema_version": 1,
         "strategy": opened.strategy.name(),
-        "scheme": scheme,
-        "purge": options.purge,
-        "embargo": options.embargo,
-        "by": options.by,
+        "division": how,
         "points": points.len(),
         "trials": n,
         "synthetic": study.is_synthetic(),
@@ -137,6 +154,12 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
     }
     print(&text)?;
     Ok(0)
+}
+
+/// The figures that joined returns have.
+fn of_returns(metrics: &Metrics) -> Value {
+    let shown = CRITERIA.iter().filter(|c| OF_RETURNS.contains(&c.name));
+    shown.map(|c| (c.name.to_owned(), json!((c.of)(metrics)))).collect()
 }
 
 fn parameters(opened: &Opened<'_>, point: u64) -> Value {

@@ -258,7 +258,7 @@ impl Document {
 }
 
 /// JSON Schema takes 5.0 for an integer; serde doesn't. A number without a fraction is whole.
-fn whole_numbers(value: &mut Value) {
+pub(super) fn whole_numbers(value: &mut Value) {
     match value {
         Value::Number(n) if n.is_f64() => {
             let number = n.as_f64().unwrap_or_default();

@@ -20,7 +20,7 @@ impl std::str::FromStr for Override {
                 .help("e.g. rsi_period=14 or TSLA.rsi_period=14")
         })?;
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
-        Ok(Self { key: key.to_owned(), value })
+        Ok(Self::new(key, value))
     }
 }
 
@@ -42,7 +42,8 @@ impl Override {
     }
 
     /// A key and its value.
-    pub fn new(key: &str, value: Value) -> Self {
+    pub fn new(key: &str, mut value: Value) -> Self {
+        super::document::whole_numbers(&mut value);
         Self { key: key.to_owned(), value }
     }
 

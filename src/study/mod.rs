@@ -16,10 +16,10 @@ use crate::bar::{Date, Symbol, Timeframe};
 use crate::config::document::Document;
 use crate::config::{Config, Override, Parameters, examine_parameters};
 use crate::error::{Code, Error, Result};
-use crate::finding::Severity;
+use crate::finding::{Finding, Severity};
 use crate::history::{History, Hours};
 use crate::metrics::{Benchmark, Metrics, buy_and_hold};
-use crate::registry::Deployable;
+use crate::registry::{Deployable, contradictions};
 use crate::replay::Terms;
 use crate::sweep::grid::{Axis, Grid};
 use crate::sweep::{How, Sweep};
@@ -159,8 +159,18 @@ pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &Request<'a>) -> Res
     symbols.sort_unstable();
     symbols.dedup();
     let ways = request.grid.axes.iter().map(|axis| way::<S>(document, axis, &symbols)).collect::<Result<Vec<Way>>>()?;
+    let mut set: Vec<(&String, &Vec<String>)> = Vec::new();
+    for (axis, path) in
+        request.grid.axes.iter().zip(&ways).flat_map(|(axis, way)| way.paths.iter().map(move |p| (axis, p)))
+    {
+        if let Some((other, _)) = set.iter().find(|(_, known)| *known == path) {
+            let what = format!("--grid {other} and --grid {} both set {}", axis.key, path.join("."));
+            return Err(Error::new(Code::BadArgument, what).help("leave one of the two out"));
+        }
+        set.push((&axis.key, path));
+    }
     let schema = S::PARAMETERS.schema(&crate::config::schema::of::<S>());
-    request.grid.axes.iter().zip(&ways).try_for_each(|(axis, way)| check_values(document, &schema, axis, way))?;
+    request.grid.axes.iter().zip(&ways).try_for_each(|(axis, way)| check_values::<S>(document, &schema, axis, way))?;
     let loaded: Vec<Loaded> = symbols.par_iter().map(|&s| load::<S>(request, s)).collect::<Result<_>>()?;
     let mut study =
         Prepared::<S> { request: *request, symbols, loaded, ways, config, bars: 0, strategy: std::marker::PhantomData };
@@ -201,6 +211,12 @@ fn way<S: Deployable>(document: &Document, axis: &Axis, symbols: &[Symbol]) -> R
         let what = format!("--grid {}: that symbol is not among those swept", axis.key);
         return Err(Error::new(Code::BadArgument, what).help("add it to --symbols, or leave the axis out"));
     }
+    let settings = document.settings(symbols);
+    let matters = |path: &Vec<String>| settings.pointer(&format!("/{}", path.join("/"))).is_some();
+    if !paths.iter().any(matters) {
+        let what = format!("--grid {}: no replay depends on it", axis.key);
+        return Err(Error::new(Code::BadArgument, what).help("leave it out: all its points would be the same"));
+    }
     let is_parameter = paths.iter().all(|path| BLOCKS.contains(&path[0].as_str()) && path.len() > 1);
     Ok(Way { paths, is_parameter })
 }
@@ -209,15 +225,21 @@ const BLOCKS: [&str; 2] = ["symbol_parameters", "strategy_parameters"];
 
 /// Each value alone must be one that the config may hold; what two values may not be together is
 /// seen point by point.
-fn check_values(document: &Document, schema: &Value, axis: &Axis, way: &Way) -> Result<()> {
+fn check_values<S: Deployable>(document: &Document, schema: &Value, axis: &Axis, way: &Way) -> Result<()> {
     let count = axis.values.len();
     let checked = count.min(CHECKED_VALUES);
     (0..checked).into_par_iter().try_for_each(|i| {
         let value = &axis.values[if checked > 1 { i * (count - 1) / (checked - 1) } else { 0 }];
         let document = document.with(&[Override::new(&axis.key, value.clone())])?;
         let found = match way.is_parameter {
-            true => examine_parameters(&document, schema),
-            false => crate::config::examine(&document),
+            true => {
+                // An allocation that the account hasn't got is no matter of two swept values.
+                let mut found = examine_parameters(&document, schema);
+                let needed = contradictions::<S>(&document).into_iter();
+                found.extend(needed.filter(|f| f.subject == "account_info.buying_power"));
+                found
+            }
+            false => crate::config::schema::examine(crate::config::common_schema(), document.value(), ""),
         };
         match found.into_iter().find(|f| f.severity == Severity::Error) {
             Some(first) => Err(Error::new(first.code, first.what)
@@ -267,6 +289,10 @@ impl<S: Deployable> Prepared<'_, S> {
                     let changes: Vec<Override> = settings.iter().map(change).collect();
                     let document = self.request.document.with(&changes)?;
                     let config = Config::from_document(&document).map_err(|e| self.at_point(e, point))?;
+                    let beyond = contradictions::<S>(&document).into_iter().find(|f| self.is_of_settings(f));
+                    if let Some(finding) = beyond {
+                        return Err(self.at_point(Error::from(finding), point));
+                    }
                     groups.push(Group { document, config, points: Vec::new() });
                     known.insert(key, groups.len() - 1);
                     groups.len() - 1
@@ -275,6 +301,12 @@ impl<S: Deployable> Prepared<'_, S> {
             groups[group].points.push(i);
         }
         Ok(groups)
+    }
+
+    /// Contradictions within the parameters are seen with each point's own.
+    fn is_of_settings(&self, finding: &Finding) -> bool {
+        !BLOCKS.iter().any(|block| finding.subject.starts_with(block))
+            && !(finding.subject == "data_requirements.warmup_bars" && self.ways.iter().any(|way| way.is_parameter))
     }
 
     fn at_point(&self, error: Error, point: u64) -> Error {

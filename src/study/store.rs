@@ -53,6 +53,8 @@ const PART_POINTS: u64 = 16_384;
 const PARTS: u64 = 16;
 /// Rows of a group in the final file.
 const GROUP_ROWS: usize = 65_536;
+/// How names of files begin that aren't whole yet.
+const WRITING: &str = ".writing-";
 /// Largest file of a part.
 const LARGEST: u64 = 1 << 30;
 
@@ -65,8 +67,6 @@ pub struct Plan {
     pub engine: String,
     /// What is tried.
     pub trials: Trials,
-    /// `single` or `portfolio`.
-    pub scope: String,
     /// Seed of the sample whose returns are kept.
     pub sample_seed: u64,
     /// Points of a part.
@@ -75,11 +75,11 @@ pub struct Plan {
 
 impl Plan {
     /// The plan of a sweep in which a point replays `bars` bars.
-    pub fn new(trials: Trials, scope: &'static str, sample_seed: u64, bars: u64) -> Self {
+    pub fn new(trials: Trials, sample_seed: u64, bars: u64) -> Self {
         let small = trials.points.div_ceil(PARTS).max(PARTS);
         let part_points = (PART_BARS / bars.max(1)).clamp(PARTS, PART_POINTS).min(small);
-        let (engine, scope) = (env!("CARGO_PKG_VERSION").to_owned(), scope.to_owned());
-        Self { schema_version: 1, engine, trials, scope, sample_seed, part_points }
+        let engine = env!("CARGO_PKG_VERSION").to_owned();
+        Self { schema_version: 1, engine, trials, sample_seed, part_points }
     }
 
     /// Number of parts.
@@ -124,6 +124,10 @@ pub struct Store {
     plan: String,
 }
 
+/// All parts of a sweep, whole.
+#[derive(Clone, Debug)]
+pub struct Parts(BTreeMap<usize, Part>);
+
 /// Files of one part.
 #[derive(Clone, Debug)]
 struct Part {
@@ -139,8 +143,10 @@ impl Store {
     pub fn begin(folder: &Path, plan: &Plan) -> Result<Self> {
         let (path, text) = (folder.join("plan.json"), plan.text());
         if path.exists() {
-            if fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))? != text {
-                return Err(Error::new(Code::OtherSweep, "the folder holds another sweep").at(folder.display()));
+            let held = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
+            if held != text {
+                let what = format!("the folder holds another sweep{}", differences(&held, &text));
+                return Err(Error::new(Code::OtherSweep, what).at(folder.display()));
             }
         } else if folder.join("results.parquet").exists() || folder.join("parts").exists() {
             return Err(Error::new(Code::OtherSweep, "the folder holds results without a plan").at(folder.display()));
@@ -157,7 +163,7 @@ impl Store {
     pub fn done(&self) -> Result<Vec<usize>> {
         let mut done = Vec::new();
         for (part, files) in self.parts()? {
-            if intact(&files.rows)? && intact(&files.returns)? {
+            if self.is_intact(part, &files) {
                 done.push(part);
             } else {
                 for path in [&files.rows, &files.returns] {
@@ -166,6 +172,11 @@ impl Store {
             }
         }
         Ok(done)
+    }
+
+    /// Whether both files of a part are what was written for it.
+    fn is_intact(&self, part: usize, files: &Part) -> bool {
+        self.read(part, &files.rows).is_ok() && self.read(part, &files.returns).is_ok()
     }
 
     /// Parts whose two files are there.
@@ -207,8 +218,8 @@ impl Store {
         let batch = batch_of_rows(first, points, grid, rows)?;
         let returns = batch_of_returns(first, kept)?;
         // Rows last: a part with rows is a whole part.
-        self.write_file(part, "returns", &encode(&self.plan, returns)?)?;
-        self.write_file(part, "parquet", &encode(&self.plan, batch)?)
+        self.write_file(part, "returns", &encode(&self.plan, part, returns)?)?;
+        self.write_file(part, "parquet", &encode(&self.plan, part, batch)?)
     }
 
     /// Without a sync: what a crash of the machine cuts short has the wrong checksum and is
@@ -218,7 +229,7 @@ impl Store {
         let path = folder.join(format!("{part:05}-{}.{extension}", xxh3_hex(bytes)));
         let write = || -> std::io::Result<()> {
             fs::create_dir_all(&folder)?;
-            let mut file = tempfile::Builder::new().prefix(".writing-").permissions(readable()).tempfile_in(&folder)?;
+            let mut file = tempfile::Builder::new().prefix(WRITING).permissions(readable()).tempfile_in(&folder)?;
             file.write_all(bytes)?;
             file.persist(&path)?;
             Ok(())
@@ -231,48 +242,85 @@ impl Store {
         self.folder.join("results.parquet")
     }
 
-    /// Joins the parts of `sources` (this folder among them or not) into the final files; the
-    /// bytes of the sample's returns.
+    /// Joins the parts of this folder into the final files; the bytes of the sample's returns.
+    ///
+    /// # Errors
+    /// Refused if parts are missing or damaged.
+    pub fn finish(&self, plan: &Plan) -> Result<Vec<u8>> {
+        self.join(&Self::collect(plan, &[&self.folder])?)
+    }
+
+    /// The parts of a sweep from all its shares.
     ///
     /// # Errors
     /// Refused if parts are missing or damaged, or a source holds another sweep.
-    pub fn merge(&self, plan: &Plan, sources: &[&Path]) -> Result<Vec<u8>> {
+    pub fn collect(plan: &Plan, sources: &[&Path]) -> Result<Parts> {
+        let text = plan.text();
+        let hash = sha256_hex(text.as_bytes());
         let mut parts: BTreeMap<usize, Part> = BTreeMap::new();
+        let mut damaged: BTreeMap<usize, Part> = BTreeMap::new();
         for source in sources {
-            let store = Self { folder: source.to_path_buf(), plan: self.plan.clone() };
-            let text =
-                fs::read_to_string(source.join("plan.json")).map_err(|e| Error::io(&source.join("plan.json"), &e))?;
-            if sha256_hex(text.as_bytes()) != self.plan {
-                return Err(Error::new(Code::OtherSweep, "its plan is that of another sweep").at(source.display()));
+            let store = Self { folder: source.to_path_buf(), plan: hash.clone() };
+            let path = source.join("plan.json");
+            let held = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
+            if held != text {
+                let what = format!("its plan is that of another sweep{}", differences(&held, &text));
+                return Err(Error::new(Code::OtherSweep, what).at(source.display()));
             }
-            parts.extend(store.parts()?);
+            for (part, files) in store.parts()? {
+                let intact = store.is_intact(part, &files);
+                if intact { &mut parts } else { &mut damaged }.entry(part).or_insert(files);
+            }
+        }
+        let store = Self { folder: PathBuf::new(), plan: hash };
+        for part in 0..plan.parts() {
+            if parts.contains_key(&part) {
+                continue;
+            }
+            if let Some(files) = damaged.get(&part) {
+                store.read(part, &files.rows)?;
+                store.read(part, &files.returns)?;
+            }
         }
         let missing: Vec<String> =
             (0..plan.parts()).filter(|p| !parts.contains_key(p)).map(|p| p.to_string()).collect();
         if !missing.is_empty() {
             let some = missing[..missing.len().min(10)].join(", ");
             let what = format!("{} of {} parts are missing: {some}", missing.len(), plan.parts());
-            return Err(Error::new(Code::SweepIncomplete, what).at(self.folder.display()));
+            return Err(Error::new(Code::SweepIncomplete, what));
         }
+        Ok(Parts(parts))
+    }
+
+    /// Joins parts into the final files of this folder; the bytes of the sample's returns.
+    ///
+    /// # Errors
+    /// Refused if a part was damaged since; usage error if results can't be written.
+    pub fn join(&self, parts: &Parts) -> Result<Vec<u8>> {
         let written = |e: std::io::Error| cannot_write(&self.folder, &e);
+        let each = || parts.0.iter();
+        let returns = join(&self.plan, None, Vec::new(), each().map(|(n, part)| self.read(*n, &part.returns)))?;
+        write_whole(&self.folder.join("returns.parquet"), &returns, 0o666).map_err(written)?;
         // Straight to the disk: the rows of millions of points needn't be in memory.
-        let file = tempfile::Builder::new()
-            .prefix(".writing-")
-            .permissions(readable())
-            .tempfile_in(&self.folder)
-            .map_err(written)?;
-        let rows = parts.values().map(|part| self.read(&part.rows));
-        let file = join(&self.plan, file, rows)?;
+        let mut builder = tempfile::Builder::new();
+        let file = builder.prefix(WRITING).permissions(readable()).tempfile_in(&self.folder).map_err(written)?;
+        let file = join(&self.plan, None, file, each().map(|(n, part)| self.read(*n, &part.rows)))?;
         file.as_file().sync_all().map_err(written)?;
         file.persist(self.results()).map_err(|e| written(e.error))?;
-        let returns = join(&self.plan, Vec::new(), parts.values().map(|part| self.read(&part.returns)))?;
-        let path = self.folder.join("returns.parquet");
-        write_whole(&path, &returns, 0o666).map_err(|e| cannot_write(&path, &e))?;
         Ok(returns)
     }
 
+    /// Removes what killed runs left; only where no other run is at work.
+    pub fn tidy(&self) {
+        for folder in [self.folder.clone(), self.folder.join("parts")] {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            let left = entries.filter(|e| e.file_name().to_string_lossy().starts_with(WRITING));
+            left.for_each(|entry| drop(fs::remove_file(entry.path())));
+        }
+    }
+
     /// A part's batches, if its bytes are those that were written for this plan.
-    fn read(&self, path: &Path) -> Result<Vec<RecordBatch>> {
+    fn read(&self, part: usize, path: &Path) -> Result<Vec<RecordBatch>> {
         let damaged = |what: &str| Error::new(Code::PartDamaged, what).at(path.display());
         let bytes = map::bytes_up_to(path, LARGEST).map_err(|e| e.recode(Code::PartDamaged))?;
         if !has_its_checksum(path, &bytes) {
@@ -280,9 +328,12 @@ impl Store {
         }
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| damaged(&e.to_string()))?;
         let pairs = reader.metadata().file_metadata().key_value_metadata();
-        let plan = pairs.and_then(|pairs| pairs.iter().find(|p| p.key == KEY_PLAN)?.value.clone());
-        if plan.as_deref() != Some(&self.plan) {
+        let said = |key: &str| pairs.and_then(|pairs| pairs.iter().find(|p| p.key == key)?.value.clone());
+        if said(KEY_PLAN).as_deref() != Some(&self.plan) {
             return Err(Error::new(Code::OtherSweep, "the part belongs to another sweep").at(path.display()));
+        }
+        if said(KEY_PART) != Some(part.to_string()) {
+            return Err(damaged("the file is that of another part"));
         }
         let batches = reader.with_batch_size(GROUP_ROWS).build().map_err(|e| damaged(&e.to_string()))?;
         batches.collect::<Result<_, _>>().map_err(|e| damaged(&e.to_string()))
@@ -290,6 +341,7 @@ impl Store {
 }
 
 const KEY_PLAN: &str = "magellan.plan";
+const KEY_PART: &str = "magellan.part";
 
 /// As files usually are, less the umask.
 fn readable() -> fs::Permissions {
@@ -300,9 +352,18 @@ fn cannot_write(path: &Path, err: &std::io::Error) -> Error {
     Error::new(Code::CannotWrite, format!("can't write results: {err}")).at(path.display())
 }
 
-fn intact(path: &Path) -> Result<bool> {
-    let bytes = map::bytes_up_to(path, LARGEST)?;
-    Ok(has_its_checksum(path, &bytes))
+/// Which parts of two plans differ, for a message.
+fn differences(held: &str, wanted: &str) -> String {
+    let parse = |text: &str| serde_json::from_str::<Value>(text).ok();
+    let (Some(held), Some(wanted)) = (parse(held), parse(wanted)) else { return String::new() };
+    let keys = |of: &Value, at: &str| -> Vec<String> {
+        let of = if at.is_empty() { of } else { &of[at] };
+        of.as_object().map_or_else(Vec::new, |o| o.keys().cloned().collect())
+    };
+    let top = keys(&wanted, "").into_iter().filter(|k| k != "trials" && held[k] != wanted[k]);
+    let trials = keys(&wanted, "trials").into_iter().filter(|k| held["trials"][k] != wanted["trials"][k]);
+    let differ: Vec<String> = top.chain(trials).collect();
+    if differ.is_empty() { String::new() } else { format!("; they differ in {}", differ.join(", ")) }
 }
 
 fn has_its_checksum(path: &Path, bytes: &[u8]) -> bool {
@@ -377,19 +438,26 @@ fn batch_of_returns(first: usize, kept: &[Kept]) -> Result<RecordBatch> {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::new(Code::Io, e.to_string()))
 }
 
-fn encode(plan: &str, batch: RecordBatch) -> Result<Vec<u8>> {
-    join(plan, Vec::new(), std::iter::once(Ok(vec![batch])))
+fn encode(plan: &str, part: usize, batch: RecordBatch) -> Result<Vec<u8>> {
+    join(plan, Some(part), Vec::new(), std::iter::once(Ok(vec![batch])))
 }
 
 /// One file from the batches of many, group by group, whatever their sizes.
-fn join<W: Write + Send>(plan: &str, out: W, parts: impl Iterator<Item = Result<Vec<RecordBatch>>>) -> Result<W> {
+fn join<W: Write + Send>(
+    plan: &str,
+    part: Option<usize>,
+    out: W,
+    parts: impl Iterator<Item = Result<Vec<RecordBatch>>>,
+) -> Result<W> {
     let fault = |e: parquet::errors::ParquetError| Error::new(Code::CannotWrite, format!("can't write Parquet: {e}"));
+    let mut pairs = vec![KeyValue::new(KEY_PLAN.to_owned(), plan.to_owned())];
+    pairs.extend(part.map(|part| KeyValue::new(KEY_PART.to_owned(), part.to_string())));
     let properties = WriterProperties::builder()
         .set_created_by("magellan".to_owned())
         .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_key_value_metadata(Some(vec![KeyValue::new(KEY_PLAN.to_owned(), plan.to_owned())]))
+        .set_key_value_metadata(Some(pairs))
         .build();
     let mut batches = parts.flat_map(|part| match part {
         Ok(batches) => batches.into_iter().map(Ok).collect(),
@@ -412,16 +480,27 @@ pub struct Best {
     /// The symbol, or `PORTFOLIO`.
     pub symbol: String,
     /// The axes' values.
-    pub parameters: Vec<String>,
+    pub parameters: Vec<Value>,
     /// The figures asked for.
     pub figures: Vec<Option<f64>>,
 }
 
-/// The `top` rows with the highest `by`, and of those the given axes and figures.
+/// What ranks points.
+#[derive(Clone, Copy, Debug)]
+pub struct Rank<'a> {
+    /// The figure.
+    pub by: &'a str,
+    /// Whether the lowest comes first.
+    pub lowest: bool,
+}
+
+/// The first `top` rows, and of those the given axes and figures.
 ///
 /// # Errors
 /// Usage error if the results have no such column.
-pub fn best(results: &Path, by: &str, top: usize, axes: &[String], figures: &[&str]) -> Result<Vec<Best>> {
+pub fn best(results: &Path, rank: Rank<'_>, top: usize, axes: &[String], figures: &[&str]) -> Result<Vec<Best>> {
+    let Rank { by, lowest } = rank;
+    let sign = if lowest { -1.0 } else { 1.0 };
     let foreign = |e: String| Error::new(Code::PartDamaged, e).at(results.display());
     let bytes: Bytes = map::bytes_up_to(results, u64::MAX)?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| foreign(e.to_string()))?;
@@ -431,7 +510,7 @@ pub fn best(results: &Path, by: &str, top: usize, axes: &[String], figures: &[&s
         let column = |name: &str| batch.column_by_name(name).ok_or_else(|| foreign(format!("no column {name}")));
         let ranked = column(by)?.as_primitive::<Float64Type>();
         let mut order: Vec<usize> = (0..batch.num_rows()).filter(|&i| ranked.is_valid(i)).collect();
-        order.sort_by(|&a, &b| ranked.value(b).total_cmp(&ranked.value(a)));
+        order.sort_by(|&a, &b| (sign * ranked.value(b)).total_cmp(&(sign * ranked.value(a))));
         for &i in order.iter().take(top) {
             let figure = |name: &&str| {
                 let column = column(name)?.as_primitive::<Float64Type>();
@@ -439,10 +518,11 @@ pub fn best(results: &Path, by: &str, top: usize, axes: &[String], figures: &[&s
             };
             let show = |axis: &String| {
                 let cell = arrow::util::display::array_value_to_string(column(axis)?, i);
-                cell.map_err(|e| foreign(e.to_string()))
+                let cell = cell.map_err(|e| foreign(e.to_string()))?;
+                Ok(serde_json::from_str(&cell).unwrap_or(Value::String(cell)))
             };
             best.push((
-                ranked.value(i),
+                sign * ranked.value(i),
                 Best {
                     point: column("point")?.as_primitive::<UInt64Type>().value(i),
                     symbol: column("symbol")?.as_string::<i32>().value(i).to_owned(),

@@ -12,8 +12,10 @@ use crate::error::{Code, Error, Result};
 
 /// Most values of one axis.
 const LONGEST: f64 = 10_000_000.0;
-/// Most combinations of a grid.
-const MOST: u64 = 1 << 32;
+/// Most combinations of a grid that is drawn from: below this doubles, and draws, are exact.
+const MOST: u64 = 1 << 53;
+/// Most combinations that are looked through for those that meet conditions.
+const MOST_VISITED: u64 = 1 << 28;
 /// Most points of one sweep.
 const MOST_POINTS: usize = 1 << 24;
 
@@ -44,7 +46,11 @@ impl FromStr for Axis {
                 let (Some(from), Some(to), Some(step)) = (number(from), number(to), number(step)) else {
                     return Err(fault(format!("`{values}` is not a range of numbers")));
                 };
-                range(from, to, step).ok_or_else(|| fault(format!("the range `{values}` has no value, or too many")))?
+                if step <= 0.0 || from > to {
+                    let what = if step > 0.0 { "ends before it begins" } else { "has a step that isn't above 0" };
+                    return Err(fault(format!("the range `{values}` {what}")));
+                }
+                range(from, to, step).ok_or_else(|| fault(format!("the range `{values}` has too many values")))?
             }
             None => values.split(',').map(word).collect(),
         };
@@ -66,9 +72,13 @@ fn number(value: f64) -> Value {
     if value.fract() == 0.0 && value.abs() < 9e15 { Value::from(value as i64) } else { Value::from(value) }
 }
 
-/// A value as JSON, or a word.
+/// A value as JSON, or a word. A number is written in one way only.
 fn word(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+    match serde_json::from_str::<Value>(text) {
+        Ok(Value::Number(n)) if n.is_f64() => number(n.as_f64().unwrap_or_default()),
+        Ok(value) => value,
+        Err(_) => Value::String(text.to_owned()),
+    }
 }
 
 /// A sweep's points: every combination of the axes' values that meets all conditions.
@@ -106,7 +116,7 @@ impl Grid {
         }
         match self.combinations() {
             Some(_) => Ok(()),
-            None => Err(Error::new(Code::BadArgument, "the grid has more than 4,294,967,296 combinations")
+            None => Err(Error::new(Code::BadArgument, "the grid has more than 2^53 combinations")
                 .help("take larger steps, or fewer keys")),
         }
     }
@@ -153,6 +163,10 @@ impl Grid {
     /// # Errors
     /// Usage error if there are more than a sweep can hold.
     pub fn all(&self) -> Result<Vec<u64>> {
+        if self.combinations().is_none_or(|n| n > MOST_VISITED) {
+            return Err(Error::new(Code::BadArgument, format!("the grid has more than {MOST_VISITED} combinations"))
+                .help("take larger steps, or a random part with --random N"));
+        }
         let mut all = Vec::new();
         for combination in (0..self.combinations().unwrap_or(0)).filter(|&c| self.holds(c)) {
             if all.len() == MOST_POINTS {
@@ -170,6 +184,12 @@ impl Grid {
     /// # Errors
     /// Usage error if so few combinations meet the conditions that they can't be found.
     pub fn random(&self, count: usize, seed: u64) -> Result<Vec<u64>> {
+        if count == 0 || count > MOST_POINTS {
+            return Err(Error::new(
+                Code::BadArgument,
+                format!("{count} random points; allowed are 1 to {MOST_POINTS}"),
+            ));
+        }
         let combinations = self.combinations().unwrap_or(0);
         if combinations <= MOST_POINTS as u64 {
             let all = self.all()?;
@@ -177,7 +197,7 @@ impl Grid {
         }
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut drawn = BTreeSet::new();
-        for _ in 0..1_000_000 + 100 * count.min(MOST_POINTS) {
+        for _ in 0..1_000_000 + 20 * count {
             if drawn.len() == count {
                 return Ok(drawn.into_iter().collect());
             }
@@ -264,7 +284,17 @@ enum Times {
 #[derive(Clone, Debug, PartialEq)]
 enum Factor {
     Key(String),
+    Minus(String),
     Number(f64),
+}
+
+impl Factor {
+    fn key(&self) -> Option<&str> {
+        match self {
+            Self::Key(key) | Self::Minus(key) => Some(key),
+            Self::Number(_) => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -305,44 +335,58 @@ impl FromStr for Condition {
     }
 }
 
-/// `a - 2 * b`; none if a term is missing or no name or number.
+/// `a - 2 * b % 3`; none if a term is missing or is no name or number.
 fn sum(text: &str) -> Option<Sum> {
+    let mut rest = text.trim();
     let mut terms = Vec::new();
     let mut sign = 1.0;
-    let mut rest = text.trim();
-    if let Some(after) = rest.strip_prefix('-') {
-        (sign, rest) = (-1.0, after);
-    }
     loop {
-        let end = rest.find(['+', '-']).unwrap_or(rest.len());
-        terms.push((sign, product(&rest[..end])?));
-        let Some(next) = rest[end..].chars().next() else { return Some(terms) };
-        sign = if next == '-' { -1.0 } else { 1.0 };
-        rest = &rest[end + 1..];
+        let (first, after) = factor(rest)?;
+        rest = after;
+        let mut more = Vec::new();
+        while let Some(after) = rest.strip_prefix(['*', '%']) {
+            let times = if rest.starts_with('%') { Times::Remainder } else { Times::Times };
+            let (next, after) = factor(after)?;
+            more.push((times, next));
+            rest = after;
+        }
+        terms.push((sign, (first, more)));
+        sign = match rest.chars().next() {
+            None => return Some(terms),
+            Some('+') => 1.0,
+            Some('-') => -1.0,
+            Some(_) => return None,
+        };
+        rest = &rest[1..];
     }
 }
 
-/// `a * b % 2`, from left to right.
-fn product(text: &str) -> Option<Product> {
-    let end = text.find(['*', '%']).unwrap_or(text.len());
-    let (first, mut rest) = (factor(&text[..end])?, &text[end..]);
-    let mut more = Vec::new();
-    while let Some(sign) = rest.chars().next() {
-        let times = if sign == '%' { Times::Remainder } else { Times::Times };
-        let end = rest[1..].find(['*', '%']).map_or(rest.len(), |at| at + 1);
-        more.push((times, factor(&rest[1..end])?));
-        rest = &rest[end..];
-    }
-    Some((first, more))
-}
-
-fn factor(text: &str) -> Option<Factor> {
-    let text = text.trim();
-    if let Some(number) = text.parse::<f64>().ok().filter(|n| n.is_finite()) {
-        return Some(Factor::Number(number));
+/// A name or a number, with its signs, and what follows it.
+fn factor(text: &str) -> Option<(Factor, &str)> {
+    let text = text.trim_start();
+    if let Some(positive) = text.strip_prefix('-') {
+        let (factor, rest) = factor(positive)?;
+        let negative = match factor {
+            Factor::Number(n) => Factor::Number(-n),
+            Factor::Key(key) => Factor::Minus(key),
+            Factor::Minus(key) => Factor::Key(key),
+        };
+        return Some((negative, rest));
     }
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-    (!text.is_empty() && text.chars().all(is_name)).then(|| Factor::Key(text.to_owned()))
+    let mut end = text.find(|c| !is_name(c)).unwrap_or(text.len());
+    let begins_number = text.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    // An exponent may have a sign: 1e-3.
+    if begins_number && text[..end].ends_with(['e', 'E']) && text[end..].starts_with(['-', '+']) {
+        end += 1 + text[end + 1..].find(|c| !is_name(c)).unwrap_or(text.len() - end - 1);
+    }
+    let (word, rest) = (&text[..end], text[end..].trim_start());
+    let factor = match word.parse::<f64>() {
+        Ok(number) if number.is_finite() => Factor::Number(number),
+        _ if word.is_empty() || begins_number => return None,
+        _ => Factor::Key(word.to_owned()),
+    };
+    Some((factor, rest))
 }
 
 impl Condition {
@@ -354,7 +398,7 @@ impl Condition {
     fn keys(&self) -> Vec<&str> {
         let products = self.left.iter().chain(&self.right).map(|(_, product)| product);
         let factors = products.flat_map(|(first, more)| std::iter::once(first).chain(more.iter().map(|(_, f)| f)));
-        factors.filter_map(|f| if let Factor::Key(key) = f { Some(key.as_str()) } else { None }).collect()
+        factors.filter_map(Factor::key).collect()
     }
 
     /// Whether it holds; a value that is no number meets no condition.
@@ -363,6 +407,7 @@ impl Condition {
             let of = |f: &Factor| match f {
                 Factor::Number(number) => *number,
                 Factor::Key(key) => value(key).unwrap_or(f64::NAN),
+                Factor::Minus(key) => -value(key).unwrap_or(f64::NAN),
             };
             let product = |(first, more): &Product| {
                 more.iter().fold(of(first), |product, (times, factor)| match times {
@@ -431,6 +476,9 @@ mod tests {
             ("b > a - 0.5", 6),
             ("a % 2 == b % 2", 5),
             ("2 * a % 3 == 1", 3),
+            ("a > 1e-1", 9),
+            ("a * -1 == -b", 3),
+            ("a - -1 == b", 2),
         ] {
             assert_eq!(grid(&["a=1..3", "b=1..3"], &[condition]).all().expect("few").len(), count, "{condition}");
         }
@@ -443,7 +491,7 @@ mod tests {
     fn a_grid_that_means_nothing_is_refused() {
         assert!(grid(&["a=1..3", "a=1..3"], &[]).check().is_err());
         assert!(grid(&["a=1..3"], &["a < b"]).check().is_err());
-        assert!(grid(&["a=1..100000", "b=1..100000"], &[]).check().is_err());
+        assert!(grid(&["a=1..1000000", "b=1..1000000", "c=1..1000000"], &[]).check().is_err());
         assert!(grid(&["a=1..3"], &["a < 3"]).check().is_ok());
     }
 
