@@ -1,17 +1,11 @@
 //! How a researcher calls the library: copy this file and change the strategy.
 //!
-//! One RSI strategy over 1,000,000 one-minute bars, indicator and metrics included. With
-//! `MAGELLAN_BENCH_ARCHIVE` it takes the bars of `SYN` from that archive (what
-//! `scripts/bench_raptorbt` does, so that both engines see the same bars) and prints the
-//! median as JSON; without, criterion measures it on a made-up walk.
+//! One RSI strategy over 1,000,000 one-minute bars of a made-up walk, indicator and metrics
+//! included. `peers.rs` is the same for sweeps.
 
 use std::hint::black_box;
-use std::path::Path;
-use std::time::Instant;
 
 use criterion::{Criterion, Throughput};
-use magellan::archive::Archive;
-use magellan::archive::map::Access;
 use magellan::bar::{Bars, Date, MINUTE, Nanos, Symbol, Timeframe};
 use magellan::calendar;
 use magellan::costs::Costs;
@@ -93,31 +87,7 @@ fn walk() -> (Vec<Nanos>, [Vec<f64>; 5]) {
     (start, columns)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a stopwatch is the point")]
-/// Median of repeated runs on the given archive, as JSON on stdout.
-fn compare(archive: &Path) {
-    let archive = Archive::open(archive, Access::Map).expect("an archive");
-    let series = archive.load("SYN".parse().expect("a symbol"), Timeframe::Minute).expect("bars of SYN");
-    let metrics = backtest(series.bars(), STRATEGY);
-    let mut seconds: Vec<f64> = (0..31)
-        .map(|_| {
-            let begun = Instant::now();
-            black_box(backtest(black_box(series.bars()), black_box(STRATEGY)));
-            begun.elapsed().as_secs_f64()
-        })
-        .collect();
-    seconds.sort_by(f64::total_cmp);
-    let (bars, trades, median) = (series.bars().len(), metrics.trades, seconds[seconds.len() / 2]);
-    println!(
-        r#"{{"bars": {bars}, "trades": {trades}, "final_equity": {}, "seconds": {median}}}"#,
-        metrics.final_equity
-    );
-}
-
 fn main() {
-    if let Some(archive) = std::env::var_os("MAGELLAN_BENCH_ARCHIVE") {
-        return compare(Path::new(&archive));
-    }
     let (start, columns) = walk();
     let [o, h, l, c, v] = &columns;
     let bars = Bars::new(Timeframe::Minute, &start, [o, h, l, c, v]).expect("ordered bars");

@@ -5,11 +5,13 @@
 
 use std::sync::OnceLock;
 
+use std::cell::Cell;
+
 use jiff::Timestamp;
 use jiff::civil::{self, Weekday};
-use jiff::tz::TimeZone;
+use jiff::tz::{TimeZone, TimeZoneTransition};
 
-use crate::bar::{DAY, Date, HOUR, MINUTE, Nanos};
+use crate::bar::{DAY, Date, HOUR, MINUTE, Nanos, SECOND};
 use crate::error::{Code, Error, Result};
 
 /// First date the calendar knows: 1990-01-01.
@@ -112,8 +114,24 @@ pub fn check_covered(date: Date) -> Result<()> {
 
 /// New York's offset from UTC in nanoseconds (negative).
 fn offset_at(at: Nanos) -> Nanos {
-    let seconds = Timestamp::from_second(at.div_euclid(1_000_000_000)).map_or(0, |t| NEW_YORK.to_offset(t).seconds());
-    i64::from(seconds) * 1_000_000_000
+    // Bars are asked for in order, and the offset changes twice a year.
+    thread_local! {
+        static LAST: Cell<(Nanos, Nanos, Nanos)> = const { Cell::new((0, 0, 0)) };
+    }
+    let (from, to, offset) = LAST.get();
+    if (from..to).contains(&at) {
+        return offset;
+    }
+    let Ok(now) = Timestamp::from_second(at.div_euclid(SECOND)) else { return 0 };
+    let offset = i64::from(NEW_YORK.to_offset(now).seconds()) * SECOND;
+    let nanos = |t: Option<TimeZoneTransition<'_>>| t.map(|t| t.timestamp().as_second() * SECOND);
+    // One second more, since a transition at `now` itself has the offset of `now`.
+    let from = nanos(NEW_YORK.preceding(now + jiff::SignedDuration::from_secs(1)).next());
+    let to = nanos(NEW_YORK.following(now).next());
+    if let (Some(from), Some(to)) = (from, to) {
+        LAST.set((from, to, offset));
+    }
+    offset
 }
 
 fn is_weekday(day: civil::Date) -> bool {

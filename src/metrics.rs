@@ -257,9 +257,9 @@ impl Sessions {
     fn of(capital: f64, dates: &[Date], equity: &[f64], benchmark: &Benchmark) -> Self {
         let count = equity.len() as f64;
         let returns = returns(capital, equity);
-        let sums = Sums::of(capital, equity, &returns);
+        let sums = Sums::of(capital, dates, equity, &returns);
         let mean = sums.returns / count;
-        let squares = sum(returns.iter().map(|r| (r - mean) * (r - mean)));
+        let (squares, together) = deviations(&returns, mean, sums.later_returns / (count - 1.0), benchmark);
         Self {
             solvent: sums.solvent,
             mean,
@@ -268,11 +268,41 @@ impl Sessions {
             best: sums.best,
             worst: sums.worst,
             max_drawdown: sums.deepest,
-            longest_drawdown_days: longest_drawdown(capital, dates, equity),
+            longest_drawdown_days: u64::from(sums.longest_drawdown.unsigned_abs()),
             mean_equity: sums.equity / count,
-            beta: beta(&returns, sums.later_returns / (count - 1.0), benchmark),
+            beta: match together {
+                Ok(together) => ratio(together, benchmark.squares, "the benchmark did not move"),
+                Err(why) => Measure::Undefined(why),
+            },
         }
     }
+}
+
+/// Squared deviations from the mean, and products with the benchmark's from the second session
+/// on, since the benchmark is bought at the first one's close; `later_mean` is the mean from there
+/// on. Added up side by side, each oldest first.
+fn deviations(
+    returns: &[f64],
+    mean: f64,
+    later_mean: f64,
+    benchmark: &Benchmark,
+) -> (f64, std::result::Result<f64, &'static str>) {
+    let square = |r: &f64| (r - mean) * (r - mean);
+    let market = &benchmark.deviations;
+    let alone = || sum(returns.iter().map(square));
+    if market.len() < 2 || returns.len() != market.len() + 1 {
+        return (alone(), Err("fewer than three common sessions"));
+    }
+    // Equal returns differ by rounding: such a variance is none.
+    if benchmark.squares <= market.len() as f64 * ROUNDING * ROUNDING {
+        return (alone(), Err("the benchmark did not move"));
+    }
+    let (mut squares, mut together) = (0.0 + square(&returns[0]), 0.0);
+    for (r, m) in returns[1..].iter().zip(market) {
+        squares += square(r);
+        together += (r - later_mean) * m;
+    }
+    (squares, Ok(together))
 }
 
 /// Simple returns, the first against the starting capital.
@@ -299,10 +329,12 @@ struct Sums {
     best: f64,
     worst: f64,
     deepest: f64,
+    /// Calendar days.
+    longest_drawdown: i32,
 }
 
 impl Sums {
-    fn of(capital: f64, equity: &[f64], returns: &[f64]) -> Self {
+    fn of(capital: f64, dates: &[Date], equity: &[f64], returns: &[f64]) -> Self {
         let first = returns.first().copied().unwrap_or(f64::NAN);
         let mut sums = Self {
             solvent: capital > 0.0,
@@ -313,52 +345,36 @@ impl Sums {
             best: first,
             worst: first,
             deepest: 0.0,
+            longest_drawdown: 0,
         };
-        let mut peak = capital;
-        for (&worth, &r) in equity.iter().zip(returns) {
+        let (mut peak, mut since, mut under) = (capital, dates.first().copied().unwrap_or_default(), false);
+        let mut later = false;
+        for ((&date, &worth), &r) in dates.iter().zip(equity).zip(returns) {
             sums.solvent &= worth > 0.0;
             sums.returns += r;
-            sums.falls += r.min(0.0) * r.min(0.0);
+            sums.later_returns += if later { r } else { 0.0 };
+            later = true;
+            let fall = r.min(0.0);
+            sums.falls += fall * fall;
             sums.equity += worth;
-            sums.best = sums.best.max(r);
-            sums.worst = sums.worst.min(r);
-            peak = peak.max(worth);
-            sums.deepest = sums.deepest.min(worth / peak - 1.0);
+            sums.best = if r > sums.best { r } else { sums.best };
+            sums.worst = if r < sums.worst { r } else { sums.worst };
+            under |= worth < peak;
+            // A drawdown is longest on the day it ends.
+            if worth >= peak {
+                if under {
+                    sums.longest_drawdown = sums.longest_drawdown.max(date.0 - since.0);
+                }
+                (peak, since, under) = (worth, date, false);
+            }
+            let depth = worth / peak - 1.0;
+            sums.deepest = if depth < sums.deepest { depth } else { sums.deepest };
         }
-        sums.later_returns = sum(returns.iter().skip(1).copied());
+        if let (true, Some(last)) = (under, dates.last()) {
+            sums.longest_drawdown = sums.longest_drawdown.max(last.0 - since.0);
+        }
         sums
     }
-}
-
-/// The longest time under a peak, calendar days.
-fn longest_drawdown(capital: f64, dates: &[Date], equity: &[f64]) -> u64 {
-    let (mut peak, mut since, mut longest) = (capital, dates.first().copied().unwrap_or_default(), 0);
-    let mut under = false;
-    for (&date, &worth) in dates.iter().zip(equity) {
-        under |= worth < peak;
-        if under {
-            longest = longest.max(date.0 - since.0);
-        }
-        if worth >= peak {
-            (peak, since, under) = (worth, date, false);
-        }
-    }
-    u64::from(longest.unsigned_abs())
-}
-
-/// From the second session on: the benchmark is bought at the first one's close. `centre` is the
-/// mean of the returns from there on.
-fn beta(returns: &[f64], centre: f64, benchmark: &Benchmark) -> Measure {
-    let market = &benchmark.deviations;
-    if market.len() < 2 || returns.len() != market.len() + 1 {
-        return Measure::Undefined("fewer than three common sessions");
-    }
-    // Equal returns differ by rounding: such a variance is none.
-    if benchmark.squares <= market.len() as f64 * ROUNDING * ROUNDING {
-        return Measure::Undefined("the benchmark did not move");
-    }
-    let together = sum(returns[1..].iter().zip(market).map(|(r, m)| (r - centre) * m));
-    ratio(together, benchmark.squares, "the benchmark did not move")
 }
 
 /// One round trip.

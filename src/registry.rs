@@ -145,10 +145,10 @@ impl dyn AnyStrategy + '_ {
         Config::from_document(&self.read_document(path, overrides)?)
     }
 
-    /// As [`Self::read_config`], the document itself.
+    /// As `read_config`, the document itself.
     ///
     /// # Errors
-    /// As [`Self::read_config`].
+    /// As `read_config`.
     pub fn read_document(&self, path: &Path, overrides: &[Override]) -> Result<Document> {
         let document = Document::read(path, overrides)?;
         let found = config::examine(&document).into_iter().chain(self.examine(&document));

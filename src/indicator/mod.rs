@@ -309,6 +309,9 @@ impl<F: Fold + Clone> Fold for PerSession<F> {
     }
 }
 
+/// Bars that are folded at once.
+const STRETCH: usize = 4_096;
+
 /// Indicator columns over all sessions of one history, each distinct indicator computed once:
 /// what research plots and many parameter points share.
 pub struct Columns {
@@ -326,12 +329,25 @@ impl Columns {
                 rolling.push(indicator.start());
             }
         }
-        // Session by session, so that the bars stay in the nearest cache for all indicators.
-        for session in history.sessions() {
-            let bars = history.session_bars(session);
-            for (rolling, (_, column)) in rolling.iter_mut().zip(&mut columns) {
-                rolling.extend(&bars, &session.session, column);
+        // Stretch by stretch, so that the bars stay in the nearest cache for all indicators. What
+        // remembers earlier sessions doesn't see where they end, and takes many at once.
+        let mut sessions = history.sessions();
+        while let [first, ..] = sessions {
+            let adjoining = sessions
+                .windows(2)
+                .take_while(|w| w[0].range.end == w[1].range.start && w[1].range.end - first.range.start <= STRETCH);
+            let (stretch, rest) = sessions.split_at(1 + adjoining.count());
+            let last = &stretch[stretch.len() - 1];
+            let whole = history.session_bars_at(first.range.start..last.range.end);
+            for (rolling, (indicator, column)) in rolling.iter_mut().zip(&mut columns) {
+                match indicator.memory() {
+                    Memory::Continuous => rolling.extend(&whole, &first.session, column),
+                    Memory::Session => {
+                        stretch.iter().for_each(|s| rolling.extend(&history.session_bars(s), &s.session, column));
+                    }
+                }
             }
+            sessions = rest;
         }
         Self { columns }
     }

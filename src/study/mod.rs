@@ -305,8 +305,10 @@ impl<S: Deployable> Prepared<'_, S> {
 
     /// Contradictions within the parameters are seen with each point's own.
     fn is_of_settings(&self, finding: &Finding) -> bool {
-        !BLOCKS.iter().any(|block| finding.subject.starts_with(block))
-            && !(finding.subject == "data_requirements.warmup_bars" && self.ways.iter().any(|way| way.is_parameter))
+        let of_parameters = BLOCKS.iter().any(|block| finding.subject.starts_with(block));
+        // What must fit a parameter is seen with that parameter's own value.
+        let fits_one = finding.subject == "data_requirements.warmup_bars" && self.ways.iter().any(|w| w.is_parameter);
+        !of_parameters && !fits_one
     }
 
     fn at_point(&self, error: Error, point: u64) -> Error {

@@ -176,7 +176,7 @@ impl Store {
 
     /// Whether both files of a part are what was written for it.
     fn is_intact(&self, part: usize, files: &Part) -> bool {
-        self.read(part, &files.rows).is_ok() && self.read(part, &files.returns).is_ok()
+        self.open(part, &files.rows).is_ok() && self.open(part, &files.returns).is_ok()
     }
 
     /// Parts whose two files are there.
@@ -278,8 +278,8 @@ impl Store {
                 continue;
             }
             if let Some(files) = damaged.get(&part) {
-                store.read(part, &files.rows)?;
-                store.read(part, &files.returns)?;
+                store.open(part, &files.rows)?;
+                store.open(part, &files.returns)?;
             }
         }
         let missing: Vec<String> =
@@ -319,8 +319,15 @@ impl Store {
         }
     }
 
-    /// A part's batches, if its bytes are those that were written for this plan.
+    /// A part's batches.
     fn read(&self, part: usize, path: &Path) -> Result<Vec<RecordBatch>> {
+        let damaged = |e: String| Error::new(Code::PartDamaged, e).at(path.display());
+        let reader = self.open(part, path)?.with_batch_size(GROUP_ROWS).build().map_err(|e| damaged(e.to_string()))?;
+        reader.collect::<Result<_, _>>().map_err(|e| damaged(e.to_string()))
+    }
+
+    /// A part's file, if its bytes are those that were written for this part of this plan.
+    fn open(&self, part: usize, path: &Path) -> Result<ParquetRecordBatchReaderBuilder<Bytes>> {
         let damaged = |what: &str| Error::new(Code::PartDamaged, what).at(path.display());
         let bytes = map::bytes_up_to(path, LARGEST).map_err(|e| e.recode(Code::PartDamaged))?;
         if !has_its_checksum(path, &bytes) {
@@ -335,8 +342,7 @@ impl Store {
         if said(KEY_PART) != Some(part.to_string()) {
             return Err(damaged("the file is that of another part"));
         }
-        let batches = reader.with_batch_size(GROUP_ROWS).build().map_err(|e| damaged(&e.to_string()))?;
-        batches.collect::<Result<_, _>>().map_err(|e| damaged(&e.to_string()))
+        Ok(reader)
     }
 }
 
@@ -371,8 +377,11 @@ fn has_its_checksum(path: &Path, bytes: &[u8]) -> bool {
     named == Some(&xxh3_hex(bytes))
 }
 
+/// A name and a figure.
+type Figure = (&'static str, fn(&Metrics) -> Measure);
+
 /// Figures of a row that no criterion names.
-const MORE: &[(&str, fn(&Metrics) -> Measure)] = &[
+const MORE: &[Figure] = &[
     ("final_equity", |m| Measure::Defined(m.final_equity)),
     ("gross_win", |m| Measure::Defined(m.gross_win)),
     ("gross_loss", |m| Measure::Defined(m.gross_loss)),
@@ -457,6 +466,9 @@ fn join<W: Write + Send>(
         .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
+        // Figures hardly repeat.
+        .set_dictionary_enabled(false)
+        .set_column_dictionary_enabled("symbol".into(), true)
         .set_key_value_metadata(Some(pairs))
         .build();
     let mut batches = parts.flat_map(|part| match part {

@@ -165,11 +165,13 @@ fn find_turns(enter: &[u64], exit: &[u64], bars: usize, warm: usize, turns: &mut
         turned[i] = open ^ (open >> 1 | u64::from(held) << (WORD - 1));
     }
     turns.held = held;
-    turns.bars.resize(last + WORD + AT_ONCE, 0);
     turns.before.resize(words + 1, 0);
-    let (before, indices) = (&mut turns.before[..words], &mut turns.bars[..]);
+    let (before, indices) = (&mut turns.before[..words], &mut turns.bars);
     let mut count = 0;
     for i in 0..words {
+        if indices.len() < count + WORD + AT_ONCE {
+            indices.resize(2 * (count + WORD + AT_ONCE), 0);
+        }
         let mut rest = turned[i];
         let mut at = count;
         before[i] = count as u32;
@@ -185,6 +187,7 @@ fn find_turns(enter: &[u64], exit: &[u64], bars: usize, warm: usize, turns: &mut
     }
     turns.words[words] = 0;
     turns.before[words] = count as u32;
+    turns.bars.resize(turns.bars.len().max(count + 1), 0);
     turns.bars[count] = last as u32;
     turns.count = count;
     both == 0

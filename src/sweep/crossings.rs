@@ -27,8 +27,11 @@ pub(super) fn crossings(column: &[f64], side: Side, levels: &[f64]) -> Vec<Vec<u
         for (i, value) in bars.iter().enumerate() {
             let reached = match side {
                 Side::Above => sorted.partition_point(|level| level < value),
-                // Counted from the top; nothing is below the levels that NaN isn't at least.
-                Side::Below => sorted.len() - sorted.partition_point(|level| !(value < level)),
+                // Counted from the top; NaN is below none.
+                Side::Below => {
+                    let beyond = |level: &f64| value.is_nan() || level <= value;
+                    sorted.len() - sorted.partition_point(beyond)
+                }
             };
             marks[reached] |= 1 << i;
         }

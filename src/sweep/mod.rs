@@ -415,7 +415,13 @@ mod tests {
         let columns = Columns::compute(&history, &point.indicators());
         let crossed = Crossed::new(&tape, &columns, &tests_of(&point, &point.indicators()).into_iter().collect());
         let benchmark = Benchmark::default();
-        let sweep = Sweep { histories: &[history.clone()], terms, benchmark: &benchmark, memory: 0, how: How::Fast };
+        let sweep = Sweep {
+            histories: std::slice::from_ref(&history),
+            terms,
+            benchmark: &benchmark,
+            memory: 0,
+            how: How::Fast,
+        };
         let mut scratch = Scratch::default();
         let outcome = sweep.carry(&point, &tape, &crossed, &mut scratch).expect("the fast way");
         assert!(Metrics::of(&outcome, &benchmark).trades > 30);
