@@ -96,6 +96,7 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
             "replayed_now": replayed,
             "trials": n,
             "synthetic": study.is_synthetic(),
+            "data_findings": study.doubts().iter().map(table::doubt).collect::<Vec<_>>(),
             "results": options.out.as_ref().map(|_| store.results()),
             "axes": axes,
             "figures": figures,
@@ -139,6 +140,9 @@ fn best_table(
     let order = if lowest { "lowest" } else { "highest" };
     let what = if best.is_empty() { format!("no {by} is defined") } else { format!("the {order} {by}") };
     text += &format!("{what} among {points} points{accounts}; the ledger counts {n} trials of this strategy\n");
+    for finding in study.doubts() {
+        text += &format!("{}\n", table::doubt(&finding));
+    }
     if study.is_synthetic() {
         text += &format!("{}\n", table::SYNTHETIC_NOTE);
     }

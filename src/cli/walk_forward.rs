@@ -104,6 +104,7 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
         "points": points.len(),
         "trials": n,
         "synthetic": study.is_synthetic(),
+        "data_findings": study.doubts().iter().map(table::doubt).collect::<Vec<_>>(),
         "folds": folds,
         "chosen": chosen,
         "joined": joined,
@@ -149,6 +150,9 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
     text += "out of sample, all folds joined:\n";
     text += &table::plain(header.map(str::to_owned).into_iter(), joined.collect());
     text += &format!("chosen among {} points by {}; the ledger counts {n} trials\n", points.len(), options.by);
+    for finding in study.doubts() {
+        text += &format!("{}\n", table::doubt(&finding));
+    }
     if study.is_synthetic() {
         text += &format!("{}\n", table::SYNTHETIC_NOTE);
     }

@@ -8,7 +8,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 
 use crate::backtest::Run;
 use crate::config::Levels;
-use crate::finding::Severity;
+use crate::finding::{Finding, Severity};
 use crate::gate::{Check, StrategyVerdict, Verdict};
 use crate::metrics::Measure;
 
@@ -23,6 +23,12 @@ pub fn table<const N: usize>(header: [&str; N]) -> Table {
     table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     table.set_header(header);
     table
+}
+
+/// What an audit finds in bars, in a line.
+pub fn doubt(finding: &Finding) -> String {
+    let Finding { severity, code, subject, what, .. } = finding;
+    format!("data {}[{}]: {subject}: {what}", severity.name(), code.slug())
 }
 
 /// A table of text with a line end.
@@ -229,17 +235,8 @@ fn fine_print(runs: &[Run]) -> String {
         &run.data_hash[..12],
     );
     for run in runs {
-        let doubts = run.data_findings.iter().filter(|f| f.severity > Severity::Note);
-        for f in doubts {
-            let _ = write!(
-                text,
-                "\n{}: data {}[{}]: {}: {}",
-                run.label,
-                f.severity.name(),
-                f.code.slug(),
-                f.subject,
-                f.what
-            );
+        for f in run.data_findings.iter().filter(|f| f.severity > Severity::Note) {
+            let _ = write!(text, "\n{}: {}", run.label, doubt(f));
         }
     }
     for run in runs.iter().filter(|r| r.replay.fills_outside_session() > 0) {

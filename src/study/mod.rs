@@ -89,6 +89,8 @@ pub trait Study: Sync {
     fn data(&self) -> BTreeMap<Symbol, String>;
     /// Whether any bar is synthetic.
     fn is_synthetic(&self) -> bool;
+    /// What an audit doubts in the bars of the period.
+    fn doubts(&self) -> Vec<Finding>;
     /// Bars that count.
     fn hours(&self) -> Hours;
     /// Bars of all symbols in the period: what one point costs.
@@ -121,6 +123,7 @@ pub trait Study: Sync {
 struct Loaded {
     series: Series,
     splits: Vec<Split>,
+    findings: Vec<Finding>,
 }
 
 /// Where an axis leads.
@@ -253,10 +256,11 @@ fn check_values<S: Deployable>(document: &Document, schema: &Value, axis: &Axis,
 fn load<S: Deployable>(request: &Request<'_>, symbol: Symbol) -> Result<Loaded> {
     let splits = request.archive.splits(symbol);
     let mut series = request.archive.load(symbol, S::TIMEFRAME)?;
+    let findings = request.archive.audit(&series, request.start, request.end, true)?;
     if S::ADJUSTED {
         series = series.adjusted(&splits);
     }
-    Ok(Loaded { series, splits })
+    Ok(Loaded { series, splits, findings })
 }
 
 /// A config with the points that share it.
@@ -399,6 +403,11 @@ impl<S: Deployable + 'static> Study for Prepared<'_, S> {
 
     fn is_synthetic(&self) -> bool {
         self.loaded.iter().any(|l| l.series.provenance == SYNTHETIC)
+    }
+
+    fn doubts(&self) -> Vec<Finding> {
+        let all = self.loaded.iter().flat_map(|l| &l.findings);
+        all.filter(|f| f.severity > Severity::Note).cloned().collect()
     }
 
     fn hours(&self) -> Hours {
