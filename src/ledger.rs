@@ -122,10 +122,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Reads and verifies the ledger of one strategy below `root`; none yet is an empty one.
+    /// Reads and verifies the records of one strategy below `root`; none yet is an empty ledger.
     ///
     /// # Errors
-    /// Refused if a record was altered, or one that others name is gone.
+    /// Refused if a record was altered, or if one that others name, or returns that it names, are
+    /// gone.
     pub fn open(root: &Path, strategy: &str) -> Result<Self> {
         let folder = root.join(strategy);
         let mut records = BTreeMap::new();
@@ -136,7 +137,7 @@ impl Ledger {
                 return Err(Error::new(Code::LedgerAltered, what).at(path.display()));
             }
             if let Some(returns) = &record.returns {
-                check_returns(&folder, returns, &hash)?;
+                returns_path(&folder, returns, &hash)?;
             }
             records.insert(hash, record);
         }
@@ -148,6 +149,25 @@ impl Ledger {
             }
         }
         Ok(ledger)
+    }
+
+    /// Compares the returns that records name with their hashes: what opening leaves out, since
+    /// they may be many and large.
+    ///
+    /// # Errors
+    /// Refused if any were altered or are gone.
+    pub fn verify_returns(&self) -> Result<()> {
+        for (hash, record) in &self.records {
+            if let Some(name) = &record.returns {
+                let path = returns_path(&self.folder, name, hash)?;
+                let bytes = map::bytes_up_to(&path, LARGEST).map_err(|e| e.recode(Code::LedgerAltered))?;
+                if sha256_hex(&bytes) != *name {
+                    let what = "the returns were altered: their name isn't the hash of their bytes";
+                    return Err(Error::new(Code::LedgerAltered, what).at(path.display()));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The strategies that have a ledger below `root`.
@@ -340,19 +360,15 @@ fn read(path: &Path) -> Result<(String, Record)> {
     Ok((hash, record))
 }
 
-fn check_returns(folder: &Path, name: &str, record: &str) -> Result<()> {
+/// Where the returns that a record names are.
+fn returns_path(folder: &Path, name: &str, record: &str) -> Result<PathBuf> {
     let path = folder.join(format!("{name}.parquet"));
     let plain = name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
-    if !plain || !path.exists() {
-        let what = format!("the returns {name} are gone; record {record} names them");
-        return Err(Error::new(Code::LedgerGap, what).at(folder.display()));
+    if plain && path.exists() {
+        return Ok(path);
     }
-    let bytes = map::bytes_up_to(&path, LARGEST).map_err(|e| e.recode(Code::LedgerAltered))?;
-    if sha256_hex(&bytes) != name {
-        let what = "the returns were altered: their name isn't the hash of their bytes";
-        return Err(Error::new(Code::LedgerAltered, what).at(path.display()));
-    }
-    Ok(())
+    let what = format!("the returns {name} are gone; record {record} names them");
+    Err(Error::new(Code::LedgerGap, what).at(folder.display()))
 }
 
 #[cfg(test)]

@@ -291,8 +291,13 @@ fn every_trial_is_counted_once_and_none_can_be_taken_back() {
     restore();
     bench.ok("ledger verify");
     let returns = records.iter().find(|p| p.extension().is_some_and(|e| e == "parquet")).expect("kept returns");
+    let mut altered = fs::read(returns).expect("read");
+    altered[1_000] ^= 1;
     fs::remove_file(returns).expect("removed");
     bench.refused("ledger verify", 8, "ledger-gap");
+    bench.refused(&format!("backtest {DAILY}"), 8, "ledger-gap");
+    fs::write(returns, altered).expect("written");
+    bench.refused("ledger verify", 8, "ledger-altered");
 }
 
 #[test]

@@ -113,6 +113,7 @@ fn verify(options: &LedgerVerify) -> Result<u8> {
         return Err(Error::new(Code::LedgerGap, format!("record {gone} is required, and gone")).at(root.display()));
     }
     for (name, ledger) in opened {
+        ledger.verify_returns()?;
         let (n, records) = (ledger.count()?, ledger.records().len());
         lines.push(format!("{name}: {records} records, {n} trials, none altered, none gone\n"));
         seen.push(json!({"strategy": name, "records": records, "trials": n}));

@@ -39,9 +39,9 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
     let opened = Opened::new(&options.research, strategies)?;
     let how = if options.plain { How::Plain } else { How::Fast };
     let study = opened.study(how)?;
-    let trials = opened.trials(&*study)?;
     let points = opened.points()?;
     study.check(&points)?;
+    let trials = opened.trials(&*study, points.len());
     let plan = Plan::new(trials, options.sample_seed, study.bars());
     if options.timings {
         timing("start, load, grid", started);
@@ -335,14 +335,14 @@ impl<'s> Opened<'s> {
         Ok(points)
     }
 
-    pub(super) fn trials(&self, study: &dyn Study) -> Result<Trials> {
+    pub(super) fn trials(&self, study: &dyn Study, points: usize) -> Trials {
         let settings = self.document.settings(&study.symbols());
         let counts = |path: &String| settings.pointer(&format!("/{}", path.replace('.', "/"))).is_some();
         // What no replay depends on makes no other trial.
         let paths = study.paths().into_iter().map(|paths| paths.into_iter().filter(counts).collect());
         let axes = self.grid.axes.iter().zip(paths);
         let axes = axes.map(|(axis, paths)| Varied { key: axis.key.clone(), paths, values: axis.values.clone() });
-        Ok(Trials {
+        Trials {
             strategy: self.strategy.name().to_owned(),
             data: study.data(),
             scope: study.scope().name().to_owned(),
@@ -354,7 +354,7 @@ impl<'s> Opened<'s> {
             settings,
             conditions: self.grid.conditions.iter().map(|c| c.text().to_owned()).collect(),
             choice: self.choice,
-            points: self.points()?.len() as u64,
-        })
+            points: points as u64,
+        }
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
     let folds = division.cut(&sessions)?;
     let points = opened.points()?;
     study.check(&points)?;
-    let trials = opened.trials(&*study)?;
+    let trials = opened.trials(&*study, points.len());
     let mut ledger = Ledger::open(&opened.ledger, opened.strategy.name())?;
     let how = json!({
         "scheme": scheme,

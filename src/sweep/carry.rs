@@ -83,6 +83,7 @@ impl Lots {
     fn new(size: Size, terms: &Terms, tape: &Tape<'_>) -> Option<Self> {
         let cap = terms.limits.max_position_dollars.unwrap_or(f64::INFINITY);
         let lots = match size {
+            Size::Notional(dollars) if dollars.is_nan() => return None,
             Size::Notional(dollars) => Self { count: f64::INFINITY, dollars: dollars.min(cap) },
             Size::Shares(shares) => Self { count: shares as f64, dollars: cap },
             Size::RiskFraction { .. } => return None,
