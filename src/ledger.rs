@@ -128,10 +128,16 @@ impl Ledger {
     /// Refused if a record was altered, or if one that others name, or returns that it names, are
     /// gone.
     pub fn open(root: &Path, strategy: &str) -> Result<Self> {
+        let read = || Self::read(root, strategy);
+        // A listing under a writer may miss what its newest record names: look again.
+        read().or_else(|e| if e.code() == Code::LedgerGap { read() } else { Err(e) })
+    }
+
+    fn read(root: &Path, strategy: &str) -> Result<Self> {
         let folder = root.join(strategy);
         let mut records = BTreeMap::new();
         for path in files(&folder, "json")? {
-            let (hash, record) = read(&path)?;
+            let (hash, record) = read_record(&path)?;
             if record.trials.strategy != strategy {
                 let what = format!("a record of {} lies among those of {strategy}", record.trials.strategy);
                 return Err(Error::new(Code::LedgerAltered, what).at(path.display()));
@@ -247,6 +253,10 @@ impl Ledger {
             heads: self.heads(),
         };
         let text = serde_json::to_string_pretty(&record).unwrap_or_default() + "\n";
+        if text.len() as u64 > LARGEST {
+            return Err(Error::new(Code::BadArgument, "the grid has too many values to be recorded")
+                .help("take larger steps, or fewer keys"));
+        }
         let hash = sha256_hex(text.as_bytes());
         write_atomically(&self.folder.join(format!("{hash}.json")), text.as_bytes()).map_err(unwritable)?;
         self.records.insert(hash, record);
@@ -259,17 +269,22 @@ impl Ledger {
     /// Refused if a record's grid isn't what it says.
     pub fn count(&self) -> Result<u64> {
         let mut seen: Vec<u128> = Vec::new();
-        let mut counted: Vec<&Trials> = Vec::new();
+        let mut counted: BTreeSet<String> = BTreeSet::new();
+        let mut distinct = 0;
         for record in self.records.values() {
-            let trials = &record.trials;
-            if counted.contains(&trials) {
-                continue;
+            let text = serde_json::to_string(&record.trials).unwrap_or_default();
+            if counted.insert(sha256_hex(text.as_bytes())) {
+                seen.extend(record.trials.identities()?);
             }
-            counted.push(trials);
-            seen.extend(trials.identities()?);
-            seen.sort_unstable();
-            seen.dedup();
+            // Now and then, so that memory follows what is distinct.
+            if seen.len() > 2 * distinct + 1_000_000 {
+                seen.sort_unstable();
+                seen.dedup();
+                distinct = seen.len();
+            }
         }
+        seen.sort_unstable();
+        seen.dedup();
         Ok(seen.len() as u64)
     }
 }
@@ -346,7 +361,7 @@ fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// A record whose name is the hash of its bytes.
-fn read(path: &Path) -> Result<(String, Record)> {
+fn read_record(path: &Path) -> Result<(String, Record)> {
     let altered = |what: String| Error::new(Code::LedgerAltered, what).at(path.display());
     let bytes = map::bytes_up_to(path, LARGEST).map_err(|e| e.recode(Code::LedgerAltered))?;
     let hash = sha256_hex(&bytes);

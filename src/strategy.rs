@@ -95,7 +95,8 @@ pub trait Strategy: Copy + Send + Sync + 'static {
 
     /// What `decide` answers, said as data, if it can be: a sweep then needs no call a bar.
     /// [`Rules::decide`] must equal [`Strategy::decide`] for all inputs; a property test of the
-    /// strategy shows it, and every sweep replays some points by `decide` and compares.
+    /// strategy shows it, and every sweep of 16 points or more replays some of them by
+    /// `decide` and compares.
     fn rules(&self) -> Option<Rules> {
         None
     }

@@ -155,11 +155,20 @@ pub fn walk_forward(
     let mut chosen = Vec::new();
     let mut tests: Vec<(Option<Symbol>, Vec<Kept>)> = Vec::new();
     for (i, fold) in folds.iter().enumerate() {
-        for (symbol, best) in choose(study, points, fold, figure, done)? {
+        let best = choose(study, points, fold, figure, done)?;
+        let mut tried: Vec<u64> = best.iter().filter_map(|(_, best)| Some(best.as_ref()?.0)).collect();
+        tried.sort_unstable();
+        tried.dedup();
+        let (rows, kept) = if tried.is_empty() {
+            (Vec::new(), Vec::new())
+        } else {
+            study.run(&tried, fold.test, &|_| true, &|_| ())?
+        };
+        for (symbol, best) in best {
             let mut choice = Chosen { fold: i, symbol, point: None, in_sample: None, out_of_sample: None };
             if let Some((point, in_sample)) = best {
-                let (rows, kept) = study.run(&[point], fold.test, &|_| true, &|_| ())?;
-                let row = rows.iter().find(|row| row.symbol == symbol);
+                let is_it = |at: usize, of: Option<Symbol>| tried[at] == point && of == symbol;
+                let row = rows.iter().find(|row| is_it(row.point, row.symbol));
                 choice.point = Some(point);
                 choice.in_sample = Some(in_sample);
                 choice.out_of_sample = row.map(|row| OutOfSample(row.metrics));
@@ -171,7 +180,7 @@ pub fn walk_forward(
                         &mut tests[last]
                     }
                 };
-                account.1.extend(kept.into_iter().find(|kept| kept.symbol == symbol));
+                account.1.extend(kept.iter().find(|kept| is_it(kept.point, kept.symbol)).cloned());
             }
             chosen.push(choice);
         }

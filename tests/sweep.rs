@@ -12,7 +12,7 @@ use arrow::datatypes::{Float64Type, Int64Type, UInt64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
-use crate::support::{magellan, run};
+use crate::support::{date, magellan, run};
 
 /// A folder for results and ledgers.
 struct Bench {
@@ -237,6 +237,20 @@ fn shards_merge_to_the_bytes_of_one() {
     bench.refused(&format!("sweep merge {one} --out {one}"), 8, "part-damaged");
     bench.sweep(&what, "one");
     assert_eq!(bytes(&bench.at("one")), whole, "the part was computed again");
+    let plan = bench.at("shard1/plan.json");
+    let text = fs::read_to_string(&plan).expect("a plan");
+    for (from, to) in [
+        ("\"part_points\": 16", "\"part_points\": 0"),
+        ("\"points\": 200", "\"points\": 201"),
+        ("daily_trend", "../daily"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        fs::write(&plan, text.replace(from, to)).expect("written");
+        let (exit, out, err) = run(bench.command(&merge(&sources)));
+        assert!(matches!(exit, 2 | 8) && out.is_empty(), "{to}: {exit} {err}");
+    }
+    fs::write(&plan, &text).expect("written");
+    bench.ok("ledger verify");
     let part = fs::read_dir(bench.at("shard3/parts")).expect("parts").next().expect("a part").expect("a part").path();
     let mut damaged = fs::read(&part).expect("read");
     damaged[100] ^= 1;
@@ -373,4 +387,35 @@ fn a_walk_forward_chooses_on_its_training_and_is_judged_on_its_test() {
         let tested: Value = serde_json::from_str(&tested).expect("JSON");
         assert_eq!(chosen["out_of_sample"], tested["runs"][0]["metrics"], "fold {i}");
     }
+}
+
+/// A symbol may have a dot, which also separates the keys of a path.
+#[test]
+fn a_symbol_with_a_dot_is_swept_and_counted_like_any_other() {
+    let place = crate::bad_inputs::Place::new();
+    place.replace("deployed/daily_trend/config.json", "\"SPY\"", "\"BRK.B\"");
+    let days = magellan::calendar::sessions(date("2022-01-03"), date("2023-12-29"));
+    let row = |(i, session): (usize, magellan::calendar::Session)| {
+        let price = 300.0 + 20.0 * (i as f64 / 9.0).sin();
+        format!("BRK.B,{},{price},{price},{price},{price},100", session.date)
+    };
+    let rows: Vec<String> = days.enumerate().map(row).collect();
+    place.write("brk_1day.csv", format!("symbol,timestamp,open,high,low,close,volume\n{}\n", rows.join("\n")));
+    place.ok("data import brk_1day.csv --archive archive");
+    let common = "--strategy daily_trend --archive archive --symbols BRK.B --start-date 2022-01-03 --end-date 2023-12-29 --ledger ledger";
+    place.ok(&format!("sweep {common} --grid rsi_period=5..14"));
+    place.ok(&format!("sweep {common} --grid BRK.B.rsi_period=10..19"));
+    place.ok(&format!("backtest {common} --scope single --set BRK.B.rsi_period=19"));
+    let shown: Value = serde_json::from_str(&place.ok("ledger show --json --ledger ledger")).expect("JSON");
+    assert_eq!(shown["strategies"][0]["trials"], 15);
+}
+
+/// What a fold can't replay is refused before it is counted.
+#[test]
+fn a_fold_without_bars_is_refused_and_not_counted() {
+    let bench = Bench::new();
+    let line = "walk-forward --strategy daily_trend --symbols SPY --start-date 2010-01-04 --end-date 2025-12-31 \
+                --grid rsi_period=5..9 --folds 5";
+    bench.refused(line, 3, "no-bars");
+    assert!(!bench.at("ledger").exists());
 }

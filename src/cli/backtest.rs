@@ -9,8 +9,8 @@ use super::args::{Backtest, ScopeArg};
 use super::{print, timing, to_json};
 use crate::backtest::{Request, Run, Scope};
 use crate::bar::Symbol;
-use crate::config::Config;
 use crate::config::document::Document;
+use crate::config::{Config, Override};
 use crate::error::{Code, Error, Result};
 use crate::history::Hours;
 use crate::ledger::{Kind, Ledger, Trials};
@@ -77,10 +77,11 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
 fn trials(strategy: &dyn AnyStrategy, document: &Document, runs: &[Run], options: &Backtest) -> Trials {
     let data: BTreeMap<Symbol, String> = runs.iter().flat_map(|run| run.data.clone()).collect();
     let symbols: Vec<Symbol> = data.keys().copied().collect();
-    let mut settings = document.settings(&symbols);
-    if let Some(bps) = options.slippage_bps {
-        settings["execution"]["friction_bps"] = json!(bps);
-    }
+    let slippage = options.slippage_bps.map(|bps| Override::new("execution.friction_bps", json!(bps)));
+    let settings = match slippage.map(|slippage| document.with(&[slippage])) {
+        Some(Ok(changed)) => changed.settings(&symbols),
+        _ => document.settings(&symbols),
+    };
     Trials {
         strategy: strategy.name().to_owned(),
         data,

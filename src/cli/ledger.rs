@@ -110,7 +110,9 @@ fn verify(options: &LedgerVerify) -> Result<u8> {
     let opened = open(options)?;
     let held = |hash: &String| opened.iter().any(|(_, ledger)| ledger.records().contains_key(hash));
     if let Some(gone) = require.iter().find(|hash| !held(hash)) {
-        return Err(Error::new(Code::LedgerGap, format!("record {gone} is required, and gone")).at(root.display()));
+        return Err(Error::new(Code::LedgerGap, format!("record {gone} is required, and not there"))
+            .at(root.display())
+            .help("restore it from version control; with --strategy, require only that strategy's records"));
     }
     for (name, ledger) in opened {
         ledger.verify_returns()?;

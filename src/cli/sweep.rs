@@ -337,10 +337,7 @@ impl<'s> Opened<'s> {
 
     pub(super) fn trials(&self, study: &dyn Study, points: usize) -> Trials {
         let settings = self.document.settings(&study.symbols());
-        let counts = |path: &String| settings.pointer(&format!("/{}", path.replace('.', "/"))).is_some();
-        // What no replay depends on makes no other trial.
-        let paths = study.paths().into_iter().map(|paths| paths.into_iter().filter(counts).collect());
-        let axes = self.grid.axes.iter().zip(paths);
+        let axes = self.grid.axes.iter().zip(study.paths());
         let axes = axes.map(|(axis, paths)| Varied { key: axis.key.clone(), paths, values: axis.values.clone() });
         Trials {
             strategy: self.strategy.name().to_owned(),

@@ -19,7 +19,7 @@ use crate::sweep::How;
 use crate::walk_forward::{Division, Fold, Scheme, walk_forward};
 
 /// Figures that joined returns have.
-const OF_RETURNS: [&str; 7] = ["sharpe", "sortino", "total_return", "cagr", "calmar", "max_drawdown", "volatility"];
+const OF_RETURNS: [&str; 5] = ["sharpe", "sortino", "total_return", "max_drawdown", "volatility"];
 
 pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     check_figure(&options.by)?;
@@ -49,8 +49,16 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
     let embargo = if scheme == Scheme::CrossValidation { options.embargo.unwrap_or(5) } else { 0 };
     let division = Division { scheme, folds: options.folds, train: options.train, purge: options.purge, embargo };
     let folds = division.cut(&sessions)?;
+    for fold in &folds {
+        fold.train.iter().chain([&fold.test]).try_for_each(|&period| study.covers(period))?;
+    }
     let points = opened.points()?;
     study.check(&points)?;
+    if let Some(path) = &options.out {
+        // What can't be written is no trial.
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        tempfile::tempfile_in(folder).map_err(|e| Error::new(Code::CannotWrite, e.to_string()).at(path.display()))?;
+    }
     let trials = opened.trials(&*study, points.len());
     let mut ledger = Ledger::open(&opened.ledger, opened.strategy.name())?;
     let how = json!({

@@ -59,7 +59,9 @@ impl Override {
         let symbols: Vec<&str> = listed.into_iter().flatten().filter_map(Value::as_str).collect();
         let path = |keys: &[&str]| keys.iter().map(|&k| k.to_owned()).collect::<Vec<String>>();
         let of_symbol = |symbol: &str, key: &str| BLOCKS.map(|block| path(&[block, symbol, key]));
-        let named = symbols.iter().find_map(|s| Some((*s, self.key.strip_prefix(s)?.strip_prefix('.')?)));
+        // The longest that fits: BRK.B.rsi_period is no parameter of BRK.
+        let named = symbols.iter().filter_map(|s| Some((*s, self.key.strip_prefix(s)?.strip_prefix('.')?)));
+        let named = named.max_by_key(|(symbol, _)| symbol.len());
         if let Some((symbol, key)) = named {
             return of_symbol(symbol, key).to_vec();
         }

@@ -13,11 +13,13 @@ use serde_json::Value;
 use crate::archive::{Archive, SYNTHETIC, Series, split_factor, tables::Split};
 use crate::backtest::Scope;
 use crate::bar::{Date, Symbol, Timeframe};
+use crate::calendar;
 use crate::config::document::Document;
 use crate::config::{Config, Override, Parameters, examine_parameters};
 use crate::error::{Code, Error, Result};
 use crate::finding::{Finding, Severity};
 use crate::history::{History, Hours};
+use crate::indicator::Memory;
 use crate::metrics::{Benchmark, Metrics, buy_and_hold};
 use crate::registry::{Deployable, contradictions};
 use crate::replay::Terms;
@@ -95,7 +97,7 @@ pub trait Study: Sync {
     fn hours(&self) -> Hours;
     /// Bars of all symbols in the period: what one point costs.
     fn bars(&self) -> u64;
-    /// The places of the config that each axis of the grid sets.
+    /// The places of the config's settings that each axis of the grid sets.
     fn paths(&self) -> Vec<Vec<String>>;
 
     /// Whether every point is one that the config may hold.
@@ -103,6 +105,12 @@ pub trait Study: Sync {
     /// # Errors
     /// Config error that names a point.
     fn check(&self, points: &[u64]) -> Result<()>;
+
+    /// Whether there are sessions to replay in a period: of every account.
+    ///
+    /// # Errors
+    /// Data error that names the symbol and the period.
+    fn covers(&self, period: (Date, Date)) -> Result<()>;
 
     /// Replays points, given as combinations of the grid, from one session to another. Rows are
     /// in the order of points, then of symbols; so is the equity of the points that `keep` names
@@ -148,7 +156,7 @@ const CHECKED_VALUES: usize = 2_000;
 
 /// Loads what a sweep of `S` needs and checks its axes.
 pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &Request<'a>) -> Result<Box<dyn Study + 'a>> {
-    let Request { document, archive, start, end, .. } = *request;
+    let Request { document, start, end, .. } = *request;
     if start > end {
         return Err(Error::new(Code::BadArgument, format!("the start date {start} is after the end date {end}")));
     }
@@ -174,18 +182,13 @@ pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &Request<'a>) -> Res
     }
     let schema = S::PARAMETERS.schema(&crate::config::schema::of::<S>());
     request.grid.axes.iter().zip(&ways).try_for_each(|(axis, way)| check_values::<S>(document, &schema, axis, way))?;
-    let loaded: Vec<Loaded> = symbols.par_iter().map(|&s| load::<S>(request, s)).collect::<Result<_>>()?;
+    let loaded: Vec<Loaded> = symbols.par_iter().map(|&s| load::<S>(request, &config, s)).collect::<Result<_>>()?;
     let mut study =
         Prepared::<S> { request: *request, symbols, loaded, ways, config, bars: 0, strategy: std::marker::PhantomData };
-    let histories = study.histories(&study.config)?;
-    for history in &histories {
-        if history.sessions_between(start, end).is_empty() {
-            let what = format!("{} has no {} bars from {start} to {end}", history.symbol, S::TIMEFRAME);
-            return Err(Error::new(Code::NoBars, what)
-                .at(archive.folder().display())
-                .help("`magellan data list` shows what the archive holds"));
-        }
+    for symbol in 0..study.loaded.len() {
+        study.has_sessions(symbol, (start, end))?;
     }
+    let histories = study.histories(&study.config)?;
     let bars =
         |h: &History<'_>| -> usize { h.sessions()[h.sessions_between(start, end)].iter().map(|s| s.range.len()).sum() };
     let bars = histories.iter().map(|h| bars(h) as u64).sum();
@@ -213,6 +216,11 @@ fn way<S: Deployable>(document: &Document, axis: &Axis, symbols: &[Symbol]) -> R
     if paths.is_empty() {
         let what = format!("--grid {}: that symbol is not among those swept", axis.key);
         return Err(Error::new(Code::BadArgument, what).help("add it to --symbols, or leave the axis out"));
+    }
+    let hours = ["premarket", "after_hours"];
+    if paths.iter().any(|path| path[0] == "data_requirements" && hours.contains(&path[path.len() - 1].as_str())) {
+        let what = format!("--grid {}: which bars count is no parameter", axis.key);
+        return Err(Error::new(Code::BadArgument, what).help("sweep once with --session regular and once with all"));
     }
     let settings = document.settings(symbols);
     let matters = |path: &Vec<String>| settings.pointer(&format!("/{}", path.join("/"))).is_some();
@@ -253,10 +261,12 @@ fn check_values<S: Deployable>(document: &Document, schema: &Value, axis: &Axis,
     })
 }
 
-fn load<S: Deployable>(request: &Request<'_>, symbol: Symbol) -> Result<Loaded> {
+fn load<S: Deployable>(request: &Request<'_>, config: &Config, symbol: Symbol) -> Result<Loaded> {
     let splits = request.archive.splits(symbol);
     let mut series = request.archive.load(symbol, S::TIMEFRAME)?;
-    let findings = request.archive.audit(&series, request.start, request.end, true)?;
+    let forgets = |s: &S| s.indicators().as_ref().iter().all(|i| i.memory() == Memory::Session);
+    let from = if forgets(&S::from_config(config, symbol)?) { request.start } else { calendar::FIRST };
+    let findings = request.archive.audit(&series, from, request.end, true)?;
     if S::ADJUSTED {
         series = series.adjusted(&splits);
     }
@@ -275,6 +285,19 @@ impl<S: Deployable> Prepared<'_, S> {
     fn histories(&self, config: &Config) -> Result<Vec<History<'_>>> {
         let hours = self.request.hours.unwrap_or_else(|| config.hours());
         self.loaded.iter().map(|l| History::new(l.series.symbol, S::TIMEFRAME, l.series.bars(), hours)).collect()
+    }
+
+    fn has_sessions(&self, symbol: usize, (start, end): (Date, Date)) -> Result<()> {
+        let hours = self.request.hours.unwrap_or_else(|| self.config.hours());
+        let series = &self.loaded[symbol].series;
+        let history = History::new(series.symbol, S::TIMEFRAME, series.bars(), hours)?;
+        if !history.sessions_between(start, end).is_empty() {
+            return Ok(());
+        }
+        let what = format!("{} has no {} bars in a session from {start} to {end}", series.symbol, S::TIMEFRAME);
+        Err(Error::new(Code::NoBars, what)
+            .at(self.request.archive.folder().display())
+            .help("`magellan data list` shows what the archive holds"))
     }
 
     /// Points by the config that the axes outside the parameter blocks give them.
@@ -370,6 +393,8 @@ impl<S: Deployable> Prepared<'_, S> {
                 end: period.1,
             };
             let Request { memory, how, .. } = self.request;
+            // Symbols with an account each run side by side.
+            let memory = if self.scope() == Scope::Single { memory / self.symbols.len() } else { memory };
             let sweep = Sweep { histories, terms, benchmark: &benchmark, memory, how };
             let points: Vec<S> = members.iter().map(|m| m.1).collect();
             all.extend(sweep.run(&points, |n, judged| {
@@ -419,17 +444,32 @@ impl<S: Deployable + 'static> Study for Prepared<'_, S> {
     }
 
     fn paths(&self) -> Vec<Vec<String>> {
-        self.ways.iter().map(|way| way.paths.iter().map(|path| path.join(".")).collect()).collect()
+        let settings = self.request.document.settings(&self.symbols);
+        let matters = |path: &&Vec<String>| settings.pointer(&format!("/{}", path.join("/"))).is_some();
+        let of = |way: &Way| way.paths.iter().filter(matters).map(|path| path.join(".")).collect();
+        self.ways.iter().map(of).collect()
     }
 
     fn check(&self, points: &[u64]) -> Result<()> {
-        for group in self.groups(points)? {
-            group.points.par_iter().try_for_each_init(
-                || group.config.clone(),
-                |config, &i| self.strategies(&group, config, points[i]).map(|_| ()),
-            )?;
+        // Chunk by chunk, since each may need configs of its own.
+        for points in points.chunks(4_096) {
+            for group in self.groups(points)? {
+                group.points.par_iter().try_for_each_init(
+                    || group.config.clone(),
+                    |config, &i| self.strategies(&group, config, points[i]).map(|_| ()),
+                )?;
+            }
         }
         Ok(())
+    }
+
+    fn covers(&self, period: (Date, Date)) -> Result<()> {
+        let mut each = (0..self.loaded.len()).map(|symbol| self.has_sessions(symbol, period));
+        match self.scope() {
+            Scope::Single => each.collect(),
+            Scope::Portfolio if each.any(|found| found.is_ok()) => Ok(()),
+            Scope::Portfolio => self.has_sessions(0, period),
+        }
     }
 
     fn run(

@@ -47,6 +47,10 @@ use crate::sweep::grid::{Grid, sample};
 pub const SAMPLE: usize = 512;
 /// Bars replayed in one part, about.
 const PART_BARS: u64 = 500_000_000;
+/// Version of the plan's form.
+const SCHEMA_VERSION: u32 = 1;
+/// Most rows of a part.
+const PART_ROWS: u64 = 1_000_000;
 /// Most points of a part.
 const PART_POINTS: u64 = 16_384;
 /// A sweep is cut into so many parts at least, so that it can be shared out.
@@ -77,9 +81,10 @@ impl Plan {
     /// The plan of a sweep in which a point replays `bars` bars.
     pub fn new(trials: Trials, sample_seed: u64, bars: u64) -> Self {
         let small = trials.points.div_ceil(PARTS).max(PARTS);
-        let part_points = (PART_BARS / bars.max(1)).clamp(PARTS, PART_POINTS).min(small);
+        let rows = PART_ROWS / (trials.data.len() as u64).max(1);
+        let part_points = (PART_BARS / bars.max(1)).clamp(PARTS, PART_POINTS).min(small).min(rows.max(1));
         let engine = env!("CARGO_PKG_VERSION").to_owned();
-        Self { schema_version: 1, engine, trials, sample_seed, part_points }
+        Self { schema_version: SCHEMA_VERSION, engine, trials, sample_seed, part_points }
     }
 
     /// Number of parts.
@@ -105,8 +110,10 @@ impl Plan {
     pub fn parse(text: &str) -> Result<Self> {
         let plan: Self =
             serde_json::from_str(text).map_err(|e| Error::new(Code::OtherSweep, format!("no plan: {e}")))?;
-        if plan.text() != text {
-            return Err(Error::new(Code::OtherSweep, "the plan was not written by this version"));
+        let known = plan.schema_version == SCHEMA_VERSION && plan.engine == env!("CARGO_PKG_VERSION");
+        if !known || plan.part_points == 0 || plan.trials.points == 0 || plan.text() != text {
+            return Err(Error::new(Code::OtherSweep, "the plan was not written by this version of Magellan")
+                .help("merge with the version that swept"));
         }
         Ok(plan)
     }
@@ -122,6 +129,18 @@ pub struct Store {
     folder: PathBuf,
     /// Hash of the plan, which each part carries.
     plan: String,
+}
+
+/// What a file of a part holds.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Rows,
+    Returns,
+}
+
+/// What a file says it is.
+fn part_of(part: usize, kind: Kind) -> String {
+    format!("{part} {kind:?}").to_lowercase()
 }
 
 /// All parts of a sweep, whole.
@@ -163,12 +182,18 @@ impl Store {
     pub fn done(&self) -> Result<Vec<usize>> {
         let mut done = Vec::new();
         for (part, files) in self.parts()? {
-            if self.is_intact(part, &files) {
-                done.push(part);
-            } else {
-                for path in [&files.rows, &files.returns] {
-                    fs::remove_file(path).map_err(|e| Error::io(path, &e))?;
+            let opened = self.open(part, Kind::Rows, &files.rows).and(self.open(part, Kind::Returns, &files.returns));
+            match opened {
+                Ok(_) => done.push(part),
+                Err(e) if e.code() == Code::PartDamaged => {
+                    for path in [&files.rows, &files.returns] {
+                        match fs::remove_file(path) {
+                            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(path, &e)),
+                            _ => {}
+                        }
+                    }
                 }
+                Err(e) => return Err(e),
             }
         }
         Ok(done)
@@ -176,7 +201,7 @@ impl Store {
 
     /// Whether both files of a part are what was written for it.
     fn is_intact(&self, part: usize, files: &Part) -> bool {
-        self.open(part, &files.rows).is_ok() && self.open(part, &files.returns).is_ok()
+        self.open(part, Kind::Rows, &files.rows).is_ok() && self.open(part, Kind::Returns, &files.returns).is_ok()
     }
 
     /// Parts whose two files are there.
@@ -218,8 +243,8 @@ impl Store {
         let batch = batch_of_rows(first, points, grid, rows)?;
         let returns = batch_of_returns(first, kept)?;
         // Rows last: a part with rows is a whole part.
-        self.write_file(part, "returns", &encode(&self.plan, part, returns)?)?;
-        self.write_file(part, "parquet", &encode(&self.plan, part, batch)?)
+        self.write_file(part, "returns", &encode(&self.plan, &part_of(part, Kind::Returns), returns)?)?;
+        self.write_file(part, "parquet", &encode(&self.plan, &part_of(part, Kind::Rows), batch)?)
     }
 
     /// Without a sync: what a crash of the machine cuts short has the wrong checksum and is
@@ -278,8 +303,8 @@ impl Store {
                 continue;
             }
             if let Some(files) = damaged.get(&part) {
-                store.open(part, &files.rows)?;
-                store.open(part, &files.returns)?;
+                store.open(part, Kind::Rows, &files.rows)?;
+                store.open(part, Kind::Returns, &files.returns)?;
             }
         }
         let missing: Vec<String> =
@@ -299,12 +324,13 @@ impl Store {
     pub fn join(&self, parts: &Parts) -> Result<Vec<u8>> {
         let written = |e: std::io::Error| cannot_write(&self.folder, &e);
         let each = || parts.0.iter();
-        let returns = join(&self.plan, None, Vec::new(), each().map(|(n, part)| self.read(*n, &part.returns)))?;
+        let returns =
+            join(&self.plan, None, Vec::new(), each().map(|(n, part)| self.read(*n, Kind::Returns, &part.returns)))?;
         write_whole(&self.folder.join("returns.parquet"), &returns, 0o666).map_err(written)?;
         // Straight to the disk: the rows of millions of points needn't be in memory.
         let mut builder = tempfile::Builder::new();
         let file = builder.prefix(WRITING).permissions(readable()).tempfile_in(&self.folder).map_err(written)?;
-        let file = join(&self.plan, None, file, each().map(|(n, part)| self.read(*n, &part.rows)))?;
+        let file = join(&self.plan, None, file, each().map(|(n, part)| self.read(*n, Kind::Rows, &part.rows)))?;
         file.as_file().sync_all().map_err(written)?;
         file.persist(self.results()).map_err(|e| written(e.error))?;
         Ok(returns)
@@ -320,14 +346,15 @@ impl Store {
     }
 
     /// A part's batches.
-    fn read(&self, part: usize, path: &Path) -> Result<Vec<RecordBatch>> {
+    fn read(&self, part: usize, kind: Kind, path: &Path) -> Result<Vec<RecordBatch>> {
         let damaged = |e: String| Error::new(Code::PartDamaged, e).at(path.display());
-        let reader = self.open(part, path)?.with_batch_size(GROUP_ROWS).build().map_err(|e| damaged(e.to_string()))?;
+        let reader =
+            self.open(part, kind, path)?.with_batch_size(GROUP_ROWS).build().map_err(|e| damaged(e.to_string()))?;
         reader.collect::<Result<_, _>>().map_err(|e| damaged(e.to_string()))
     }
 
     /// A part's file, if its bytes are those that were written for this part of this plan.
-    fn open(&self, part: usize, path: &Path) -> Result<ParquetRecordBatchReaderBuilder<Bytes>> {
+    fn open(&self, part: usize, kind: Kind, path: &Path) -> Result<ParquetRecordBatchReaderBuilder<Bytes>> {
         let damaged = |what: &str| Error::new(Code::PartDamaged, what).at(path.display());
         let bytes = map::bytes_up_to(path, LARGEST).map_err(|e| e.recode(Code::PartDamaged))?;
         if !has_its_checksum(path, &bytes) {
@@ -339,7 +366,7 @@ impl Store {
         if said(KEY_PLAN).as_deref() != Some(&self.plan) {
             return Err(Error::new(Code::OtherSweep, "the part belongs to another sweep").at(path.display()));
         }
-        if said(KEY_PART) != Some(part.to_string()) {
+        if said(KEY_PART) != Some(part_of(part, kind)) {
             return Err(damaged("the file is that of another part"));
         }
         Ok(reader)
@@ -447,14 +474,14 @@ fn batch_of_returns(first: usize, kept: &[Kept]) -> Result<RecordBatch> {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::new(Code::Io, e.to_string()))
 }
 
-fn encode(plan: &str, part: usize, batch: RecordBatch) -> Result<Vec<u8>> {
+fn encode(plan: &str, part: &str, batch: RecordBatch) -> Result<Vec<u8>> {
     join(plan, Some(part), Vec::new(), std::iter::once(Ok(vec![batch])))
 }
 
 /// One file from the batches of many, group by group, whatever their sizes.
 fn join<W: Write + Send>(
     plan: &str,
-    part: Option<usize>,
+    part: Option<&str>,
     out: W,
     parts: impl Iterator<Item = Result<Vec<RecordBatch>>>,
 ) -> Result<W> {
@@ -514,8 +541,18 @@ pub fn best(results: &Path, rank: Rank<'_>, top: usize, axes: &[String], figures
     let Rank { by, lowest } = rank;
     let sign = if lowest { -1.0 } else { 1.0 };
     let foreign = |e: String| Error::new(Code::PartDamaged, e).at(results.display());
-    let bytes: Bytes = map::bytes_up_to(results, u64::MAX)?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| foreign(e.to_string()))?;
+    // From the disk, and only what is asked for: millions of rows needn't be in memory.
+    let file = fs::File::open(results).map_err(|e| Error::io(results, &e))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| foreign(e.to_string()))?;
+    let wanted = ["point", "symbol", by].into_iter().chain(axes.iter().map(String::as_str));
+    let wanted: Vec<&str> = wanted.chain(figures.iter().copied()).collect();
+    let named = |field: &&std::sync::Arc<Field>| wanted.contains(&field.name().as_str());
+    let roots: Vec<usize> = {
+        let fields = reader.schema().fields();
+        fields.iter().enumerate().filter(|(_, field)| named(field)).map(|(i, _)| i).collect()
+    };
+    let mask = parquet::arrow::ProjectionMask::roots(reader.parquet_schema(), roots);
+    let reader = reader.with_projection(mask);
     let mut best: Vec<(f64, Best)> = Vec::new();
     for batch in reader.with_batch_size(GROUP_ROWS).build().map_err(|e| foreign(e.to_string()))? {
         let batch = batch.map_err(|e| foreign(e.to_string()))?;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::error::{Code, Error, Result};
 
 /// Most values of one axis.
-const LONGEST: f64 = 10_000_000.0;
+const LONGEST: f64 = 1_000_000.0;
 /// Most combinations of a grid that is drawn from: below this doubles, and draws, are exact.
 const MOST: u64 = 1 << 53;
 /// Most combinations that are looked through for those that meet conditions.
@@ -69,13 +69,18 @@ fn range(from: f64, to: f64, step: f64) -> Option<Vec<Value>> {
 /// A whole number where it is one, else rounded to what its digits say.
 fn number(value: f64) -> Value {
     let value = format!("{value:.12}").parse().unwrap_or(value);
-    if value.fract() == 0.0 && value.abs() < 9e15 { Value::from(value as i64) } else { Value::from(value) }
+    whole(value).unwrap_or_else(|| Value::from(value))
+}
+
+/// A number without a fraction as a whole number.
+fn whole(value: f64) -> Option<Value> {
+    (value.fract() == 0.0 && value.abs() < 9e15).then(|| Value::from(value as i64))
 }
 
 /// A value as JSON, or a word. A number is written in one way only.
 fn word(text: &str) -> Value {
     match serde_json::from_str::<Value>(text) {
-        Ok(Value::Number(n)) if n.is_f64() => number(n.as_f64().unwrap_or_default()),
+        Ok(Value::Number(n)) => whole(n.as_f64().unwrap_or(f64::NAN)).unwrap_or(Value::Number(n)),
         Ok(value) => value,
         Err(_) => Value::String(text.to_owned()),
     }
@@ -94,8 +99,8 @@ impl Grid {
     /// Refuses a grid that means nothing.
     ///
     /// # Errors
-    /// Usage error for a key or a value that stands twice, a condition on a key that isn't swept, or more
-    /// than four thousand million combinations.
+    /// Usage error for a key or a value that stands twice, a condition on a key that isn't swept,
+    /// or more than 2^53 combinations.
     pub fn check(&self) -> Result<()> {
         let mut seen = BTreeSet::new();
         if let Some(twice) = self.axes.iter().find(|axis| !seen.insert(&axis.key)) {
@@ -153,6 +158,9 @@ impl Grid {
     }
 
     fn holds(&self, combination: u64) -> bool {
+        if self.conditions.is_empty() {
+            return true;
+        }
         let values = self.values(combination);
         let value = |key: &str| self.axes.iter().position(|axis| axis.key == key).and_then(|i| values[i].as_f64());
         self.conditions.iter().all(|condition| condition.holds(&value))
@@ -178,8 +186,8 @@ impl Grid {
         Ok(all)
     }
 
-    /// `count` different combinations that meet the conditions, drawn evenly, in order; all of
-    /// them if there are no more. The same seed draws the same.
+    /// `count` different combinations that meet the conditions, drawn evenly, in order; of a grid
+    /// of up to 2^24 combinations all of them, if there are no more. The same seed draws the same.
     ///
     /// # Errors
     /// Usage error if so few combinations meet the conditions that they can't be found.

@@ -61,10 +61,10 @@ pub struct Judged<'a> {
     pub equity: &'a [f64],
 }
 
-/// One in so many points of a sweep that took the fast way is replayed by the loop as well.
+/// The first of so many points that took a fast way is replayed by the loop as well.
 const CHECKED: usize = 1_000;
-/// A sweep of fewer points relies on the property tests.
-const CHECKED_FROM: usize = 64;
+/// Fewer points rely on the property tests.
+const CHECKED_FROM: usize = 16;
 
 impl Sweep<'_> {
     /// Replays every point and keeps what `judge` makes of its number, figures and session
@@ -154,7 +154,10 @@ impl Sweep<'_> {
 }
 
 fn disagreement<S: Strategy>(point: usize) -> Error {
-    let what = format!("{}: at point {point} its rules or needs don't say what its decide does", S::NAME);
+    let what = format!(
+        "{}: its rules or needs don't say what its decide does (point {point} of those replayed together)",
+        S::NAME
+    );
     Error::new(Code::RulesDisagree, what)
 }
 
