@@ -338,6 +338,12 @@ fn grids_that_mean_nothing_are_refused_with_a_way_on() {
         ("--grid rsi_period=5..9 --where x<3", 2, "bad-argument", "x is not swept"),
         ("--grid rsi_period=5..9 --where rsi_period<3", 2, "bad-argument", "no point of the grid"),
         ("--grid rsi_period=5..9 --grid SPY.rsi_period=4,5", 2, "bad-argument", "both set symbol_parameters.SPY"),
+        (
+            "--set allocation=1000 --grid SPY.allocation=1000,50000 --grid TSLA.allocation=1000,50000",
+            2,
+            "contradiction",
+            "108000",
+        ),
         ("--grid monitoring.log_level=info,debug", 2, "bad-argument", "no replay depends on it"),
         ("--grid GLD.rsi_period=5,6", 2, "bad-argument", "not among those swept"),
         ("--grid data_requirements.timeframe=1Day,1Hour", 2, "contradiction", "daily_trend trades 1Day bars"),

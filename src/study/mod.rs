@@ -148,6 +148,8 @@ struct Prepared<'a, S> {
     ways: Vec<Way>,
     config: Config,
     bars: u64,
+    /// Whether an axis changes what is set aside for symbols.
+    allocates: bool,
     strategy: std::marker::PhantomData<fn() -> S>,
 }
 
@@ -183,8 +185,17 @@ pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &Request<'a>) -> Res
     let schema = S::PARAMETERS.schema(&crate::config::schema::of::<S>());
     request.grid.axes.iter().zip(&ways).try_for_each(|(axis, way)| check_values::<S>(document, &schema, axis, way))?;
     let loaded: Vec<Loaded> = symbols.par_iter().map(|&s| load::<S>(request, &config, s)).collect::<Result<_>>()?;
-    let mut study =
-        Prepared::<S> { request: *request, symbols, loaded, ways, config, bars: 0, strategy: std::marker::PhantomData };
+    let mut study = Prepared::<S> {
+        request: *request,
+        symbols,
+        loaded,
+        ways,
+        config,
+        bars: 0,
+        allocates: false,
+        strategy: std::marker::PhantomData,
+    };
+    study.allocates = study.allocates()?;
     for symbol in 0..study.loaded.len() {
         study.has_sessions(symbol, (start, end))?;
     }
@@ -285,6 +296,37 @@ impl<S: Deployable> Prepared<'_, S> {
     fn histories(&self, config: &Config) -> Result<Vec<History<'_>>> {
         let hours = self.request.hours.unwrap_or_else(|| config.hours());
         self.loaded.iter().map(|l| History::new(l.series.symbol, S::TIMEFRAME, l.series.bars(), hours)).collect()
+    }
+
+    /// Dollars set aside for all configured symbols, swept or not.
+    fn allocated(config: &Config) -> Result<f64> {
+        let of = |&symbol: &Symbol| Ok(S::from_config(config, symbol)?.allocation().unwrap_or(0.0));
+        config.symbols.iter().map(of).sum()
+    }
+
+    fn allocates(&self) -> Result<bool> {
+        let base = Self::allocated(&self.config)?;
+        for (way, axis) in self.ways.iter().zip(&self.request.grid.axes).filter(|(way, _)| way.is_parameter) {
+            for value in [axis.values.first(), axis.values.last()].into_iter().flatten() {
+                let mut config = self.config.clone();
+                way.paths.iter().for_each(|path| config.set_parameter(path, value));
+                if Self::allocated(&config)? != base {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a point whose parameters are in `config` may be held.
+    fn affords(&self, group: &Group, config: &Config, point: u64) -> Result<()> {
+        let power = group.document.number("account_info.buying_power").unwrap_or(f64::INFINITY);
+        let needed = if self.allocates { Self::allocated(config)? } else { 0.0 };
+        if needed <= power {
+            return Ok(());
+        }
+        let what = format!("the allocations add up to {needed}, above account_info.buying_power {power} dollars");
+        Err(self.at_point(Error::new(Code::Contradiction, what), point))
     }
 
     fn has_sessions(&self, symbol: usize, (start, end): (Date, Date)) -> Result<()> {
@@ -456,7 +498,10 @@ impl<S: Deployable + 'static> Study for Prepared<'_, S> {
             for group in self.groups(points)? {
                 group.points.par_iter().try_for_each_init(
                     || group.config.clone(),
-                    |config, &i| self.strategies(&group, config, points[i]).map(|_| ()),
+                    |config, &i| {
+                        self.strategies(&group, config, points[i])?;
+                        self.affords(&group, config, points[i])
+                    },
                 )?;
             }
         }
