@@ -38,6 +38,11 @@ impl Scope {
     }
 }
 
+/// The name of an account: its symbol, or `PORTFOLIO`.
+pub fn label(symbol: Option<Symbol>) -> String {
+    symbol.map_or_else(|| "PORTFOLIO".to_owned(), |s| s.to_string())
+}
+
 /// What to replay.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -132,20 +137,22 @@ impl<I: Inputs> Recorder<I> for Rows {
     }
 }
 
-/// A symbol's bars, strategy and splits, loaded.
-struct Loaded<S> {
-    series: Series,
-    strategy: S,
-    splits: Vec<Split>,
-    findings: Vec<Finding>,
+/// A symbol's bars, strategy and splits, and what an audit finds in the bars used.
+pub(crate) struct Loaded<S> {
+    pub(crate) series: Series,
+    pub(crate) strategy: S,
+    pub(crate) splits: Vec<Split>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// Replays strategy `S` as asked: one run in portfolio scope, one per symbol in single scope.
 pub(crate) fn run<S: Deployable>(request: &Request<'_>) -> Result<Vec<Run>> {
-    check::<S>(request)?;
+    let period = (request.start, request.end);
+    check::<S>(period, request.hours)?;
     let mut symbols = request.symbols.unwrap_or(&request.config.symbols).to_vec();
     symbols.sort_unstable();
-    let loaded: Vec<Loaded<S>> = symbols.par_iter().map(|&s| load(request, s)).collect::<Result<_>>()?;
+    let loaded: Vec<Loaded<S>> =
+        symbols.par_iter().map(|&s| load(request.config, request.archive, s, period)).collect::<Result<_>>()?;
     match request.scope {
         Scope::Portfolio => Ok(vec![run_account(request, &loaded)?]),
         Scope::Single => loaded.par_iter().map(|one| run_account(request, std::slice::from_ref(one))).collect(),
@@ -153,12 +160,11 @@ pub(crate) fn run<S: Deployable>(request: &Request<'_>) -> Result<Vec<Run>> {
 }
 
 /// Contradictions between the request and the strategy.
-fn check<S: Deployable>(request: &Request<'_>) -> Result<()> {
-    if request.start > request.end {
-        let (start, end) = (request.start, request.end);
+pub(crate) fn check<S: Deployable>((start, end): (Date, Date), hours: Option<Hours>) -> Result<()> {
+    if start > end {
         return Err(Error::new(Code::BadArgument, format!("the start date {start} is after the end date {end}")));
     }
-    if S::TIMEFRAME == Timeframe::Day && request.hours == Some(Hours::All) {
+    if S::TIMEFRAME == Timeframe::Day && hours == Some(Hours::All) {
         return Err(Error::new(
             Code::BadArgument,
             format!("{} trades daily bars: they have no hours to choose", S::NAME),
@@ -173,11 +179,16 @@ fn strategy_of<S: Deployable>(config: &Config, symbol: Symbol) -> Result<S> {
     S::from_config(config, symbol).map_err(|e| e.at(config.path.display()))
 }
 
-fn load<S: Deployable>(request: &Request<'_>, symbol: Symbol) -> Result<Loaded<S>> {
-    let strategy = strategy_of::<S>(request.config, symbol)?;
-    let splits = request.archive.splits(symbol);
-    let mut series = request.archive.load(symbol, S::TIMEFRAME)?;
-    let findings = request.archive.audit(&series, first_used(request, &strategy), request.end, true)?;
+pub(crate) fn load<S: Deployable>(
+    config: &Config,
+    archive: &Archive,
+    symbol: Symbol,
+    (start, end): (Date, Date),
+) -> Result<Loaded<S>> {
+    let strategy = strategy_of::<S>(config, symbol)?;
+    let splits = archive.splits(symbol);
+    let mut series = archive.load(symbol, S::TIMEFRAME)?;
+    let findings = archive.audit(&series, first_used(start, &strategy), end, true)?;
     if S::ADJUSTED {
         series = series.adjusted(&splits);
     }
@@ -186,9 +197,9 @@ fn load<S: Deployable>(request: &Request<'_>, symbol: Symbol) -> Result<Loaded<S
 
 /// The first date whose bars matter: indicators fold from the archive's first bar, unless all
 /// of them forget with the session.
-fn first_used<S: Deployable>(request: &Request<'_>, strategy: &S) -> Date {
+fn first_used<S: Deployable>(start: Date, strategy: &S) -> Date {
     let forgets = strategy.indicators().as_ref().iter().all(|i| i.memory() == Memory::Session);
-    if forgets { request.start } else { calendar::FIRST }
+    if forgets { start } else { calendar::FIRST }
 }
 
 fn run_account<S: Deployable>(request: &Request<'_>, loaded: &[Loaded<S>]) -> Result<Run> {
@@ -201,7 +212,7 @@ fn run_account<S: Deployable>(request: &Request<'_>, loaded: &[Loaded<S>]) -> Re
         })
         .collect::<Result<_>>()?;
     for instrument in &instruments {
-        check_period(request, instrument)?;
+        check_period::<S>(&instrument.history, request.archive, (request.start, request.end))?;
     }
     let mut costs = request.config.costs();
     costs.slippage_bps = request.slippage_bps.unwrap_or(costs.slippage_bps);
@@ -224,10 +235,7 @@ fn run_account<S: Deployable>(request: &Request<'_>, loaded: &[Loaded<S>]) -> Re
     let symbols: Vec<Symbol> = loaded.iter().map(|l| l.series.symbol).collect();
     let hashes: Vec<&str> = loaded.iter().map(|l| l.series.hash.as_str()).collect();
     Ok(Run {
-        label: match request.scope {
-            Scope::Portfolio => "PORTFOLIO".to_owned(),
-            Scope::Single => symbols[0].to_string(),
-        },
+        label: label((request.scope == Scope::Single).then(|| symbols[0])),
         coverage: histories.iter().map(|h| coverage(h, request)).collect(),
         parameters: loaded[0].strategy.describe(),
         data_hash: sha256_hex(hashes.concat().as_bytes()),
@@ -244,12 +252,14 @@ fn run_account<S: Deployable>(request: &Request<'_>, loaded: &[Loaded<S>]) -> Re
 }
 
 /// Every symbol must have bars in the period: a symbol that isn't there isn't a flat one.
-fn check_period<S: Deployable>(request: &Request<'_>, instrument: &Instrument<'_, S>) -> Result<()> {
-    let history = &instrument.history;
-    if !history.sessions_between(request.start, request.end).is_empty() {
+pub(crate) fn check_period<S: Deployable>(
+    history: &History<'_>,
+    archive: &Archive,
+    (start, end): (Date, Date),
+) -> Result<()> {
+    if !history.sessions_between(start, end).is_empty() {
         return Ok(());
     }
-    let (start, end) = (request.start, request.end);
     let has = match history.sessions() {
         [first, .., last] => format!("it has sessions from {} to {}", first.session.date, last.session.date),
         [only] => format!("it has one session, {}", only.session.date),
@@ -259,7 +269,7 @@ fn check_period<S: Deployable>(request: &Request<'_>, instrument: &Instrument<'_
         Code::NoBars,
         format!("{} has no {} bars from {start} to {end}; {has}", history.symbol, S::TIMEFRAME),
     )
-    .at(request.archive.folder().display()))
+    .at(archive.folder().display()))
 }
 
 fn coverage(history: &History<'_>, request: &Request<'_>) -> (Symbol, Date, Date) {

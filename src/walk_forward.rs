@@ -235,8 +235,8 @@ fn choose(
     Ok(best)
 }
 
-/// Figures of several periods of one account, their session returns compounded in order. There
-/// are no trades in returns, so figures of trades are undefined.
+/// Figures of several periods of one account, their session returns compounded in order. Returns
+/// don't tell trades, so only figures of returns mean anything.
 fn of_returns(periods: &[Kept]) -> Metrics {
     let capital = periods.first().map_or(f64::NAN, |p| p.capital);
     let (mut dates, mut equity, mut worth) = (Vec::new(), Vec::new(), capital);

@@ -344,6 +344,7 @@ fn grids_that_mean_nothing_are_refused_with_a_way_on() {
             "contradiction",
             "108000",
         ),
+        ("--grid allocation=10000,33333", 2, "contradiction", "above account_info.buying_power"),
         ("--grid monitoring.log_level=info,debug", 2, "bad-argument", "no replay depends on it"),
         ("--grid GLD.rsi_period=5,6", 2, "bad-argument", "not among those swept"),
         ("--grid data_requirements.timeframe=1Day,1Hour", 2, "contradiction", "daily_trend trades 1Day bars"),
@@ -351,12 +352,16 @@ fn grids_that_mean_nothing_are_refused_with_a_way_on() {
         ("--grid rsi_period=5..9 --by luck", 2, "bad-argument", "there is no figure"),
         ("--grid rsi_period=5..9 --shard 3/2", 2, "bad-argument", "one of several"),
         ("--grid rsi_period=5..9 --memory much", 2, "bad-argument", "256MB"),
-        ("--grid rsi_period=5..9 --symbols AAA", 3, "no-bars", "AAA"),
+        ("--grid rsi_period=5..9 --symbols AAA", 2, "missing-key", "AAA"),
     ] {
         let (exit, out, err) = run(bench.command(&format!("sweep {DAILY} {grid}")).arg("--json"));
         assert_eq!((exit, out.as_str()), (code, ""), "{grid}: {err}");
         assert!(err.contains(&format!("error[{slug}]")) && err.contains(words), "{grid}: {err}");
     }
+    // As backtest answers: without parameters no bars are looked for; without bars none are made up.
+    bench.refused(&format!("backtest {}", DAILY.replace("SPY,TSLA", "AAA")), 2, "missing-key");
+    let early = "--strategy daily_trend --symbols SPY --start-date 2001-01-02 --end-date 2002-01-02";
+    bench.refused(&format!("sweep {early} --grid rsi_period=5..9"), 3, "no-bars");
     let unwritable = bench.at("a file");
     fs::write(&unwritable, "").expect("written");
     let line = format!("sweep {DAILY} --grid rsi_period=5..9 --out");

@@ -232,7 +232,7 @@ pub fn split_factor(splits: &[Split], date: Date) -> f64 {
 }
 
 /// How names of files begin that aren't whole yet.
-const TEMPORARY: &str = ".writing-";
+pub(crate) const TEMPORARY: &str = ".writing-";
 
 /// Writes a file of the archive so that it is there whole or not at all: temporary file, fsync,
 /// rename, read-only.

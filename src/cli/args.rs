@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::backtest::Scope;
 use crate::bar::{Date, Symbol, Timeframe};
 use crate::config::Override;
 use crate::error::{Code, Error, Result};
@@ -71,6 +72,27 @@ pub(super) struct Counting {
     pub(super) ledger: Option<PathBuf>,
 }
 
+/// Config and bars, and where the trial is counted.
+#[derive(ClapArgs, Debug)]
+pub(super) struct Subject {
+    #[command(flatten)]
+    pub(super) place: Place,
+    #[command(flatten)]
+    pub(super) counting: Counting,
+    /// Config instead of deployed/<strategy>/config.json.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Symbols instead of the configured ones, e.g. AMC,GME.
+    #[arg(long, value_delimiter = ',')]
+    pub(super) symbols: Option<Vec<Symbol>>,
+    /// Bars of the regular session only, or all [default: as configured].
+    #[arg(long, value_enum)]
+    pub(super) session: Option<SessionArg>,
+    /// Another value for a parameter, a symbol's parameter or a config path; repeatable.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<Override>,
+}
+
 /// What research replays: a strategy, bars, a grid. Options that are required are so unless a
 /// subcommand takes their place.
 #[derive(ClapArgs, Debug)]
@@ -99,21 +121,7 @@ pub(super) struct Researched {
     #[arg(long, requires = "random")]
     pub(super) seed: Option<u64>,
     #[command(flatten)]
-    pub(super) place: Place,
-    #[command(flatten)]
-    pub(super) counting: Counting,
-    /// Config instead of deployed/<strategy>/config.json.
-    #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-    /// Symbols instead of the configured ones, e.g. AMC,GME.
-    #[arg(long, value_delimiter = ',')]
-    pub(super) symbols: Option<Vec<Symbol>>,
-    /// Bars of the regular session only, or all [default: as configured].
-    #[arg(long, value_enum)]
-    pub(super) session: Option<SessionArg>,
-    /// Another value of the config for all points; repeatable.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(super) set: Vec<Override>,
+    pub(super) subject: Subject,
     /// Indicator columns may take this much of memory, e.g. 256MB.
     #[arg(long, value_name = "SIZE", default_value = "128MB")]
     pub(super) memory: Memory,
@@ -469,24 +477,10 @@ pub(super) struct Backtest {
     #[arg(long)]
     pub(super) use_cache: bool,
     #[command(flatten)]
-    pub(super) place: Place,
-    #[command(flatten)]
-    pub(super) counting: Counting,
-    /// Config instead of deployed/<strategy>/config.json.
-    #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-    /// Symbols instead of the configured ones, e.g. AMC,GME.
-    #[arg(long, value_delimiter = ',')]
-    pub(super) symbols: Option<Vec<Symbol>>,
+    pub(super) subject: Subject,
     /// One account for all symbols, or one each.
     #[arg(long, value_enum, default_value_t = ScopeArg::Portfolio)]
     pub(super) scope: ScopeArg,
-    /// Bars of the regular session only, or all [default: as configured].
-    #[arg(long, value_enum)]
-    pub(super) session: Option<SessionArg>,
-    /// Another value for a parameter, a symbol's parameter or a config path; repeatable.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(super) set: Vec<Override>,
     /// Slippage per side in basis points instead of the configured one.
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub(super) slippage_bps: Option<f64>,
@@ -526,6 +520,15 @@ pub(super) enum ScopeArg {
 pub(super) enum SessionArg {
     Regular,
     All,
+}
+
+impl From<ScopeArg> for Scope {
+    fn from(scope: ScopeArg) -> Self {
+        match scope {
+            ScopeArg::Portfolio => Self::Portfolio,
+            ScopeArg::Single => Self::Single,
+        }
+    }
 }
 
 impl From<SessionArg> for Hours {

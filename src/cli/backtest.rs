@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::args::{Backtest, ScopeArg};
+use super::args::Backtest;
 use super::{print, timing, to_json};
 use crate::backtest::{Request, Run, Scope};
 use crate::bar::Symbol;
@@ -21,26 +21,19 @@ use crate::sweep::grid::Choice;
 pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
     archived_data_only()?;
     let strategy = registry::find(strategies, &options.strategy)?;
-    let path = match &options.config {
-        Some(path) => path.clone(),
-        None => options.place.deployed()?.join(strategy.name()).join("config.json"),
-    };
-    let document = strategy.read_document(&path, &options.set)?;
+    let document = options.subject.document(strategy)?;
     let config = Config::from_document(&document)?;
     if let Some(bps) = options.slippage_bps.filter(|bps| !(0.0..=1_000.0).contains(bps)) {
         return Err(Error::new(Code::BadArgument, format!("--slippage-bps is {bps}, allowed are 0 to 1000")));
     }
-    let archive = options.place.archive()?;
-    let scope = match options.scope {
-        ScopeArg::Portfolio => Scope::Portfolio,
-        ScopeArg::Single => Scope::Single,
-    };
+    let archive = options.subject.place.archive()?;
+    let scope = options.scope.into();
     let request = Request {
         config: &config,
         archive: &archive,
-        symbols: options.symbols.as_deref(),
+        symbols: options.subject.symbols.as_deref(),
         scope,
-        hours: options.session.map(Into::into),
+        hours: options.subject.hours(),
         start: options.start_date,
         end: options.end_date,
         slippage_bps: options.slippage_bps,
@@ -59,8 +52,8 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
         timing("replayed", started);
     }
     // Counted before anything is seen.
-    let ledger = options.counting.folder(&options.place)?;
-    Ledger::open(&ledger, strategy.name())?.add(Kind::Backtest, &trials(strategy, &document, &runs, options), None)?;
+    let trials = trials(strategy, &document, &runs, options);
+    Ledger::open(&options.subject.ledger()?, strategy.name())?.add(Kind::Backtest, &trials, None)?;
     if let Some(folder) = &options.out {
         for run in &runs {
             files::write(folder, strategy, &config, scope, run)?;
@@ -73,7 +66,7 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
     Ok(0)
 }
 
-/// What was tried: one trial, whatever the scope.
+/// What was tried: one trial.
 fn trials(strategy: &dyn AnyStrategy, document: &Document, runs: &[Run], options: &Backtest) -> Trials {
     let data: BTreeMap<Symbol, String> = runs.iter().flat_map(|run| run.data.clone()).collect();
     let symbols: Vec<Symbol> = data.keys().copied().collect();
@@ -85,12 +78,7 @@ fn trials(strategy: &dyn AnyStrategy, document: &Document, runs: &[Run], options
     Trials {
         strategy: strategy.name().to_owned(),
         data,
-        scope: match options.scope {
-            ScopeArg::Portfolio => Scope::Portfolio,
-            ScopeArg::Single => Scope::Single,
-        }
-        .name()
-        .to_owned(),
+        scope: Scope::from(options.scope).name().to_owned(),
         synthetic: runs.iter().any(Run::is_synthetic),
         hours: runs.first().map_or(Hours::Regular, |run| run.hours).name().to_owned(),
         start_date: options.start_date,

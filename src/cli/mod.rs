@@ -7,6 +7,7 @@ mod data;
 mod explain;
 mod gate;
 mod ledger;
+mod research;
 mod sweep;
 mod validate;
 mod walk_forward;
@@ -20,9 +21,11 @@ use clap::Parser;
 use crate::archive::Archive;
 use crate::archive::import::hide_caught_panics;
 use crate::archive::map::Access;
+use crate::config::document::Document;
 use crate::error::{Code, Error, Result};
+use crate::history::Hours;
 use crate::registry::AnyStrategy;
-use args::{Args, Command, Counting, Place};
+use args::{Args, Command, Counting, Place, Subject};
 
 /// Runs the binary for the given strategies.
 pub fn main(strategies: &[&dyn AnyStrategy]) -> ExitCode {
@@ -95,6 +98,25 @@ fn to_json(value: &impl serde::Serialize) -> String {
 /// Seconds since the start beside what they were spent on; on stderr.
 fn timing(what: &str, since: Instant) {
     eprintln!("{what:>32} {:>9.3} ms", since.elapsed().as_secs_f64() * 1e3);
+}
+
+impl Subject {
+    /// The strategy's config with its overrides: as named, or the deployed one.
+    fn document(&self, strategy: &dyn AnyStrategy) -> Result<Document> {
+        let path = match &self.config {
+            Some(path) => path.clone(),
+            None => self.place.deployed()?.join(strategy.name()).join("config.json"),
+        };
+        strategy.read_document(&path, &self.set)
+    }
+
+    fn hours(&self) -> Option<Hours> {
+        self.session.map(Into::into)
+    }
+
+    fn ledger(&self) -> Result<PathBuf> {
+        self.counting.folder(&self.place)
+    }
 }
 
 impl Counting {

@@ -3,23 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::json;
 
-use super::args::{Researched, Shard, Sweep, SweepCommand};
+use super::args::{Merge, Shard, Sweep, SweepCommand};
+use super::research::{Opened, check_figure, doubts, notes, progress};
 use super::{print, timing, to_json};
-use crate::archive::Archive;
-use crate::backtest::Scope;
-use crate::config::document::Document;
 use crate::error::{Code, Error, Result};
-use crate::history::Hours;
-use crate::ledger::{Kind, Ledger, Trials, Varied};
+use crate::ledger::{Kind, Ledger};
 use crate::registry::{self, AnyStrategy};
 use crate::report::table;
 use crate::study::store::{self, Best, Plan, Rank, Store};
-use crate::study::{Request, Study, together};
+use crate::study::{Study, together};
 use crate::sweep::How;
-use crate::sweep::grid::{Choice, Grid};
 
 /// Figures shown beside the one that ranks.
 const SHOWN: [&str; 4] = ["sharpe", "total_return", "max_drawdown", "trades"];
@@ -96,7 +91,7 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
             "replayed_now": replayed,
             "trials": n,
             "synthetic": study.is_synthetic(),
-            "data_findings": study.doubts().iter().map(table::doubt).collect::<Vec<_>>(),
+            "data_findings": doubts(&*study),
             "results": options.out.as_ref().map(|_| store.results()),
             "axes": axes,
             "figures": figures,
@@ -132,21 +127,15 @@ fn best_table(
         rows.push(row);
     }
     let mut text = table::plain(header.chain(figures.iter().map(|f| (*f).to_owned())), rows);
-    let accounts = match study.scope() {
-        Scope::Single if study.symbols().len() > 1 => format!(" of {} symbols, an account each", study.symbols().len()),
-        _ => String::new(),
+    let accounts = match study.accounts() {
+        1 => String::new(),
+        accounts => format!(" of {accounts} symbols, an account each"),
     };
     let by = figures.first().copied().unwrap_or_default();
     let order = if lowest { "lowest" } else { "highest" };
     let what = if best.is_empty() { format!("no {by} is defined") } else { format!("the {order} {by}") };
     text += &format!("{what} among {points} points{accounts}; the ledger counts {n} trials of this strategy\n");
-    for finding in study.doubts() {
-        text += &format!("{}\n", table::doubt(&finding));
-    }
-    if study.is_synthetic() {
-        text += &format!("{}\n", table::SYNTHETIC_NOTE);
-    }
-    text
+    text + &notes(study)
 }
 
 /// Computes the parts of the shard that aren't there yet; how many points that were.
@@ -162,8 +151,7 @@ fn run_parts(
     let wanted = |part: &usize| part % shard.of == shard.index - 1 && !done.contains(part);
     let parts: Vec<usize> = (0..plan.parts()).filter(wanted).collect();
     let to_do: usize = parts.iter().map(|&part| plan.part(part).len()).sum();
-    let accounts = if study.scope() == Scope::Single { study.symbols().len() } else { 1 };
-    let bar = progress(to_do * accounts, study.bars() as f64 / accounts as f64);
+    let bar = progress(to_do, study);
     let sample = plan.sample();
     for part in parts {
         let range = plan.part(part);
@@ -176,21 +164,7 @@ fn run_parts(
     Ok(to_do)
 }
 
-/// On a terminal: how far, how fast, how long.
-pub(super) fn progress(length: usize, bars_each: f64) -> ProgressBar {
-    let bar = ProgressBar::new(length as u64);
-    let rate = move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-        let _ = write!(out, "{:.2e} bars/s", state.per_sec() * bars_each);
-    };
-    let style =
-        ProgressStyle::with_template("{percent:>3}% {bar:30} {human_pos}/{human_len} replays  {rate}  ETA {eta}");
-    if let Ok(style) = style {
-        bar.set_style(style.with_key("rate", rate));
-    }
-    bar
-}
-
-fn merge(options: &super::args::Merge, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+fn merge(options: &Merge, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let first = options.sources.first().unwrap_or(&options.out);
     let path = first.join("plan.json");
     let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
@@ -253,105 +227,5 @@ fn shard(options: &Sweep) -> Result<Shard> {
         None => Ok(Shard { index: 1, of: 1 }),
         Some(_) => Err(Error::new(Code::CommandLine, "--shards is given, but no scheduler says which one this is")
             .help("name it with --shard i/n")),
-    }
-}
-
-pub(super) fn check_figure(by: &str) -> Result<()> {
-    if store::figures().any(|name| name == by) {
-        return Ok(());
-    }
-    let known: Vec<&str> = store::figures().collect();
-    Err(Error::new(Code::BadArgument, format!("there is no figure `{by}`"))
-        .help(format!("known are {}", known.join(", "))))
-}
-
-/// What sweeps and walk-forwards begin with.
-pub(super) struct Opened<'s> {
-    pub(super) strategy: &'s dyn AnyStrategy,
-    document: Document,
-    archive: Archive,
-    pub(super) grid: Grid,
-    choice: Choice,
-    hours: Option<Hours>,
-    pub(super) period: (crate::bar::Date, crate::bar::Date),
-    symbols: Option<Vec<crate::bar::Symbol>>,
-    memory: usize,
-    pub(super) ledger: PathBuf,
-}
-
-impl<'s> Opened<'s> {
-    pub(super) fn new(options: &Researched, strategies: &[&'s dyn AnyStrategy]) -> Result<Self> {
-        super::backtest::archived_data_only()?;
-        let missing = |name: &str| Error::new(Code::CommandLine, format!("--{name} is missing"));
-        let name = options.strategy.as_ref().ok_or_else(|| missing("strategy"))?;
-        let start = options.start_date.ok_or_else(|| missing("start-date"))?;
-        let end = options.end_date.ok_or_else(|| missing("end-date"))?;
-        let strategy = registry::find(strategies, name)?;
-        let path = match &options.config {
-            Some(path) => path.clone(),
-            None => options.place.deployed()?.join(strategy.name()).join("config.json"),
-        };
-        let document = strategy.read_document(&path, &options.set)?;
-        let choice = match options.random {
-            Some(count) => Choice::Random { count, seed: options.seed.unwrap_or(0) },
-            None => Choice::All,
-        };
-        Ok(Self {
-            strategy,
-            document,
-            archive: options.place.archive()?,
-            grid: Grid { axes: options.grid.clone(), conditions: options.conditions.clone() },
-            choice,
-            hours: options.session.map(Into::into),
-            period: (start, end),
-            symbols: options.symbols.clone(),
-            memory: options.memory.0,
-            ledger: options.counting.folder(&options.place)?,
-        })
-    }
-
-    pub(super) fn study(&self, how: How) -> Result<Box<dyn Study + '_>> {
-        let (start, end) = self.period;
-        self.strategy.study(&Request {
-            document: &self.document,
-            archive: &self.archive,
-            symbols: self.symbols.as_deref(),
-            hours: self.hours,
-            start,
-            end,
-            grid: &self.grid,
-            memory: self.memory,
-            how,
-        })
-    }
-
-    /// The points visited, as combinations of the grid.
-    pub(super) fn points(&self) -> Result<Vec<u64>> {
-        let points = self.choice.points(&self.grid)?;
-        if points.is_empty() {
-            return Err(Error::new(Code::BadArgument, "no point of the grid meets the conditions")
-                .help("widen --grid, or drop a --where"));
-        }
-        Ok(points)
-    }
-
-    pub(super) fn trials(&self, study: &dyn Study, points: usize) -> Trials {
-        let settings = self.document.settings(&study.symbols());
-        let axes = self.grid.axes.iter().zip(study.paths());
-        let axes = axes.map(|(axis, paths)| Varied { key: axis.key.clone(), paths, values: axis.values.clone() });
-        Trials {
-            strategy: self.strategy.name().to_owned(),
-            data: study.data(),
-            scope: study.scope().name().to_owned(),
-            synthetic: study.is_synthetic(),
-            hours: study.hours().name().to_owned(),
-            start_date: self.period.0,
-            end_date: self.period.1,
-            axes: axes.collect(),
-            settings,
-            conditions: self.grid.conditions.iter().map(|c| c.text().to_owned()).collect(),
-            choice: self.choice,
-            points: points as u64,
-        }
     }
 }

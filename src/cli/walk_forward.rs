@@ -5,9 +5,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::args::WalkForward;
-use super::sweep::{Opened, check_figure, progress};
+use super::research::{Opened, check_figure, doubts, notes, progress};
 use super::{print, to_json};
-use crate::backtest::Scope;
+use crate::backtest::label;
 use crate::calendar;
 use crate::config::CRITERIA;
 use crate::error::{Code, Error, Result};
@@ -71,15 +71,13 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
         "lowest": options.lowest,
     });
     ledger.add_walk_forward(&trials, how.clone())?;
-    let accounts = if study.scope() == Scope::Single { study.symbols().len() } else { 1 };
-    let bar = progress(points.len() * folds.len() * accounts, study.bars() as f64 / accounts as f64);
+    let bar = progress(points.len() * folds.len(), &*study);
     let rank = |metrics: &Metrics| match (criterion.of)(metrics) {
         Measure::Defined(value) if options.lowest => Measure::Defined(-value),
         measure => measure,
     };
     let walked = walk_forward(&*study, &points, &folds, &rank, &|n| bar.inc(n as u64))?;
     bar.finish_and_clear();
-    let label = |symbol: Option<crate::bar::Symbol>| symbol.map_or_else(|| "PORTFOLIO".to_owned(), |s| s.to_string());
     let figure = |m: &Metrics| (criterion.of)(m);
     let n = ledger.count()?;
     let chosen: Vec<Value> = walked
@@ -112,7 +110,7 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
         "points": points.len(),
         "trials": n,
         "synthetic": study.is_synthetic(),
-        "data_findings": study.doubts().iter().map(table::doubt).collect::<Vec<_>>(),
+        "data_findings": doubts(&*study),
         "folds": folds,
         "chosen": chosen,
         "joined": joined,
@@ -158,12 +156,7 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
     text += "out of sample, all folds joined:\n";
     text += &table::plain(header.map(str::to_owned).into_iter(), joined.collect());
     text += &format!("chosen among {} points by {}; the ledger counts {n} trials\n", points.len(), options.by);
-    for finding in study.doubts() {
-        text += &format!("{}\n", table::doubt(&finding));
-    }
-    if study.is_synthetic() {
-        text += &format!("{}\n", table::SYNTHETIC_NOTE);
-    }
+    text += &notes(&*study);
     print(&text)?;
     Ok(0)
 }

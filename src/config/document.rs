@@ -157,7 +157,7 @@ impl Document {
         let names: Vec<String> = symbols.iter().map(Symbol::to_string).collect();
         let by_symbol = |block: &Value| block.as_object().is_some_and(|o| o.values().all(Value::is_object));
         let mut settings = serde_json::Map::new();
-        for block in ["symbol_parameters", "strategy_parameters"] {
+        for block in super::PARAMETER_BLOCKS {
             let Some(value) = self.get(block) else { continue };
             let mut value = value.clone();
             if by_symbol(&value)

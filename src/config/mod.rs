@@ -28,6 +28,7 @@ use crate::metrics::{Measure, Metrics};
 use crate::risk::{DailyLoss, Halt, Limits};
 use document::{Document, Part};
 pub use overrides::Override;
+pub(crate) use overrides::PARAMETER_BLOCKS;
 
 /// Whether positions may be held when the session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

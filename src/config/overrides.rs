@@ -58,7 +58,7 @@ impl Override {
         let listed = config.get("symbols").and_then(Value::as_array);
         let symbols: Vec<&str> = listed.into_iter().flatten().filter_map(Value::as_str).collect();
         let path = |keys: &[&str]| keys.iter().map(|&k| k.to_owned()).collect::<Vec<String>>();
-        let of_symbol = |symbol: &str, key: &str| BLOCKS.map(|block| path(&[block, symbol, key]));
+        let of_symbol = |symbol: &str, key: &str| PARAMETER_BLOCKS.map(|block| path(&[block, symbol, key]));
         // The longest that fits: BRK.B.rsi_period is no parameter of BRK.
         let named = symbols.iter().filter_map(|s| Some((*s, self.key.strip_prefix(s)?.strip_prefix('.')?)));
         let named = named.max_by_key(|(symbol, _)| symbol.len());
@@ -75,4 +75,5 @@ impl Override {
     }
 }
 
-const BLOCKS: [&str; 2] = ["symbol_parameters", "strategy_parameters"];
+/// Where parameters stand.
+pub(crate) const PARAMETER_BLOCKS: [&str; 2] = ["symbol_parameters", "strategy_parameters"];

@@ -10,16 +10,14 @@ use std::collections::{BTreeMap, HashMap};
 use rayon::prelude::*;
 use serde_json::Value;
 
-use crate::archive::{Archive, SYNTHETIC, Series, split_factor, tables::Split};
-use crate::backtest::Scope;
-use crate::bar::{Date, Symbol, Timeframe};
-use crate::calendar;
+use crate::archive::{Archive, SYNTHETIC, split_factor, tables::Split};
+use crate::backtest::{Loaded, Scope, check, check_period, load};
+use crate::bar::{Date, Symbol};
 use crate::config::document::Document;
-use crate::config::{Config, Override, Parameters, examine_parameters};
+use crate::config::{Config, Override, PARAMETER_BLOCKS, Parameters, examine_parameters};
 use crate::error::{Code, Error, Result};
 use crate::finding::{Finding, Severity};
 use crate::history::{History, Hours};
-use crate::indicator::Memory;
 use crate::metrics::{Benchmark, Metrics, buy_and_hold};
 use crate::registry::{Deployable, contradictions};
 use crate::replay::Terms;
@@ -97,6 +95,13 @@ pub trait Study: Sync {
     fn hours(&self) -> Hours;
     /// Bars of all symbols in the period: what one point costs.
     fn bars(&self) -> u64;
+    /// How many accounts a point has.
+    fn accounts(&self) -> usize {
+        match self.scope() {
+            Scope::Portfolio => 1,
+            Scope::Single => self.symbols().len(),
+        }
+    }
     /// The places of the config's settings that each axis of the grid sets.
     fn paths(&self) -> Vec<Vec<String>>;
 
@@ -127,13 +132,6 @@ pub trait Study: Sync {
     ) -> Result<(Vec<Row>, Vec<Kept>)>;
 }
 
-/// A symbol's bars and splits.
-struct Loaded {
-    series: Series,
-    splits: Vec<Split>,
-    findings: Vec<Finding>,
-}
-
 /// Where an axis leads.
 struct Way {
     paths: Vec<Vec<String>>,
@@ -144,13 +142,12 @@ struct Way {
 struct Prepared<'a, S> {
     request: Request<'a>,
     symbols: Vec<Symbol>,
-    loaded: Vec<Loaded>,
+    loaded: Vec<Loaded<S>>,
     ways: Vec<Way>,
     config: Config,
     bars: u64,
     /// Whether an axis changes what is set aside for symbols.
     allocates: bool,
-    strategy: std::marker::PhantomData<fn() -> S>,
 }
 
 /// Most values of an axis that are checked one by one; of longer ones, as many with both ends.
@@ -158,14 +155,9 @@ const CHECKED_VALUES: usize = 2_000;
 
 /// Loads what a sweep of `S` needs and checks its axes.
 pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &Request<'a>) -> Result<Box<dyn Study + 'a>> {
-    let Request { document, start, end, .. } = *request;
-    if start > end {
-        return Err(Error::new(Code::BadArgument, format!("the start date {start} is after the end date {end}")));
-    }
-    if S::TIMEFRAME == Timeframe::Day && request.hours == Some(Hours::All) {
-        let what = format!("{} trades daily bars: they have no hours to choose", S::NAME);
-        return Err(Error::new(Code::BadArgument, what).help("leave out --session all"));
-    }
+    let Request { document, archive, hours, start, end, .. } = *request;
+    let period = (start, end);
+    check::<S>(period, hours)?;
     request.grid.check()?;
     let config = Config::from_document(document)?;
     let mut symbols = request.symbols.unwrap_or(&config.symbols).to_vec();
@@ -183,23 +175,13 @@ pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &Request<'a>) -> Res
         set.push((&axis.key, path));
     }
     let schema = S::PARAMETERS.schema(&crate::config::schema::of::<S>());
-    request.grid.axes.iter().zip(&ways).try_for_each(|(axis, way)| check_values::<S>(document, &schema, axis, way))?;
-    let loaded: Vec<Loaded> = symbols.par_iter().map(|&s| load::<S>(request, &config, s)).collect::<Result<_>>()?;
-    let mut study = Prepared::<S> {
-        request: *request,
-        symbols,
-        loaded,
-        ways,
-        config,
-        bars: 0,
-        allocates: false,
-        strategy: std::marker::PhantomData,
-    };
+    request.grid.axes.iter().zip(&ways).try_for_each(|(axis, way)| check_values(document, &schema, axis, way))?;
+    let loaded: Vec<Loaded<S>> =
+        symbols.par_iter().map(|&s| load(&config, archive, s, period)).collect::<Result<_>>()?;
+    let mut study = Prepared::<S> { request: *request, symbols, loaded, ways, config, bars: 0, allocates: false };
     study.allocates = study.allocates()?;
-    for symbol in 0..study.loaded.len() {
-        study.has_sessions(symbol, (start, end))?;
-    }
     let histories = study.histories(&study.config)?;
+    histories.iter().try_for_each(|history| check_period::<S>(history, archive, period))?;
     let bars =
         |h: &History<'_>| -> usize { h.sessions()[h.sessions_between(start, end)].iter().map(|s| s.range.len()).sum() };
     let bars = histories.iter().map(|h| bars(h) as u64).sum();
@@ -220,7 +202,7 @@ fn way<S: Deployable>(document: &Document, axis: &Axis, symbols: &[Symbol]) -> R
     // Another symbol's parameters change nothing here.
     let is_of_other = |path: &Vec<String>| {
         S::PARAMETERS == Parameters::BySymbol
-            && BLOCKS.contains(&path[0].as_str())
+            && PARAMETER_BLOCKS.contains(&path[0].as_str())
             && path.get(1).is_some_and(|name| symbols.iter().all(|s| s.as_str() != name))
     };
     let paths: Vec<Vec<String>> = paths.into_iter().filter(|path| !is_of_other(path)).collect();
@@ -234,33 +216,29 @@ fn way<S: Deployable>(document: &Document, axis: &Axis, symbols: &[Symbol]) -> R
         return Err(Error::new(Code::BadArgument, what).help("sweep once with --session regular and once with all"));
     }
     let settings = document.settings(symbols);
-    let matters = |path: &Vec<String>| settings.pointer(&format!("/{}", path.join("/"))).is_some();
-    if !paths.iter().any(matters) {
+    if !paths.iter().any(|path| matters(&settings, path)) {
         let what = format!("--grid {}: no replay depends on it", axis.key);
         return Err(Error::new(Code::BadArgument, what).help("leave it out: all its points would be the same"));
     }
-    let is_parameter = paths.iter().all(|path| BLOCKS.contains(&path[0].as_str()) && path.len() > 1);
+    let is_parameter = paths.iter().all(|path| PARAMETER_BLOCKS.contains(&path[0].as_str()) && path.len() > 1);
     Ok(Way { paths, is_parameter })
 }
 
-const BLOCKS: [&str; 2] = ["symbol_parameters", "strategy_parameters"];
+/// Whether a replay depends on a path of the config.
+fn matters(settings: &Value, path: &[String]) -> bool {
+    settings.pointer(&format!("/{}", path.join("/"))).is_some()
+}
 
 /// Each value alone must be one that the config may hold; what two values may not be together is
 /// seen point by point.
-fn check_values<S: Deployable>(document: &Document, schema: &Value, axis: &Axis, way: &Way) -> Result<()> {
+fn check_values(document: &Document, schema: &Value, axis: &Axis, way: &Way) -> Result<()> {
     let count = axis.values.len();
     let checked = count.min(CHECKED_VALUES);
     (0..checked).into_par_iter().try_for_each(|i| {
         let value = &axis.values[if checked > 1 { i * (count - 1) / (checked - 1) } else { 0 }];
         let document = document.with(&[Override::new(&axis.key, value.clone())])?;
         let found = match way.is_parameter {
-            true => {
-                // An allocation that the account hasn't got is no matter of two swept values.
-                let mut found = examine_parameters(&document, schema);
-                let needed = contradictions::<S>(&document).into_iter();
-                found.extend(needed.filter(|f| f.subject == "account_info.buying_power"));
-                found
-            }
+            true => examine_parameters(&document, schema),
             false => crate::config::schema::examine(crate::config::common_schema(), document.value(), ""),
         };
         match found.into_iter().find(|f| f.severity == Severity::Error) {
@@ -270,18 +248,6 @@ fn check_values<S: Deployable>(document: &Document, schema: &Value, axis: &Axis,
             None => Ok(()),
         }
     })
-}
-
-fn load<S: Deployable>(request: &Request<'_>, config: &Config, symbol: Symbol) -> Result<Loaded> {
-    let splits = request.archive.splits(symbol);
-    let mut series = request.archive.load(symbol, S::TIMEFRAME)?;
-    let forgets = |s: &S| s.indicators().as_ref().iter().all(|i| i.memory() == Memory::Session);
-    let from = if forgets(&S::from_config(config, symbol)?) { request.start } else { calendar::FIRST };
-    let findings = request.archive.audit(&series, from, request.end, true)?;
-    if S::ADJUSTED {
-        series = series.adjusted(&splits);
-    }
-    Ok(Loaded { series, splits, findings })
 }
 
 /// A config with the points that share it.
@@ -329,19 +295,6 @@ impl<S: Deployable> Prepared<'_, S> {
         Err(self.at_point(Error::new(Code::Contradiction, what), point))
     }
 
-    fn has_sessions(&self, symbol: usize, (start, end): (Date, Date)) -> Result<()> {
-        let hours = self.request.hours.unwrap_or_else(|| self.config.hours());
-        let series = &self.loaded[symbol].series;
-        let history = History::new(series.symbol, S::TIMEFRAME, series.bars(), hours)?;
-        if !history.sessions_between(start, end).is_empty() {
-            return Ok(());
-        }
-        let what = format!("{} has no {} bars in a session from {start} to {end}", series.symbol, S::TIMEFRAME);
-        Err(Error::new(Code::NoBars, what)
-            .at(self.request.archive.folder().display())
-            .help("`magellan data list` shows what the archive holds"))
-    }
-
     /// Points by the config that the axes outside the parameter blocks give them.
     fn groups(&self, points: &[u64]) -> Result<Vec<Group>> {
         let grid = self.request.grid;
@@ -374,7 +327,7 @@ impl<S: Deployable> Prepared<'_, S> {
 
     /// Contradictions within the parameters are seen with each point's own.
     fn is_of_settings(&self, finding: &Finding) -> bool {
-        let of_parameters = BLOCKS.iter().any(|block| finding.subject.starts_with(block));
+        let of_parameters = PARAMETER_BLOCKS.iter().any(|block| finding.subject.starts_with(block));
         // What must fit a parameter is seen with that parameter's own value.
         let fits_one = finding.subject == "data_requirements.warmup_bars" && self.ways.iter().any(|w| w.is_parameter);
         !of_parameters && !fits_one
@@ -436,7 +389,7 @@ impl<S: Deployable> Prepared<'_, S> {
             };
             let Request { memory, how, .. } = self.request;
             // Symbols with an account each run side by side.
-            let memory = if self.scope() == Scope::Single { memory / self.symbols.len() } else { memory };
+            let memory = memory / self.accounts();
             let sweep = Sweep { histories, terms, benchmark: &benchmark, memory, how };
             let points: Vec<S> = members.iter().map(|m| m.1).collect();
             all.extend(sweep.run(&points, |n, judged| {
@@ -487,8 +440,8 @@ impl<S: Deployable + 'static> Study for Prepared<'_, S> {
 
     fn paths(&self) -> Vec<Vec<String>> {
         let settings = self.request.document.settings(&self.symbols);
-        let matters = |path: &&Vec<String>| settings.pointer(&format!("/{}", path.join("/"))).is_some();
-        let of = |way: &Way| way.paths.iter().filter(matters).map(|path| path.join(".")).collect();
+        let counts = |path: &&Vec<String>| matters(&settings, path);
+        let of = |way: &Way| way.paths.iter().filter(counts).map(|path| path.join(".")).collect();
         self.ways.iter().map(of).collect()
     }
 
@@ -509,11 +462,12 @@ impl<S: Deployable + 'static> Study for Prepared<'_, S> {
     }
 
     fn covers(&self, period: (Date, Date)) -> Result<()> {
-        let mut each = (0..self.loaded.len()).map(|symbol| self.has_sessions(symbol, period));
+        let histories = self.histories(&self.config)?;
+        let each = histories.iter().map(|h| check_period::<S>(h, self.request.archive, period));
         match self.scope() {
             Scope::Single => each.collect(),
-            Scope::Portfolio if each.any(|found| found.is_ok()) => Ok(()),
-            Scope::Portfolio => self.has_sessions(0, period),
+            // One symbol's bars make a session of the account.
+            Scope::Portfolio => each.reduce(|a, b| a.or(b)).unwrap_or(Ok(())),
         }
     }
 

@@ -23,7 +23,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray,
     UInt64Array,
 };
-use arrow::datatypes::{DataType, Date32Type, Field, Float64Type, Schema, UInt64Type};
+use arrow::datatypes::{DataType, Field, Float64Type, Schema, UInt64Type};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -35,8 +35,8 @@ use serde_json::Value;
 
 use super::{Kept, Row};
 use crate::archive::manifest::{sha256_hex, xxh3_hex};
-use crate::archive::{map, write_whole};
-use crate::bar::Date;
+use crate::archive::{TEMPORARY, map, write_whole};
+use crate::backtest::label;
 use crate::config::CRITERIA;
 use crate::error::{Code, Error, Result};
 use crate::ledger::Trials;
@@ -57,8 +57,6 @@ const PART_POINTS: u64 = 16_384;
 const PARTS: u64 = 16;
 /// Rows of a group in the final file.
 const GROUP_ROWS: usize = 65_536;
-/// How names of files begin that aren't whole yet.
-const WRITING: &str = ".writing-";
 /// Largest file of a part.
 const LARGEST: u64 = 1 << 30;
 
@@ -254,7 +252,7 @@ impl Store {
         let path = folder.join(format!("{part:05}-{}.{extension}", xxh3_hex(bytes)));
         let write = || -> std::io::Result<()> {
             fs::create_dir_all(&folder)?;
-            let mut file = tempfile::Builder::new().prefix(WRITING).permissions(readable()).tempfile_in(&folder)?;
+            let mut file = tempfile::Builder::new().prefix(TEMPORARY).permissions(readable()).tempfile_in(&folder)?;
             file.write_all(bytes)?;
             file.persist(&path)?;
             Ok(())
@@ -329,7 +327,7 @@ impl Store {
         write_whole(&self.folder.join("returns.parquet"), &returns, 0o666).map_err(written)?;
         // Straight to the disk: the rows of millions of points needn't be in memory.
         let mut builder = tempfile::Builder::new();
-        let file = builder.prefix(WRITING).permissions(readable()).tempfile_in(&self.folder).map_err(written)?;
+        let file = builder.prefix(TEMPORARY).permissions(readable()).tempfile_in(&self.folder).map_err(written)?;
         let file = join(&self.plan, None, file, each().map(|(n, part)| self.read(*n, Kind::Rows, &part.rows)))?;
         file.as_file().sync_all().map_err(written)?;
         file.persist(self.results()).map_err(|e| written(e.error))?;
@@ -340,7 +338,7 @@ impl Store {
     pub fn tidy(&self) {
         for folder in [self.folder.clone(), self.folder.join("parts")] {
             let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-            let left = entries.filter(|e| e.file_name().to_string_lossy().starts_with(WRITING));
+            let left = entries.filter(|e| e.file_name().to_string_lossy().starts_with(TEMPORARY));
             left.for_each(|entry| drop(fs::remove_file(entry.path())));
         }
     }
@@ -428,10 +426,9 @@ pub fn figures() -> impl Iterator<Item = &'static str> {
 /// defined is null.
 fn batch_of_rows(first: usize, points: &[u64], grid: &Grid, rows: &[Row]) -> Result<RecordBatch> {
     let mut fields = vec![Field::new("point", DataType::UInt64, false), Field::new("symbol", DataType::Utf8, false)];
-    let label = |row: &Row| row.symbol.map_or_else(|| "PORTFOLIO".to_owned(), |s| s.to_string());
     let mut columns: Vec<ArrayRef> = vec![
         Arc::new(UInt64Array::from_iter_values(rows.iter().map(|r| (first + r.point) as u64))),
-        Arc::new(StringArray::from_iter_values(rows.iter().map(label))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|r| label(r.symbol)))),
     ];
     let values: Vec<Vec<&Value>> = points.iter().map(|&point| grid.values(point)).collect();
     for (k, axis) in grid.axes.iter().enumerate() {
@@ -546,7 +543,7 @@ pub fn best(results: &Path, rank: Rank<'_>, top: usize, axes: &[String], figures
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| foreign(e.to_string()))?;
     let wanted = ["point", "symbol", by].into_iter().chain(axes.iter().map(String::as_str));
     let wanted: Vec<&str> = wanted.chain(figures.iter().copied()).collect();
-    let named = |field: &&std::sync::Arc<Field>| wanted.contains(&field.name().as_str());
+    let named = |field: &&Arc<Field>| wanted.contains(&field.name().as_str());
     let roots: Vec<usize> = {
         let fields = reader.schema().fields();
         fields.iter().enumerate().filter(|(_, field)| named(field)).map(|(i, _)| i).collect()
@@ -584,25 +581,4 @@ pub fn best(results: &Path, rank: Rank<'_>, top: usize, axes: &[String], figures
         best.truncate(top);
     }
     Ok(best.into_iter().map(|b| b.1).collect())
-}
-
-/// Session returns by point, as kept in a ledger.
-///
-/// # Errors
-/// Data error if the bytes aren't such a file.
-pub fn read_returns(bytes: Bytes) -> Result<BTreeMap<u64, Vec<(Date, f64)>>> {
-    let foreign = |e: String| Error::new(Code::LedgerAltered, e);
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| foreign(e.to_string()))?;
-    let mut returns: BTreeMap<u64, Vec<(Date, f64)>> = BTreeMap::new();
-    for batch in reader.build().map_err(|e| foreign(e.to_string()))? {
-        let batch = batch.map_err(|e| foreign(e.to_string()))?;
-        let column = |name: &str| batch.column_by_name(name).ok_or_else(|| foreign(format!("no column {name}")));
-        let points = column("point")?.as_primitive::<UInt64Type>();
-        let (sessions, values) =
-            (column("session")?.as_primitive::<Date32Type>(), column("return")?.as_primitive::<Float64Type>());
-        for i in 0..batch.num_rows() {
-            returns.entry(points.value(i)).or_default().push((Date(sessions.value(i)), values.value(i)));
-        }
-    }
-    Ok(returns)
 }

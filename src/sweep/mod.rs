@@ -342,6 +342,17 @@ mod tests {
         (start, columns)
     }
 
+    /// A thousand minutes whose mean of two crosses 20.03 and 20.08 again and again.
+    fn ordinary_minutes() -> (Vec<Nanos>, [Vec<f64>; 5]) {
+        minutes(&[1; 1_000], &[7, -9, 4, -3, 8, -6, 2, 9, -12])
+    }
+
+    fn history<'a>(start: &'a [Nanos], columns: &'a [Vec<f64>; 5]) -> History<'a> {
+        let [o, h, l, c, v] = columns;
+        let bars = Bars::new(Timeframe::Minute, start, [o, h, l, c, v]).expect("ordered");
+        History::new("AMC".parse().expect("a symbol"), Timeframe::Minute, bars, Hours::Regular).expect("covered")
+    }
+
     fn terms(costs: (u8, u8, u8), limits: Limits, sessions: &[crate::history::SessionBars], skipped: usize) -> Terms {
         let (slippage, per_share, bps) = costs;
         let costs = Costs {
@@ -371,10 +382,7 @@ mod tests {
             memory in prop_oneof![Just(0), Just(1usize << 14), Just(1 << 28)],
         ) {
             let (start, columns) = minutes(&gaps, &steps);
-            let [o, h, l, c, v] = &columns;
-            let bars = Bars::new(Timeframe::Minute, &start, [o, h, l, c, v]).expect("ordered");
-            let history = History::new("AMC".parse().expect("a symbol"), Timeframe::Minute, bars, Hours::Regular);
-            let history = history.expect("covered");
+            let history = history(&start, &columns);
             prop_assume!(!history.is_empty());
             let limits = Limits {
                 max_trades_per_day: most_trades,
@@ -400,12 +408,8 @@ mod tests {
     /// Bars, points and terms of an ordinary sweep: nothing here should need the loop.
     #[test]
     fn ordinary_points_do_not_fall_back_to_the_loop() {
-        let steps: Vec<i8> = (0..500).map(|i| [7, -9, 4, -3, 8, -6, 2, 9, -12][i % 9]).collect();
-        let (start, columns) = minutes(&[1; 1_000], &steps);
-        let [o, h, l, c, v] = &columns;
-        let bars = Bars::new(Timeframe::Minute, &start, [o, h, l, c, v]).expect("ordered");
-        let history = History::new("AMC".parse().expect("a symbol"), Timeframe::Minute, bars, Hours::Regular);
-        let history = history.expect("covered");
+        let (start, columns) = ordinary_minutes();
+        let history = history(&start, &columns);
         let limits = Limits {
             max_trades_per_day: Some(1_000),
             max_daily_loss: Some(DailyLoss { dollars: 10_000.0, fraction: 0.5 }),
@@ -452,12 +456,8 @@ mod tests {
                 self.0.rules()
             }
         }
-        let steps: Vec<i8> = (0..500).map(|i| [7, -9, 4, -3, 8, -6, 2, 9, -12][i % 9]).collect();
-        let (start, columns) = minutes(&[1; 1_000], &steps);
-        let [o, h, l, c, v] = &columns;
-        let bars = Bars::new(Timeframe::Minute, &start, [o, h, l, c, v]).expect("ordered");
-        let history = History::new("AMC".parse().expect("a symbol"), Timeframe::Minute, bars, Hours::Regular);
-        let history = history.expect("covered");
+        let (start, columns) = ordinary_minutes();
+        let history = history(&start, &columns);
         let terms = terms((1, 0, 0), Limits::default(), history.sessions(), 0);
         let point = Levels { period: 2, upper: 20.08, lower: 20.03, most: 99.0, size: Size::Notional(1e4), warmup: 5 };
         let benchmark = Benchmark::default();
