@@ -1,23 +1,30 @@
 //! A deployed strategy replayed over an archive: load, cut, replay, judge.
+//!
+//! [`Bench`] holds a strategy with its bars, so that it can be replayed again under other
+//! circumstances: [`Change`].
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::archive::{Archive, SYNTHETIC, Series, manifest::sha256_hex, split_factor, tables::Split};
-use crate::bar::{Date, Nanos, Symbol, Timeframe};
+use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe};
 use crate::calendar;
 use crate::config::Config;
 use crate::costs::Costs;
 use crate::error::{Code, Error, Result};
 use crate::finding::Finding;
 use crate::history::{History, Hours};
-use crate::indicator::Memory;
+use crate::indicator::{Columns, Memory};
+use crate::order::Order;
 use crate::metrics::{Metrics, buy_and_hold};
-use crate::registry::Deployable;
-use crate::replay::{Instrument, Recorder, Replay, Terms, replay};
+use crate::ledger::Trials;
+use crate::registry::{AnyStrategy, Deployable};
+use crate::replay::{Instrument, Recorder, Replay, Terms, replay, replay_passing_over};
 use crate::strategy::{Inputs, Now};
+use crate::sweep::grid::Choice;
 
 /// One account for all symbols, or one each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +86,9 @@ pub struct Run {
     pub replay: Replay,
     /// What it was worth.
     pub metrics: Metrics,
+    /// Worth of equal amounts of every symbol, bought at its first close and held; 1 a symbol, at
+    /// each session of `replay.equity`.
+    pub benchmark: Vec<f64>,
     /// Costs charged.
     pub costs: Costs,
     /// Bars of the day that counted.
@@ -101,6 +111,30 @@ impl Run {
     /// Whether any bar is synthetic.
     pub fn is_synthetic(&self) -> bool {
         self.provenance.iter().any(|p| p == SYNTHETIC)
+    }
+}
+
+/// What runs of one replay tried: one trial. `settings` are the config's that they depend on.
+pub fn trials(
+    strategy: &dyn AnyStrategy,
+    settings: &Value,
+    runs: &[Run],
+    scope: Scope,
+    (start_date, end_date): (Date, Date),
+) -> Trials {
+    Trials {
+        strategy: strategy.name().to_owned(),
+        data: runs.iter().flat_map(|run| run.data.clone()).collect(),
+        scope: scope.name().to_owned(),
+        synthetic: runs.iter().any(Run::is_synthetic),
+        hours: runs.first().map_or(Hours::Regular, |run| run.hours).name().to_owned(),
+        start_date,
+        end_date,
+        settings: settings.clone(),
+        axes: Vec::new(),
+        conditions: Vec::new(),
+        choice: Choice::All,
+        points: 1,
     }
 }
 
@@ -145,18 +179,273 @@ pub(crate) struct Loaded<S> {
     pub(crate) findings: Vec<Finding>,
 }
 
-/// Replays strategy `S` as asked: one run in portfolio scope, one per symbol in single scope.
-pub(crate) fn run<S: Deployable>(request: &Request<'_>) -> Result<Vec<Run>> {
+/// What is different from the request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Change<'c> {
+    /// Other settings of the same symbols: parameters, limits, capital.
+    pub config: Option<&'c Config>,
+    /// Other costs.
+    pub costs: Option<Costs>,
+    /// A symbol left out.
+    pub without: Option<Symbol>,
+    /// Only bars that start before this exist.
+    pub before: Option<Nanos>,
+    /// So many bars before the first session traded exist, of each symbol.
+    pub seed: Option<usize>,
+    /// Another first session.
+    pub start: Option<Date>,
+}
+
+/// What a strategy answered at the close of the bar that starts at a time.
+pub type Decision = (Symbol, Nanos, Order);
+
+/// A strategy with its bars loaded, ready to be replayed as asked and otherwise.
+pub trait Bench: Sync {
+    /// The symbols, alphabetically.
+    fn symbols(&self) -> Vec<Symbol>;
+
+    /// As asked: one run in portfolio scope, one per symbol in single scope.
+    ///
+    /// # Errors
+    /// Data error if a symbol has no bars in the period.
+    fn runs(&self) -> Result<Vec<Run>>;
+
+    /// All symbols on one account, with a change.
+    ///
+    /// # Errors
+    /// Config error of the change; data error if nothing is left to replay.
+    fn vary(&self, change: &Change<'_>) -> Result<Replay>;
+
+    /// Every decision of that replay, in order.
+    ///
+    /// # Errors
+    /// As [`Bench::vary`].
+    fn decisions(&self, change: &Change<'_>) -> Result<Vec<Decision>>;
+
+    /// Starts of the period's bars, each once, ascending.
+    fn bar_starts(&self) -> Vec<Nanos>;
+
+    /// Start and close of the period's bars, by symbol.
+    fn closes(&self) -> Vec<(Symbol, Vec<(Nanos, f64)>)>;
+
+    /// The session that a bar belongs to.
+    fn session_of(&self, start: Nanos) -> Date;
+
+    /// Each symbol's last bar that starts before a time, if it has one.
+    fn last_bars(&self, before: Nanos) -> Vec<(Symbol, Nanos)>;
+
+    /// Bars before the first decision; of all symbols, the most.
+    fn warmup(&self) -> usize;
+
+    /// How many bars a symbol has before a date; of all symbols, the fewest.
+    fn bars_before(&self, date: Date) -> usize;
+
+    /// Bars that the strategy's indicators look back, at most; none if all forget with the session.
+    fn longest_period(&self) -> Option<usize>;
+}
+
+struct Prepared<'a, S> {
+    request: Request<'a>,
+    loaded: Vec<Loaded<S>>,
+    /// Indicators of the configured parameters.
+    columns: OnceLock<Vec<Columns>>,
+}
+
+/// Loads strategy `S` as asked.
+pub(crate) fn prepare<'a, S: Deployable>(request: &Request<'a>) -> Result<Box<dyn Bench + 'a>> {
     let period = (request.start, request.end);
     check::<S>(period, request.hours)?;
     let mut symbols = request.symbols.unwrap_or(&request.config.symbols).to_vec();
     symbols.sort_unstable();
     let loaded: Vec<Loaded<S>> =
         symbols.par_iter().map(|&s| load(request.config, request.archive, s, period)).collect::<Result<_>>()?;
-    match request.scope {
-        Scope::Portfolio => Ok(vec![run_account(request, &loaded)?]),
-        Scope::Single => loaded.par_iter().map(|one| run_account(request, std::slice::from_ref(one))).collect(),
+    Ok(Box::new(Prepared { request: *request, loaded, columns: OnceLock::new() }))
+}
+
+/// Keeps every decision.
+#[derive(Default)]
+struct Decisions(Vec<Decision>);
+
+impl<I> Recorder<I> for Decisions {
+    const BARS: bool = false;
+
+    fn decided(&mut self, symbol: Symbol, at: Nanos, order: &Order) {
+        self.0.push((symbol, at, *order));
     }
+}
+
+impl<S: Deployable> Bench for Prepared<'_, S> {
+    fn symbols(&self) -> Vec<Symbol> {
+        self.loaded.iter().map(|l| l.series.symbol).collect()
+    }
+
+    fn runs(&self) -> Result<Vec<Run>> {
+        match self.request.scope {
+            Scope::Portfolio => Ok(vec![run_account(&self.request, &self.loaded)?]),
+            Scope::Single => {
+                self.loaded.par_iter().map(|one| run_account(&self.request, std::slice::from_ref(one))).collect()
+            }
+        }
+    }
+
+    fn vary(&self, change: &Change<'_>) -> Result<Replay> {
+        let terms = self.terms(change);
+        let instruments = self.instruments(change)?;
+        // The bars are as loaded, and so are the indicators, unless parameters differ.
+        let whole = change.before.is_none() && change.seed.is_none();
+        if !whole {
+            return replay(&instruments, &terms, &mut ());
+        }
+        let fresh: Vec<Columns>;
+        let columns: Vec<&Columns> = match change.config {
+            None => self.columns().iter().zip(&self.loaded).filter(|(_, l)| self.stays(l, change)).map(|c| c.0).collect(),
+            Some(_) => {
+                fresh = instruments.iter().map(columns_of).collect();
+                fresh.iter().collect()
+            }
+        };
+        let desks: Vec<_> = instruments.iter().zip(columns).map(|(i, c)| (&i.history, c, i.strategy)).collect();
+        replay_passing_over(&desks, &terms)
+    }
+
+    fn decisions(&self, change: &Change<'_>) -> Result<Vec<Decision>> {
+        let mut decisions = Decisions::default();
+        replay(&self.instruments(change)?, &self.terms(change), &mut decisions)?;
+        Ok(decisions.0)
+    }
+
+    fn bar_starts(&self) -> Vec<Nanos> {
+        let (start, end) = (self.request.start, self.request.end);
+        let of = |history: &History<'_>| -> Vec<Nanos> {
+            let sessions = history.sessions()[history.sessions_between(start, end)].iter();
+            sessions.flat_map(|s| history.session_bars(s).starts().to_vec()).collect()
+        };
+        let instruments = self.instruments(&Change::default()).unwrap_or_default();
+        let mut starts: Vec<Nanos> = instruments.iter().flat_map(|i| of(&i.history)).collect();
+        starts.sort_unstable();
+        starts.dedup();
+        starts
+    }
+
+    fn closes(&self) -> Vec<(Symbol, Vec<(Nanos, f64)>)> {
+        let of = |history: &History<'_>| {
+            let sessions = history.sessions()[history.sessions_between(self.request.start, self.request.end)].iter();
+            let bars = sessions.map(|s| history.session_bars(s));
+            let closes = bars.flat_map(|b| (0..b.len()).map(move |i| (b.start_at(i), b.close_at(i))));
+            (history.symbol, closes.collect())
+        };
+        self.instruments(&Change::default()).unwrap_or_default().iter().map(|i| of(&i.history)).collect()
+    }
+
+    fn session_of(&self, start: Nanos) -> Date {
+        if S::TIMEFRAME == Timeframe::Day { Date::of_utc(start) } else { calendar::new_york_date(start) }
+    }
+
+    fn last_bars(&self, before: Nanos) -> Vec<(Symbol, Nanos)> {
+        let instruments = self.instruments(&Change { before: Some(before), ..Change::default() }).unwrap_or_default();
+        let last = |history: &History<'_>| {
+            let bars = history.session_bars(history.sessions().last()?);
+            Some((history.symbol, bars.starts()[bars.len() - 1]))
+        };
+        instruments.iter().filter_map(|i| last(&i.history)).collect()
+    }
+
+    fn warmup(&self) -> usize {
+        self.loaded.iter().map(|l| l.strategy.warmup()).max().unwrap_or(0)
+    }
+
+    fn bars_before(&self, date: Date) -> usize {
+        let instruments = self.instruments(&Change::default()).unwrap_or_default();
+        instruments.iter().map(|i| before_date(&i.history, date)).min().unwrap_or(0)
+    }
+
+    fn longest_period(&self) -> Option<usize> {
+        let of = |l: &Loaded<S>| {
+            let indicators = l.strategy.indicators();
+            let lasting = indicators.as_ref().iter().filter(|i| i.memory() == Memory::Continuous);
+            lasting.map(|i| i.period()).max()
+        };
+        self.loaded.iter().filter_map(of).max()
+    }
+}
+
+/// Bars in sessions before a date.
+fn before_date(history: &History<'_>, date: Date) -> usize {
+    let at = history.sessions().partition_point(|s| s.session.date < date);
+    history.sessions().get(at).map_or(history.len(), |s| s.ordinal)
+}
+
+fn columns_of<S: Deployable>(instrument: &Instrument<'_, S>) -> Columns {
+    Columns::compute(&instrument.history, instrument.strategy.indicators().as_ref())
+}
+
+impl<S: Deployable> Prepared<'_, S> {
+    fn hours(&self) -> Hours {
+        self.request.hours.unwrap_or_else(|| self.request.config.hours())
+    }
+
+    fn cut<'b>(&self, loaded: &Loaded<S>, bars: Bars<'b>) -> Result<History<'b>> {
+        History::new(loaded.series.symbol, S::TIMEFRAME, bars, self.hours())
+    }
+
+    fn stays(&self, loaded: &Loaded<S>, change: &Change<'_>) -> bool {
+        change.without != Some(loaded.series.symbol)
+    }
+
+    fn columns(&self) -> &[Columns] {
+        self.columns.get_or_init(|| {
+            let instruments = self.instruments(&Change::default()).unwrap_or_default();
+            instruments.par_iter().map(columns_of).collect()
+        })
+    }
+
+    fn terms(&self, change: &Change<'_>) -> Terms {
+        let config = change.config.unwrap_or(self.request.config);
+        Terms {
+            capital: config.account_info.initial_capital,
+            costs: change.costs.unwrap_or_else(|| costs(&self.request, config)),
+            limits: config.limits(),
+            start: change.start.unwrap_or(self.request.start),
+            end: self.request.end,
+        }
+    }
+
+    fn instruments(&self, change: &Change<'_>) -> Result<Vec<Instrument<'_, S>>> {
+        let start = change.start.unwrap_or(self.request.start);
+        self.loaded
+            .iter()
+            .filter(|l| self.stays(l, change))
+            .map(|l| {
+                let strategy = match change.config {
+                    Some(config) => strategy_of(config, l.series.symbol)?,
+                    None => l.strategy,
+                };
+                let mut bars = l.series.bars();
+                if let Some(before) = change.before {
+                    bars = bars.slice(0..bars.starts().partition_point(|&t| t < before));
+                }
+                let mut history = self.cut(l, bars)?;
+                if let Some(seed) = change.seed {
+                    let from = first_seed(&history, start, seed);
+                    history = self.cut(l, bars.slice(from..bars.len()))?;
+                }
+                Ok(Instrument { history, strategy })
+            })
+            .collect()
+    }
+}
+
+/// Where the bars of a symbol begin, if only `seed` of them come before the first session.
+fn first_seed(history: &History<'_>, start: Date, seed: usize) -> usize {
+    let ordinal = before_date(history, start).saturating_sub(seed);
+    let at = history.sessions().partition_point(|s| s.ordinal + s.range.len() <= ordinal);
+    history.sessions().get(at).map_or(0, |s| s.range.start + (ordinal - s.ordinal))
+}
+
+fn costs(request: &Request<'_>, config: &Config) -> Costs {
+    let mut costs = config.costs();
+    costs.slippage_bps = request.slippage_bps.unwrap_or(costs.slippage_bps);
+    costs
 }
 
 /// Contradictions between the request and the strategy.
@@ -214,8 +503,7 @@ fn run_account<S: Deployable>(request: &Request<'_>, loaded: &[Loaded<S>]) -> Re
     for instrument in &instruments {
         check_period::<S>(&instrument.history, request.archive, (request.start, request.end))?;
     }
-    let mut costs = request.config.costs();
-    costs.slippage_bps = request.slippage_bps.unwrap_or(costs.slippage_bps);
+    let costs = costs(request, request.config);
     let limits = request.config.limits();
     let capital = capital(request, loaded);
     let terms = Terms { capital, costs, limits, start: request.start, end: request.end };
@@ -244,6 +532,7 @@ fn run_account<S: Deployable>(request: &Request<'_>, loaded: &[Loaded<S>]) -> Re
         symbols,
         replay,
         metrics,
+        benchmark,
         costs,
         hours,
         provenance,

@@ -1,7 +1,10 @@
 //! What trading costs, charged on every fill.
 
+use serde::{Deserialize, Serialize};
+
 /// Slippage and fees. Slippage is inside fill prices; fees are taken from a trade's profit.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Costs {
     /// Basis points per side on market and stop fills; resting targets have none.
     pub slippage_bps: f64,

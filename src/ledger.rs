@@ -12,6 +12,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use arrow::array::AsArray;
+use arrow::datatypes::{Date32Type, Float64Type, UInt64Type};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
@@ -79,6 +82,8 @@ pub enum Kind {
     Sweep,
     /// `magellan walk-forward`
     WalkForward,
+    /// `magellan gate`
+    Gate,
 }
 
 impl Kind {
@@ -88,6 +93,7 @@ impl Kind {
             Self::Backtest => "backtest",
             Self::Sweep => "sweep",
             Self::WalkForward => "walk-forward",
+            Self::Gate => "gate",
         }
     }
 }
@@ -165,15 +171,72 @@ impl Ledger {
     pub fn verify_returns(&self) -> Result<()> {
         for (hash, record) in &self.records {
             if let Some(name) = &record.returns {
-                let path = returns_path(&self.folder, name, hash)?;
-                let bytes = map::bytes_up_to(&path, LARGEST).map_err(|e| e.recode(Code::LedgerAltered))?;
-                if sha256_hex(&bytes) != *name {
-                    let what = "the returns were altered: their name isn't the hash of their bytes";
-                    return Err(Error::new(Code::LedgerAltered, what).at(path.display()));
-                }
+                self.checked_returns(hash, name)?;
             }
         }
         Ok(())
+    }
+
+    /// The session returns that a record keeps, by the number of the point; its sessions ascend.
+    ///
+    /// # Errors
+    /// Refused if they were altered or are gone.
+    pub fn returns(&self, hash: &str) -> Result<Vec<(u64, Vec<(Date, f64)>)>> {
+        let Some(name) = self.records.get(hash).and_then(|r| r.returns.as_ref()) else { return Ok(Vec::new()) };
+        let (path, bytes) = self.checked_returns(hash, name)?;
+        let altered = |e: &dyn std::fmt::Display| {
+            Error::new(Code::LedgerAltered, format!("no returns: {e}")).at(path.display())
+        };
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| altered(&e))?;
+        let reader = reader.build().map_err(|e| altered(&e))?;
+        let mut points: Vec<(u64, Vec<(Date, f64)>)> = Vec::new();
+        for batch in reader {
+            let batch = batch.map_err(|e| altered(&e))?;
+            let column = |name: &str| batch.column_by_name(name).ok_or_else(|| altered(&format!("no column {name}")));
+            let (point, session, rate) = (column("point")?, column("session")?, column("return")?);
+            let (Some(point), Some(session), Some(rate)) =
+                (point.as_primitive_opt::<UInt64Type>(), session.as_primitive_opt::<Date32Type>(), rate.as_primitive_opt::<Float64Type>())
+            else {
+                return Err(altered(&"its columns have other types"));
+            };
+            for i in 0..batch.num_rows() {
+                let row = (Date(session.value(i)), rate.value(i));
+                match points.last_mut() {
+                    Some((last, rows)) if *last == point.value(i) => rows.push(row),
+                    _ => points.push((point.value(i), vec![row])),
+                }
+            }
+        }
+        Ok(points)
+    }
+
+    fn checked_returns(&self, hash: &str, name: &str) -> Result<(PathBuf, bytes::Bytes)> {
+        let path = returns_path(&self.folder, name, hash)?;
+        let bytes = map::bytes_up_to(&path, LARGEST).map_err(|e| e.recode(Code::LedgerAltered))?;
+        if sha256_hex(&bytes) != *name {
+            let what = "the returns were altered: their name isn't the hash of their bytes";
+            return Err(Error::new(Code::LedgerAltered, what).at(path.display()));
+        }
+        Ok((path, bytes))
+    }
+
+    /// The same as it was when these were its heads: those records and all that they name.
+    ///
+    /// # Errors
+    /// Refused if one of them is gone.
+    pub fn at(&self, heads: &[String]) -> Result<Self> {
+        let mut records = BTreeMap::new();
+        let mut wanted = heads.to_vec();
+        while let Some(hash) = wanted.pop() {
+            let Some(record) = self.records.get(&hash) else {
+                let what = format!("record {hash} is gone");
+                return Err(Error::new(Code::LedgerGap, what).at(self.folder.display()));
+            };
+            if records.insert(hash, record.clone()).is_none() {
+                wanted.extend(record.heads.iter().cloned());
+            }
+        }
+        Ok(Self { folder: self.folder.clone(), records })
     }
 
     /// The strategies that have a ledger below `root`.
@@ -290,6 +353,17 @@ impl Ledger {
 }
 
 impl Trials {
+    /// What was varied, as a grid.
+    ///
+    /// # Errors
+    /// Refused if a condition is none.
+    pub fn grid(&self) -> Result<Grid> {
+        Ok(Grid {
+            axes: self.axes.iter().map(|a| Axis { key: a.key.clone(), values: a.values.clone() }).collect(),
+            conditions: self.conditions.iter().map(|c| c.parse()).collect::<Result<Vec<Condition>>>()?,
+        })
+    }
+
     /// The identity of each trial.
     ///
     /// A trial is its settings, leaf by leaf, and its data. Leaves are hashed by path and value
@@ -298,10 +372,7 @@ impl Trials {
     /// # Errors
     /// Refused if the grid hasn't as many points as it says.
     pub fn identities(&self) -> Result<Vec<u128>> {
-        let grid = Grid {
-            axes: self.axes.iter().map(|a| Axis { key: a.key.clone(), values: a.values.clone() }).collect(),
-            conditions: self.conditions.iter().map(|c| c.parse()).collect::<Result<Vec<Condition>>>()?,
-        };
+        let grid = self.grid()?;
         let mut leaves = BTreeMap::new();
         flatten("", &self.settings, &mut leaves);
         for path in self.axes.iter().flat_map(|axis| &axis.paths) {

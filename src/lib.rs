@@ -45,6 +45,7 @@ pub mod account;
 pub mod replay;
 
 pub mod metrics;
+pub mod stats;
 
 pub mod sweep;
 

@@ -4,6 +4,7 @@
 //! Annualisation: 252 sessions a year, risk-free rate 0.
 
 use multiversion::multiversion;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::ser::Serializer;
 
@@ -74,7 +75,7 @@ impl std::fmt::Display for Measure {
 }
 
 /// All figures of one replay. Money in dollars, rates as fractions.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Metrics {
     /// Starting capital.
     pub initial_capital: f64,
@@ -191,7 +192,7 @@ impl Tally {
 
     fn of(replay: &Replay) -> Self {
         let mut tally = Self { bought: replay.bought, ..Self::default() };
-        let mut trades = trades(&replay.fills);
+        let mut trades = round_trips(&replay.fills);
         for trade in &trades {
             tally.add(trade.profit, trade.amount, trade.held);
         }
@@ -379,10 +380,12 @@ impl Sums {
 
 /// One round trip.
 #[derive(Clone, Copy, Debug, Default)]
-struct Trade {
-    profit: f64,
-    amount: f64,
-    held: Nanos,
+pub(crate) struct Trade {
+    /// Dollars.
+    pub(crate) profit: f64,
+    /// Dollars spent on the entry.
+    pub(crate) amount: f64,
+    pub(crate) held: Nanos,
     last_sale: usize,
 }
 
@@ -522,12 +525,25 @@ fn mean(values: &[f64]) -> f64 {
     sum(values.iter().copied()) / values.len() as f64
 }
 
+/// Sharpe ratio a year of session returns, as [`Metrics::sharpe`].
+pub fn sharpe(returns: &[f64]) -> Measure {
+    let centre = mean(returns);
+    let squares = sum(returns.iter().map(|r| (r - centre) * (r - centre)));
+    annualised(centre, (squares / (returns.len() as f64 - 1.0)).sqrt())
+}
+
+/// Session returns of a replay, the first against its capital.
+pub fn session_returns(replay: &Replay) -> Vec<f64> {
+    let equity: Vec<f64> = replay.equity.iter().map(|e| e.1).collect();
+    returns(replay.capital, &equity)
+}
+
 fn annualised(mean: f64, deviation: f64) -> Measure {
     ratio(mean * SESSIONS_PER_YEAR.sqrt(), deviation, "no deviation of returns")
 }
 
 /// Fills joined into round trips, in order of entry.
-fn trades(fills: &[Fill]) -> Vec<Trade> {
+pub(crate) fn round_trips(fills: &[Fill]) -> Vec<Trade> {
     let count = fills.iter().map(|f| f.trade).max().unwrap_or(0) as usize;
     let mut trades = vec![Trade::default(); count];
     for (i, fill) in fills.iter().enumerate() {

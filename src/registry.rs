@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::backtest::{self, Request, Run};
+use crate::backtest::{self, Bench, Request, Run};
 use crate::bar::{Symbol, Timeframe};
 use crate::config::document::{Document, Part};
 use crate::config::{self, Config, Overnight, Override, Parameters, schema};
@@ -81,7 +81,14 @@ pub trait AnyStrategy: Sync {
     ///
     /// # Errors
     /// Config, usage and data errors of the request.
-    fn backtest(&self, request: &Request<'_>) -> Result<Vec<Run>>;
+    fn backtest(&self, request: &Request<'_>) -> Result<Vec<Run>> {
+        self.bench(request)?.runs()
+    }
+    /// Loads it, to be replayed more than once.
+    ///
+    /// # Errors
+    /// As [`AnyStrategy::backtest`].
+    fn bench<'a>(&self, request: &Request<'a>) -> Result<Box<dyn Bench + 'a>>;
     /// Loads what a sweep needs.
     ///
     /// # Errors
@@ -127,8 +134,8 @@ impl<S: Deployable> AnyStrategy for Entry<S> {
         found
     }
 
-    fn backtest(&self, request: &Request<'_>) -> Result<Vec<Run>> {
-        backtest::run::<S>(request)
+    fn bench<'a>(&self, request: &Request<'a>) -> Result<Box<dyn Bench + 'a>> {
+        backtest::prepare::<S>(request)
     }
 
     fn study<'a>(&self, request: &study::Request<'a>) -> Result<Box<dyn Study + 'a>> {

@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::finding::{Finding, Span, nearest};
 
 /// Largest unit read.
-const LIMIT: u64 = 64 << 10;
+pub(crate) const LIMIT: u64 = 64 << 10;
 /// Memory of the smallest host, a t3.micro, less what the system needs.
 const MOST_MEMORY: u64 = 768 << 20;
 

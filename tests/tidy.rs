@@ -19,7 +19,7 @@ const ORDER: &[&[&str]] = &[
     &["costs", "risk"],
     &["account"],
     &["replay"],
-    &["metrics"],
+    &["metrics", "stats"],
     &["sweep"],
     &["ledger"],
     &["config"],

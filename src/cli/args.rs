@@ -61,7 +61,17 @@ pub(super) enum Command {
         command: LedgerCommand,
     },
     /// Judge every deployed strategy by its performance criteria.
-    Gate(Gate),
+    Gate(Box<Gate>),
+    /// Check a verdict.
+    Verdict {
+        #[command(subcommand)]
+        command: VerdictCommand,
+    },
+    /// Record what is deployed, to compare candidates with.
+    Baseline {
+        #[command(subcommand)]
+        command: BaselineCommand,
+    },
 }
 
 /// Where trials are counted.
@@ -495,19 +505,144 @@ pub(super) struct Backtest {
     pub(super) timings: bool,
 }
 
+/// Where what is deployed is recorded.
 #[derive(ClapArgs, Debug)]
-pub(super) struct Gate {
+pub(super) struct Baselines {
+    /// Records of what is deployed [default: data/baseline beside `deployed`].
+    #[arg(long, value_name = "DIR", env = "MAGELLAN_BASELINES")]
+    pub(super) baselines: Option<PathBuf>,
+}
+
+/// What is judged, on what.
+#[derive(ClapArgs, Debug)]
+pub(super) struct Judging {
     /// Judge this strategy only.
     #[arg(long)]
     pub(super) strategy: Option<String>,
     #[command(flatten)]
     pub(super) place: Place,
+    #[command(flatten)]
+    pub(super) counting: Counting,
+    #[command(flatten)]
+    pub(super) baselines: Baselines,
+}
+
+#[derive(ClapArgs, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Gate {
+    #[command(subcommand)]
+    pub(super) command: Option<GateCommand>,
+    #[command(flatten)]
+    pub(super) judging: Judging,
+    /// Print the names of the deployed strategies as JSON, and judge nothing.
+    #[arg(long, conflicts_with_all = ["json", "github", "out"])]
+    pub(super) list: bool,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
+    /// Print annotations of a GitHub workflow before the table.
+    #[arg(long, conflicts_with = "json")]
+    pub(super) github: bool,
+    /// Append a block of Markdown to this file, e.g. $GITHUB_STEP_SUMMARY.
+    #[arg(long, value_name = "FILE")]
+    pub(super) markdown: Option<PathBuf>,
+    /// Write JUnit XML: a suite a strategy, a case a criterion.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+    /// Write one self-contained page; needs a single strategy.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Write verdict.json and, a strategy each, page and would-be baseline into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
     /// Print on stderr where the time went.
     #[arg(long)]
     pub(super) timings: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum GateCommand {
+    /// Judge planted cases that must fail, and one that must pass.
+    Selftest(Selftest),
+    /// Record that a failure is accepted: who, why, until when.
+    Acknowledge(Acknowledge),
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct Selftest {
+    /// Leave a check out: the self-test must then fail.
+    #[arg(long, value_name = "CHECK", conflicts_with_all = ["mutations", "seeds"])]
+    pub(super) without: Option<String>,
+    /// Leave out each check in turn, and see that the self-test fails.
+    #[arg(long, conflicts_with = "seeds")]
+    pub(super) mutations: bool,
+    /// Measure false alarms and power over so many seeds.
+    #[arg(long, value_name = "N")]
+    pub(super) seeds: Option<u64>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct Acknowledge {
+    /// The strategy.
+    #[arg(long)]
+    pub(super) strategy: String,
+    /// The check, e.g. sharpe.
+    #[arg(long)]
+    pub(super) check: String,
+    /// The period's name [default: the only one].
+    #[arg(long)]
+    pub(super) period: Option<String>,
+    /// Who accepts it.
+    #[arg(long)]
+    pub(super) who: String,
+    /// Why.
+    #[arg(long)]
+    pub(super) why: String,
+    /// Last day it holds, YYYY-MM-DD; at most 90 days from today.
+    #[arg(long)]
+    pub(super) expires: Date,
+    #[command(flatten)]
+    pub(super) place: Place,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum VerdictCommand {
+    /// Check a verdict's digests, judge again from the same trials, and compare to 1e-9.
+    Verify(VerdictVerify),
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct VerdictVerify {
+    /// verdict.json of `magellan gate --out`.
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) judging: Judging,
+    /// Check digests only.
+    #[arg(long)]
+    pub(super) no_replay: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum BaselineCommand {
+    /// Record as deployed what `magellan gate --out DIR` has judged and passed.
+    Record(BaselineRecord),
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct BaselineRecord {
+    /// The folder that `magellan gate --out` wrote.
+    #[arg(value_name = "DIR")]
+    pub(super) from: PathBuf,
+    /// This strategy only.
+    #[arg(long)]
+    pub(super) strategy: Option<String>,
+    #[command(flatten)]
+    pub(super) place: Place,
+    #[command(flatten)]
+    pub(super) baselines: Baselines,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

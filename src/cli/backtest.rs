@@ -1,22 +1,18 @@
 //! `magellan backtest`
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::args::Backtest;
 use super::{print, timing, to_json};
-use crate::backtest::{Request, Run, Scope};
+use crate::backtest::{Request, Run, Scope, trials};
 use crate::bar::Symbol;
-use crate::config::document::Document;
 use crate::config::{Config, Override};
 use crate::error::{Code, Error, Result};
-use crate::history::Hours;
-use crate::ledger::{Kind, Ledger, Trials};
+use crate::ledger::{Kind, Ledger};
 use crate::registry::{self, AnyStrategy};
 use crate::report::{files, table};
-use crate::sweep::grid::Choice;
 
 pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
     archived_data_only()?;
@@ -52,7 +48,13 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
         timing("replayed", started);
     }
     // Counted before anything is seen.
-    let trials = trials(strategy, &document, &runs, options);
+    let symbols: Vec<Symbol> = runs.iter().flat_map(|run| run.data.keys().copied()).collect();
+    let slippage = options.slippage_bps.map(|bps| Override::new("execution.friction_bps", json!(bps)));
+    let settings = match slippage.map(|slippage| document.with(&[slippage])) {
+        Some(Ok(changed)) => changed.settings(&symbols),
+        _ => document.settings(&symbols),
+    };
+    let trials = trials(strategy, &settings, &runs, scope, (options.start_date, options.end_date));
     Ledger::open(&options.subject.ledger()?, strategy.name())?.add(Kind::Backtest, &trials, None)?;
     if let Some(folder) = &options.out {
         for run in &runs {
@@ -64,31 +66,6 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
         timing("total", started);
     }
     Ok(0)
-}
-
-/// What was tried: one trial.
-fn trials(strategy: &dyn AnyStrategy, document: &Document, runs: &[Run], options: &Backtest) -> Trials {
-    let data: BTreeMap<Symbol, String> = runs.iter().flat_map(|run| run.data.clone()).collect();
-    let symbols: Vec<Symbol> = data.keys().copied().collect();
-    let slippage = options.slippage_bps.map(|bps| Override::new("execution.friction_bps", json!(bps)));
-    let settings = match slippage.map(|slippage| document.with(&[slippage])) {
-        Some(Ok(changed)) => changed.settings(&symbols),
-        _ => document.settings(&symbols),
-    };
-    Trials {
-        strategy: strategy.name().to_owned(),
-        data,
-        scope: Scope::from(options.scope).name().to_owned(),
-        synthetic: runs.iter().any(Run::is_synthetic),
-        hours: runs.first().map_or(Hours::Regular, |run| run.hours).name().to_owned(),
-        start_date: options.start_date,
-        end_date: options.end_date,
-        settings,
-        axes: Vec::new(),
-        conditions: Vec::new(),
-        choice: Choice::All,
-        points: 1,
-    }
 }
 
 /// Honours `USE_ARCHIVED_DATA`. These commands have no live source to ask, so its three

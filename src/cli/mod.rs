@@ -10,6 +10,7 @@ mod ledger;
 mod research;
 mod sweep;
 mod validate;
+mod verdict;
 mod walk_forward;
 
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ use crate::config::document::Document;
 use crate::error::{Code, Error, Result};
 use crate::history::Hours;
 use crate::registry::AnyStrategy;
-use args::{Args, Command, Counting, Place, Subject};
+use args::{Args, Baselines, Command, Counting, Place, Subject};
 
 /// Runs the binary for the given strategies.
 pub fn main(strategies: &[&dyn AnyStrategy]) -> ExitCode {
@@ -49,6 +50,8 @@ pub fn main(strategies: &[&dyn AnyStrategy]) -> ExitCode {
         Command::WalkForward(options) => walk_forward::run(&options, strategies),
         Command::Ledger { command } => ledger::run(command),
         Command::Gate(options) => gate::run(&options, strategies, started),
+        Command::Verdict { command } => verdict::run(command, strategies),
+        Command::Baseline { command } => verdict::baseline(command),
     };
     done.map_or_else(|err| report(&err), ExitCode::from)
 }
@@ -127,6 +130,16 @@ impl Counting {
         }
         let deployed = place.deployed().map_err(|e| e.help("run from the project's folder, or name --ledger DIR"))?;
         Ok(deployed.parent().unwrap_or(Path::new(".")).join("data/ledger"))
+    }
+}
+
+impl Baselines {
+    /// The baselines: as named, or those beside `deployed`.
+    fn folder(&self, place: &Place) -> Result<PathBuf> {
+        match &self.baselines {
+            Some(folder) => Ok(folder.clone()),
+            None => Ok(place.deployed()?.parent().unwrap_or(Path::new(".")).join("data/baseline")),
+        }
     }
 }
 

@@ -313,6 +313,30 @@ pub struct PerformanceCriteria {
     /// Levels by metric.
     #[schemars(schema_with = "criteria_by_metric")]
     pub criteria: BTreeMap<String, Levels>,
+    /// How much worse than what is deployed is still as good; needed once something is deployed.
+    pub baseline: Option<NonInferiority>,
+    /// Seed of resampling and of random cuts; 1 if it isn't given.
+    #[schemars(extend("minimum" = 0, "maximum" = 4_294_967_295_u32))]
+    pub seed: Option<u32>,
+}
+
+impl PerformanceCriteria {
+    /// The seed of resampling and of random cuts.
+    pub fn seed(&self) -> u64 {
+        self.seed.map_or(1, u64::from)
+    }
+}
+
+/// `performance_criteria.baseline`: the candidate's Sharpe ratio less the deployed one's.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct NonInferiority {
+    /// As good, if at most this much lower.
+    #[schemars(extend("minimum" = 0, "maximum" = 10, "x-unit" = "Sharpe ratio a year"))]
+    pub sharpe_margin: f64,
+    /// One-sided confidence of either bound of the interval.
+    #[schemars(extend("minimum" = 0.5, "exclusiveMaximum" = 1, "x-unit" = "as a fraction, 0.95 being 95 %"))]
+    pub confidence: f64,
 }
 
 /// A named range of sessions, both ends included.
@@ -347,6 +371,11 @@ pub struct Levels {
     /// Warns above this; at or below fail_above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warn_above: Option<f64>,
+    /// The levels are for the bound that holds with this one-sided confidence, not for the
+    /// estimate: the lower one against `fail_below`, the upper one against `fail_above`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0.5, "maximum" = 0.999, "x-unit" = "as a fraction, 0.95 being 95 %"))]
+    pub confidence: Option<f64>,
 }
 
 /// Filled in by strategy: [`Parameters`].
@@ -365,8 +394,11 @@ fn trading_days(_: &mut schemars::SchemaGenerator) -> Schema {
 
 fn criteria_by_metric(generator: &mut schemars::SchemaGenerator) -> Schema {
     let levels = Levels::json_schema(generator).to_value();
-    let of = |Criterion { range: (low, high), unit, .. }: &Criterion| {
+    let of = |(low, high): (f64, f64), unit: &str, has_bound: bool| {
         let mut levels = levels.clone();
+        if let Some(properties) = levels["properties"].as_object_mut().filter(|_| !has_bound) {
+            properties.remove("confidence");
+        }
         for (key, low_key, high_key) in [
             ("fail_below", "exclusiveMinimum", "maximum"),
             ("warn_below", "exclusiveMinimum", "maximum"),
@@ -378,7 +410,9 @@ fn criteria_by_metric(generator: &mut schemars::SchemaGenerator) -> Schema {
         }
         levels
     };
-    let properties: serde_json::Map<String, Value> = CRITERIA.iter().map(|c| (c.name.to_owned(), of(c))).collect();
+    let metrics = CRITERIA.iter().map(|c| (c.name.to_owned(), of(c.range, c.unit, c.resampled.is_some())));
+    let evidence = EVIDENCE.iter().map(|e| (e.name.to_owned(), of(e.range, e.unit, false)));
+    let properties: serde_json::Map<String, Value> = metrics.chain(evidence).collect();
     json_schema!({"type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1})
 }
 
@@ -462,6 +496,17 @@ pub struct Criterion {
     pub range: (f64, f64),
     /// What the number means.
     pub unit: &'static str,
+    /// What is drawn again for its confidence bound; none, if it has no bound.
+    pub resampled: Option<Resampled>,
+}
+
+/// What a confidence bound is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resampled {
+    /// Session returns, in blocks.
+    Sessions,
+    /// Trades, one by one.
+    Trades,
 }
 
 const fn criterion(
@@ -469,33 +514,66 @@ const fn criterion(
     of: fn(&Metrics) -> Measure,
     range: (f64, f64),
     unit: &'static str,
+    resampled: Option<Resampled>,
 ) -> Criterion {
-    Criterion { name, of, range, unit }
+    Criterion { name, of, range, unit, resampled }
 }
+
+/// A figure that a criterion may name and that more than one replay makes: see `gate`.
+#[derive(Debug)]
+pub struct Evidence {
+    /// Its name.
+    pub name: &'static str,
+    /// Least and greatest value that a level can sensibly have.
+    pub range: (f64, f64),
+    /// What the number means.
+    pub unit: &'static str,
+}
+
+const fn evidence(name: &'static str, range: (f64, f64), unit: &'static str) -> Evidence {
+    Evidence { name, range, unit }
+}
+
+/// The figures that the gate makes of trials, resampling and changed replays.
+pub const EVIDENCE: &[Evidence] = &[
+    evidence("psr", (0.0, 1.0), "probability that the true Sharpe ratio is above 0"),
+    evidence("dsr", (0.0, 1.0), "probability that it is above what the best of the trials shows by luck"),
+    evidence("pbo", (0.0, 1.0), "probability that the best point of a sweep is below the median afterwards"),
+    evidence("shuffled_drawdown", (-1.0, 0.0), "as a negative fraction, exceeded by 5 % of the trades' orders"),
+    evidence("sharpe_at_double_costs", (-100.0, 100.0), "a year"),
+    evidence("break_even_bps", (0.0, 1_000.0), "basis points of slippage a side at which nothing is won"),
+    evidence("sharpe_without_a_symbol", (-100.0, 100.0), "a year, without the symbol that it needs most"),
+    evidence("sharpe_without_a_year", (-100.0, 100.0), "a year, without the year that it needs most"),
+    evidence("sharpe_in_worst_regime", (-100.0, 100.0), "a year"),
+    evidence("sharpe_of_neighbours", (-100.0, 100.0), "a year, median over parameters a step away"),
+];
 
 const FRACTION: &str = "as a fraction, 0.1 being 10 %";
 
+const SESSIONS: Option<Resampled> = Some(Resampled::Sessions);
+const TRADES: Option<Resampled> = Some(Resampled::Trades);
+
 /// The metrics that a criterion may name.
 pub const CRITERIA: &[Criterion] = &[
-    criterion("sharpe", |m| m.sharpe, (-100.0, 100.0), "a year"),
-    criterion("sortino", |m| m.sortino, (-1e3, 1e3), "a year"),
-    criterion("total_return", |m| m.total_return, (-1.0, 1e3), FRACTION),
-    criterion("cagr", |m| m.cagr, (-1.0, 100.0), FRACTION),
-    criterion("calmar", |m| m.calmar, (-1e3, 1e3), "a year"),
-    criterion("max_drawdown", |m| m.max_drawdown, (-1.0, 0.0), "as a negative fraction, -0.1 being 10 %"),
-    criterion("longest_drawdown_days", |m| Measure::Defined(m.longest_drawdown_days as f64), (0.0, 1e5), "days"),
-    criterion("volatility", |m| m.volatility, (0.0, 100.0), FRACTION),
-    criterion("trades", |m| Measure::Defined(m.trades as f64), (0.0, 1e9), "trades"),
-    criterion("win_rate", |m| m.win_rate, (0.0, 1.0), FRACTION),
-    criterion("profit_factor", |m| m.profit_factor, (0.0, 1e6), "dollars won a dollar lost"),
-    criterion("expectancy_ret", |m| m.expectancy_ret, (-1.0, 100.0), FRACTION),
-    criterion("avg_trade_pnl", |m| m.avg_trade_pnl, (-1e9, 1e9), "dollars"),
-    criterion("exposure", |m| m.exposure, (0.0, 1.0), FRACTION),
-    criterion("turnover", |m| m.turnover, (0.0, 1e6), "times equity a year"),
-    criterion("worst_day", |m| m.worst_day, (-1.0, 10.0), FRACTION),
-    criterion("best_day", |m| m.best_day, (-1.0, 10.0), FRACTION),
-    criterion("max_consecutive_losses", |m| Measure::Defined(m.max_consecutive_losses as f64), (0.0, 1e6), "trades"),
-    criterion("beta", |m| m.beta, (-100.0, 100.0), "times the benchmark"),
+    criterion("sharpe", |m| m.sharpe, (-100.0, 100.0), "a year", SESSIONS),
+    criterion("sortino", |m| m.sortino, (-1e3, 1e3), "a year", SESSIONS),
+    criterion("total_return", |m| m.total_return, (-1.0, 1e3), FRACTION, SESSIONS),
+    criterion("cagr", |m| m.cagr, (-1.0, 100.0), FRACTION, SESSIONS),
+    criterion("calmar", |m| m.calmar, (-1e3, 1e3), "a year", SESSIONS),
+    criterion("max_drawdown", |m| m.max_drawdown, (-1.0, 0.0), "as a negative fraction, -0.1 being 10 %", SESSIONS),
+    criterion("longest_drawdown_days", |m| Measure::Defined(m.longest_drawdown_days as f64), (0.0, 1e5), "days", None),
+    criterion("volatility", |m| m.volatility, (0.0, 100.0), FRACTION, SESSIONS),
+    criterion("trades", |m| Measure::Defined(m.trades as f64), (0.0, 1e9), "trades", None),
+    criterion("win_rate", |m| m.win_rate, (0.0, 1.0), FRACTION, TRADES),
+    criterion("profit_factor", |m| m.profit_factor, (0.0, 1e6), "dollars won a dollar lost", TRADES),
+    criterion("expectancy_ret", |m| m.expectancy_ret, (-1.0, 100.0), FRACTION, TRADES),
+    criterion("avg_trade_pnl", |m| m.avg_trade_pnl, (-1e9, 1e9), "dollars", TRADES),
+    criterion("exposure", |m| m.exposure, (0.0, 1.0), FRACTION, None),
+    criterion("turnover", |m| m.turnover, (0.0, 1e6), "times equity a year", None),
+    criterion("worst_day", |m| m.worst_day, (-1.0, 10.0), FRACTION, SESSIONS),
+    criterion("best_day", |m| m.best_day, (-1.0, 10.0), FRACTION, SESSIONS),
+    criterion("max_consecutive_losses", |m| Measure::Defined(m.max_consecutive_losses as f64), (0.0, 1e6), "trades", TRADES),
+    criterion("beta", |m| m.beta, (-100.0, 100.0), "times the benchmark", None),
 ];
 
 impl Config {

@@ -100,6 +100,9 @@ codes! {
         NoCriteria "no-criteria":
             "The config demands nothing: no performance_criteria, no period or no criterion.";
             "a strategy without criteria can't pass: add performance_criteria.periods and .criteria"
+        BadAcknowledgement "bad-acknowledgement":
+            "An accepted failure says too little, holds for too long, or its file isn't JSON.";
+            "write one with `magellan gate acknowledge`: check, period, who, why, and at most 90 days"
         OtherStrategy "other-strategy":
             "The config is that of another strategy than its folder's.";
             "make strategy.name, the folder's name and the strategy the same"
@@ -268,6 +271,17 @@ codes! {
             "The file's timestamps have no zone; they are read as UTC.";
             "nothing to do if they are UTC; else write timestamps with their zone"
     }
+    Verdict {
+        CriterionCrossed "criterion-crossed":
+            "A figure lies beyond its level in performance_criteria, or a check that is always made fails.";
+            "change the strategy, not the level; or record who accepts it with `magellan gate acknowledge`"
+        Inconclusive "inconclusive":
+            "The history can't tell whether the candidate is as good as what is deployed.";
+            "judge on a longer history, or record who accepts it with `magellan gate acknowledge`"
+        NotJudged "not-judged":
+            "The strategy could not be judged, or its bars aren't to be trusted.";
+            "mend what the message names; `magellan explain` tells more of its code"
+    }
     Refused {
         ArchiveExists "archive-exists":
             "There is an archive already where a new one was to be made.";
@@ -296,6 +310,18 @@ codes! {
         LedgerGap "ledger-gap":
             "Another record names this one as seen, and it is gone: trials would be forgotten.";
             "restore it from version control"
+        BadBaseline "bad-baseline":
+            "The record of what is deployed was altered, or is another strategy's.";
+            "restore it from version control, or record it again from a verdict with `magellan baseline record`"
+        VerdictAltered "verdict-altered":
+            "A verdict's digest isn't that of its contents, or it is no verdict.";
+            "judge again with `magellan gate --out DIR`: verdicts are never edited"
+        VerdictForbids "verdict-forbids":
+            "The verdict is neither PASS nor WARN.";
+            "mend what failed, or record who accepts it with `magellan gate acknowledge`, and judge again"
+        VerdictDiffers "verdict-differs":
+            "Judging again, from the same trials, gave another answer than the verdict's.";
+            "restore bundle, config, archive and ledger as they were judged, or judge anew"
         RulesDisagree "rules-disagree":
             "A strategy declares rules or needs for sweeps that say otherwise than its `decide`.";
             "correct `rules` or `needs`, or remove them: without them a sweep asks `decide` at every bar"

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Config,
     /// Market data is missing, corrupt or contradictory (exit 3).
     Data,
+    /// The verdict is negative (exit 1; inconclusive alone: exit 4).
+    Verdict,
     /// The request is understood and refused, e.g. hiding a synthetic mark (exit 8).
     Refused,
 }
@@ -30,6 +32,7 @@ impl ErrorKind {
         match self {
             Self::Usage | Self::Config => 2,
             Self::Data => 3,
+            Self::Verdict => 1,
             Self::Refused => 8,
         }
     }

@@ -177,6 +177,23 @@ impl Indicator {
         Self::Average { field: Field::Close, period, smoothing: Smoothing::Wilder }
     }
 
+    /// Bars it looks back, one if it has no period.
+    pub const fn period(self) -> usize {
+        match self {
+            Self::Lag { bars, .. } => bars as usize + 1,
+            Self::Mean { period, .. }
+            | Self::Min { period, .. }
+            | Self::Max { period, .. }
+            | Self::Std { period, .. }
+            | Self::Average { period, .. }
+            | Self::Rsi { period, .. }
+            | Self::Atr { period, .. }
+            | Self::AtrWilder { period }
+            | Self::VolumeRatio { period, .. } => period as usize,
+            _ => 1,
+        }
+    }
+
     /// Name of its column in outputs.
     pub const fn name(self) -> &'static str {
         match self {

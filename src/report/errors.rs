@@ -11,7 +11,7 @@ pub fn reference() -> String {
          and as\n`code` in JSON. This page is made from the code by `magellan explain --markdown`. `magellan explain CODE` \
          shows one entry.\n",
     );
-    for kind in [ErrorKind::Usage, ErrorKind::Config, ErrorKind::Data, ErrorKind::Refused] {
+    for kind in [ErrorKind::Usage, ErrorKind::Config, ErrorKind::Data, ErrorKind::Verdict, ErrorKind::Refused] {
         let _ = write!(
             text,
             "\n## {} (exit {})\n\n| code | cause | what to do |\n|---|---|---|\n",
@@ -30,6 +30,7 @@ fn title(kind: ErrorKind) -> &'static str {
         ErrorKind::Usage => "Usage",
         ErrorKind::Config => "Configuration and code",
         ErrorKind::Data => "Data",
+        ErrorKind::Verdict => "Verdicts (inconclusive alone: exit 4)",
         ErrorKind::Refused => "Refused",
     }
 }

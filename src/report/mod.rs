@@ -5,4 +5,12 @@ pub mod files;
 #[cfg(feature = "cli")]
 pub mod findings;
 #[cfg(feature = "cli")]
+pub mod github;
+#[cfg(feature = "cli")]
+pub mod html;
+#[cfg(feature = "cli")]
+pub mod junit;
+#[cfg(feature = "cli")]
+pub mod markdown;
+#[cfg(feature = "cli")]
 pub mod table;

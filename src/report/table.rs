@@ -7,9 +7,11 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 
 use crate::backtest::Run;
+use crate::bar::Symbol;
 use crate::config::Levels;
 use crate::finding::{Finding, Severity};
-use crate::gate::{Check, StrategyVerdict, Verdict};
+use crate::gate::baseline::Comparison;
+use crate::gate::{Check, Luck, StrategyVerdict, Verdict};
 use crate::metrics::Measure;
 
 /// Said wherever synthetic bars were used.
@@ -64,23 +66,47 @@ pub fn gate(verdict: &Verdict) -> String {
     if verdict.synthetic {
         let _ = writeln!(text, "{SYNTHETIC_NOTE}");
     }
-    let _ = writeln!(text, "verdict: {} (exit {})", verdict.status.name(), verdict.exit_code);
+    let (status, exit_code, digest) = (verdict.status.name(), verdict.exit_code, &verdict.digest);
+    let _ = writeln!(text, "verdict: {status} (exit {exit_code}), digest {digest}");
     text
 }
 
 fn gate_row(strategy: &str, period: &str, check: &Check) -> Vec<Cell> {
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-    let Levels { fail_below, warn_below, fail_above, warn_above } = check.levels;
+    let (fails, warns) = levels_of(check);
+    let result = match check.acknowledged {
+        Some(_) => format!("{}, accepted", check.status.name()),
+        None => check.status.name().to_owned(),
+    };
     vec![
         Cell::new(strategy),
         Cell::new(period),
-        Cell::new(check.metric),
+        Cell::new(check.bound.as_ref().map_or(check.metric.to_owned(), |b| format!("{}, {b}", check.metric))),
         right(value(check.metric, check.value)),
-        right(levels(check.metric, fail_below, fail_above)),
-        right(levels(check.metric, warn_below, warn_above)),
+        right(fails),
+        right(warns),
         right(check.margin.map_or_else(String::new, |m| signed(check.metric, m))),
-        Cell::new(check.status.name()),
+        Cell::new(result),
     ]
+}
+
+/// Where a check fails and where it warns.
+pub(super) fn levels_of(check: &Check) -> (String, String) {
+    let Levels { fail_below, warn_below, fail_above, warn_above, .. } = check.levels;
+    (levels(check.metric, fail_below, fail_above), levels(check.metric, warn_below, warn_above))
+}
+
+/// A check in a line of text.
+pub(super) fn check_in_words(check: &Check) -> String {
+    let (fails, warns) = levels_of(check);
+    let bound = check.bound.as_ref().map_or(String::new(), |b| format!(", {b},"));
+    let levels = match (fails.as_str(), warns.as_str()) {
+        ("", "") => String::new(),
+        (fails, "") => format!(" (fails {fails})"),
+        ("", warns) => format!(" (warns {warns})"),
+        (fails, warns) => format!(" (fails {fails}, warns {warns})"),
+    };
+    format!("{}{bound} is {}{levels}", check.metric, value(check.metric, check.value))
 }
 
 fn levels(metric: &str, below: Option<f64>, above: Option<f64>) -> String {
@@ -89,7 +115,7 @@ fn levels(metric: &str, below: Option<f64>, above: Option<f64>) -> String {
     parts.join(", ")
 }
 
-fn value(metric: &str, measure: Measure) -> String {
+pub(super) fn value(metric: &str, measure: Measure) -> String {
     match measure {
         Measure::Defined(v) => number(metric, v),
         undefined @ Measure::Undefined(_) => undefined.to_string(),
@@ -114,8 +140,16 @@ pub(crate) fn number(metric: &str, v: f64) -> String {
         "worst_day",
         "best_day",
         "expectancy_ret",
+        "shuffled_drawdown",
     ];
-    const COUNTS: &[&str] = &["trades", "longest_drawdown_days", "max_consecutive_losses"];
+    const COUNTS: &[&str] = &[
+        "trades",
+        "longest_drawdown_days",
+        "max_consecutive_losses",
+        "symbols_dropped",
+        "decisions_changed_by_cuts",
+        "decisions_changed_by_seed",
+    ];
     if RATES.contains(&metric) {
         format!("{:.2} %", v * 100.0)
     } else if COUNTS.contains(&metric) {
@@ -145,6 +179,8 @@ fn summary(strategy: &StrategyVerdict) -> String {
             period.provenance.join("+"),
             &period.data_sha256[..12],
         );
+        let _ = write!(text, "\n  {}", period.power.statement);
+        let _ = write!(text, "\n  {}", against_baseline(&period.baseline));
         for e in &period.expectations {
             let _ = write!(text, "\n  {} {}: {:.1} here", e.path, e.expected, e.value);
         }
@@ -165,10 +201,48 @@ fn summary(strategy: &StrategyVerdict) -> String {
             let _ = write!(text, "\n  {notes} notes on the data: see `magellan data check`");
         }
         if !period.not_evaluable.is_empty() {
-            let _ = write!(text, "\n  not evaluable on bars: {}", period.not_evaluable.join(", "));
+            let _ = write!(text, "\n  not evaluable: {}", period.not_evaluable.join(", "));
+        }
+        if !period.not_demanded.is_empty() {
+            let _ = write!(text, "\n  not demanded: {}", period.not_demanded.join(", "));
         }
     }
+    if let Some(luck) = &strategy.ledger {
+        let _ = write!(text, "\n  {}", tried(luck));
+    }
+    for a in &strategy.acknowledgements {
+        let state = if a.expired { "no longer accepted since" } else { "accepted until" };
+        let _ = write!(text, "\n  {} of {}: {state} {} by {}: {}", a.check, a.period, a.expires, a.who, a.why);
+    }
+    if let Some(subject) = &strategy.subject {
+        let _ = write!(text, "\n  subject {}, digest {}", subject.sha256, strategy.digest);
+    }
     text
+}
+
+fn tried(luck: &Luck) -> String {
+    let mut text = format!("{} trials in the ledger", luck.n);
+    match (luck.correlation, luck.variance) {
+        (Some(rho), Some(v)) => {
+            let _ = write!(text, ", as many as {:.1} independent ones (mean correlation {rho:.2}); variance of their Sharpe ratios {v:.2e} a session", luck.n_effective);
+        }
+        _ => text += "; no sweep kept returns, so that their Sharpe ratios are taken to vary as without an edge",
+    }
+    if !luck.dropped.is_empty() {
+        let names: Vec<&str> = luck.dropped.iter().map(Symbol::as_str).collect();
+        let _ = write!(text, "; tried and no longer traded: {}", names.join(" "));
+    }
+    text
+}
+
+fn against_baseline(b: &Comparison) -> String {
+    match (b.difference, b.lower, b.upper, b.detectable_fall) {
+        (Some(difference), Some(lower), Some(upper), Some(fall)) => format!(
+            "against what is deployed: Sharpe {difference:+.3} a year ({lower:+.3} to {upper:+.3}) over {} common sessions; a fall of {fall:.2} would be found with 80 %; {}",
+            b.sessions, b.how
+        ),
+        _ => format!("against what is deployed: {}", b.how),
+    }
 }
 
 /// Figures of the runs of one backtest, a column a run (at most four side by side).

@@ -1,0 +1,91 @@
+//! `magellan verdict` and `magellan baseline`
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::args::{BaselineCommand, BaselineRecord, VerdictCommand, VerdictVerify};
+use super::gate::Means;
+use super::print;
+use crate::archive::map;
+use crate::error::{Code, Error, Result};
+use crate::gate::baseline::Baseline;
+use crate::gate::verify::{self, Stored};
+use crate::gate::{Judged, Verdict};
+use crate::registry::AnyStrategy;
+
+/// Largest verdict read.
+const LARGEST: u64 = 64 << 20;
+
+pub(super) fn run(command: VerdictCommand, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+    match command {
+        VerdictCommand::Verify(options) => check(&options, strategies),
+    }
+}
+
+fn check(options: &VerdictVerify, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+    super::backtest::archived_data_only()?;
+    let at = |e: Error| e.at(options.file.display());
+    let stored = read(&options.file)?;
+    let mut deployed = options.judging.deployed()?;
+    deployed.retain(|d| stored.strategies().any(|name| name == d.name));
+    let names: Vec<String> = deployed.iter().map(|d| d.name.clone()).collect();
+    if let Some(gone) = stored.strategies().find(|name| options.judging.strategy.is_none() && !names.contains(&(*name).to_owned())) {
+        return Err(at(Error::new(Code::VerdictDiffers, format!("`{gone}` was judged and is no longer deployed"))));
+    }
+    if options.no_replay {
+        print(&format!("{}: its digests are those of its contents\n", options.file.display()))?;
+        return Ok(0);
+    }
+    let means = Means::new(&options.judging, false)?;
+    let heads = |strategy: &str| stored.heads(strategy);
+    let judged: Vec<Judged> = means.judge(strategies, &deployed, Some(&heads), &|_, _| {});
+    let again = Verdict::new(judged.into_iter().map(|j| j.verdict).collect());
+    let same = verify::compare(&stored, &again).map_err(at)?;
+    print(&format!(
+        "{}: judged again from the same trials: {same} values are the same to 1e-9; {}, digest {}\n",
+        options.file.display(),
+        again.status.name(),
+        stored.digest(),
+    ))?;
+    Ok(0)
+}
+
+fn read(path: &Path) -> Result<Stored> {
+    let bytes = map::bytes_up_to(path, LARGEST)?;
+    let value: Value = serde_json::from_slice(&bytes)
+        .map_err(|e| Error::new(Code::VerdictAltered, format!("no verdict: {e}")).at(path.display()))?;
+    Stored::new(value).map_err(|e| e.at(path.display()))
+}
+
+pub(super) fn baseline(command: BaselineCommand) -> Result<u8> {
+    match command {
+        BaselineCommand::Record(options) => record(&options),
+    }
+}
+
+/// What was judged becomes what is deployed, if its verdict allows that.
+fn record(options: &BaselineRecord) -> Result<u8> {
+    let file = options.from.join("verdict.json");
+    let stored = read(&file)?;
+    let root = options.baselines.folder(&options.place)?;
+    let wanted = |name: &&str| options.strategy.as_ref().is_none_or(|only| only == name);
+    let mut text = String::new();
+    for name in stored.strategies().filter(wanted) {
+        stored.check_deploys(name).map_err(|e| e.at(file.display()))?;
+        let path = options.from.join(format!("{name}.baseline.json"));
+        let baseline = Baseline::read_file(&path, name)?;
+        if stored.digest_of(name) != Some(&baseline.verdict) {
+            let what = "it isn't what the verdict beside it was made of";
+            return Err(Error::new(Code::BadBaseline, what).at(path.display()));
+        }
+        let target = Baseline::path(&root, name);
+        baseline.write(&target)?;
+        text += &format!("{}: subject {}\n", target.display(), baseline.subject.sha256);
+    }
+    if text.is_empty() {
+        return Err(Error::new(Code::NotDeployed, "the verdict is of no such strategy").at(file.display()));
+    }
+    print(&text)?;
+    Ok(0)
+}

@@ -1,0 +1,122 @@
+//! Failures that somebody accepted: recorded beside the config with who, why and until when.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::verdict::{PeriodVerdict, Status};
+use crate::archive::{map, write_whole};
+use crate::bar::Date;
+use crate::error::{Code, Error, Result};
+
+/// The file beside a config.
+pub const FILE: &str = "acknowledgements.json";
+/// Longest time that one may hold, days.
+pub const LONGEST_DAYS: i32 = 90;
+const LARGEST: u64 = 1 << 20;
+
+/// One accepted failure or inconclusive result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Acknowledgement {
+    /// The check: its metric's name.
+    pub check: String,
+    /// The period's name.
+    pub period: String,
+    /// SHA-256 of the config that it was accepted for: another config is another question.
+    pub config_sha256: String,
+    /// Who accepted it.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// The day it was accepted.
+    pub accepted: Date,
+    /// The last day it holds.
+    pub expires: Date,
+    /// Whether it no longer holds: written by reports, never read.
+    #[serde(default, skip_deserializing)]
+    pub expired: bool,
+}
+
+impl Acknowledgement {
+    /// Refuses what says nothing, or holds for too long.
+    ///
+    /// # Errors
+    /// Usage error that names the field.
+    pub fn check(&self) -> Result<()> {
+        let bad = |what: String| Err(Error::new(Code::BadAcknowledgement, what));
+        for (name, text) in [("check", &self.check), ("period", &self.period), ("who", &self.who), ("why", &self.why)] {
+            if text.trim().is_empty() {
+                return bad(format!("`{name}` is empty"));
+            }
+        }
+        let days = self.expires.0 - self.accepted.0;
+        if !(0..=LONGEST_DAYS).contains(&days) {
+            return bad(format!(
+                "it would hold from {} to {}: allowed are at most {LONGEST_DAYS} days",
+                self.accepted, self.expires
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Where the acknowledgements of a config are.
+pub fn path(config: &Path) -> PathBuf {
+    config.with_file_name(FILE)
+}
+
+/// The acknowledgements beside a config, those that expired marked; none, if there is no file.
+///
+/// # Errors
+/// Config error if the file isn't what it should be.
+pub fn read(config: &Path, today: Date) -> Result<Vec<Acknowledgement>> {
+    let path = path(config);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let bad = |what: String| Error::new(Code::BadAcknowledgement, what).at(path.display());
+    let bytes = map::bytes_up_to(&path, LARGEST).map_err(|e| e.recode(Code::BadAcknowledgement))?;
+    let mut all: Vec<Acknowledgement> = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
+    for one in &mut all {
+        one.check().map_err(|e| bad(e.what().to_owned()))?;
+        one.expired = one.expires < today;
+    }
+    Ok(all)
+}
+
+/// Adds one beside a config; it takes the place of an earlier one for the same check.
+///
+/// # Errors
+/// As [`read`]; usage error if it says nothing or the file can't be written.
+pub fn add(config: &Path, one: Acknowledgement) -> Result<()> {
+    one.check()?;
+    let mut all = read(config, one.accepted)?;
+    all.retain(|a| (&a.check, &a.period) != (&one.check, &one.period));
+    all.push(one);
+    all.sort_by(|a, b| (&a.period, &a.check).cmp(&(&b.period, &b.check)));
+    let mut written = serde_json::json!(all);
+    for one in written.as_array_mut().into_iter().flatten().filter_map(|one| one.as_object_mut()) {
+        one.shift_remove("expired");
+    }
+    let text = serde_json::to_string_pretty(&written).unwrap_or_default() + "\n";
+    let path = path(config);
+    write_whole(&path, text.as_bytes(), 0o644)
+        .map_err(|e| Error::new(Code::CannotWrite, format!("can't write: {e}")).at(path.display()))
+}
+
+/// Puts to each failed or inconclusive check the acknowledgement that holds for it. What can't
+/// be judged can't be accepted.
+pub(super) fn apply(all: &[Acknowledgement], config_sha256: &str, period: &mut PeriodVerdict) {
+    let name = period.period.name.clone();
+    for check in &mut period.checks {
+        let holds = |a: &&Acknowledgement| {
+            !a.expired && a.check == check.metric && a.period == name && a.config_sha256 == config_sha256
+        };
+        if matches!(check.status, Status::Fail | Status::Inconclusive) {
+            check.acknowledged = all.iter().find(holds).cloned();
+        }
+    }
+    period.status = period.worst();
+}

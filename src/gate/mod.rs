@@ -1,0 +1,487 @@
+//! The gate: criteria over periods, one verdict a strategy. Red unless everything is there.
+//!
+//! A metric without a value, no trades, a missing symbol, bars that an audit doubts, no
+//! criteria or no strategy at all is never a pass. Luck is counted from the ledger, the candidate
+//! is paired with what is deployed, decisions are asked for again without the future, and the
+//! digest of the answer fits one subject only.
+
+pub mod acknowledge;
+pub mod baseline;
+mod causality;
+mod criteria;
+pub mod digest;
+mod luck;
+mod robustness;
+mod verdict;
+pub mod verify;
+
+use std::path::{Path, PathBuf};
+
+use crate::archive::Archive;
+use crate::archive::manifest::sha256_hex;
+use crate::archive::map;
+use crate::backtest::{Bench, Request, Run, Scope, trials};
+use crate::bar::{Date, Nanos, Symbol};
+use crate::calendar;
+use crate::config::document::Document;
+use crate::config::{CRITERIA, Config, EVIDENCE, Period};
+use crate::error::{Code, Error, Result};
+use crate::ledger::{Kind, Ledger};
+use crate::metrics::{Measure, Metrics, SESSIONS_PER_YEAR, round_trips, session_returns};
+use crate::registry::{self, AnyStrategy};
+use crate::stats::{Moments, bootstrap, monte_carlo, sharpe, trials as luck_of};
+use crate::unit;
+use baseline::{Baseline, Pair};
+use criteria::{Criteria, NONE_ALLOWED, Sample, check};
+use digest::Subject;
+pub use luck::{Heat, Luck};
+use robustness::Case;
+pub use robustness::Robustness;
+pub use verdict::{
+    Check, DataFinding, Expectation, Group, PeriodVerdict, Power, Refusal, Status, StrategyVerdict, Verdict,
+};
+
+/// Confidence and power of the power statement.
+const CONFIDENCE: f64 = 0.95;
+const POWER: f64 = 0.80;
+/// Orders of the trades that are tried for the drawdown.
+const SHUFFLES: usize = 1_000;
+
+/// What verdicts are made with.
+#[derive(Clone, Copy)]
+pub struct Gate<'a> {
+    /// Every strategy the binary knows.
+    pub strategies: &'a [&'a dyn AnyStrategy],
+    /// The bars.
+    pub archive: &'a Archive,
+    /// The folder of the ledgers.
+    pub ledger: &'a Path,
+    /// The heads at which each ledger is to be read, by strategy; none: as it is, and this trial is
+    /// added.
+    pub heads: Option<&'a (dyn Fn(&str) -> Vec<String> + Sync)>,
+    /// The folder of the baselines.
+    pub baselines: &'a Path,
+    /// SHA-256 of the binary.
+    pub binary: &'a str,
+    /// The day for which acknowledgements hold.
+    pub today: Date,
+    /// A check that isn't made: only the self-test asks for that.
+    pub(crate) without: Option<&'a str>,
+    /// Whether pages are wanted, and so what they draw.
+    pub pages: bool,
+    /// Hears what is under way.
+    pub progress: &'a (dyn Fn(&str, &str) + Sync),
+}
+
+/// A verdict and what reports show beside it.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: StrategyVerdict,
+    /// What this would be as a baseline; none, if nothing was judged.
+    pub baseline: Option<Baseline>,
+    /// The replay of each period.
+    pub periods: Vec<Shown>,
+    /// The largest sweep, if pages are wanted.
+    pub heat: Option<Heat>,
+}
+
+/// Names of all checks that a period may have.
+pub fn check_names() -> impl Iterator<Item = &'static str> {
+    let own = [baseline::CHECK, "symbols_dropped", "decisions_changed_by_cuts", "decisions_changed_by_seed"];
+    CRITERIA.iter().map(|c| c.name).chain(EVIDENCE.iter().map(|e| e.name)).chain(own)
+}
+
+/// What reports draw of a period.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Its replay.
+    pub run: Run,
+    /// What the deployed strategy returned, by session; empty, if that isn't known.
+    pub deployed: Vec<(Date, f64)>,
+    /// Sharpe ratios of resampled sessions, ascending.
+    pub sharpes: Vec<f64>,
+    /// Closes of each symbol's bars, if pages are wanted.
+    pub closes: Vec<(Symbol, Vec<(Nanos, f64)>)>,
+}
+
+const DAYS_A_MONTH: f64 = 365.2425 / 12.0;
+
+fn expectations(config: &Config, metrics: &Metrics) -> Vec<Expectation> {
+    let days = f64::from(metrics.last_session.0 - metrics.first_session.0 + 1);
+    let per_month = metrics.trades as f64 * DAYS_A_MONTH / days;
+    let trades = Expectation {
+        path: "strategy.expected_trades_per_month",
+        expected: config.strategy.expected_trades_per_month,
+        value: Measure::new(per_month, "no sessions"),
+    };
+    let holding = config.execution.avg_hold_time_hours.map(|expected| Expectation {
+        path: "execution.avg_hold_time_hours",
+        expected,
+        value: metrics.avg_holding_hours,
+    });
+    std::iter::once(trades).chain(holding).collect()
+}
+
+
+/// A folder under `deployed/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployed {
+    /// Name of the folder.
+    pub name: String,
+    /// Its `config.json`.
+    pub config: PathBuf,
+}
+
+impl Deployed {
+    /// Its systemd unit.
+    pub fn unit(&self) -> PathBuf {
+        self.config.with_file_name(unit::file_name(&self.name))
+    }
+}
+
+/// The deployed strategies: every folder of `deployed`, whether or not its config is there.
+/// The one way to find them.
+///
+/// # Errors
+/// Config error if there is none.
+pub fn discover(deployed: &Path) -> Result<Vec<Deployed>> {
+    let entries = std::fs::read_dir(deployed).map_err(|e| {
+        Error::new(Code::NoDeployedFolder, format!("can't list the deployed strategies: {e}")).at(deployed.display())
+    })?;
+    let mut found = Vec::new();
+    for entry in entries {
+        let folder = entry.map_err(|e| Error::io(deployed, &e))?.path();
+        let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        // A link that leads nowhere is a strategy that is missing, not one that was never there.
+        if (folder.is_dir() || folder.is_symlink()) && !name.starts_with('.') {
+            found.push(Deployed { name, config: folder.join("config.json") });
+        }
+    }
+    if found.is_empty() {
+        let what = "no strategy is deployed: there is no */config.json";
+        return Err(Error::new(Code::NothingDeployed, what).at(deployed.display()));
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+impl Gate<'_> {
+    /// Judges one deployed strategy. An error becomes its verdict, so that one broken strategy
+    /// doesn't hide the others.
+    pub fn judge(&self, deployed: &Deployed) -> Judged {
+        let mut judged = Judged {
+            verdict: StrategyVerdict {
+                strategy: deployed.name.clone(),
+                config: deployed.config.clone(),
+                digest: String::new(),
+                subject: None,
+                status: Status::Error,
+                synthetic: false,
+                ledger: None,
+                periods: Vec::new(),
+                acknowledgements: Vec::new(),
+                error: None,
+            },
+            baseline: None,
+            periods: Vec::new(),
+            heat: None,
+        };
+        let verdict = match self.judge_periods(deployed, &mut judged) {
+            Ok(()) => {
+                let worst = judged.verdict.periods.iter().map(|p| p.status).max();
+                StrategyVerdict { status: worst.unwrap_or(Status::Error), ..judged.verdict }
+            }
+            Err(err) => StrategyVerdict { error: Some(Refusal::from(&err)), ..judged.verdict },
+        };
+        let digest = digest::of(&verdict);
+        if let Some(baseline) = &mut judged.baseline {
+            baseline.verdict.clone_from(&digest);
+        }
+        Judged { verdict: StrategyVerdict { digest, ..verdict }, ..judged }
+    }
+
+    fn judge_periods(&self, deployed: &Deployed, judged: &mut Judged) -> Result<()> {
+        let strategy = registry::find(self.strategies, &deployed.name).map_err(|e| e.at(deployed.config.display()))?;
+        let document = strategy.read_document(&deployed.config, &[])?;
+        let config = Config::from_document(&document)?;
+        let verdict = &mut judged.verdict;
+        let subject = self.subject(deployed, &document, &config)?;
+        verdict.subject = Some(subject.clone());
+        verdict.acknowledgements = acknowledge::read(&deployed.config, self.today)?;
+        let periods = &config.performance_criteria.periods;
+        let tell = |what: &str| (self.progress)(&deployed.name, what);
+        tell("replay");
+        let candidates: Vec<Candidate<'_>> = periods
+            .iter()
+            .map(|period| self.candidate(strategy, &document, &config, period))
+            .collect::<Result<_>>()?;
+        verdict.synthetic = candidates.iter().any(|c| c.run.is_synthetic());
+        tell("trials");
+        let ledger = self.count(strategy, &candidates)?;
+        let luck = Luck::of(&ledger, &config.symbols, verdict.synthetic)?;
+        if let (true, Some(first)) = (self.pages, candidates.first()) {
+            judged.heat = Heat::of(&ledger, verdict.synthetic, &document.settings(&first.run.symbols))?;
+        }
+        let baseline = Baseline::read(self.baselines, strategy.name())?;
+        for candidate in &candidates {
+            let (period, shown) = self.judge_period(candidate, &luck, baseline.as_ref(), &subject, &tell)?;
+            verdict.periods.push(period);
+            judged.periods.push(shown);
+        }
+        verdict.ledger = Some(luck);
+        for period in &mut verdict.periods {
+            acknowledge::apply(&verdict.acknowledgements, &config.sha256, period);
+        }
+        let runs: Vec<(Period, &Run)> = candidates.iter().map(|c| (c.period.clone(), &c.run)).collect();
+        judged.baseline = Some(Baseline::new(strategy.name(), subject, &document, &runs));
+        Ok(())
+    }
+
+    fn subject(&self, deployed: &Deployed, document: &Document, config: &Config) -> Result<Subject> {
+        let bundle = self.bundle(deployed)?;
+        let criteria = document.get("performance_criteria").cloned().unwrap_or_default();
+        let seed = config.performance_criteria.seed();
+        Ok(Subject::new(bundle, &document.sha256, &self.archive.manifest().sha256, &criteria, seed))
+    }
+
+    /// What ships of a strategy beside its config: the binary and its unit, if it has one.
+    fn bundle(&self, deployed: &Deployed) -> Result<String> {
+        let unit = deployed.unit();
+        let unit = match unit.exists() {
+            true => sha256_hex(&map::bytes_up_to(&unit, unit::LIMIT)?),
+            false => "no unit".to_owned(),
+        };
+        Ok(sha256_hex(format!("{}\n{unit}", self.binary).as_bytes()))
+    }
+
+    fn candidate<'c>(
+        &'c self,
+        strategy: &'c dyn AnyStrategy,
+        document: &'c Document,
+        config: &'c Config,
+        period: &'c Period,
+    ) -> Result<Candidate<'c>> {
+        let request = Request {
+            config,
+            archive: self.archive,
+            symbols: None,
+            scope: Scope::Portfolio,
+            hours: None,
+            start: period.start_date,
+            end: period.end_date,
+            slippage_bps: None,
+            record: false,
+        };
+        let bench = strategy.bench(&request)?;
+        let run = bench.runs()?.pop().ok_or_else(|| Error::new(Code::NoBars, "nothing was replayed"))?;
+        check_coverage(period, &run).map_err(|e| e.at(self.archive.folder().display()))?;
+        let returns = session_returns(&run.replay);
+        Ok(Candidate { strategy, document, config, period, bench, run, returns })
+    }
+
+    /// Counts this trial, before anything is seen of it, and all others.
+    fn count(&self, strategy: &dyn AnyStrategy, candidates: &[Candidate<'_>]) -> Result<Ledger> {
+        let mut ledger = Ledger::open(self.ledger, strategy.name())?;
+        match self.heads {
+            Some(heads) => ledger = ledger.at(&heads(strategy.name()))?,
+            None => {
+                for c in candidates {
+                    let period = (c.period.start_date, c.period.end_date);
+                    let runs = std::slice::from_ref(&c.run);
+                    let trials = trials(strategy, &c.document.settings(&c.run.symbols), runs, Scope::Portfolio, period);
+                    ledger.add(Kind::Gate, &trials, None)?;
+                }
+            }
+        }
+        Ok(ledger)
+    }
+
+    fn judge_period(
+        &self,
+        candidate: &Candidate<'_>,
+        luck: &Luck,
+        baseline: Option<&Baseline>,
+        subject: &Subject,
+        tell: &dyn Fn(&str),
+    ) -> Result<(PeriodVerdict, Shown)> {
+        let Candidate { strategy, document, config, period, bench, run, returns } = candidate;
+        let dates: Vec<Date> = run.replay.equity.iter().map(|e| e.0).collect();
+        let block = bootstrap::optimal_block_length(returns).map_or(1.0, |b| b.stationary.max(1.0));
+        let sample = Sample { replay: &run.replay, returns, dates: &dates, block, seed: subject.seed };
+        tell("under other circumstances");
+        let case = Case { strategy: *strategy, document, bench: &**bench, run, returns };
+        let (robustness, causality) =
+            rayon::join(|| case.examine(), || causality::examine(&**bench, subject.seed, period.end_date));
+        let (robustness, causality) = (robustness?, causality?);
+        tell("resampling");
+        let pair = Pair { strategy: *strategy, archive: self.archive, config, bundle: &subject.bundle, period, run };
+        let ((comparison, against, returns_of_deployed), sharpes) = rayon::join(
+            || pair.compare(baseline),
+            || CRITERIA.iter().find(|c| c.name == "sharpe").map_or_else(Vec::new, |c| sample.draw(c)),
+        );
+        let evidence = Evidence { luck, robustness: &robustness, returns, run, seed: subject.seed };
+        let criteria = &config.performance_criteria.criteria;
+        let mut checks = criteria::points(criteria, &run.metrics, &sample);
+        let mut not_evaluable: Vec<String> = config.not_evaluable().into_iter().map(str::to_owned).collect();
+        checks.extend(evidence.checks(criteria, &mut not_evaluable));
+        checks.extend(against);
+        checks.push(check("symbols_dropped", Group::Selection, Measure::Defined(luck.dropped.len() as f64), NONE_ALLOWED));
+        checks.extend(causality.checks(&mut not_evaluable));
+        checks.retain(|c| Some(c.metric) != self.without);
+        let demanded = |name: &&str| !criteria.contains_key(*name);
+        let mut verdict = PeriodVerdict {
+            period: (*period).clone(),
+            status: Status::Error,
+            checks,
+            power: evidence.power(),
+            metrics: run.metrics,
+            baseline: comparison,
+            robustness,
+            causality,
+            symbols: run.symbols.clone(),
+            provenance: run.provenance.clone(),
+            data_sha256: run.data_hash.clone(),
+            slippage_bps: run.costs.slippage_bps,
+            gate_blocks: run.replay.blocks.iter().map(|(block, n)| (block.name(), *n)).collect(),
+            expectations: expectations(config, &run.metrics),
+            data_findings: match self.without {
+                Some("data") => Vec::new(),
+                _ => run.data_findings.iter().map(DataFinding::from).collect(),
+            },
+            not_evaluable,
+            not_demanded: EVIDENCE.iter().map(|e| e.name).filter(demanded).collect(),
+        };
+        verdict.status = verdict.worst();
+        let closes = if self.pages { bench.closes() } else { Vec::new() };
+        Ok((verdict, Shown { run: run.clone(), deployed: returns_of_deployed, sharpes, closes }))
+    }
+}
+
+/// A strategy over one period.
+struct Candidate<'c> {
+    strategy: &'c dyn AnyStrategy,
+    document: &'c Document,
+    config: &'c Config,
+    period: &'c Period,
+    bench: Box<dyn Bench + 'c>,
+    run: Run,
+    returns: Vec<f64>,
+}
+
+/// What the figures of `EVIDENCE` are made of.
+struct Evidence<'e> {
+    luck: &'e Luck,
+    robustness: &'e Robustness,
+    returns: &'e [f64],
+    run: &'e Run,
+    seed: u64,
+}
+
+impl Evidence<'_> {
+    /// The criteria on them. What can't be answered for want of a sweep, a second symbol or a second
+    /// year is not evaluable rather than failed.
+    fn checks(&self, criteria: &Criteria, not_evaluable: &mut Vec<String>) -> Vec<Check> {
+        let mut checks = Vec::new();
+        for (evidence, levels) in EVIDENCE.iter().filter_map(|e| Some((e, *criteria.get(e.name)?))) {
+            let group = match evidence.name {
+                "psr" | "dsr" | "pbo" | "shuffled_drawdown" => Group::Statistics,
+                _ => Group::Robustness,
+            };
+            match (evidence.name, self.figure(evidence.name)) {
+                ("pbo", Measure::Undefined(why)) => not_evaluable.push(format!("pbo: {why}")),
+                (name, value) => checks.push(check(name, group, value, levels)),
+            }
+        }
+        checks
+    }
+
+    fn figure(&self, name: &str) -> Measure {
+        let r = self.robustness;
+        match name {
+            "psr" => self.of_moments(|m| sharpe::probabilistic(m, 0.0)),
+            "dsr" => self.of_moments(|m| {
+                luck_of::deflated(m, self.luck.variance_over(self.returns.len()), self.luck.n as f64)
+            }),
+            "pbo" => self.luck.pbo,
+            "shuffled_drawdown" => self.shuffled_drawdown(),
+            "sharpe_at_double_costs" => r.at_double_costs(),
+            "break_even_bps" => r.break_even_bps,
+            "sharpe_without_a_symbol" => r.without_a_symbol(),
+            "sharpe_without_a_year" => r.without_a_year(),
+            "sharpe_in_worst_regime" => r.in_worst_regime(),
+            "sharpe_of_neighbours" => r.of_neighbours(),
+            _ => Measure::Undefined("no such figure"),
+        }
+    }
+
+    fn of_moments(&self, of: impl Fn(&Moments) -> Option<f64>) -> Measure {
+        let value = Moments::of(self.returns).and_then(|m| of(&m));
+        value.map_or(Measure::Undefined("the returns don't vary"), |v| Measure::new(v, "no finite value"))
+    }
+
+    /// The drawdown that one order of the trades in twenty exceeds.
+    fn shuffled_drawdown(&self) -> Measure {
+        let profits: Vec<f64> = round_trips(&self.run.replay.fills).iter().map(|t| t.profit).collect();
+        let paths = monte_carlo::shuffled_trades(&profits, self.run.replay.capital, SHUFFLES, self.seed);
+        let worst = paths.and_then(|p| bootstrap::quantile(&p.max_drawdown, 1.0 - CONFIDENCE));
+        worst.map_or(Measure::Undefined("no trades"), |v| Measure::new(v, "no finite drawdown"))
+    }
+
+    fn power(&self) -> Power {
+        let moments = Moments::of(self.returns);
+        let year = SESSIONS_PER_YEAR.sqrt();
+        let error = moments.as_ref().and_then(sharpe::probabilistic_standard_error);
+        let detectable = error.and_then(|e| sharpe::detectable(e, CONFIDENCE, POWER)).map(|d| d * year);
+        let needed = moments.as_ref().and_then(|m| sharpe::min_track_record_length(m, 0.0, CONFIDENCE));
+        let annual = moments.as_ref().and_then(Moments::sharpe).map(|s| s * year);
+        let years = annual.filter(|s| *s > 0.0).and_then(|s| luck_of::min_backtest_length(self.luck.n_effective, s));
+        let sessions = self.returns.len();
+        let seen = detectable.map_or("no Sharpe change at all".to_owned(), |d| format!("a Sharpe change of at least {d:.2} a year"));
+        let record = match needed {
+            Some(needed) if needed <= sessions as f64 => {
+                format!("MinTRL is {:.0} sessions, {:.0} fewer than there are", needed.ceil(), sessions as f64 - needed.ceil())
+            }
+            Some(needed) => format!("MinTRL is {:.0} sessions short", needed.ceil() - sessions as f64),
+            None => "no length of history would show such a Sharpe ratio to be above 0".to_owned(),
+        };
+        let measure = |value: Option<f64>, why| value.map_or(Measure::Undefined(why), |v| Measure::new(v, why));
+        Power {
+            statement: format!("with {sessions} sessions the gate can see {seen} at 80 %; {record}"),
+            detectable_sharpe: measure(detectable, "the returns don't vary"),
+            min_track_record: measure(needed, "the Sharpe ratio isn't above 0"),
+            min_backtest_years: measure(years, "the Sharpe ratio isn't above 0"),
+        }
+    }
+}
+
+/// A symbol that covers a part of the period only would be judged on that part alone.
+fn check_coverage(period: &Period, run: &Run) -> Result<()> {
+    for date in [period.start_date, period.end_date] {
+        calendar::check_covered(date)?;
+    }
+    let mut days = calendar::sessions(period.start_date, period.end_date).map(|s| s.date);
+    let Some(first) = days.next() else { return Ok(()) };
+    let last = days.last().unwrap_or(first);
+    match run.coverage.iter().find(|(_, from, to)| *from > first || *to < last) {
+        None => Ok(()),
+        Some((symbol, from, to)) => {
+            let what = format!("{symbol} covers {from} to {to} of the period {}, {first} to {last}", period.name);
+            Err(Error::new(Code::PeriodUncovered, what))
+        }
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_figure_that_a_criterion_may_name_is_made() {
+        let text = include_str!("mod.rs");
+        for evidence in EVIDENCE {
+            assert!(text.contains(&format!("\"{}\" =>", evidence.name)), "{}", evidence.name);
+        }
+    }
+}

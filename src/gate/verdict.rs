@@ -1,0 +1,355 @@
+//! What the gate answers, as data. Everything here goes into `verdict.json`.
+
+use std::path::PathBuf;
+
+use schemars::{JsonSchema, Schema, json_schema};
+use serde::Serialize;
+
+use super::acknowledge::Acknowledgement;
+use super::baseline::Comparison;
+use super::causality::Causality;
+use super::digest::Subject;
+use super::luck::Luck;
+use super::robustness::Robustness;
+use crate::bar::Symbol;
+use crate::config::{Levels, Period};
+use crate::error::{Error, ErrorKind};
+use crate::finding::{Finding, Severity};
+use crate::metrics::{Measure, Metrics};
+
+/// Result of one criterion, one period, one strategy or everything; worse is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Status {
+    /// All levels hold.
+    Pass,
+    /// All fail levels hold, a warn level doesn't; or a failure was acknowledged.
+    Warn,
+    /// The history can't tell.
+    Inconclusive,
+    /// A fail level doesn't hold, or there is nothing to judge.
+    Fail,
+    /// It could not be judged: see the error.
+    Error,
+}
+
+impl Status {
+    /// The word in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Warn => "WARN",
+            Self::Inconclusive => "INCONCLUSIVE",
+            Self::Fail => "FAIL",
+            Self::Error => "ERROR",
+        }
+    }
+
+    /// Whether what was judged may be deployed.
+    pub fn deploys(self) -> bool {
+        self <= Self::Warn
+    }
+}
+
+/// What kind of question a check answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Group {
+    /// One replay's figures.
+    Point,
+    /// Luck and uncertainty.
+    Statistics,
+    /// Against what is deployed.
+    Baseline,
+    /// Under other circumstances.
+    Robustness,
+    /// Whether decisions depend on the past alone.
+    Causality,
+    /// What was chosen from.
+    Selection,
+}
+
+/// A criterion applied to one period.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Check {
+    /// Name of the metric.
+    pub metric: &'static str,
+    /// What kind of question it answers.
+    pub group: Group,
+    /// The value compared with the levels.
+    pub value: Measure,
+    /// The point estimate, where `value` is a confidence bound.
+    pub estimate: Option<Measure>,
+    /// Which bound `value` is, e.g. `lower 95 %`.
+    pub bound: Option<String>,
+    /// Its levels.
+    pub levels: Levels,
+    /// Distance to the nearer fail level; negative if it is crossed.
+    pub margin: Option<f64>,
+    /// Result, before any acknowledgement.
+    pub status: Status,
+    /// Who accepted a failure, why and until when.
+    pub acknowledged: Option<Acknowledgement>,
+}
+
+impl Check {
+    /// Its result, an accepted failure being a warning.
+    pub fn counts_as(&self) -> Status {
+        match self.acknowledged {
+            Some(_) => self.status.min(Status::Warn),
+            None => self.status,
+        }
+    }
+}
+
+/// Something the config says of the strategy, and what the replay shows.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+pub struct Expectation {
+    /// Its path in the config.
+    pub path: &'static str,
+    /// What the config says.
+    pub expected: f64,
+    /// What happened.
+    pub value: Measure,
+}
+
+/// What a history of this length can show.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Power {
+    /// In a sentence.
+    pub statement: String,
+    /// Smallest change of the Sharpe ratio, a year, seen with 80 % at 95 % confidence.
+    pub detectable_sharpe: Measure,
+    /// Sessions that the Sharpe ratio seen needs to be above 0 at 95 %.
+    pub min_track_record: Measure,
+    /// Years of data below which the best of the trials looks this good by luck.
+    pub min_backtest_years: Measure,
+}
+
+/// One period of one strategy.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct PeriodVerdict {
+    /// The period.
+    #[serde(flatten)]
+    pub period: Period,
+    /// Worst of its checks.
+    pub status: Status,
+    /// Every criterion.
+    pub checks: Vec<Check>,
+    /// What the history can show.
+    pub power: Power,
+    /// All metrics.
+    pub metrics: Metrics,
+    /// Beside what is deployed.
+    pub baseline: Comparison,
+    /// Under other circumstances.
+    pub robustness: Robustness,
+    /// Decisions without the future.
+    pub causality: Causality,
+    /// Symbols replayed.
+    pub symbols: Vec<Symbol>,
+    /// Where the bars come from.
+    pub provenance: Vec<String>,
+    /// SHA-256 of the bars used.
+    pub data_sha256: String,
+    /// Slippage charged, basis points per side.
+    pub slippage_bps: f64,
+    /// Entries refused by account limits.
+    pub gate_blocks: Vec<(&'static str, u64)>,
+    /// What the config expects beside what happened; a difference is news, not a failure.
+    pub expectations: Vec<Expectation>,
+    /// What an audit finds in the bars used. An error among them blocks, whatever the criteria.
+    pub data_findings: Vec<DataFinding>,
+    /// What can't be answered here: never passed, only not evaluable.
+    pub not_evaluable: Vec<String>,
+    /// Figures of luck and robustness for which the config has no criterion.
+    pub not_demanded: Vec<&'static str>,
+}
+
+impl PeriodVerdict {
+    /// Whether its bars are not to be trusted.
+    pub fn is_blocked(&self) -> bool {
+        self.data_findings.iter().any(|f| f.severity == Severity::Error)
+    }
+
+    /// Worst of its checks, unless its bars aren't to be trusted.
+    pub(super) fn worst(&self) -> Status {
+        match self.is_blocked() {
+            true => Status::Error,
+            false => self.checks.iter().map(Check::counts_as).max().unwrap_or(Status::Fail),
+        }
+    }
+}
+
+/// A finding of the audit, as reports show it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct DataFinding {
+    /// Its stable code.
+    pub code: &'static str,
+    /// Whether it blocks.
+    pub severity: Severity,
+    /// Symbol, bar width and day.
+    pub subject: String,
+    /// What was found.
+    pub what: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl From<&Finding> for DataFinding {
+    fn from(f: &Finding) -> Self {
+        let (subject, what, help) = (f.subject.clone(), f.what.clone(), f.help.clone());
+        Self { code: f.code.slug(), severity: f.severity, subject, what, help }
+    }
+}
+
+/// Why a strategy could not be judged.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Refusal {
+    /// The error's stable code.
+    pub code: &'static str,
+    /// What is wrong and where.
+    pub message: String,
+    /// What to try.
+    pub help: String,
+    /// The exit code of this failure.
+    pub exit_code: u8,
+}
+
+impl From<&Error> for Refusal {
+    fn from(err: &Error) -> Self {
+        Self {
+            code: err.code().slug(),
+            message: err.to_string(),
+            help: err.suggestion().to_owned(),
+            exit_code: err.exit_code(),
+        }
+    }
+}
+
+/// One strategy.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct StrategyVerdict {
+    /// Its name.
+    pub strategy: String,
+    /// Its config.
+    pub config: PathBuf,
+    /// SHA-256 over the subject's and all other fields but this one and the config's path.
+    pub digest: String,
+    /// What was judged; none, if its config can't be read.
+    pub subject: Option<Subject>,
+    /// Worst of its periods.
+    pub status: Status,
+    /// Whether any bar is synthetic: such a verdict never authorises production.
+    pub synthetic: bool,
+    /// What was tried, from the ledger.
+    pub ledger: Option<Luck>,
+    /// Every period.
+    pub periods: Vec<PeriodVerdict>,
+    /// Failures that somebody accepted; those that expired no longer count.
+    pub acknowledgements: Vec<Acknowledgement>,
+    /// Why it could not be judged.
+    pub error: Option<Refusal>,
+}
+
+impl StrategyVerdict {
+    fn exit_code(&self) -> u8 {
+        match (&self.error, self.status) {
+            (Some(refusal), _) => refusal.exit_code,
+            (None, _) if self.periods.iter().any(PeriodVerdict::is_blocked) => ErrorKind::Data.exit_code(),
+            (None, Status::Pass | Status::Warn) => 0,
+            (None, Status::Inconclusive) => INCONCLUSIVE,
+            (None, _) => 1,
+        }
+    }
+}
+
+/// Exit code of a verdict that the history doesn't allow.
+const INCONCLUSIVE: u8 = 4;
+
+/// The answer.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Verdict {
+    /// Version of this JSON.
+    pub schema_version: u32,
+    /// SHA-256 over the strategies' digests.
+    pub digest: String,
+    /// Worst of the strategies.
+    pub status: Status,
+    /// Exit code: 2 before 3 before 8 before 1 before 4 before 0.
+    pub exit_code: u8,
+    /// Whether any bar is synthetic.
+    pub synthetic: bool,
+    /// Every strategy, by name.
+    pub strategies: Vec<StrategyVerdict>,
+}
+
+impl Verdict {
+    /// Joins the strategies' verdicts.
+    pub fn new(mut strategies: Vec<StrategyVerdict>) -> Self {
+        strategies.sort_by(|a, b| a.strategy.cmp(&b.strategy));
+        let status = strategies.iter().map(|s| s.status).max().unwrap_or(Status::Error);
+        let codes: Vec<u8> = strategies.iter().map(StrategyVerdict::exit_code).collect();
+        // Without a strategy nothing was judged: a usage error.
+        let none = if strategies.is_empty() { 2 } else { 0 };
+        let exit_code = [2, 3, 8, 1, INCONCLUSIVE].into_iter().find(|code| codes.contains(code)).unwrap_or(none);
+        let synthetic = strategies.iter().any(|s| s.synthetic);
+        let digest = super::digest::joined(strategies.iter().map(|s| s.digest.as_str()));
+        Self { schema_version: 2, digest, status, exit_code, synthetic, strategies }
+    }
+}
+
+/// A number, or `{"undefined": reason}`.
+impl JsonSchema for Measure {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Measure".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [
+            {"type": "number"},
+            {"type": "object", "properties": {"undefined": {"type": "string"}}, "required": ["undefined"]},
+        ]})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(status: Status, exit: Option<u8>) -> StrategyVerdict {
+        let error =
+            exit.map(|exit_code| Refusal { code: "io", message: String::new(), help: String::new(), exit_code });
+        StrategyVerdict {
+            strategy: String::new(),
+            config: PathBuf::new(),
+            digest: String::new(),
+            subject: None,
+            status,
+            synthetic: false,
+            ledger: None,
+            periods: Vec::new(),
+            acknowledgements: Vec::new(),
+            error,
+        }
+    }
+
+    #[test]
+    fn the_exit_code_is_the_gravest_cause() {
+        let pass = || verdict(Status::Pass, None);
+        let fail = || verdict(Status::Fail, None);
+        let unsure = || verdict(Status::Inconclusive, None);
+        let error = |code| verdict(Status::Error, Some(code));
+        for (all, code) in [
+            (vec![pass(), verdict(Status::Warn, None)], 0),
+            (vec![pass(), unsure()], 4),
+            (vec![unsure(), fail()], 1),
+            (vec![fail(), error(3)], 3),
+            (vec![error(3), error(2), fail()], 2),
+            (vec![fail(), error(8)], 8),
+            (vec![], 2),
+        ] {
+            assert_eq!(Verdict::new(all).exit_code, code);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! One strategy's verdict as a self-contained page: no request leaves it.
+//!
+//! The page is `html/`'s template with style, scripts and one island of JSON, from which the
+//! scripts draw everything; `html/CONTRACT.md` says what the island holds.
+
+use minijinja::{Environment, context};
+use serde_json::{Value, json};
+
+use crate::bar::SECOND;
+use crate::error::{Code, Error, Result};
+use crate::gate::{Judged, PeriodVerdict, Shown};
+
+/// Version of the island.
+const SCHEMA_VERSION: u32 = 1;
+/// The page is named by its strategy.
+const TEMPLATE: &str = include_str!("html/report.html");
+
+/// The page.
+///
+/// # Errors
+/// Usage error if it can't be made.
+pub fn page(judged: &Judged) -> Result<String> {
+    let fault = |e: minijinja::Error| Error::new(Code::CannotWrite, format!("no page: {e}"));
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
+    environment.add_template("page", TEMPLATE).map_err(fault)?;
+    // `<` could end the script element that holds the JSON.
+    let data = island(judged).to_string().replace('<', "\\u003c");
+    let values = context! {
+        title => &judged.verdict.strategy,
+        css => include_str!("html/report.css"),
+        uplot_css => include_str!("html/uplot.min.css"),
+        uplot_js => include_str!("html/uplot.min.js"),
+        js => include_str!("html/report.js"),
+        data => data,
+    };
+    environment.get_template("page").and_then(|template| template.render(values)).map_err(fault)
+}
+
+fn island(judged: &Judged) -> Value {
+    let pairs = || judged.verdict.periods.iter().zip(&judged.periods);
+    let each = |of: fn(&PeriodVerdict, &Shown) -> Vec<Value>| pairs().flat_map(|(p, s)| of(p, s)).collect::<Vec<Value>>();
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "title": judged.verdict.strategy,
+        "verdict": judged.verdict,
+        "series": each(series),
+        "prices": each(prices),
+        "trades": each(trades),
+        "sweep": judged.heat,
+        "bootstrap": each(resampled),
+    })
+}
+
+/// Equity, benchmark and what is deployed, rebased to the capital.
+fn series(period: &PeriodVerdict, shown: &Shown) -> Vec<Value> {
+    let replay = &shown.run.replay;
+    let dates: Vec<String> = replay.equity.iter().map(|e| e.0.to_string()).collect();
+    let equity: Vec<f64> = replay.equity.iter().map(|e| cents(e.1)).collect();
+    let benchmark: Option<Vec<f64>> = shown.run.benchmark.first().map(|first| {
+        shown.run.benchmark.iter().map(|worth| cents(replay.capital * worth / first)).collect()
+    });
+    let mut worth = replay.capital;
+    let mut deployed = shown.deployed.iter().peekable();
+    let baseline: Vec<f64> = replay
+        .equity
+        .iter()
+        .map(|(date, _)| {
+            while let Some((_, r)) = deployed.next_if(|d| d.0 <= *date) {
+                worth *= 1.0 + r;
+            }
+            cents(worth)
+        })
+        .collect();
+    vec![json!({
+        "period": period.period.name,
+        "dates": dates,
+        "capital": replay.capital,
+        "equity": equity,
+        "benchmark": benchmark,
+        "baseline": (!shown.deployed.is_empty()).then_some(baseline),
+    })]
+}
+
+fn prices(period: &PeriodVerdict, shown: &Shown) -> Vec<Value> {
+    let one = |(symbol, closes): &(crate::bar::Symbol, Vec<(i64, f64)>)| {
+        json!({
+            "period": period.period.name,
+            "symbol": symbol,
+            "t": closes.iter().map(|c| c.0 / SECOND).collect::<Vec<i64>>(),
+            "close": closes.iter().map(|c| c.1).collect::<Vec<f64>>(),
+        })
+    };
+    shown.closes.iter().map(one).collect()
+}
+
+fn trades(period: &PeriodVerdict, shown: &Shown) -> Vec<Value> {
+    let one = |f: &crate::account::Fill| {
+        json!({
+            "period": period.period.name,
+            "symbol": f.symbol,
+            "entered": f.entered / SECOND,
+            "entry": f.entry_price,
+            "exited": f.exited / SECOND,
+            "exit": f.exit_price,
+            "shares": f.shares,
+            "profit": f.profit,
+            "reason": f.reason.to_string(),
+        })
+    };
+    shown.run.replay.fills.iter().map(one).collect()
+}
+
+fn resampled(period: &PeriodVerdict, shown: &Shown) -> Vec<Value> {
+    const CONFIDENCE: f64 = 0.95;
+    let at = |q: f64| crate::stats::bootstrap::quantile(&shown.sharpes, q);
+    if shown.sharpes.is_empty() {
+        return Vec::new();
+    }
+    vec![json!({
+        "period": period.period.name,
+        "metric": "sharpe",
+        "samples": shown.sharpes,
+        "point": period.metrics.sharpe.value(),
+        "lower": at(1.0 - CONFIDENCE),
+        "upper": at(CONFIDENCE),
+        "confidence": CONFIDENCE,
+    })]
+}
+
+fn cents(dollars: f64) -> f64 {
+    (dollars * 100.0).round() / 100.0
+}
