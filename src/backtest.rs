@@ -291,19 +291,18 @@ impl<S: Deployable> Bench for Prepared<'_, S> {
     fn vary(&self, change: &Change<'_>) -> Result<Replay> {
         let terms = self.terms(change);
         let instruments = self.instruments(change)?;
-        // The bars are as loaded, and so are the indicators, unless parameters differ.
+        // The bars are as loaded, and so are the indicators, unless their parameters differ.
         let whole = change.before.is_none() && change.seed.is_none();
         if !whole {
             return replay(&instruments, &terms, &mut ());
         }
-        let fresh: Vec<Columns>;
-        let columns: Vec<&Columns> = match change.config {
-            None => self.columns().iter().zip(&self.loaded).filter(|(_, l)| self.stays(l, change)).map(|c| c.0).collect(),
-            Some(_) => {
-                fresh = instruments.iter().map(columns_of).collect();
-                fresh.iter().collect()
-            }
-        };
+        let own = self.columns().iter().zip(&self.loaded).filter(|(_, l)| self.stays(l, change)).map(|c| c.0);
+        let fresh: Vec<Option<Columns>> = instruments
+            .iter()
+            .zip(own.clone())
+            .map(|(i, own)| (!own.hold(i.strategy.indicators().as_ref())).then(|| columns_of(i)))
+            .collect();
+        let columns = fresh.iter().zip(own).map(|(fresh, own)| fresh.as_ref().unwrap_or(own));
         let desks: Vec<_> = instruments.iter().zip(columns).map(|(i, c)| (&i.history, c, i.strategy)).collect();
         replay_passing_over(&desks, &terms)
     }
@@ -477,7 +476,9 @@ pub(crate) fn load<S: Deployable>(
     let strategy = strategy_of::<S>(config, symbol)?;
     let splits = archive.splits(symbol);
     let mut series = archive.load(symbol, S::TIMEFRAME)?;
-    let findings = archive.audit(&series, first_used(start, &strategy), end, true)?;
+    let first = first_used(start, &strategy);
+    let mut findings = archive.audit(&series, first, end, true)?;
+    findings.extend(archive.aligned(&series, first, end)?);
     if S::ADJUSTED {
         series = series.adjusted(&splits);
     }

@@ -13,6 +13,7 @@ mod data_check;
 mod durability;
 mod enemy_files;
 mod false_greens;
+mod gate;
 mod indicators;
 mod look_ahead;
 mod metrics;

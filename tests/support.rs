@@ -51,8 +51,10 @@ pub(crate) fn magellan<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item =
     let mut command = Command::new(env!("CARGO_BIN_EXE_magellan"));
     command.args(args).current_dir(root());
     command.env_remove("USE_ARCHIVED_DATA").env_remove("MAGELLAN_ARCHIVE");
-    // Trials of tests aren't trials of the project.
-    command.env("MAGELLAN_LEDGER", format!("{}/ledger-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id()));
+    // Trials of tests aren't trials of the project, nor of each other.
+    let test = std::thread::current().name().unwrap_or("main").replace("::", "-");
+    command.env("MAGELLAN_LEDGER", format!("{}/ledger-{}-{test}", env!("CARGO_TARGET_TMPDIR"), std::process::id()));
+    command.env_remove("MAGELLAN_BASELINES");
     command
 }
 

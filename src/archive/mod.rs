@@ -6,6 +6,7 @@
 //! DIR/cache/<timeframe>/<symbol>.arrow                derived, may be deleted at any time
 //! ```
 
+mod alignment;
 pub mod audit;
 pub(crate) mod cache;
 pub mod import;
@@ -106,6 +107,21 @@ impl Archive {
         let (symbol, timeframe, bars) = (series.symbol, series.timeframe, series.bars());
         let splits = self.splits(symbol);
         Audit { symbol, timeframe, bars, splits: &splits, moves: &self.manifest.moves, from, to, whole }.run()
+    }
+
+    /// What the symbol's bars of other widths say of when these begin.
+    ///
+    /// # Errors
+    /// Data error if those bars can't be read.
+    pub fn aligned(&self, series: &Series, from: Date, to: Date) -> Result<Vec<Finding>> {
+        let mut found = Vec::new();
+        for timeframe in Timeframe::ALL.into_iter().filter(|t| *t != series.timeframe) {
+            if !self.manifest.series(series.symbol, timeframe).is_empty() {
+                let other = self.load(series.symbol, timeframe)?;
+                found.extend(alignment::compare(series, &other, from, to));
+            }
+        }
+        Ok(found)
     }
 
     /// Raw bars, from the cache if it is intact, which is made if it isn't.

@@ -458,6 +458,9 @@ pub(super) enum Format {
 
 #[derive(ClapArgs, Debug)]
 pub(super) struct Schema {
+    /// That of verdict.json instead of that of configs.
+    #[arg(long)]
+    pub(super) verdict: bool,
     /// Write it into this file.
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,

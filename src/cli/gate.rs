@@ -1,6 +1,7 @@
 //! `magellan gate`
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,7 +21,7 @@ use crate::report::{github, html, junit, markdown, table};
 
 pub(super) fn run(options: &Options, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
     match &options.command {
-        Some(GateCommand::Selftest(_)) => return Ok(1),
+        Some(GateCommand::Selftest(options)) => return super::selftest::run(options),
         Some(GateCommand::Acknowledge(options)) => return accept(options, strategies),
         None => {}
     }
@@ -67,7 +68,6 @@ pub(super) struct Means {
     archive: Archive,
     ledger: PathBuf,
     baselines: PathBuf,
-    binary: String,
     today: Date,
     pages: bool,
 }
@@ -75,12 +75,12 @@ pub(super) struct Means {
 impl Means {
     pub(super) fn new(judging: &Judging, pages: bool) -> Result<Self> {
         let Judging { place, counting, baselines, .. } = judging;
-        let (archive, binary) = rayon::join(|| place.archive(), binary);
+        // Beside the replay, which doesn't need it.
+        std::thread::spawn(|| LazyLock::force(&BINARY));
         Ok(Self {
-            archive: archive?,
+            archive: place.archive()?,
             ledger: counting.folder(place)?,
             baselines: baselines.folder(place)?,
-            binary: binary?,
             today: today(),
             pages,
         })
@@ -100,7 +100,7 @@ impl Means {
             ledger: &self.ledger,
             heads,
             baselines: &self.baselines,
-            binary: &self.binary,
+            binary: &|| BINARY.clone().map_err(|what| Error::new(Code::Io, what)),
             today: self.today,
             without: None,
             pages: self.pages,
@@ -124,12 +124,11 @@ impl Judging {
     }
 }
 
-/// SHA-256 of this program.
-fn binary() -> Result<String> {
-    let path = std::env::current_exe()
-        .map_err(|e| Error::new(Code::Io, format!("can't find this program's own file: {e}")))?;
-    Ok(sha256_hex(&map::bytes(&path, Access::Map)?))
-}
+/// SHA-256 of this program's file.
+static BINARY: LazyLock<Result<String, String>> = LazyLock::new(|| {
+    let path = std::env::current_exe().map_err(|e| format!("can't find this program's own file: {e}"))?;
+    Ok(sha256_hex(&map::bytes(&path, Access::Map).map_err(|e| e.to_string())?))
+});
 
 /// Today, UTC.
 fn today() -> Date {

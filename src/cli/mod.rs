@@ -8,6 +8,7 @@ mod explain;
 mod gate;
 mod ledger;
 mod research;
+mod selftest;
 mod sweep;
 mod validate;
 mod verdict;

@@ -68,7 +68,10 @@ pub(super) fn colour() -> bool {
 }
 
 pub(super) fn schema(options: &Schema, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
-    let text = to_json(&validate::config_schema(strategies));
+    let text = match options.verdict {
+        true => to_json(&schemars::schema_for!(crate::gate::Verdict)),
+        false => to_json(&validate::config_schema(strategies)),
+    };
     match &options.out {
         Some(path) => super::write(path, &text)?,
         None => print(&text)?,

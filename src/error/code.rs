@@ -249,6 +249,9 @@ codes! {
         ThinDay "thin-day":
             "A day's volume is under a tenth of the median of the sessions around it: the day is likely cut.";
             "fetch the day again and import into a new archive, or declare it in a table of moves (symbol,date,reason)"
+        EndStamped "end-stamped":
+            "Bars are stamped with their end: a strategy would know each price a bar early.";
+            "import the source again with stamps moved back by a bar's width"
         UndeclaredJump "undeclared-jump":
             "The close changed by more than 40 % between consecutive sessions, and no split explains it.";
             "declare a split, or declare the day as real in a table of moves (symbol,date,reason)"

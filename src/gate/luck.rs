@@ -96,6 +96,11 @@ impl Luck {
     }
 }
 
+/// Variance of Sharpe ratios, if there are enough of them.
+pub(super) fn variance_of(sharpes: &[f64]) -> Option<f64> {
+    if sharpes.len() < LEAST_SERIES { None } else { trials::variance(sharpes) }
+}
+
 /// The sweeps that keep returns, those with the most points first.
 fn largest_sweeps(ledger: &Ledger, synthetic: bool) -> Vec<(&String, &Record)> {
     let keeps = |r: &Record| r.returns.is_some() && r.trials.synthetic == synthetic;
@@ -187,12 +192,12 @@ impl Swept {
         let series: Vec<Vec<f64>> = points.iter().map(|p| p.1.iter().map(|(_, r)| *r).collect()).collect();
         let columns: Vec<&[f64]> = series.iter().map(Vec::as_slice).collect();
         let sharpes: Vec<f64> = columns.iter().filter_map(|c| Moments::of(c)?.sharpe()).collect();
-        let enough = sharpes.len() >= LEAST_SERIES;
+        let variance = variance_of(&sharpes);
         let alike = columns.windows(2).all(|w| w[0].len() == w[1].len());
         let overfitting = |columns: &[&[f64]]| probability_of_overfitting(columns, BLOCKS, Performance::Sharpe);
         Self {
-            variance: if enough { trials::variance(&sharpes) } else { None },
-            correlation: if enough && alike { trials::average_correlation(&columns) } else { None },
+            variance,
+            correlation: if variance.is_some() && alike { trials::average_correlation(&columns) } else { None },
             pbo: if alike && columns.len() > 1 { overfitting(&columns).map(|o| o.pbo) } else { None },
         }
     }

@@ -12,6 +12,7 @@ mod criteria;
 pub mod digest;
 mod luck;
 mod robustness;
+pub mod selftest;
 mod verdict;
 pub mod verify;
 
@@ -61,8 +62,8 @@ pub struct Gate<'a> {
     pub heads: Option<&'a (dyn Fn(&str) -> Vec<String> + Sync)>,
     /// The folder of the baselines.
     pub baselines: &'a Path,
-    /// SHA-256 of the binary.
-    pub binary: &'a str,
+    /// SHA-256 of the binary: asked for once the replay is done.
+    pub binary: &'a (dyn Fn() -> Result<String> + Sync),
     /// The day for which acknowledgements hold.
     pub today: Date,
     /// A check that isn't made: only the self-test asks for that.
@@ -206,8 +207,6 @@ impl Gate<'_> {
         let document = strategy.read_document(&deployed.config, &[])?;
         let config = Config::from_document(&document)?;
         let verdict = &mut judged.verdict;
-        let subject = self.subject(deployed, &document, &config)?;
-        verdict.subject = Some(subject.clone());
         verdict.acknowledgements = acknowledge::read(&deployed.config, self.today)?;
         let periods = &config.performance_criteria.periods;
         let tell = |what: &str| (self.progress)(&deployed.name, what);
@@ -218,6 +217,8 @@ impl Gate<'_> {
             .collect::<Result<_>>()?;
         verdict.synthetic = candidates.iter().any(|c| c.run.is_synthetic());
         tell("trials");
+        let subject = self.subject(deployed, &document, &config)?;
+        verdict.subject = Some(subject.clone());
         let ledger = self.count(strategy, &candidates)?;
         let luck = Luck::of(&ledger, &config.symbols, verdict.synthetic)?;
         if let (true, Some(first)) = (self.pages, candidates.first()) {
@@ -252,7 +253,7 @@ impl Gate<'_> {
             true => sha256_hex(&map::bytes_up_to(&unit, unit::LIMIT)?),
             false => "no unit".to_owned(),
         };
-        Ok(sha256_hex(format!("{}\n{unit}", self.binary).as_bytes()))
+        Ok(sha256_hex(format!("{}\n{unit}", (self.binary)()?).as_bytes()))
     }
 
     fn candidate<'c>(

@@ -159,6 +159,10 @@ pub enum Indicator {
         /// Whether sessions are joined.
         memory: Memory,
     },
+    /// Last close of the session, known at its first bar: looks ahead. It exists for the gate's
+    /// self-test alone, which shows that the gate finds such a thing.
+    #[doc(hidden)]
+    SessionLastClose,
 }
 
 impl Indicator {
@@ -217,6 +221,7 @@ impl Indicator {
             Self::LowerWick => "lower_wick",
             Self::Body => "body",
             Self::VolumeRatio { .. } => "volume_ratio",
+            Self::SessionLastClose => "session_last_close",
         }
     }
 
@@ -232,7 +237,8 @@ impl Indicator {
             | Self::SessionLowBefore
             | Self::SessionHigh
             | Self::LowerWick
-            | Self::Body => Memory::Session,
+            | Self::Body
+            | Self::SessionLastClose => Memory::Session,
             _ => Memory::Continuous,
         }
     }
@@ -263,6 +269,7 @@ impl Indicator {
             Self::Body => Box::new(candle::Body),
             Self::VolumeRatio { period, memory: Continuous } => Box::new(volume::Ratio::new(period)),
             Self::VolumeRatio { period, memory: Session } => Box::new(PerSession::new(volume::Ratio::new(period))),
+            Self::SessionLastClose => Box::new(session::LastClose),
         })
     }
 }
@@ -373,6 +380,11 @@ impl Columns {
     pub fn compute_parallel(history: &History<'_>, indicators: &[Indicator]) -> Self {
         let parts: Vec<Self> = indicators.par_iter().map(|&i| Self::compute(history, &[i])).collect();
         Self { columns: parts.into_iter().flat_map(|part| part.columns).collect() }
+    }
+
+    /// Whether all of these were computed.
+    pub fn hold(&self, indicators: &[Indicator]) -> bool {
+        indicators.iter().all(|i| self.columns.iter().any(|(known, _)| known == i))
     }
 
     /// The column of an indicator that was computed.

@@ -2,7 +2,7 @@
 //! the session (wrapped in `PerSession`).
 
 use super::Fold;
-use crate::bar::Bar;
+use crate::bar::{Bar, Bars};
 use crate::calendar::Session;
 
 #[derive(Clone, Default)]
@@ -31,6 +31,20 @@ impl Fold for Change {
     fn next(&mut self, bar: &Bar, session: &Session) -> f64 {
         let open = self.0.next(bar, session);
         (bar.close - open) / open * 100.0
+    }
+}
+
+/// Looks ahead, for the self-test: a column isn't what a stream is.
+pub(super) struct LastClose;
+
+impl Fold for LastClose {
+    fn next(&mut self, bar: &Bar, _: &Session) -> f64 {
+        bar.close
+    }
+
+    fn extend(&mut self, bars: &Bars<'_>, _: &Session, column: &mut Vec<f64>) {
+        let last = bars.close()[bars.len() - 1];
+        column.extend(std::iter::repeat_n(last, bars.len()));
     }
 }
 

@@ -31,7 +31,7 @@ pub fn page(judged: &Judged) -> Result<String> {
         css => include_str!("html/report.css"),
         uplot_css => include_str!("html/uplot.min.css"),
         uplot_js => include_str!("html/uplot.min.js"),
-        js => include_str!("html/report.js"),
+        js => concat!(include_str!("html/base.js"), include_str!("html/charts.js"), include_str!("html/report.js")),
         data => data,
     };
     environment.get_template("page").and_then(|template| template.render(values)).map_err(fault)
@@ -43,13 +43,42 @@ fn island(judged: &Judged) -> Value {
     json!({
         "schema_version": SCHEMA_VERSION,
         "title": judged.verdict.strategy,
-        "verdict": judged.verdict,
+        "verdict": verdict(judged),
         "series": each(series),
         "prices": each(prices),
         "trades": each(trades),
         "sweep": judged.heat,
         "bootstrap": each(resampled),
     })
+}
+
+/// The verdict as the page wants it: robustness and power lifted, hashes by their plain names.
+fn verdict(judged: &Judged) -> Value {
+    let mut shown = json!(judged.verdict);
+    if let Some(subject) = &judged.verdict.subject {
+        for (name, value) in [
+            ("subject", &subject.sha256),
+            ("config_sha256", &subject.config),
+            ("bundle_sha256", &subject.bundle),
+            ("policy_sha256", &subject.policy),
+            ("archive_manifest_sha256", &subject.manifest),
+            ("engine", &subject.engine),
+        ] {
+            shown[name] = json!(value);
+        }
+        shown["seed"] = json!(subject.seed);
+    }
+    for (period, own) in shown["periods"].as_array_mut().into_iter().flatten().zip(&judged.verdict.periods) {
+        period["power"] = json!(format!("{}; against what is deployed: {}", own.power.statement, own.baseline.how));
+        let robustness = json!(own.robustness);
+        for (name, value) in robustness.as_object().into_iter().flatten() {
+            period[name] = value.clone();
+        }
+        for neighbour in period["neighbours"].as_array_mut().into_iter().flatten() {
+            neighbour["value"] = neighbour["step"].clone();
+        }
+    }
+    shown
 }
 
 /// Equity, benchmark and what is deployed, rebased to the capital.

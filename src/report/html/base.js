@@ -85,7 +85,7 @@ function figureNode(name, v) {
 
 function title(name) {
   if (NAMES[name]) return NAMES[name];
-  const words = String(name ?? 'unnamed').replaceAll('_', ' ');
+  const words = String(name ?? 'unnamed').replaceAll('_', ' ').replace(/\bsharpe\b/g, 'Sharpe');
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 

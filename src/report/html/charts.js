@@ -62,7 +62,10 @@ function calendarTicks(calendar, from, to, room) {
       if (i === 0 || key(calendar, i) !== key(calendar, i - 1)) ticks.push(calendar.starts[i]);
       if (ticks.length > room) break;
     }
-    if (ticks.length <= room) return { ticks, unit: key === STEPS[0] || key === STEPS[1] ? 'day' : 'month' };
+    if (ticks.length > room) continue;
+    // The first point begins no whole month or year: its text would run into the next one.
+    if (ticks[1] - ticks[0] < (0.9 * (to - from)) / room) ticks.shift();
+    return { ticks, unit: ['day', 'day', 'month', 'month'][STEPS.indexOf(key)] ?? 'year' };
   }
   return { ticks: [], unit: 'month' };
 }
@@ -81,6 +84,7 @@ function tickTexts(calendar, ticks, unit) {
   return ticks.map((tick) => {
     const day = calendar.days[lowerBound(calendar.starts, tick + 1) - 1];
     const [date, month, year] = dayText(day).split(' ');
+    if (unit === 'year') return year;
     const above = unit === 'clock' ? `${date} ${month}` : year;
     const text = unit === 'clock' ? clock.format(calendar.times[tick] * 1000) : unit === 'day' ? `${date} ${month}` : month;
     const news = above !== before;
@@ -139,7 +143,7 @@ function zoomButtons(chart) {
 
 /** A line chart; charts with the same peers share zoom and cursor. uPlot needs a width, so it is
     made by mount(), once the page has one. uPlot itself draws least and greatest a pixel. */
-function timeChart({ label, height, calendar, lines, format, peers = [], onDraw, onCursor }) {
+function timeChart({ label, height, calendar, lines, format, peers = [], scale = {}, onDraw, onCursor }) {
   const host = el('div', { class: 'chart', tabindex: 0, role: 'group', 'aria-roledescription': 'chart', 'aria-label': `${label}. Arrow keys move the cursor, with Shift the window; plus, minus and 0 zoom.` });
   const readout = el('output', { class: 'readout' });
   const chart = { host, readout, calendar, peers, plot: null };
@@ -178,7 +182,7 @@ function timeChart({ label, height, calendar, lines, format, peers = [], onDraw,
     const hooks = { setScale: [(u, key) => key === 'x' && pair(u)], setCursor: [follow], draw: onDraw ? [onDraw] : [] };
     chart.plot = new uPlot({
       width: Math.max(200, host.clientWidth), height, legend: { show: false }, hooks, series: [{}, ...series], axes: [xAxis, yAxis],
-      scales: { x: { time: false, range: (_, min, max) => [min, max] } },
+      scales: { x: { time: false, range: (_, min, max) => [min, max] }, y: scale },
       cursor: { drag: { x: true, y: false, dist: 4 }, y: false },
     }, [Float64Array.from({ length: calendar.count }, (_, i) => i), ...lines.map((line) => line.values)], host);
     say(calendar.count - 1);
@@ -209,33 +213,58 @@ function triangle(path, x, y, size, up) {
   path.closePath();
 }
 
+/** Above this many in view, triangles would hide the price, and each other. */
+const TRADES_APART = 400;
+
 function drawTrades(u, placed) {
   const { min, max } = u.scales.x;
   const seen = placed.filter((t) => t.out >= min && t.in <= max);
-  const ratio = devicePixelRatio;
-  const size = (seen.length > 400 ? 2.6 : seen.length > 80 ? 4 : 6) * ratio;
-  const [won, lost, links] = [new Path2D(), new Path2D(), new Path2D()];
-  const [x, y] = [(i) => u.valToPos(i, 'x', true), (v) => u.valToPos(v, 'y', true)];
-  for (const { in: i, out: o, trade } of seen) {
-    const path = trade.profit > 0 ? won : lost;
-    if (isNumber(trade.entry)) triangle(path, x(i), y(trade.entry), size, true);
-    if (isNumber(trade.exit)) triangle(path, x(o), y(trade.exit), size, false);
-    if (seen.length > 400 || !isNumber(trade.exit)) continue;
-    links.moveTo(x(i), y(trade.entry));
-    links.lineTo(x(o), y(trade.exit));
-  }
   const { ctx, bbox } = u;
   ctx.save();
   ctx.beginPath();
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   ctx.clip();
-  Object.assign(ctx, { lineWidth: ratio, strokeStyle: palette.ink, fillStyle: palette.gain });
-  ctx.stroke(links);
-  ctx.fill(won);
-  Object.assign(ctx, { lineWidth: (seen.length > 400 ? 1 : 1.5) * ratio, strokeStyle: palette.loss, fillStyle: palette.card });
-  ctx.fill(lost);
-  ctx.stroke(lost);
+  if (seen.length > TRADES_APART) drawCounts(u, seen);
+  else drawTriangles(u, seen);
   ctx.restore();
+}
+
+function drawTriangles(u, seen) {
+  const size = (seen.length > 80 ? 4 : 6) * devicePixelRatio;
+  const [won, lost, links] = [new Path2D(), new Path2D(), new Path2D()];
+  const [x, y] = [(i) => u.valToPos(i, 'x', true), (v) => u.valToPos(v, 'y', true)];
+  for (const { in: i, out: o, trade } of seen) {
+    const path = trade.profit > 0 ? won : lost;
+    if (isNumber(trade.entry)) triangle(path, x(i), y(trade.entry), size, true);
+    if (!isNumber(trade.exit)) continue;
+    triangle(path, x(o), y(trade.exit), size, false);
+    links.moveTo(x(i), y(trade.entry));
+    links.lineTo(x(o), y(trade.exit));
+  }
+  Object.assign(u.ctx, { lineWidth: devicePixelRatio, strokeStyle: palette.ink, fillStyle: palette.gain });
+  u.ctx.stroke(links);
+  u.ctx.fill(won);
+  Object.assign(u.ctx, { lineWidth: 1.5 * devicePixelRatio, strokeStyle: palette.loss, fillStyle: palette.card });
+  u.ctx.fill(lost);
+  u.ctx.stroke(lost);
+}
+
+/** Entries counted along the foot of the chart: wins filled above a line, losses hollow below. */
+function drawCounts(u, seen) {
+  const { ctx, bbox } = u;
+  const wide = 7 * devicePixelRatio;
+  const [won, lost] = [new Map(), new Map()];
+  for (const { in: i, trade } of seen) {
+    const counts = trade.profit > 0 ? won : lost;
+    const bin = Math.floor((u.valToPos(i, 'x', true) - bbox.left) / wide);
+    counts.set(bin, (counts.get(bin) ?? 0) + 1);
+  }
+  const unit = (0.08 * bbox.height) / Math.max(...won.values(), ...lost.values());
+  const line = bbox.top + bbox.height * 0.91;
+  const left = (bin) => bbox.left + bin * wide + 1;
+  Object.assign(ctx, { lineWidth: devicePixelRatio, strokeStyle: palette.loss, fillStyle: palette.gain });
+  won.forEach((n, bin) => ctx.fillRect(left(bin), line - n * unit, wide - 2, n * unit));
+  lost.forEach((n, bin) => ctx.strokeRect(left(bin) + 0.5, line + 0.5, wide - 3, n * unit));
 }
 
 /** The trade with an end within reach of the cursor, in pixels. */
@@ -255,19 +284,27 @@ function tradeNear(u, placed) {
   return found;
 }
 
-const tradeReturn = (t) => (t.entry * t.shares ? t.profit / (t.entry * t.shares) : null);
+const tradeReturn = (t) => (isNumber(t.profit) && t.entry * t.shares ? t.profit / (t.entry * t.shares) : null);
 const dollars = (v) => (isNumber(v) ? signed(money(v), v) : none('not recorded'));
 const rate = (v) => (isNumber(v) ? signed(percent(v), v) : none('not recorded'));
 function outcome(t) {
-  return el('span', {}, t.profit > 0 ? '▲\u00a0' : '▽\u00a0', dollars(t.profit));
+  return el('span', {}, isNumber(t.profit) && (t.profit > 0 ? '▲\u00a0' : '▽\u00a0'), dollars(t.profit));
 }
 function tradeTip(t, daily) {
   return [
-    el('strong', {}, t.profit > 0 ? 'Win ' : 'Loss ', dollars(t.profit)), ` (${isNumber(tradeReturn(t)) ? signed(percent(tradeReturn(t)), t.profit) : 'no return'})`,
+    el('strong', {}, isNumber(t.profit) && (t.profit > 0 ? 'Win ' : 'Loss '), dollars(t.profit)), ` (${isNumber(tradeReturn(t)) ? signed(percent(tradeReturn(t)), t.profit) : 'no return'})`,
     el('div', {}, `In ${instant(t.entered, daily)} at ${isNumber(t.entry) ? price(t.entry) : '?'}`),
     el('div', {}, `Out ${instant(t.exited, daily)} at ${isNumber(t.exit) ? price(t.exit) : '?'}`),
     el('div', {}, `${isNumber(t.shares) ? whole(t.shares) : '?'} shares · ${t.reason ?? 'no reason recorded'}`),
   ];
+}
+
+/** Room for triangles above and below; or the foot of the chart for the counts of trades. */
+const evenRoom = (_, low, high) => padded(low, high, 0.1);
+const footRoom = (_, low, high) => padded(low, high, 0.3);
+function padded(low, high, below) {
+  const span = high - low || Math.abs(high) || 1;
+  return [low - span * below, high + span * 0.1];
 }
 
 function priceChart(series, trades) {
@@ -285,7 +322,7 @@ function priceChart(series, trades) {
     tip.style.top = `${Math.max(0, top > tip.offsetHeight + 20 ? top - tip.offsetHeight - 14 : top + 20)}px`;
   };
   const lines = [{ name: 'Close', values: series.close, hue: 'price', width: 1.25 }];
-  const chart = timeChart({ label: `Price and trades, ${series.symbol}`, height: 340, calendar, lines, format: price, onDraw: (u) => drawTrades(u, placed), onCursor });
+  const chart = timeChart({ label: `Price and trades, ${series.symbol}`, height: 340, calendar, lines, format: price, scale: { range: trades.length > TRADES_APART ? footRoom : evenRoom }, onDraw: (u) => drawTrades(u, placed), onCursor });
   chart.find = (trade) => {
     const at = placed.find((p) => p.trade === trade);
     const room = Math.max(20, (at.out - at.in) * 2);

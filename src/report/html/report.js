@@ -100,7 +100,7 @@ function heroView() {
 
 const GROUPS = {
   point: 'Figures as measured', statistics: 'Statistics: what the figures prove', baseline: 'Against the deployed baseline',
-  robustness: 'Robustness', causality: 'Causality: no look-ahead', data: 'Data',
+  robustness: 'Robustness', causality: 'Causality: no look-ahead', selection: 'What was chosen from', data: 'Data',
 };
 
 function levelsNode(check) {
@@ -176,6 +176,7 @@ const shortMoney = (v, short) => (short && Math.abs(v) >= 10000 ? `${money(v / 1
 function equityView() {
   const series = equityOfPeriod();
   if (!series) return 'equity by session was not recorded';
+  if (series.dates.length < 2) return 'one session draws no line';
   const calendar = sessionCalendar(series.dates);
   const lines = [
     { name: 'Strategy', values: series.equity, hue: 'strategy', width: 2, style: 'solid' },
@@ -239,7 +240,7 @@ function monthlyView() {
 /* Trades */
 
 function tradesView() {
-  const [trades, prices] = [ofPeriod(data.trades), ofPeriod(data.prices).filter((p) => list(p.t).length && list(p.close).length)];
+  const [trades, prices] = [ofPeriod(data.trades), ofPeriod(data.prices).filter((p) => list(p.t).length > 1 && list(p.close).length > 1)];
   if (!trades.length && !prices.length) return isEmpty(data.trades) ? 'no trade and no price was recorded' : 'no trade in this period';
   const symbols = [...new Set([...prices, ...trades].map((row) => row.symbol))];
   const daily = prices.length ? prices.every((p) => isDaily(p.t)) : trades.every((t) => t.entered % DAY === 0);
@@ -286,7 +287,8 @@ function tradesView() {
   return [
     el('div', { class: 'controls' }, el('label', { class: 'field' }, 'Symbol ', select), zoom),
     place,
-    el('p', { class: 'key' }, el('span', {}, '▲ entry'), el('span', {}, '▼ exit'), el('span', {}, 'filled: win'), el('span', {}, 'hollow: loss')),
+    el('p', { class: 'key' }, el('span', {}, '▲ entry'), el('span', {}, '▼ exit'), el('span', {}, 'filled: win'), el('span', {}, 'hollow: loss'),
+      trades.length > TRADES_APART && el('span', {}, `more than ${TRADES_APART} in view: bars count the entries, wins up, losses down`)),
     el('div', { class: 'controls' }, el('h3', {}, `${plural(trades.length, 'trade')}${trades.length ? `, ${whole(won)} of them won` : ''}`),
       table && el('label', { class: 'field' }, only, 'only this symbol')),
     table?.node ?? el('p', { class: 'note' }, 'No trade in this period.'),
@@ -399,14 +401,13 @@ function costPanel() {
     { label: 'Total return', numeric: true, key: (r) => sortable(r.total_return), cell: (r) => figureNode('total_return', r.total_return) },
     { label: 'Sharpe', numeric: true, key: (r) => sortable(r.sharpe), cell: (r) => figureNode('sharpe', r.sharpe) },
   ];
-  return panel('costs', 'Costs', note, [points.length > 1 && costPlane(points), dataTable({ caption: 'Costs', columns, rows }).node]);
+  return panel('costs', 'Costs', `Sharpe by multiples of the costs charged. ${note}`, [points.length > 1 && costPlane(points), dataTable({ caption: 'Costs', columns, rows }).node]);
 }
 function costPlane(points) {
   const x = lineScale(points.map((p) => p.multiple), 0.06);
   const up = lineScale([...points.map((p) => p.sharpe), 0], 0.22);
   const path = points.map((p) => `${x(p.multiple)},${100 - up(p.sharpe)}`).join(' ');
   return el('div', { class: 'plane', role: 'img', 'aria-label': 'Sharpe against multiples of the costs charged; the numbers are in the table below' },
-    el('span', { class: 'corner' }, 'Sharpe, by multiples of the costs charged'),
     el('i', { class: 'level', style: { bottom: `${up(0)}%` } }),
     svg('svg', { viewBox: '0 0 100 100', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, svg('polyline', { points: path })),
     points.map((p) => el('i', { class: `spot ${p.multiple === 1 ? 'charged' : ''}`, style: { left: `${x(p.multiple)}%`, bottom: `${up(p.sharpe)}%` } }, el('span', {}, plain(p.sharpe)))),

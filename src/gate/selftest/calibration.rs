@@ -1,0 +1,137 @@
+//! How often the gate is wrong, measured over many seeds.
+
+use rand::RngExt;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::planted::{Planted, noise_days};
+use crate::bar::{Bars, Date, Timeframe};
+use crate::calendar;
+use crate::config::NonInferiority;
+use crate::costs::Costs;
+use crate::error::Result;
+use crate::gate::baseline;
+use crate::gate::luck;
+use crate::gate::verdict::Status;
+use crate::history::{History, Hours};
+use crate::metrics::Benchmark;
+use crate::replay::Terms;
+use crate::risk::Limits;
+use crate::stats::bootstrap::stream;
+use crate::stats::{Moments, normal_quantile, trials};
+use crate::sweep::{How, Sweep};
+
+/// Sessions of a comparison.
+const SESSIONS: usize = 1_000;
+/// Correlation of candidate and baseline.
+const CORRELATION: f64 = 0.9;
+/// Sharpe ratio of the baseline, a session.
+const SHARPE: f64 = 0.06;
+/// One-sided confidence of the comparison.
+const CONFIDENCE: f64 = 0.95;
+/// Points of a sweep over noise.
+const POINTS: usize = 1_000;
+
+/// Shares of the seeds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Rates {
+    /// Seeds.
+    pub seeds: u64,
+    /// A candidate just like the baseline fails, the margin being 0: at most 5 %.
+    pub alike_fails: f64,
+    /// A candidate worse by the detectable fall fails: about 80 %.
+    pub fall_found: f64,
+    /// The fall that was planted, Sharpe a year: the median of those stated as detectable.
+    pub fall: f64,
+    /// The best of 1,000 points on noise reaches a PSR of 0.95.
+    pub best_passes_psr: f64,
+    /// The best of 1,000 points on noise reaches a DSR of 0.95: at most 5 %.
+    pub best_passes_dsr: f64,
+}
+
+/// Measures all of it; `done` hears of each seed.
+///
+/// # Errors
+/// Data error if noise can't be replayed.
+pub fn measure(seeds: u64, done: &(dyn Fn() + Sync)) -> Result<Rates> {
+    let alike: Vec<(Status, f64)> = (0..seeds)
+        .into_par_iter()
+        .map(|seed| compare(seed, 0.0))
+        .inspect(|_| done())
+        .flatten()
+        .collect();
+    let mut falls: Vec<f64> = alike.iter().map(|(_, fall)| *fall).collect();
+    falls.sort_by(f64::total_cmp);
+    let fall = falls.get(falls.len() / 2).copied().unwrap_or(f64::NAN);
+    let worse: Vec<(Status, f64)> =
+        (0..seeds).into_par_iter().map(|seed| compare(seeds + seed, fall)).inspect(|_| done()).flatten().collect();
+    let best: Vec<(bool, bool)> =
+        (0..seeds).into_par_iter().map(best_of_noise).inspect(|_| done()).collect::<Result<_>>()?;
+    let share = |count: usize| count as f64 / seeds as f64;
+    let failed = |all: &[(Status, f64)]| share(all.iter().filter(|(status, _)| *status == Status::Fail).count());
+    Ok(Rates {
+        seeds,
+        alike_fails: failed(&alike),
+        fall_found: failed(&worse),
+        fall,
+        best_passes_psr: share(best.iter().filter(|b| b.0).count()),
+        best_passes_dsr: share(best.iter().filter(|b| b.1).count()),
+    })
+}
+
+/// A candidate whose Sharpe ratio is lower by `fall` a year, against its baseline: the status, and
+/// the fall stated as detectable.
+fn compare(seed: u64, fall: f64) -> Option<(Status, f64)> {
+    let mut random = stream(seed, "calibration", 0);
+    let mut normal = || normal_quantile(random.random_range(1e-12..1.0 - 1e-12)).unwrap_or(0.0);
+    let own = (1.0 - CORRELATION).sqrt();
+    let (mut candidate, mut deployed) = (Vec::with_capacity(SESSIONS), Vec::with_capacity(SESSIONS));
+    for i in 0..SESSIONS {
+        let common = CORRELATION.sqrt() * normal();
+        let date = Date(i as i32);
+        let year = crate::metrics::SESSIONS_PER_YEAR.sqrt();
+        candidate.push((date, 0.01 * (common + own * normal() + SHARPE - fall / year)));
+        deployed.push((date, 0.01 * (common + own * normal() + SHARPE)));
+    }
+    let rule = NonInferiority { sharpe_margin: 0.0, confidence: CONFIDENCE };
+    let (comparison, check) = baseline::compare(&candidate, &deployed, rule, seed).ok()?;
+    Some((check.status, comparison.detectable_fall?))
+}
+
+/// Whether the best of many points on noise passes PSR, and DSR.
+fn best_of_noise(seed: u64) -> Result<(bool, bool)> {
+    let dates: Vec<Date> = super::planted::sessions();
+    let start: Vec<i64> = dates.iter().map(|d| d.utc_midnight()).collect();
+    let closes = noise_days(seed, dates.len());
+    let opens: Vec<f64> = std::iter::once(closes[0]).chain(closes.iter().copied()).take(closes.len()).collect();
+    let high: Vec<f64> = opens.iter().zip(&closes).map(|(o, c)| o.max(*c)).collect();
+    let low: Vec<f64> = opens.iter().zip(&closes).map(|(o, c)| o.min(*c)).collect();
+    let bars = Bars::new(Timeframe::Day, &start, [&opens, &high, &low, &closes, &closes].map(|c| &c[..]))?;
+    let history = History::new("AAA".parse()?, Timeframe::Day, bars, Hours::Regular)?;
+    let terms = Terms {
+        capital: 100_000.0,
+        costs: Costs::default(),
+        limits: Limits::default(),
+        start: calendar::FIRST,
+        end: calendar::LAST,
+    };
+    let histories = [history];
+    let benchmark = Benchmark::default();
+    let sweep = Sweep { histories: &histories, terms, benchmark: &benchmark, memory: 64 << 20, how: How::Fast };
+    let points: Vec<Planted<super::planted::Daily>> = (0..POINTS as u32)
+        .map(|i| Planted::rsi(2 + i / 25, f64::from(45 + i % 25), 45.0))
+        .collect();
+    let all: Vec<Option<Moments>> = sweep.run(&points, |_, judged| {
+        let equity = judged.equity;
+        let before = std::iter::once(&terms.capital).chain(equity);
+        Moments::of(&equity.iter().zip(before).map(|(after, before)| after / before - 1.0).collect::<Vec<f64>>())
+    })?;
+    let kept: Vec<f64> = all.iter().take(crate::study::store::SAMPLE).filter_map(|m| m.as_ref()?.sharpe()).collect();
+    let sharpe = |m: &Moments| m.sharpe().unwrap_or(f64::NEG_INFINITY);
+    let best = all.iter().flatten().max_by(|a, b| sharpe(a).total_cmp(&sharpe(b)));
+    let Some(best) = best else { return Ok((false, false)) };
+    let variance = luck::variance_of(&kept).unwrap_or(1.0 / dates.len() as f64);
+    let psr = crate::stats::sharpe::probabilistic(best, 0.0);
+    let dsr = trials::deflated(best, variance, POINTS as f64);
+    Ok((psr.is_some_and(|p| p >= 0.95), dsr.is_some_and(|p| p >= 0.95)))
+}

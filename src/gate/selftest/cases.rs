@@ -1,0 +1,337 @@
+//! What is planted, and the one check that each must fail by.
+
+use std::f64::consts::TAU;
+
+use serde_json::{Value, json};
+
+use super::planted::{ALL, Daily, Hourly, Pace, Place, START, END, Weather};
+use crate::archive::Archive;
+use crate::archive::map::Access;
+use crate::backtest::{Request, Scope, trials};
+use crate::config::document::Document;
+use crate::config::{Config, Override};
+use crate::error::Result;
+use crate::ledger::{Kind, Ledger, Trials, Varied};
+use crate::registry;
+use crate::study::store::{Plan, Store};
+use crate::study::{self, together};
+use crate::sweep::How;
+use crate::sweep::grid::{Axis, Choice, Grid};
+
+/// One planted case.
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    /// The check that must fail, alone; none: it must pass.
+    pub(super) fails_by: Option<&'static str>,
+    pub(super) plant: fn(&Place) -> Result<()>,
+}
+
+/// All of them.
+pub(super) const CASES: &[Case] = &[
+    Case { name: "an edge", fails_by: None, plant: edge },
+    Case { name: "no edge", fails_by: Some("sharpe"), plant: no_edge },
+    Case { name: "a short record", fails_by: Some("psr"), plant: short_record },
+    Case { name: "the best of 1,000 on noise", fails_by: Some("dsr"), plant: best_of_noise },
+    Case { name: "a sweep that doesn't hold afterwards", fails_by: Some("pbo"), plant: overfitted_sweep },
+    Case { name: "worse than what is deployed", fails_by: Some("sharpe_against_baseline"), plant: worse },
+    Case { name: "a free-cost edge", fails_by: Some("break_even_bps"), plant: free_costs },
+    Case { name: "an edge as thin as its costs", fails_by: Some("sharpe_at_double_costs"), plant: thin },
+    Case { name: "a one-symbol wonder", fails_by: Some("sharpe_without_a_symbol"), plant: one_symbol },
+    Case { name: "a one-year wonder", fails_by: Some("sharpe_without_a_year"), plant: one_year },
+    Case { name: "a fair-weather strategy", fails_by: Some("sharpe_in_worst_regime"), plant: fair_weather },
+    Case { name: "a spike among its neighbours", fails_by: Some("sharpe_of_neighbours"), plant: spike },
+    Case { name: "trades in a lucky order", fails_by: Some("shuffled_drawdown"), plant: lucky_order },
+    Case { name: "a symbol dropped since an earlier trial", fails_by: Some("symbols_dropped"), plant: dropped },
+    Case { name: "hours stamped with their end", fails_by: Some("data"), plant: end_stamped },
+    Case { name: "an indicator that looks ahead", fails_by: Some("decisions_changed_by_cuts"), plant: looks_ahead },
+    Case { name: "a strategy that never forgets", fails_by: Some("decisions_changed_by_seed"), plant: never_forgets },
+];
+
+/// Trends of 40 bars up and down.
+fn trends(i: usize, _: &mut f64) -> (f64, f64) {
+    (if i / 40 % 2 == 0 { 0.004 } else { -0.003 }, 0.008)
+}
+
+/// The same, elsewhere in time.
+fn trends_later(i: usize, last: &mut f64) -> (f64, f64) {
+    trends(i + 20, last)
+}
+
+fn noise(_: usize, _: &mut f64) -> (f64, f64) {
+    (0.0, 0.01)
+}
+
+fn falling(_: usize, _: &mut f64) -> (f64, f64) {
+    (-0.0006, 0.01)
+}
+
+fn slowly_rising(_: usize, _: &mut f64) -> (f64, f64) {
+    (0.0006, 0.01)
+}
+
+/// Half of a move follows on the next bar, and moves are small.
+fn follows(_: usize, last: &mut f64) -> (f64, f64) {
+    (0.35 * *last, 0.0012)
+}
+
+/// Trends for a year only: sessions 1,259 to 1,510 are 2020.
+fn one_good_year(i: usize, last: &mut f64) -> (f64, f64) {
+    if (1_259..1_511).contains(&i) { (if i / 40 % 2 == 0 { 0.012 } else { -0.006 }, 0.008) } else { falling(i, last) }
+}
+
+/// Calm years with trends, wild half-years in which what rose falls.
+fn changing(i: usize, last: &mut f64) -> (f64, f64) {
+    if i % 320 < 240 { trends(i, last) } else { (-0.004 + 0.01 * (i as f64 / 5.0 * TAU).sin(), 0.022) }
+}
+
+const FOUR: [(&str, Weather); 4] = [("AAA", trends), ("BBB", trends_later), ("CCC", trends), ("DDD", trends_later)];
+
+/// An RSI as people would set it.
+fn rsi(period: u32, upper: f64, lower: f64) -> Value {
+    json!({"rule": "rsi", "rsi_period": period, "upper": upper, "lower": lower})
+}
+
+fn names<'a>(symbols: &[(&'a str, Weather)]) -> Vec<&'a str> {
+    symbols.iter().map(|s| s.0).collect()
+}
+
+/// Criteria besides the one that a case is about.
+fn and(name: &str, levels: Value) -> Value {
+    let mut criteria = json!({"trades": {"fail_below": 10}});
+    criteria[name] = levels;
+    criteria
+}
+
+/// Everything that may be demanded.
+fn everything() -> Value {
+    json!({
+        "sharpe": {"fail_below": 0.5, "confidence": 0.95},
+        "total_return": {"fail_below": 0.05},
+        "max_drawdown": {"fail_below": -0.25, "confidence": 0.95},
+        "trades": {"fail_below": 50},
+        "profit_factor": {"fail_below": 1.1, "confidence": 0.9},
+        "psr": {"fail_below": 0.95},
+        "dsr": {"fail_below": 0.95},
+        "pbo": {"fail_above": 0.5},
+        "shuffled_drawdown": {"fail_below": -0.25},
+        "sharpe_at_double_costs": {"fail_below": 0.5},
+        "break_even_bps": {"fail_below": 10},
+        "sharpe_without_a_symbol": {"fail_below": 0.5},
+        "sharpe_without_a_year": {"fail_below": 0.5},
+        "sharpe_in_worst_regime": {"fail_below": 0.0},
+        "sharpe_of_neighbours": {"fail_below": 0.5},
+    })
+}
+
+fn edge(place: &Place) -> Result<()> {
+    place.days(1, &FOUR)?;
+    place.configure(Daily::NAME, &names(&FOUR), rsi(14, 55.0, 45.0), 2.0, everything())?;
+    sweep(place, Daily::NAME, &[axis("rsi_period", 8..=20), axis("upper", 52..=60)])?;
+    place.deploy()
+}
+
+fn no_edge(place: &Place) -> Result<()> {
+    place.days(2, &[("AAA", falling)])?;
+    place.configure(Daily::NAME, &["AAA"], rsi(14, 55.0, 45.0), 2.0, and("sharpe", json!({"fail_below": 0.5})))
+}
+
+fn short_record(place: &Place) -> Result<()> {
+    place.days(3, &[("AAA", slowly_rising)])?;
+    place.configure(Daily::NAME, &["AAA"], rsi(5, 55.0, 45.0), 2.0, and("psr", json!({"fail_below": 0.95})))?;
+    period(place, "2019-01-02", "2019-12-31")
+}
+
+fn best_of_noise(place: &Place) -> Result<()> {
+    place.days(4, &[("AAA", noise)])?;
+    place.configure(Daily::NAME, &["AAA"], rsi(14, 55.0, 45.0), 0.0, and("dsr", json!({"fail_below": 0.95})))?;
+    let best = sweep(place, Daily::NAME, &[axis("rsi_period", 2..=41), axis("upper", 45..=69)])?;
+    let mut criteria = and("dsr", json!({"fail_below": 0.95}));
+    criteria["psr"] = json!({"fail_below": 0.95});
+    place.configure(Daily::NAME, &["AAA"], best, 0.0, criteria)
+}
+
+fn overfitted_sweep(place: &Place) -> Result<()> {
+    place.days(5, &[("AAA", noise)])?;
+    place.configure(Daily::NAME, &["AAA"], rsi(14, 55.0, 45.0), 0.0, and("pbo", json!({"fail_above": 0.3})))?;
+    sweep(place, Daily::NAME, &[axis("rsi_period", 2..=21), axis("upper", 46..=60)]).map(|_| ())
+}
+
+fn worse(place: &Place) -> Result<()> {
+    place.days(6, &FOUR)?;
+    let criteria = json!({"trades": {"fail_below": 10}});
+    place.configure(Daily::NAME, &names(&FOUR), rsi(14, 55.0, 45.0), 2.0, criteria.clone())?;
+    place.deploy()?;
+    place.configure(Daily::NAME, &names(&FOUR), rsi(60, 52.0, 48.0), 2.0, criteria)
+}
+
+fn free_costs(place: &Place) -> Result<()> {
+    place.days(7, &[("AAA", follows)])?;
+    place.configure(Daily::NAME, &["AAA"], rsi(2, 60.0, 50.0), 0.0, and("break_even_bps", json!({"fail_below": 10})))
+}
+
+fn thin(place: &Place) -> Result<()> {
+    place.days(7, &[("AAA", follows)])?;
+    let criteria = and("sharpe_at_double_costs", json!({"fail_below": 0.5}));
+    place.configure(Daily::NAME, &["AAA"], rsi(2, 60.0, 50.0), 2.0, criteria)
+}
+
+fn one_symbol(place: &Place) -> Result<()> {
+    let symbols: [(&str, Weather); 3] = [("AAA", trends), ("BBB", falling), ("CCC", falling)];
+    place.days(8, &symbols)?;
+    let criteria = and("sharpe_without_a_symbol", json!({"fail_below": 0.3}));
+    place.configure(Daily::NAME, &names(&symbols), rsi(14, 55.0, 45.0), 2.0, criteria)
+}
+
+fn one_year(place: &Place) -> Result<()> {
+    place.days(9, &[("AAA", one_good_year)])?;
+    let criteria = and("sharpe_without_a_year", json!({"fail_below": 0.3}));
+    place.configure(Daily::NAME, &["AAA"], rsi(14, 55.0, 45.0), 2.0, criteria)
+}
+
+fn fair_weather(place: &Place) -> Result<()> {
+    place.days(10, &[("AAA", changing)])?;
+    let criteria = and("sharpe_in_worst_regime", json!({"fail_below": 0.0}));
+    place.configure(Daily::NAME, &["AAA"], rsi(14, 55.0, 45.0), 2.0, criteria)
+}
+
+/// The best of 200 hashes: nothing ties it to the next one.
+fn spike(place: &Place) -> Result<()> {
+    place.days(11, &[("AAA", noise)])?;
+    let criteria = and("sharpe_of_neighbours", json!({"fail_below": 0.5}));
+    let hash = |period: u32| json!({"rule": "hash", "rsi_period": period, "upper": 50.0, "lower": 50.0});
+    place.configure(Daily::NAME, &["AAA"], hash(2), 0.0, criteria.clone())?;
+    let best = sweep(place, Daily::NAME, &[axis("rsi_period", 2..=201)])?;
+    place.configure(Daily::NAME, &["AAA"], best, 0.0, criteria)
+}
+
+fn lucky_order(place: &Place) -> Result<()> {
+    place.days(12, &[("AAA", trends)])?;
+    let mut criteria = and("shuffled_drawdown", json!({"fail_below": -0.025}));
+    criteria["max_drawdown"] = json!({"fail_below": -0.10});
+    place.configure(Daily::NAME, &["AAA"], rsi(14, 55.0, 45.0), 2.0, criteria)
+}
+
+fn dropped(place: &Place) -> Result<()> {
+    place.days(13, &FOUR)?;
+    let criteria = json!({"sharpe": {"fail_below": 0.5}});
+    place.configure(Daily::NAME, &names(&FOUR), rsi(14, 55.0, 45.0), 2.0, criteria.clone())?;
+    backtest(place, Daily::NAME)?;
+    place.configure(Daily::NAME, &["AAA", "BBB", "DDD"], rsi(14, 55.0, 45.0), 2.0, criteria)
+}
+
+fn end_stamped(place: &Place) -> Result<()> {
+    place.hours(14, "AAA", trends, 1)?;
+    place.configure(Hourly::NAME, &["AAA"], rsi(14, 55.0, 45.0), 2.0, json!({"trades": {"fail_below": 10}}))
+}
+
+fn looks_ahead(place: &Place) -> Result<()> {
+    place.hours(15, "AAA", noise, 0)?;
+    let peek = json!({"rule": "peek", "rsi_period": 2, "upper": 50.0, "lower": 50.0});
+    place.configure(Hourly::NAME, &["AAA"], peek, 2.0, json!({"sharpe": {"fail_below": 0.5}}))
+}
+
+fn never_forgets(place: &Place) -> Result<()> {
+    place.days(16, &[("AAA", slowly_rising)])?;
+    let count = json!({"rule": "count", "rsi_period": 2, "upper": 50.0, "lower": 50.0});
+    place.configure(Daily::NAME, &["AAA"], count, 0.0, json!({"trades": {"fail_below": 10}}))
+}
+
+/// Another period than the template's.
+fn period(place: &Place, start: &str, end: &str) -> Result<()> {
+    let path = place.config(Daily::NAME);
+    let text = std::fs::read_to_string(&path).map_err(|e| crate::error::Error::io(&path, &e))?;
+    std::fs::write(&path, text.replace(START, start).replace(END, end)).map_err(|e| crate::error::Error::io(&path, &e))
+}
+
+fn axis(key: &str, values: std::ops::RangeInclusive<i64>) -> Axis {
+    Axis { key: key.to_owned(), values: values.map(Value::from).collect() }
+}
+
+fn open(place: &Place, strategy: &str) -> Result<(Document, Archive)> {
+    let document = registry::find(ALL, strategy)?.read_document(&place.config(strategy), &[])?;
+    Ok((document, Archive::open(&place.archive(), Access::Map)?))
+}
+
+/// A sweep as `magellan sweep` makes it, ledger and kept returns included; the parameters that were best.
+fn sweep(place: &Place, strategy: &str, axes: &[Axis]) -> Result<Value> {
+    let (document, archive) = open(place, strategy)?;
+    let config = Config::from_document(&document)?;
+    let period = &config.performance_criteria.periods[0];
+    let (start, end) = (period.start_date, period.end_date);
+    let grid = Grid { axes: axes.to_vec(), conditions: Vec::new() };
+    let request = study::Request {
+        document: &document,
+        archive: &archive,
+        symbols: None,
+        hours: None,
+        start,
+        end,
+        grid: &grid,
+        memory: 128 << 20,
+        how: How::Fast,
+    };
+    let study = registry::find(ALL, strategy)?.study(&request)?;
+    let points = grid.all()?;
+    let varied = grid.axes.iter().zip(study.paths());
+    let trials = Trials {
+        strategy: strategy.to_owned(),
+        data: study.data(),
+        scope: study.scope().name().to_owned(),
+        synthetic: study.is_synthetic(),
+        hours: study.hours().name().to_owned(),
+        start_date: start,
+        end_date: end,
+        settings: document.settings(&study.symbols()),
+        axes: varied.map(|(a, paths)| Varied { key: a.key.clone(), paths, values: a.values.clone() }).collect(),
+        conditions: Vec::new(),
+        choice: Choice::All,
+        points: points.len() as u64,
+    };
+    let plan = Plan::new(trials, 0, study.bars());
+    let folder = place.sweeps();
+    let store = Store::begin(&folder, &plan)?;
+    let sample = plan.sample();
+    let mut best = (f64::NEG_INFINITY, 0);
+    for part in 0..plan.parts() {
+        let range = plan.part(part);
+        let keep = |i: usize| sample.binary_search(&(range.start + i)).is_ok();
+        let chosen = &points[range.clone()];
+        let (rows, kept) = study.run(chosen, (start, end), &keep, &|_| {})?;
+        for row in &rows {
+            let sharpe = row.metrics.sharpe.value().unwrap_or(f64::NEG_INFINITY);
+            if sharpe > best.0 {
+                best = (sharpe, range.start + row.point);
+            }
+        }
+        store.write(part, &plan, chosen, &grid, &rows, &together(&kept))?;
+    }
+    let returns = store.finish(&plan)?;
+    Ledger::open(&place.ledger(), strategy)?.add(Kind::Sweep, &plan.trials, Some(&returns))?;
+    let values = grid.values(points[best.1]);
+    let overrides: Vec<Override> =
+        grid.axes.iter().zip(values).map(|(axis, value)| Override::new(&axis.key, value.clone())).collect();
+    Ok(document.with(&overrides)?.get("strategy_parameters").cloned().unwrap_or_default())
+}
+
+/// A backtest as `magellan backtest` counts it.
+fn backtest(place: &Place, strategy: &str) -> Result<()> {
+    let (document, archive) = open(place, strategy)?;
+    let config = Config::from_document(&document)?;
+    let period = &config.performance_criteria.periods[0];
+    let request = Request {
+        config: &config,
+        archive: &archive,
+        symbols: None,
+        scope: Scope::Portfolio,
+        hours: None,
+        start: period.start_date,
+        end: period.end_date,
+        slippage_bps: None,
+        record: false,
+    };
+    let strategy = registry::find(ALL, strategy)?;
+    let runs = strategy.backtest(&request)?;
+    let settings = document.settings(&config.symbols);
+    let trials = trials(strategy, &settings, &runs, Scope::Portfolio, (period.start_date, period.end_date));
+    place.open_ledger(strategy.name())?.add(Kind::Backtest, &trials, None)
+}

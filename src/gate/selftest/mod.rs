@@ -1,0 +1,136 @@
+//! Whether the gate still finds what it is for: planted cases that must fail, each by one check
+//! alone, and an edge that must pass. Every case is an archive, a config and a ledger in a folder of
+//! its own, judged as any other. With a check left out its case passes, and the self-test is red.
+
+pub mod calibration;
+mod cases;
+mod planted;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::verdict::{Check, Status};
+use super::{Gate, Judged, discover};
+use crate::archive::Archive;
+use crate::archive::map::Access;
+use crate::bar::Date;
+use crate::error::Result;
+use crate::ledger::Ledger;
+use cases::{CASES, Case};
+use planted::{ALL, Place};
+
+/// How one case came out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// What was planted.
+    pub case: &'static str,
+    /// The check that must fail alone; none: all must hold.
+    pub must_fail_by: Option<&'static str>,
+    /// The verdict.
+    pub status: Status,
+    /// The checks that failed.
+    pub failed_by: Vec<String>,
+    /// Whether that is as it must be.
+    pub as_it_must: bool,
+}
+
+/// Judges all cases, without one of the checks if it is named.
+///
+/// # Errors
+/// Usage error if a case can't be laid out.
+pub fn run(without: Option<&str>) -> Result<Vec<Outcome>> {
+    CASES.par_iter().map(|case| judge(case, without)).collect()
+}
+
+/// Leaves out each check in turn; the checks without which their case still came out as it must: the
+/// self-test doesn't test them.
+///
+/// # Errors
+/// As [`run`].
+pub fn untested() -> Result<Vec<&'static str>> {
+    let cases: Vec<&Case> = CASES.iter().filter(|case| case.fails_by.is_some()).collect();
+    let survived = |case: &&Case| Ok(judge(case, case.fails_by)?.as_it_must.then_some(case.name));
+    let all: Vec<Option<&str>> = cases.par_iter().map(survived).collect::<Result<_>>()?;
+    Ok(all.into_iter().flatten().collect())
+}
+
+/// Names of the checks that have a case.
+pub fn checks() -> impl Iterator<Item = &'static str> {
+    CASES.iter().filter_map(|case| case.fails_by)
+}
+
+fn judge(case: &Case, without: Option<&str>) -> Result<Outcome> {
+    let place = Place::new()?;
+    (case.plant)(&place)?;
+    let judged = place.judge(without)?;
+    let period = judged.verdict.periods.first();
+    let mut failed_by: Vec<String> = match (period, &judged.verdict.error) {
+        (Some(period), _) => {
+            let failing = |c: &&Check| c.counts_as() > Status::Warn;
+            let names = period.checks.iter().filter(failing).map(|c| c.metric.to_owned());
+            names.chain(period.is_blocked().then(|| DATA.to_owned())).collect()
+        }
+        (None, Some(error)) => vec![error.code.to_owned()],
+        (None, None) => Vec::new(),
+    };
+    failed_by.sort();
+    let expected: Vec<&str> = case.fails_by.into_iter().collect();
+    let as_it_must = failed_by == expected && judged.verdict.status.deploys() == expected.is_empty();
+    let status = judged.verdict.status;
+    Ok(Outcome { case: case.name, must_fail_by: case.fails_by, status, failed_by, as_it_must })
+}
+
+/// What stands for the preconditions on data.
+const DATA: &str = "data";
+
+impl Place {
+    /// Judges what was planted here.
+    fn judge(&self, without: Option<&str>) -> Result<Judged> {
+        let archive = Archive::open(&self.archive(), Access::Map)?;
+        let (ledger, baselines) = (self.ledger(), self.baselines());
+        let gate = Gate {
+            strategies: ALL,
+            archive: &archive,
+            ledger: &ledger,
+            heads: None,
+            baselines: &baselines,
+            binary: &|| Ok("the self-test".to_owned()),
+            today: Date::default(),
+            without,
+            pages: false,
+            progress: &|_, _| {},
+        };
+        let deployed = discover(&self.deployed())?;
+        Ok(gate.judge(&deployed[0]))
+    }
+
+    /// Records as deployed what is planted here now.
+    fn deploy(&self) -> Result<()> {
+        let judged = self.judge(None)?;
+        match judged.baseline {
+            Some(baseline) => baseline.write(&super::Baseline::path(&self.baselines(), &judged.verdict.strategy)),
+            None => Ok(()),
+        }
+    }
+
+    fn open_ledger(&self, strategy: &str) -> Result<Ledger> {
+        Ledger::open(&self.ledger(), strategy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_comes_out_as_it_must() {
+        for outcome in run(None).expect("judged") {
+            assert!(outcome.as_it_must, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_check_its_case_passes_and_the_self_test_is_red() {
+        assert_eq!(untested().expect("judged"), Vec::<&str>::new());
+    }
+}
