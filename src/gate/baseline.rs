@@ -34,7 +34,7 @@ const POWER: f64 = 0.80;
 const LARGEST: u64 = 64 << 20;
 const SCHEMA_VERSION: u32 = 1;
 /// Name of its check.
-pub(super) const CHECK: &str = "sharpe_against_baseline";
+pub(super) const CHECK: &str = "sharpe_vs_deployed";
 
 /// What is deployed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -41,10 +41,10 @@ impl Causality {
         let none = |metric, changed: usize| {
             check(metric, Group::Causality, Measure::Defined(changed as f64), NONE_ALLOWED)
         };
-        let mut checks = vec![none("decisions_changed_by_cuts", self.changed_by_cuts)];
+        let mut checks = vec![none("changed_by_cuts", self.changed_by_cuts)];
         match self.changed_by_seed {
-            Some(changed) => checks.push(none("decisions_changed_by_seed", changed)),
-            None => not_evaluable.push("decisions_changed_by_seed: too few bars before, or nothing to seed".to_owned()),
+            Some(changed) => checks.push(none("changed_by_seed", changed)),
+            None => not_evaluable.push("changed_by_seed: too few bars before, or nothing to seed".to_owned()),
         }
         checks
     }

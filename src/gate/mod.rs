@@ -89,7 +89,7 @@ pub struct Judged {
 
 /// Names of all checks that a period may have.
 pub fn check_names() -> impl Iterator<Item = &'static str> {
-    let own = [baseline::CHECK, "symbols_dropped", "decisions_changed_by_cuts", "decisions_changed_by_seed"];
+    let own = [baseline::CHECK, "symbols_dropped", "changed_by_cuts", "changed_by_seed"];
     CRITERIA.iter().map(|c| c.name).chain(EVIDENCE.iter().map(|e| e.name)).chain(own)
 }
 

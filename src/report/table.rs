@@ -147,8 +147,8 @@ pub(crate) fn number(metric: &str, v: f64) -> String {
         "longest_drawdown_days",
         "max_consecutive_losses",
         "symbols_dropped",
-        "decisions_changed_by_cuts",
-        "decisions_changed_by_seed",
+        "changed_by_cuts",
+        "changed_by_seed",
     ];
     if RATES.contains(&metric) {
         format!("{:.2} %", v * 100.0)

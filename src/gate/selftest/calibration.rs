@@ -4,7 +4,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::planted::{Planted, noise_days};
+use super::planted::{Daily, Planted, noise_days, sessions};
 use crate::bar::{Bars, Date, Timeframe};
 use crate::calendar;
 use crate::config::NonInferiority;
@@ -19,6 +19,7 @@ use crate::replay::Terms;
 use crate::risk::Limits;
 use crate::stats::bootstrap::stream;
 use crate::stats::{Moments, normal_quantile, trials};
+use crate::study::store::SAMPLE;
 use crate::sweep::{How, Sweep};
 
 /// Sessions of a comparison.
@@ -100,7 +101,7 @@ fn compare(seed: u64, fall: f64) -> Option<(Status, f64)> {
 
 /// Whether the best of many points on noise passes PSR, and DSR.
 fn best_of_noise(seed: u64) -> Result<(bool, bool)> {
-    let dates: Vec<Date> = super::planted::sessions();
+    let dates: Vec<Date> = sessions();
     let start: Vec<i64> = dates.iter().map(|d| d.utc_midnight()).collect();
     let closes = noise_days(seed, dates.len());
     let opens: Vec<f64> = std::iter::once(closes[0]).chain(closes.iter().copied()).take(closes.len()).collect();
@@ -118,15 +119,13 @@ fn best_of_noise(seed: u64) -> Result<(bool, bool)> {
     let histories = [history];
     let benchmark = Benchmark::default();
     let sweep = Sweep { histories: &histories, terms, benchmark: &benchmark, memory: 64 << 20, how: How::Fast };
-    let points: Vec<Planted<super::planted::Daily>> = (0..POINTS as u32)
-        .map(|i| Planted::rsi(2 + i / 25, f64::from(45 + i % 25), 45.0))
-        .collect();
+    let points: Vec<Planted<Daily>> = (0..POINTS as u32).map(|i| Planted::hash(2 + i)).collect();
     let all: Vec<Option<Moments>> = sweep.run(&points, |_, judged| {
         let equity = judged.equity;
         let before = std::iter::once(&terms.capital).chain(equity);
         Moments::of(&equity.iter().zip(before).map(|(after, before)| after / before - 1.0).collect::<Vec<f64>>())
     })?;
-    let kept: Vec<f64> = all.iter().take(crate::study::store::SAMPLE).filter_map(|m| m.as_ref()?.sharpe()).collect();
+    let kept: Vec<f64> = all.iter().take(SAMPLE).filter_map(|m| m.as_ref()?.sharpe()).collect();
     let sharpe = |m: &Moments| m.sharpe().unwrap_or(f64::NEG_INFINITY);
     let best = all.iter().flatten().max_by(|a, b| sharpe(a).total_cmp(&sharpe(b)));
     let Some(best) = best else { return Ok((false, false)) };

@@ -33,7 +33,7 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "a short record", fails_by: Some("psr"), plant: short_record },
     Case { name: "the best of 1,000 on noise", fails_by: Some("dsr"), plant: best_of_noise },
     Case { name: "a sweep that doesn't hold afterwards", fails_by: Some("pbo"), plant: overfitted_sweep },
-    Case { name: "worse than what is deployed", fails_by: Some("sharpe_against_baseline"), plant: worse },
+    Case { name: "worse than what is deployed", fails_by: Some("sharpe_vs_deployed"), plant: worse },
     Case { name: "a free-cost edge", fails_by: Some("break_even_bps"), plant: free_costs },
     Case { name: "an edge as thin as its costs", fails_by: Some("sharpe_at_double_costs"), plant: thin },
     Case { name: "a one-symbol wonder", fails_by: Some("sharpe_without_a_symbol"), plant: one_symbol },
@@ -43,8 +43,8 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "trades in a lucky order", fails_by: Some("shuffled_drawdown"), plant: lucky_order },
     Case { name: "a symbol dropped since an earlier trial", fails_by: Some("symbols_dropped"), plant: dropped },
     Case { name: "hours stamped with their end", fails_by: Some("data"), plant: end_stamped },
-    Case { name: "an indicator that looks ahead", fails_by: Some("decisions_changed_by_cuts"), plant: looks_ahead },
-    Case { name: "a strategy that never forgets", fails_by: Some("decisions_changed_by_seed"), plant: never_forgets },
+    Case { name: "an indicator that looks ahead", fails_by: Some("changed_by_cuts"), plant: looks_ahead },
+    Case { name: "a strategy that never forgets", fails_by: Some("changed_by_seed"), plant: never_forgets },
 ];
 
 /// Trends of 40 bars up and down.
@@ -89,6 +89,11 @@ const FOUR: [(&str, Weather); 4] = [("AAA", trends), ("BBB", trends_later), ("CC
 /// An RSI as people would set it.
 fn rsi(period: u32, upper: f64, lower: f64) -> Value {
     json!({"rule": "rsi", "rsi_period": period, "upper": upper, "lower": lower})
+}
+
+/// Trades on bars that have nothing to do with the price.
+fn hash(which: u32) -> Value {
+    json!({"rule": "hash", "rsi_period": which, "upper": 50.0, "lower": 50.0})
 }
 
 fn names<'a>(symbols: &[(&'a str, Weather)]) -> Vec<&'a str> {
@@ -141,12 +146,13 @@ fn short_record(place: &Place) -> Result<()> {
     period(place, "2019-01-02", "2019-12-31")
 }
 
+/// 1,000 strategies that have nothing to do with each other, nor with the price.
 fn best_of_noise(place: &Place) -> Result<()> {
-    place.days(4, &[("AAA", noise)])?;
-    place.configure(Daily::NAME, &["AAA"], rsi(14, 55.0, 45.0), 0.0, and("dsr", json!({"fail_below": 0.95})))?;
-    let best = sweep(place, Daily::NAME, &[axis("rsi_period", 2..=41), axis("upper", 45..=69)])?;
+    place.days(40, &[("AAA", noise)])?;
     let mut criteria = and("dsr", json!({"fail_below": 0.95}));
     criteria["psr"] = json!({"fail_below": 0.95});
+    place.configure(Daily::NAME, &["AAA"], hash(2), 0.0, criteria.clone())?;
+    let best = sweep(place, Daily::NAME, &[axis("rsi_period", 2..=1_001)])?;
     place.configure(Daily::NAME, &["AAA"], best, 0.0, criteria)
 }
 
@@ -172,7 +178,7 @@ fn free_costs(place: &Place) -> Result<()> {
 fn thin(place: &Place) -> Result<()> {
     place.days(7, &[("AAA", follows)])?;
     let criteria = and("sharpe_at_double_costs", json!({"fail_below": 0.5}));
-    place.configure(Daily::NAME, &["AAA"], rsi(2, 60.0, 50.0), 2.0, criteria)
+    place.configure(Daily::NAME, &["AAA"], rsi(2, 60.0, 50.0), 3.0, criteria)
 }
 
 fn one_symbol(place: &Place) -> Result<()> {
@@ -198,7 +204,6 @@ fn fair_weather(place: &Place) -> Result<()> {
 fn spike(place: &Place) -> Result<()> {
     place.days(11, &[("AAA", noise)])?;
     let criteria = and("sharpe_of_neighbours", json!({"fail_below": 0.5}));
-    let hash = |period: u32| json!({"rule": "hash", "rsi_period": period, "upper": 50.0, "lower": 50.0});
     place.configure(Daily::NAME, &["AAA"], hash(2), 0.0, criteria.clone())?;
     let best = sweep(place, Daily::NAME, &[axis("rsi_period", 2..=201)])?;
     place.configure(Daily::NAME, &["AAA"], best, 0.0, criteria)
@@ -206,7 +211,7 @@ fn spike(place: &Place) -> Result<()> {
 
 fn lucky_order(place: &Place) -> Result<()> {
     place.days(12, &[("AAA", trends)])?;
-    let mut criteria = and("shuffled_drawdown", json!({"fail_below": -0.025}));
+    let mut criteria = and("shuffled_drawdown", json!({"fail_below": -0.007}));
     criteria["max_drawdown"] = json!({"fail_below": -0.10});
     place.configure(Daily::NAME, &["AAA"], rsi(14, 55.0, 45.0), 2.0, criteria)
 }

@@ -124,9 +124,8 @@ mod tests {
 
     #[test]
     fn every_case_comes_out_as_it_must() {
-        for outcome in run(None).expect("judged") {
-            assert!(outcome.as_it_must, "{outcome:?}");
-        }
+        let wrong: Vec<Outcome> = run(None).expect("judged").into_iter().filter(|o| !o.as_it_must).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
     #[test]

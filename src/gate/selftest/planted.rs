@@ -77,9 +77,9 @@ pub(super) struct Planted<P> {
 }
 
 impl Planted<Daily> {
-    /// Buys above one RSI, sells below another.
-    pub(super) fn rsi(rsi_period: u32, upper: f64, lower: f64) -> Self {
-        Self { rule: Rule::Rsi, rsi_period, upper, lower, warmup_bars: WARMUP, pace: PhantomData }
+    /// Trades on bars that have nothing to do with the price, nor with those of another `which`.
+    pub(super) fn hash(which: u32) -> Self {
+        Self { rule: Rule::Hash, rsi_period: which, upper: 50.0, lower: 50.0, warmup_bars: WARMUP, pace: PhantomData }
     }
 }
 
@@ -106,7 +106,7 @@ impl<P: Pace> Strategy for Planted<P> {
     fn decide(&self, bars: &mut u64, now: &Now<[f64; 2]>) -> Option<Order> {
         let [rsi, last] = now.inputs;
         *bars += 1;
-        let picked = (now.bar.start as u64 / HOUR as u64 + u64::from(self.rsi_period) * 7_919).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60;
+        let picked = mixed((now.bar.start / HOUR) as u64 ^ u64::from(self.rsi_period) << 32) >> 60;
         let (enter, exit) = match self.rule {
             Rule::Rsi => (rsi > self.upper, rsi < self.lower),
             Rule::Peek => (last > now.bar.close * 1.001, last <= now.bar.close),
@@ -118,6 +118,13 @@ impl<P: Pace> Strategy for Planted<P> {
             true => exit.then_some(Order::Exit(Reason::Signal("planted"))),
         }
     }
+}
+
+/// Every bit depends on every bit (the finaliser of SplitMix64, Steele, Lea & Flood 2014).
+const fn mixed(bits: u64) -> u64 {
+    let bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ (bits >> 31)
 }
 
 impl<P: Pace> Deployable for Planted<P> {
