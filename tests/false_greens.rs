@@ -215,7 +215,7 @@ fn the_verdict_names_config_and_data_by_hash() {
     let verdict: serde_json::Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!((verdict["exit_code"].as_u64(), verdict["synthetic"].as_bool()), (Some(0), Some(true)));
     for strategy in verdict["strategies"].as_array().expect("strategies") {
-        assert_eq!(strategy["config_sha256"].as_str().map(str::len), Some(64));
+        assert_eq!(strategy["subject"]["config"].as_str().map(str::len), Some(64));
         assert_eq!(strategy["periods"][0]["data_sha256"].as_str().map(str::len), Some(64));
     }
 }
@@ -227,7 +227,7 @@ fn a_loosened_threshold_changes_the_config_hash() {
         let (_, out, _) =
             run(magellan(["gate", "--json", "--deployed"]).arg(folder.join("deployed")).arg("--archive").arg(sample));
         let verdict: serde_json::Value = serde_json::from_str(&out).expect("JSON");
-        verdict["strategies"][0]["config_sha256"].to_string()
+        verdict["strategies"][0]["subject"]["config"].to_string()
     };
     let (same, loose) = (
         changed("bear_trap", |_| {}),
