@@ -53,6 +53,7 @@ pub mod ledger;
 
 pub mod config;
 pub mod unit;
+pub mod workflow;
 
 pub mod registry;
 

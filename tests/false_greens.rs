@@ -11,8 +11,8 @@
 //! | an empty config glob | `an_empty_or_moved_deployed_folder_is_red_for_validator_and_gate_alike` |
 //! | a missing archive | `a_missing_archive_is_red_for_validator_and_gate_alike` |
 //! | a NaN metric | `an_undefined_metric_is_red` |
-//! | a skipped stage | what `validate` can't check, it says; the workflow's stages come with the workflow |
-//! | a masked exit code | `unit::a_masked_failure_is_found`, `a_verdict_that_could_not_be_written_is_red` |
+//! | a skipped stage | `workflow::a_skipped_stage_is_red`; what `validate` can't check, it says |
+//! | a masked exit code | `unit::a_masked_failure_is_found`, `workflow::a_masked_exit_code_is_red`, `a_verdict_that_could_not_be_written_is_red` |
 //! | a unit that greps as active, yesterday's log | come with the deploy shell |
 
 use std::fs;

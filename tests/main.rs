@@ -23,3 +23,4 @@ mod support;
 mod sweep;
 mod tidy;
 mod validate;
+mod workflow;

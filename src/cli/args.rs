@@ -38,6 +38,11 @@ pub(super) enum Command {
     /// Everything that is wrong is listed in one run. Exit 2: a config, unit or the code is
     /// wrong; 3: the archive lacks what the configs need.
     Validate(Validate),
+    /// Check the workflows that validate, judge and deploy.
+    Ci {
+        #[command(subcommand)]
+        command: Ci,
+    },
     /// Print the JSON Schema of config.json, for editors.
     Schema(Schema),
     /// Explain an error by its code, or list all.
@@ -441,6 +446,24 @@ pub(super) struct Validate {
     /// Also check format, lints and unit tests of the strategies' code, with cargo.
     #[arg(long)]
     pub(super) code: bool,
+    /// How findings are shown.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Ci {
+    /// Find what could make a failure look like a success in GitHub workflows.
+    ///
+    /// Exit codes that are lost, stages that are missing or can be skipped, inputs without effect.
+    /// Exit 2 if there is one.
+    Lint(Lint),
+}
+
+#[derive(ClapArgs, Debug)]
+pub(super) struct Lint {
+    /// Workflows [default: all in the nearest .github/workflows above the working directory].
+    pub(super) files: Vec<PathBuf>,
     /// How findings are shown.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,

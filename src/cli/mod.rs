@@ -2,6 +2,7 @@
 
 mod args;
 mod backtest;
+mod ci;
 mod code;
 mod data;
 mod explain;
@@ -44,6 +45,7 @@ pub fn main(strategies: &[&dyn AnyStrategy]) -> ExitCode {
     let done = match args.command {
         Command::Data { command } => data::run(command, strategies),
         Command::Validate(options) => validate::run(&options, strategies),
+        Command::Ci { command } => ci::run(&command),
         Command::Schema(options) => validate::schema(&options, strategies),
         Command::Explain(options) => explain::run(&options),
         Command::Backtest(options) => backtest::run(&options, strategies, started),

@@ -127,6 +127,51 @@ codes! {
         UnitValue "unit-value":
             "A setting of the unit has a value that a deployed service can't have.";
             "use an allowed value"
+        NoWorkflow "no-workflow":
+            "There is no folder `.github/workflows` with a workflow here or above. Nothing to check is never a pass.";
+            "run from the project's folder, or name the files"
+        WorkflowUnreadable "workflow-unreadable":
+            "The workflow isn't a regular file of at most 1 MiB of UTF-8 text that may be read.";
+            "check the path, and the file's kind, size, encoding and permissions"
+        WorkflowSyntax "workflow-syntax":
+            "The file is no YAML, or no workflow: without jobs, or a step without `run` and `uses`.";
+            "correct the text at the named line and column"
+        MaskedFailure "masked-failure":
+            "A step or job loses the exit code of something that failed, so that it looks like a success.";
+            "remove `continue-on-error`: a failure must be red"
+        MissingStage "missing-stage":
+            "A stage has no job, or its job doesn't run the stage's command.";
+            "add the job, with a step that runs `magellan validate` or `magellan gate`"
+        SkippedStage "skipped-stage":
+            "A stage can be passed over, or runs though the one before failed.";
+            "remove the condition, and name the stage before in `needs`"
+        UncheckedResult "unchecked-result":
+            "To GitHub a skipped job is no failure, and no job of the workflow makes it one.";
+            "add a job with `if: always()`, `needs` of all stages and, for each, `test \"$RESULT\" = success` with `RESULT: ${{ needs.<stage>.result }}`"
+        UncheckedArtifact "unchecked-artifact":
+            "An upload of results succeeds though there are none.";
+            "add `if-no-files-found: error` to its `with`"
+        PathFilter "path-filter":
+            "The workflow runs only if certain files change, and strategies depend on others too.";
+            "remove the filter: the gate hashes what a verdict depends on"
+        UnusedInput "unused-input":
+            "An input of the workflow is never used, so whoever runs it by hand chooses nothing.";
+            "use it in a step or job, or remove it"
+        UndeclaredInput "undeclared-input":
+            "An expression reads an input that the workflow doesn't declare; GitHub takes it for empty.";
+            "correct its name, or declare it under `on.workflow_dispatch.inputs`"
+        UnpinnedAction "unpinned-action":
+            "An action is named by a tag or branch, which its owner can move.";
+            "name the full commit: `owner/action@<40 hex digits> # version`"
+        NoTimeout "no-timeout":
+            "A job has no time limit of its own; GitHub's is six hours.";
+            "add `timeout-minutes`"
+        BroadPermissions "broad-permissions":
+            "The workflow's token may write everything.";
+            "write `permissions: contents: read`, and what a job needs beside that at the job"
+        UnseenJob "unseen-job":
+            "What a job or step runs is elsewhere, or for another shell, and isn't checked here.";
+            "check that file as well, or run the commands in this one"
         NoToolchain "no-toolchain":
             "`validate --code` found no Cargo project above `deployed`, or no cargo to check it with.";
             "run it in the project's checkout, with Rust installed"

@@ -1,0 +1,150 @@
+//! `magellan ci lint`, and our own workflow: against the linter, against GitHub's schema, and
+//! its steps run as GitHub runs them.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::bad_inputs::Place;
+use crate::support::{magellan, python, root, run};
+
+const OURS: &str = ".github/workflows/deploy-strategies.yml";
+
+/// A project with our workflow, free to be spoilt.
+fn project() -> Place {
+    let place = Place::new();
+    place.write(OURS, fs::read(root().join(OURS)).expect("read"));
+    place
+}
+
+fn lint(place: &Place) -> (i32, Vec<Value>) {
+    let (code, out, err) = run(place.command("ci lint --format json"));
+    let report: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
+    assert_eq!(report["exit_code"], code);
+    (code, report["findings"].as_array().expect("findings").clone())
+}
+
+#[test]
+fn ours_passes_in_every_format_from_anywhere_in_the_project() {
+    let (code, out, err) = run(magellan(["ci", "lint"]));
+    assert_eq!((code, out.as_str()), (0, "linted 1 workflow file: nothing found\n"), "{err}");
+    assert_eq!(run(magellan(["ci", "lint", "--format", "github"])).1, "");
+    assert_eq!(lint(&project()), (0, vec![]));
+    let (code, out, err) = run(magellan(["ci", "lint"]).current_dir(root().join("deployed")));
+    assert_eq!(code, 0, "{out}{err}");
+}
+
+#[test]
+fn ours_passes_the_public_schema_and_a_spoilt_one_does_not() {
+    let Some(python) = python() else { return };
+    let place = project();
+    let check = || {
+        let mut command = Command::new(python.with_file_name("check-jsonschema"));
+        run(command.args(["--builtin-schema", "vendor.github-workflows"]).arg(place.at(OURS)))
+    };
+    let (code, out, err) = check();
+    assert_eq!(code, 0, "{out}{err}");
+    place.replace(OURS, "timeout-minutes: 5", "timeout-minuts: 5");
+    assert_eq!(check().0, 1);
+}
+
+#[test]
+fn a_masked_exit_code_is_red() {
+    let place = project();
+    place.replace(OURS, "magellan ledger verify", "magellan ledger verify || true");
+    place.replace(OURS, "        id: discover\n", "        id: discover\n        continue-on-error: true\n");
+    let (code, found) = lint(&place);
+    let codes: Vec<&str> = found.iter().filter_map(|f| f["code"].as_str()).collect();
+    assert_eq!((code, codes), (2, vec!["masked-failure"; 2]), "{found:#?}");
+    for finding in &found {
+        for key in ["file", "line", "column", "subject", "what", "help"] {
+            assert!(!finding[key].is_null(), "{key}: {finding}");
+        }
+    }
+    let text = run(place.command("ci lint")).1;
+    assert!(text.contains("magellan ledger verify || true") && text.contains("^^^^^^^"), "the line is shown: {text}");
+    let annotated = run(place.command("ci lint --format github")).1;
+    let line = format!("::error file={OURS},line=");
+    assert!(annotated.starts_with(&line) && annotated.contains("title=masked-failure::"), "{annotated}");
+}
+
+#[test]
+fn a_skipped_stage_is_red() {
+    let place = project();
+    place.replace(OURS, "    needs: validate\n", "    needs: validate\n    if: github.event_name == 'push'\n");
+    let (code, found) = lint(&place);
+    assert_eq!((code, found[0]["code"].as_str()), (2, Some("skipped-stage")), "{found:#?}");
+    // The job that GitHub asks for takes only success for success: its own script, run.
+    let workflow = fs::read_to_string(root().join(OURS)).expect("read");
+    let script = workflow.rsplit_once("run: |\n").expect("the last step").1;
+    for (validate, gate, passes) in [
+        ("success", "success", true),
+        ("success", "skipped", false),
+        ("skipped", "skipped", false),
+        ("success", "failure", false),
+        ("cancelled", "success", false),
+        ("success", "", false),
+        ("failure", "success", false),
+    ] {
+        let mut bash = Command::new("bash");
+        bash.args(["--noprofile", "--norc", "-euo", "pipefail", "-c", script]);
+        let (code, _, err) = run(bash.env("VALIDATE", validate).env("GATE", gate));
+        assert_eq!(code == 0, passes, "{validate} {gate}: {err}");
+    }
+}
+
+#[test]
+fn without_a_stage_or_without_workflows_it_is_red() {
+    let place = project();
+    place.replace(OURS, "  validate:\n", "  lint:\n");
+    assert!(lint(&place).1.iter().any(|f| f["code"] == "missing-stage"));
+    // Renamed, hollow, gone: never a pass.
+    let hollow = "on: push\njobs:\n  all:\n    runs-on: x\n    steps:\n      - run: echo all services verified\n";
+    place.write(".github/workflows/other.yaml", hollow);
+    fs::remove_file(place.at(OURS)).expect("removed");
+    let (code, found) = lint(&place);
+    assert_eq!((code, found[0]["code"].as_str()), (2, Some("missing-stage")), "{found:#?}");
+    assert_eq!(run(place.command("ci lint .github/workflows/other.yaml")).0, 0, "of one file nothing more is said");
+    fs::remove_file(place.at(".github/workflows/other.yaml")).expect("removed");
+    for folder in [".github/workflows", ".github"] {
+        let (code, _, err) = run(place.command("ci lint"));
+        assert!(code == 2 && err.contains("error[no-workflow]"), "{code} {err}");
+        assert_eq!(lint(&place).1[0]["code"], "no-workflow");
+        fs::remove_dir_all(place.at(folder)).expect("removed");
+    }
+}
+
+#[test]
+fn files_that_are_no_workflow_are_refused_and_hide_no_other() {
+    let place = project();
+    place.write("big.yml", vec![b'#'; (1 << 20) + 1]);
+    place.write("latin.yml", b"name: \xe9\n");
+    place.write("broken.yml", "jobs: [\n");
+    place.write("masked.yml", "jobs:\n  a:\n    steps:\n      - run: x || true\n");
+    for (file, code, words) in [
+        ("big.yml", "workflow-unreadable", "1048576"),
+        ("latin.yml", "workflow-unreadable", "UTF-8"),
+        ("missing.yml", "workflow-unreadable", "missing.yml"),
+        ("deployed", "workflow-unreadable", "regular file"),
+        ("broken.yml", "workflow-syntax", "no YAML"),
+        ("masked.yml", "masked-failure", "|| true"),
+    ] {
+        let (exit, out, err) = run(place.command(&format!("ci lint {OURS} {file}")));
+        assert!(
+            exit == 2 && out.contains(&format!("error[{code}]")) && out.contains(words),
+            "{file}: {exit} {out}{err}"
+        );
+    }
+    let (_, out, _) = run(place.command("ci lint big.yml broken.yml masked.yml"));
+    assert_eq!(out.matches("error[").count(), 3, "{out}");
+}
+
+#[test]
+fn warnings_do_not_fail() {
+    let place = project();
+    place.replace(OURS, "    timeout-minutes: 5\n", "");
+    let (code, found) = lint(&place);
+    assert_eq!((code, found.len()), (0, 1), "{found:#?}");
+    assert_eq!((found[0]["code"].as_str(), found[0]["severity"].as_str()), (Some("no-timeout"), Some("warning")));
+}
