@@ -14,6 +14,7 @@ use crate::config::document::Document;
 use crate::config::{self, Config, Override, Parameters};
 use crate::finding::Span;
 use crate::unit::Unit;
+use crate::workflow::Workflow;
 
 /// A target: its name, and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -27,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     ("tables", split_and_move_tables),
     ("config", config_file),
     ("unit", unit_file),
+    ("workflow", workflow_file),
     ("words", words),
 ];
 
@@ -114,6 +116,17 @@ fn unit_file(bytes: &[u8]) {
     }
 }
 
+/// Findings lie in the text, whatever it is.
+fn workflow_file(bytes: &[u8]) {
+    let Ok(text) = String::from_utf8(bytes.to_vec()) else { return };
+    let workflow = Workflow { path: "deploy-strategies.yml".into(), text };
+    for finding in workflow.examine() {
+        if let Some(span) = finding.span {
+            assert!(workflow.text.get(span.start..span.end).is_some(), "{finding:?}");
+        }
+    }
+}
+
 /// Single words: what is read is written back the same.
 fn words(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -167,6 +180,7 @@ mod tests {
             "tables" => b"symbol,effective_date,new_shares_per_old\nAMC,2024-07-01,1/30\n".to_vec(),
             "config" => include_bytes!("../deployed/bear_trap/config.json").to_vec(),
             "unit" => include_bytes!("../deployed/bear_trap/magellan-bear-trap.service").to_vec(),
+            "workflow" => include_bytes!("../.github/workflows/deploy-strategies.yml").to_vec(),
             _ => b"AMC.rsi_period=14".to_vec(),
         }
     }
