@@ -158,11 +158,14 @@ impl Step<'_> {
         script.all().into_iter().filter_map(|s| s.magellan().map(owned)).collect()
     }
 
-    /// Whether it runs `magellan COMMAND` as a stage does: not to list, test itself or help.
+    /// Whether it runs `magellan COMMAND` as a stage does: not to list, help or run a subcommand.
     fn runs(&self, command: &str) -> bool {
-        let idle = ["--list", "selftest", "--help", "-h", "help"];
-        let is_stage = |arguments: &Vec<String>| {
-            arguments.first().is_some_and(|a| a == command) && !arguments.iter().any(|a| idle.contains(&a.as_str()))
+        let is_stage = |arguments: &Vec<String>| match arguments.as_slice() {
+            [first, rest @ ..] if first == command => {
+                let idle = ["--list", "--help", "-h"];
+                rest.first().is_none_or(|a| a.starts_with('-')) && !rest.iter().any(|a| idle.contains(&a.as_str()))
+            }
+            _ => false,
         };
         self.magellan().iter().any(is_stage)
     }
@@ -307,10 +310,10 @@ mod tests {
             "set +e",
         ),
         (
-            "--html gate/gate.html --out gate\n",
-            "--html gate/gate.html --out gate || :\n",
+            "--junit gate/junit.xml --out gate\n",
+            "--junit gate/junit.xml --out gate || :\n",
             "masked-failure",
-            "--markdown gate/gate.md --junit gate/gate.xml --html gate/gate.html --out gate || :",
+            "--markdown \"$GITHUB_STEP_SUMMARY\" --junit gate/junit.xml --out gate || :",
         ),
         (
             "          strategies=$(target/release/magellan gate --list ${STRATEGY:+--strategy \"$STRATEGY\"})\n          echo \"strategies=$strategies\"",

@@ -94,6 +94,53 @@ fn a_skipped_stage_is_red() {
     }
 }
 
+/// The script of the step of that name, with the tests' binary, to be run in `place` as GitHub does.
+fn step(place: &Place, name: &str) -> Command {
+    let workflow = fs::read_to_string(root().join(OURS)).expect("read");
+    let step = workflow.split_once(&format!("- name: {name}\n")).expect("a step").1;
+    let step = step.split("\n      - ").next().expect("a step");
+    let script = step.split_once("run: ").expect("a script").1;
+    let folded = script.strip_prefix(">-").map(|lines| lines.replace('\n', " "));
+    let script = folded.unwrap_or_else(|| script.trim_start_matches('|').to_owned());
+    let script = script.replace("target/release/magellan", env!("CARGO_BIN_EXE_magellan"));
+    let mut bash = Command::new("bash");
+    bash.args(["--noprofile", "--norc", "-euo", "pipefail", "-c", &script]).current_dir(place.at(""));
+    // Trials of tests aren't trials of the project.
+    bash.env("MAGELLAN_LEDGER", place.at("ledger"));
+    bash.env("MAGELLAN_ARCHIVE", root().join("data/sample")).env("USE_ARCHIVED_DATA", "true");
+    bash
+}
+
+#[test]
+fn the_strategy_that_is_chosen_is_the_one_that_is_judged() {
+    let place = project();
+    let listed = |strategy: &str| {
+        let _ = fs::remove_file(place.at("output"));
+        let mut discover = step(&place, "Strategies to judge");
+        let (code, _, err) = run(discover.env("STRATEGY", strategy).env("GITHUB_OUTPUT", place.at("output")));
+        (code, fs::read_to_string(place.at("output")).unwrap_or_default(), err)
+    };
+    assert_eq!(listed("").1, "strategies=[\"bear_trap\",\"daily_trend\",\"hourly_swing\"]\n");
+    assert_eq!(listed("bear_trap").1, "strategies=[\"bear_trap\"]\n");
+    let (code, output, err) = listed("bull_trap");
+    assert!(code == 2 && output.is_empty() && err.contains("error[not-deployed]"), "{code} {output} {err}");
+    // What is no name is no code either.
+    assert_eq!(listed("$(touch made)").0, 2);
+    assert!(!place.at("made").exists());
+}
+
+#[test]
+fn the_gate_leaves_what_the_workflow_keeps() {
+    let place = project();
+    let mut judge = step(&place, "Judge on archived data");
+    let (code, out, err) = run(judge.env("STRATEGY", "bear_trap").env("GITHUB_STEP_SUMMARY", place.at("summary.md")));
+    assert!([0, 1].contains(&code), "{code} {out} {err}");
+    assert!(fs::read_to_string(place.at("summary.md")).expect("a summary").contains("trap"));
+    for file in ["gate/verdict.json", "gate/junit.xml", "gate/bear_trap.html"] {
+        assert!(place.at(file).is_file(), "{file}");
+    }
+}
+
 #[test]
 fn without_a_stage_or_without_workflows_it_is_red() {
     let place = project();
