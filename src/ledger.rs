@@ -119,6 +119,9 @@ pub struct Record {
     pub heads: Vec<String>,
 }
 
+/// The number of a point, and its return in each session, ascending.
+pub type Kept = (u64, Vec<(Date, f64)>);
+
 /// The trials of one strategy.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -177,26 +180,27 @@ impl Ledger {
         Ok(())
     }
 
-    /// The session returns that a record keeps, by the number of the point; its sessions ascend.
+    /// The session returns that a record keeps.
     ///
     /// # Errors
     /// Refused if they were altered or are gone.
-    pub fn returns(&self, hash: &str) -> Result<Vec<(u64, Vec<(Date, f64)>)>> {
+    pub fn returns(&self, hash: &str) -> Result<Vec<Kept>> {
         let Some(name) = self.records.get(hash).and_then(|r| r.returns.as_ref()) else { return Ok(Vec::new()) };
         let (path, bytes) = self.checked_returns(hash, name)?;
-        let altered = |e: &dyn std::fmt::Display| {
-            Error::new(Code::LedgerAltered, format!("no returns: {e}")).at(path.display())
-        };
+        let altered =
+            |e: &dyn std::fmt::Display| Error::new(Code::LedgerAltered, format!("no returns: {e}")).at(path.display());
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| altered(&e))?;
         let reader = reader.build().map_err(|e| altered(&e))?;
-        let mut points: Vec<(u64, Vec<(Date, f64)>)> = Vec::new();
+        let mut points: Vec<Kept> = Vec::new();
         for batch in reader {
             let batch = batch.map_err(|e| altered(&e))?;
             let column = |name: &str| batch.column_by_name(name).ok_or_else(|| altered(&format!("no column {name}")));
             let (point, session, rate) = (column("point")?, column("session")?, column("return")?);
-            let (Some(point), Some(session), Some(rate)) =
-                (point.as_primitive_opt::<UInt64Type>(), session.as_primitive_opt::<Date32Type>(), rate.as_primitive_opt::<Float64Type>())
-            else {
+            let (Some(point), Some(session), Some(rate)) = (
+                point.as_primitive_opt::<UInt64Type>(),
+                session.as_primitive_opt::<Date32Type>(),
+                rate.as_primitive_opt::<Float64Type>(),
+            ) else {
                 return Err(altered(&"its columns have other types"));
             };
             for i in 0..batch.num_rows() {

@@ -193,7 +193,8 @@ fn trials_come_from_the_ledger_and_dsr_follows_from_them() {
         sample()
     ));
     let equity = fs::read_to_string(place.at("out/PORTFOLIO.equity.csv")).expect("written");
-    let worth: Vec<f64> = equity.lines().skip(1).map(|l| l.split(',').nth(1).expect("two").parse().expect("a number")).collect();
+    let worth: Vec<f64> =
+        equity.lines().skip(1).map(|l| l.split(',').nth(1).expect("two").parse().expect("a number")).collect();
     let before = std::iter::once(100_000.0).chain(worth.iter().copied());
     let returns: Vec<f64> = worth.iter().zip(before).map(|(after, before)| after / before - 1.0).collect();
     let moments = Moments::of(&returns).expect("they vary");
@@ -234,7 +235,9 @@ fn robustness_is_what_backtests_of_those_circumstances_say() {
             "backtest --json --strategy daily_trend --start-date 2018-01-02 --end-date 2025-12-31 --archive {} --slippage-bps {bps}",
             sample()
         ));
-        serde_json::from_str::<Value>(&out).expect("JSON")["runs"][0]["metrics"]["total_return"].as_f64().expect("defined")
+        serde_json::from_str::<Value>(&out).expect("JSON")["runs"][0]["metrics"]["total_return"]
+            .as_f64()
+            .expect("defined")
     };
     assert!(total(even * 0.95) > 0.0 && total(even * 1.05) < 0.0, "{even}");
 }

@@ -24,7 +24,8 @@ pub(crate) fn compare(one: &Series, other: &Series, from: Date, to: Date) -> Opt
     let as_stamped = misfit(0, 0)?;
     let width = |series: &Series| series.timeframe.width();
     // A day has no other start.
-    let shifts = [(fine, width(fine), 0), (coarse, 0, if coarse.timeframe == Timeframe::Day { 0 } else { width(coarse) })];
+    let shifts =
+        [(fine, width(fine), 0), (coarse, 0, if coarse.timeframe == Timeframe::Day { 0 } else { width(coarse) })];
     for (series, fine_by, coarse_by) in shifts {
         if (fine_by, coarse_by) != (0, 0) && misfit(fine_by, coarse_by)? < BETTER * as_stamped {
             let about = format!("{} {}", series.symbol, series.timeframe);
@@ -87,7 +88,8 @@ mod tests {
             let first = session.open + 30 * MINUTE;
             for i in 0..360 {
                 price *= 1.0 + 0.001 * f64::from((i * 7 + session.date.0) % 11 - 5);
-                let row = |start| Row { start, ohlcv: [price; 5], trade_count: f64::NAN, vwap: f64::NAN, origin: (0, 0) };
+                let row =
+                    |start| Row { start, ohlcv: [price; 5], trade_count: f64::NAN, vwap: f64::NAN, origin: (0, 0) };
                 minutes.push(row(first + i64::from(i) * MINUTE + fine_by * MINUTE));
                 if i % 60 == 59 {
                     hours.push(row(first + i64::from(i - 59) * MINUTE + coarse_by * MINUTE));
@@ -108,8 +110,11 @@ mod tests {
     fn bars_stamped_with_their_end_are_found_whichever_they_are() {
         let compared = |fine_by, coarse_by| {
             let (minutes, hours) = series(fine_by, coarse_by);
-            [compare(&minutes, &hours, calendar::FIRST, calendar::LAST), compare(&hours, &minutes, calendar::FIRST, calendar::LAST)]
-                .map(|found| found.map(|f| f.subject))
+            [
+                compare(&minutes, &hours, calendar::FIRST, calendar::LAST),
+                compare(&hours, &minutes, calendar::FIRST, calendar::LAST),
+            ]
+            .map(|found| found.map(|f| f.subject))
         };
         assert_eq!(compared(0, 0), [None, None]);
         assert_eq!(compared(1, 0), [Some("AMC 1Min".to_owned()), Some("AMC 1Min".to_owned())]);

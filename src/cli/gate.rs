@@ -1,5 +1,6 @@
 //! `magellan gate`
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -91,7 +92,7 @@ impl Means {
         &self,
         strategies: &[&dyn AnyStrategy],
         deployed: &[Deployed],
-        heads: Option<&(dyn Fn(&str) -> Vec<String> + Sync)>,
+        heads: Option<&BTreeMap<String, Vec<String>>>,
         progress: &(dyn Fn(&str, &str) + Sync),
     ) -> Vec<Judged> {
         let gate = Gate {
@@ -131,6 +132,7 @@ static BINARY: LazyLock<Result<String, String>> = LazyLock::new(|| {
 });
 
 /// Today, UTC.
+#[expect(clippy::disallowed_methods, reason = "the command line is where time enters")]
 fn today() -> Date {
     Date::of_utc(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
 }
@@ -161,8 +163,7 @@ fn write_files(options: &Options, verdict: &Verdict, judged: &[Judged]) -> Resul
 }
 
 fn write_folder(folder: &Path, verdict: &Verdict, judged: &[Judged]) -> Result<()> {
-    std::fs::create_dir_all(folder)
-        .map_err(|e| Error::new(Code::CannotWrite, e.to_string()).at(folder.display()))?;
+    std::fs::create_dir_all(folder).map_err(|e| Error::new(Code::CannotWrite, e.to_string()).at(folder.display()))?;
     for one in judged {
         let name = &one.verdict.strategy;
         write(&folder.join(format!("{name}.html")), &html::page(one)?)?;
@@ -176,9 +177,8 @@ fn write_folder(folder: &Path, verdict: &Verdict, judged: &[Judged]) -> Result<(
 /// Summaries of several steps follow each other in one file.
 fn append(path: &Path, text: &str) -> Result<()> {
     use std::io::Write;
-    let fault = |e: std::io::Error| {
-        Error::new(Code::CannotWrite, format!("can't write results: {e}")).at(path.display())
-    };
+    let fault =
+        |e: std::io::Error| Error::new(Code::CannotWrite, format!("can't write results: {e}")).at(path.display());
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).map_err(fault)?;
     file.write_all(text.as_bytes()).map_err(fault)
 }

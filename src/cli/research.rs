@@ -10,11 +10,10 @@ use crate::bar::{Date, Symbol};
 use crate::config::document::Document;
 use crate::error::{Code, Error, Result};
 use crate::history::Hours;
-use crate::ledger::{Trials, Varied};
+use crate::ledger::Trials;
 use crate::registry::{self, AnyStrategy};
 use crate::report::table;
-use crate::study::store;
-use crate::study::{Request, Study};
+use crate::study::{self, Request, Study, store};
 use crate::sweep::How;
 use crate::sweep::grid::{Choice, Grid};
 
@@ -59,9 +58,9 @@ impl<'s> Opened<'s> {
         })
     }
 
-    pub(super) fn study(&self, how: How) -> Result<Box<dyn Study + '_>> {
+    fn request(&self, how: How) -> Request<'_> {
         let (start, end) = self.period;
-        self.strategy.study(&Request {
+        Request {
             document: &self.document,
             archive: &self.archive,
             symbols: self.symbols.as_deref(),
@@ -71,7 +70,11 @@ impl<'s> Opened<'s> {
             grid: &self.grid,
             memory: self.memory,
             how,
-        })
+        }
+    }
+
+    pub(super) fn study(&self, how: How) -> Result<Box<dyn Study + '_>> {
+        self.strategy.study(&self.request(how))
     }
 
     /// The points visited, as combinations of the grid.
@@ -85,23 +88,7 @@ impl<'s> Opened<'s> {
     }
 
     pub(super) fn trials(&self, study: &dyn Study, points: usize) -> Trials {
-        let settings = self.document.settings(&study.symbols());
-        let axes = self.grid.axes.iter().zip(study.paths());
-        let axes = axes.map(|(axis, paths)| Varied { key: axis.key.clone(), paths, values: axis.values.clone() });
-        Trials {
-            strategy: self.strategy.name().to_owned(),
-            data: study.data(),
-            scope: study.scope().name().to_owned(),
-            synthetic: study.is_synthetic(),
-            hours: study.hours().name().to_owned(),
-            start_date: self.period.0,
-            end_date: self.period.1,
-            axes: axes.collect(),
-            settings,
-            conditions: self.grid.conditions.iter().map(|c| c.text().to_owned()).collect(),
-            choice: self.choice,
-            points: points as u64,
-        }
+        study::trials(self.strategy.name(), &self.request(How::Fast), study, self.choice, points)
     }
 }
 

@@ -12,8 +12,8 @@ use crate::error::{Code, Error, Result};
 use crate::ledger::{Kind, Ledger};
 use crate::registry::{self, AnyStrategy};
 use crate::report::table;
+use crate::study::Study;
 use crate::study::store::{self, Best, Plan, Rank, Store};
-use crate::study::{Study, together};
 use crate::sweep::How;
 
 /// Figures shown beside the one that ranks.
@@ -152,14 +152,7 @@ fn run_parts(
     let parts: Vec<usize> = (0..plan.parts()).filter(wanted).collect();
     let to_do: usize = parts.iter().map(|&part| plan.part(part).len()).sum();
     let bar = progress(to_do, study);
-    let sample = plan.sample();
-    for part in parts {
-        let range = plan.part(part);
-        let keep = |i: usize| sample.binary_search(&(range.start + i)).is_ok();
-        let chosen = &points[range.clone()];
-        let (rows, kept) = study.run(chosen, opened.period, &keep, &|n| bar.inc(n as u64))?;
-        store.write(part, plan, chosen, &opened.grid, &rows, &together(&kept))?;
-    }
+    store.compute(plan, study, (&opened.grid, points), &parts, &|n| bar.inc(n as u64))?;
     bar.finish_and_clear();
     Ok(to_do)
 }

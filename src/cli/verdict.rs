@@ -30,7 +30,9 @@ fn check(options: &VerdictVerify, strategies: &[&dyn AnyStrategy]) -> Result<u8>
     let mut deployed = options.judging.deployed()?;
     deployed.retain(|d| stored.strategies().any(|name| name == d.name));
     let names: Vec<String> = deployed.iter().map(|d| d.name.clone()).collect();
-    if let Some(gone) = stored.strategies().find(|name| options.judging.strategy.is_none() && !names.contains(&(*name).to_owned())) {
+    if let Some(gone) =
+        stored.strategies().find(|name| options.judging.strategy.is_none() && !names.contains(&(*name).to_owned()))
+    {
         return Err(at(Error::new(Code::VerdictDiffers, format!("`{gone}` was judged and is no longer deployed"))));
     }
     if options.no_replay {
@@ -38,7 +40,7 @@ fn check(options: &VerdictVerify, strategies: &[&dyn AnyStrategy]) -> Result<u8>
         return Ok(0);
     }
     let means = Means::new(&options.judging, false)?;
-    let heads = |strategy: &str| stored.heads(strategy);
+    let heads = deployed.iter().map(|d| (d.name.clone(), stored.heads(&d.name))).collect();
     let judged: Vec<Judged> = means.judge(strategies, &deployed, Some(&heads), &|_, _| {});
     let again = Verdict::new(judged.into_iter().map(|j| j.verdict).collect());
     let same = verify::compare(&stored, &again).map_err(at)?;

@@ -572,7 +572,13 @@ pub const CRITERIA: &[Criterion] = &[
     criterion("turnover", |m| m.turnover, (0.0, 1e6), "times equity a year", None),
     criterion("worst_day", |m| m.worst_day, (-1.0, 10.0), FRACTION, SESSIONS),
     criterion("best_day", |m| m.best_day, (-1.0, 10.0), FRACTION, SESSIONS),
-    criterion("max_consecutive_losses", |m| Measure::Defined(m.max_consecutive_losses as f64), (0.0, 1e6), "trades", TRADES),
+    criterion(
+        "max_consecutive_losses",
+        |m| Measure::Defined(m.max_consecutive_losses as f64),
+        (0.0, 1e6),
+        "trades",
+        TRADES,
+    ),
     criterion("beta", |m| m.beta, (-100.0, 100.0), "times the benchmark", None),
 ];
 

@@ -246,10 +246,7 @@ impl Pair<'_> {
             slippage_bps: None,
             record: false,
         };
-        self.strategy
-            .backtest(&request)?
-            .pop()
-            .ok_or_else(|| Error::new(Code::NoBars, "nothing was replayed"))
+        self.strategy.backtest(&request)?.pop().ok_or_else(|| Error::new(Code::NoBars, "nothing was replayed"))
     }
 }
 
@@ -271,7 +268,8 @@ pub fn compare(
     if a.len() < LEAST_SESSIONS {
         return Err(format!("{} common sessions are fewer than {LEAST_SESSIONS}", a.len()));
     }
-    let block = [&a, &b].iter().filter_map(|s| bootstrap::optimal_block_length(s)).map(|b| b.circular).fold(1.0, f64::max);
+    let block =
+        [&a, &b].iter().filter_map(|s| bootstrap::optimal_block_length(s)).map(|b| b.circular).fold(1.0, f64::max);
     let block = (block.round() as usize).clamp(1, a.len() / 4);
     let two_sided = 2.0 * rule.confidence - 1.0;
     let interval = ledoit_wolf_bootstrap(&a, &b, block, RESAMPLES, seed, two_sided)

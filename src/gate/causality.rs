@@ -38,9 +38,8 @@ pub struct Causality {
 impl Causality {
     /// No decision may change.
     pub(super) fn checks(&self, not_evaluable: &mut Vec<String>) -> Vec<Check> {
-        let none = |metric, changed: usize| {
-            check(metric, Group::Causality, Measure::Defined(changed as f64), NONE_ALLOWED)
-        };
+        let none =
+            |metric, changed: usize| check(metric, Group::Causality, Measure::Defined(changed as f64), NONE_ALLOWED);
         let mut checks = vec![none("changed_by_cuts", self.changed_by_cuts)];
         match self.changed_by_seed {
             Some(changed) => checks.push(none("changed_by_seed", changed)),
@@ -58,8 +57,7 @@ pub(super) fn examine(bench: &dyn Bench, seed: u64, end: Date) -> Result<Causali
     let (full, starts) = rayon::join(|| bench.decisions(&Change::default()), || bench.bar_starts());
     let full = full?;
     let cuts = random_cuts(&full, &starts, seed);
-    let changed: Vec<usize> =
-        cuts.par_iter().map(|&cut| changed_by_cut(bench, &full, cut)).collect::<Result<_>>()?;
+    let changed: Vec<usize> = cuts.par_iter().map(|&cut| changed_by_cut(bench, &full, cut)).collect::<Result<_>>()?;
     let (seed_bars, changed_by_seed) = match doubled_seed(bench, &starts, end)? {
         Some((bars, changed)) => (Some(bars), Some(changed)),
         None => (None, None),

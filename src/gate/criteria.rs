@@ -83,12 +83,14 @@ fn point(criterion: &Criterion, levels: Levels, metrics: &Metrics, sample: &Samp
         let bound = Some(bound_name(side, confidence));
         Check { estimate: Some(estimate), bound, ..check(criterion.name, Group::Statistics, value, levels) }
     };
-    let below = levels.fail_below.or(levels.warn_below).map(|_| {
-        of_side("lower", 1.0 - confidence, Levels { fail_above: None, warn_above: None, ..levels })
-    });
-    let above = levels.fail_above.or(levels.warn_above).map(|_| {
-        of_side("upper", confidence, Levels { fail_below: None, warn_below: None, ..levels })
-    });
+    let below = levels
+        .fail_below
+        .or(levels.warn_below)
+        .map(|_| of_side("lower", 1.0 - confidence, Levels { fail_above: None, warn_above: None, ..levels }));
+    let above = levels
+        .fail_above
+        .or(levels.warn_above)
+        .map(|_| of_side("upper", confidence, Levels { fail_below: None, warn_below: None, ..levels }));
     below.into_iter().chain(above).collect()
 }
 

@@ -12,9 +12,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::bar::{Date, Symbol};
+use crate::bar::Symbol;
 use crate::error::Result;
-use crate::ledger::{Ledger, Record};
+use crate::ledger::{Kept, Ledger, Record};
 use crate::metrics::{Measure, sharpe};
 use crate::stats::pbo::{Performance, probability_of_overfitting};
 use crate::stats::{Moments, trials};
@@ -47,9 +47,6 @@ pub struct Luck {
     /// The ledger's heads: with them the same N can be counted again.
     pub heads: Vec<String>,
 }
-
-/// Returns of a point, by its number.
-type Kept = (u64, Vec<(Date, f64)>);
 
 /// What the kept returns of one sweep say.
 struct Swept {

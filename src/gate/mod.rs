@@ -16,6 +16,7 @@ pub mod selftest;
 mod verdict;
 pub mod verify;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::archive::Archive;
@@ -59,7 +60,7 @@ pub struct Gate<'a> {
     pub ledger: &'a Path,
     /// The heads at which each ledger is to be read, by strategy; none: as it is, and this trial is
     /// added.
-    pub heads: Option<&'a (dyn Fn(&str) -> Vec<String> + Sync)>,
+    pub heads: Option<&'a BTreeMap<String, Vec<String>>>,
     /// The folder of the baselines.
     pub baselines: &'a Path,
     /// SHA-256 of the binary: asked for once the replay is done.
@@ -123,7 +124,6 @@ fn expectations(config: &Config, metrics: &Metrics) -> Vec<Expectation> {
     });
     std::iter::once(trades).chain(holding).collect()
 }
-
 
 /// A folder under `deployed/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,10 +211,8 @@ impl Gate<'_> {
         let periods = &config.performance_criteria.periods;
         let tell = |what: &str| (self.progress)(&deployed.name, what);
         tell("replay");
-        let candidates: Vec<Candidate<'_>> = periods
-            .iter()
-            .map(|period| self.candidate(strategy, &document, &config, period))
-            .collect::<Result<_>>()?;
+        let candidates: Vec<Candidate<'_>> =
+            periods.iter().map(|period| self.candidate(strategy, &document, &config, period)).collect::<Result<_>>()?;
         verdict.synthetic = candidates.iter().any(|c| c.run.is_synthetic());
         tell("trials");
         let subject = self.subject(deployed, &document, &config)?;
@@ -285,7 +283,7 @@ impl Gate<'_> {
     fn count(&self, strategy: &dyn AnyStrategy, candidates: &[Candidate<'_>]) -> Result<Ledger> {
         let mut ledger = Ledger::open(self.ledger, strategy.name())?;
         match self.heads {
-            Some(heads) => ledger = ledger.at(&heads(strategy.name()))?,
+            Some(heads) => ledger = ledger.at(heads.get(strategy.name()).map_or(&[], Vec::as_slice))?,
             None => {
                 for c in candidates {
                     let period = (c.period.start_date, c.period.end_date);
@@ -327,7 +325,12 @@ impl Gate<'_> {
         let mut not_evaluable: Vec<String> = config.not_evaluable().into_iter().map(str::to_owned).collect();
         checks.extend(evidence.checks(criteria, &mut not_evaluable));
         checks.extend(against);
-        checks.push(check("symbols_dropped", Group::Selection, Measure::Defined(luck.dropped.len() as f64), NONE_ALLOWED));
+        checks.push(check(
+            "symbols_dropped",
+            Group::Selection,
+            Measure::Defined(luck.dropped.len() as f64),
+            NONE_ALLOWED,
+        ));
         checks.extend(causality.checks(&mut not_evaluable));
         checks.retain(|c| Some(c.metric) != self.without);
         let demanded = |name: &&str| !criteria.contains_key(*name);
@@ -401,9 +404,8 @@ impl Evidence<'_> {
         let r = self.robustness;
         match name {
             "psr" => self.of_moments(|m| sharpe::probabilistic(m, 0.0)),
-            "dsr" => self.of_moments(|m| {
-                luck_of::deflated(m, self.luck.variance_over(self.returns.len()), self.luck.n as f64)
-            }),
+            "dsr" => self
+                .of_moments(|m| luck_of::deflated(m, self.luck.variance_over(self.returns.len()), self.luck.n as f64)),
             "pbo" => self.luck.pbo,
             "shuffled_drawdown" => self.shuffled_drawdown(),
             "sharpe_at_double_costs" => r.at_double_costs(),
@@ -438,10 +440,15 @@ impl Evidence<'_> {
         let annual = moments.as_ref().and_then(Moments::sharpe).map(|s| s * year);
         let years = annual.filter(|s| *s > 0.0).and_then(|s| luck_of::min_backtest_length(self.luck.n_effective, s));
         let sessions = self.returns.len();
-        let seen = detectable.map_or("no Sharpe change at all".to_owned(), |d| format!("a Sharpe change of at least {d:.2} a year"));
+        let seen = detectable
+            .map_or("no Sharpe change at all".to_owned(), |d| format!("a Sharpe change of at least {d:.2} a year"));
         let record = match needed {
             Some(needed) if needed <= sessions as f64 => {
-                format!("MinTRL is {:.0} sessions, {:.0} fewer than there are", needed.ceil(), sessions as f64 - needed.ceil())
+                format!(
+                    "MinTRL is {:.0} sessions, {:.0} fewer than there are",
+                    needed.ceil(),
+                    sessions as f64 - needed.ceil()
+                )
             }
             Some(needed) => format!("MinTRL is {:.0} sessions short", needed.ceil() - sessions as f64),
             None => "no length of history would show such a Sharpe ratio to be above 0".to_owned(),
@@ -472,7 +479,6 @@ fn check_coverage(period: &Period, run: &Run) -> Result<()> {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests {

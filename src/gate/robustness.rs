@@ -107,7 +107,8 @@ impl Case<'_> {
     /// # Errors
     /// Config and data errors of a replay.
     pub(super) fn examine(&self) -> Result<Robustness> {
-        let (costs, rest) = rayon::join(|| self.costs(), || rayon::join(|| self.without_symbol(), || self.neighbours()));
+        let (costs, rest) =
+            rayon::join(|| self.costs(), || rayon::join(|| self.without_symbol(), || self.neighbours()));
         let ((cost_frontier, break_even_bps), (without_symbol, neighbours)) = (costs?, rest);
         Ok(Robustness {
             cost_frontier,
@@ -170,11 +171,7 @@ impl Case<'_> {
         }
         let of = |&symbol: &Symbol| {
             let metrics = self.vary(&Change { without: Some(symbol), ..Change::default() })?;
-            Ok(LeftOut {
-                left_out: symbol.to_string(),
-                total_return: metrics.total_return,
-                sharpe: metrics.sharpe,
-            })
+            Ok(LeftOut { left_out: symbol.to_string(), total_return: metrics.total_return, sharpe: metrics.sharpe })
         };
         symbols.par_iter().map(of).collect()
     }
@@ -249,7 +246,9 @@ fn parameters(document: &Document) -> Vec<String> {
         let Some(block) = document.get(block).and_then(Value::as_object) else { continue };
         for (key, value) in block {
             match value {
-                Value::Object(of_symbol) => names.extend(of_symbol.iter().filter(|p| p.1.is_number()).map(|p| p.0.clone())),
+                Value::Object(of_symbol) => {
+                    names.extend(of_symbol.iter().filter(|p| p.1.is_number()).map(|p| p.0.clone()))
+                }
                 value if value.is_number() => names.push(key.clone()),
                 _ => {}
             }

@@ -128,7 +128,8 @@ fn equal(path: &str, a: &Value, b: &Value) -> Result<usize> {
     let differs = || Err(Error::new(Code::VerdictDiffers, format!("{path} was {}, is {}", brief(a), brief(b))));
     match (a, b) {
         (Value::Object(a_fields), Value::Object(b_fields)) => {
-            if let Some(key) = b_fields.keys().chain(a_fields.keys()).find(|k| a.get(k).is_some() != b.get(k).is_some()) {
+            if let Some(key) = b_fields.keys().chain(a_fields.keys()).find(|k| a.get(k).is_some() != b.get(k).is_some())
+            {
                 return Err(Error::new(Code::VerdictDiffers, format!("{path}.{key} is in one of the two only")));
             }
             a_fields.iter().map(|(key, value)| equal(&format!("{path}.{key}"), value, &b[key])).sum()

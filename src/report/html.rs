@@ -39,7 +39,8 @@ pub fn page(judged: &Judged) -> Result<String> {
 
 fn island(judged: &Judged) -> Value {
     let pairs = || judged.verdict.periods.iter().zip(&judged.periods);
-    let each = |of: fn(&PeriodVerdict, &Shown) -> Vec<Value>| pairs().flat_map(|(p, s)| of(p, s)).collect::<Vec<Value>>();
+    let each =
+        |of: fn(&PeriodVerdict, &Shown) -> Vec<Value>| pairs().flat_map(|(p, s)| of(p, s)).collect::<Vec<Value>>();
     json!({
         "schema_version": SCHEMA_VERSION,
         "title": judged.verdict.strategy,
@@ -86,9 +87,11 @@ fn series(period: &PeriodVerdict, shown: &Shown) -> Vec<Value> {
     let replay = &shown.run.replay;
     let dates: Vec<String> = replay.equity.iter().map(|e| e.0.to_string()).collect();
     let equity: Vec<f64> = replay.equity.iter().map(|e| cents(e.1)).collect();
-    let benchmark: Option<Vec<f64>> = shown.run.benchmark.first().map(|first| {
-        shown.run.benchmark.iter().map(|worth| cents(replay.capital * worth / first)).collect()
-    });
+    let benchmark: Option<Vec<f64>> = shown
+        .run
+        .benchmark
+        .first()
+        .map(|first| shown.run.benchmark.iter().map(|worth| cents(replay.capital * worth / first)).collect());
     let mut worth = replay.capital;
     let mut deployed = shown.deployed.iter().peekable();
     let baseline: Vec<f64> = replay

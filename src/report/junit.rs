@@ -47,8 +47,9 @@ fn suite(writer: &mut Writer<Vec<u8>>, strategy: &StrategyVerdict, cases: &[Case
 }
 
 fn case(writer: &mut Writer<Vec<u8>>, case: &Case) -> std::io::Result<()> {
-    let element =
-        writer.create_element("testcase").with_attributes([("classname", clean(&case.class).as_str()), ("name", clean(&case.name).as_str())]);
+    let element = writer
+        .create_element("testcase")
+        .with_attributes([("classname", clean(&case.class).as_str()), ("name", clean(&case.name).as_str())]);
     match &case.wrong {
         None => element.write_empty()?,
         Some((kind, message, text)) => element.write_inner_content(|writer| {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::table::{SYNTHETIC_NOTE, levels_of, number, value};
+use super::table::{SYNTHETIC_NOTE, levels_of, signed, value};
 use crate::gate::{Check, PeriodVerdict, Status, StrategyVerdict, Verdict};
 
 /// GitHub takes a mebibyte a step; what is longer would be dropped whole.
@@ -88,7 +88,14 @@ fn period_block(text: &mut String, period: &PeriodVerdict) {
         check_row(text, check);
     }
     for f in &period.data_findings {
-        let _ = writeln!(text, "\n- data {} `{}`: {}: {}", f.severity.name(), f.code, escaped(&f.subject), escaped(&f.what));
+        let _ = writeln!(
+            text,
+            "\n- data {} `{}`: {}: {}",
+            f.severity.name(),
+            f.code,
+            escaped(&f.subject),
+            escaped(&f.what)
+        );
     }
     if !period.not_evaluable.is_empty() {
         let _ = writeln!(text, "\nNot evaluable: {}.", escaped(&period.not_evaluable.join("; ")));
@@ -99,7 +106,7 @@ fn period_block(text: &mut String, period: &PeriodVerdict) {
 fn check_row(text: &mut String, check: &Check) {
     let (fails, warns) = levels_of(check);
     let bound = check.bound.as_ref().map_or(String::new(), |b| format!(" ({b})"));
-    let margin = check.margin.map_or(String::new(), |m| number(check.metric, m));
+    let margin = check.margin.map_or(String::new(), |m| signed(check.metric, m));
     let accepted = check.acknowledged.as_ref().map_or(String::new(), |a| format!(", accepted by {}", a.who));
     let _ = writeln!(
         text,

@@ -17,7 +17,7 @@ use crate::metrics::Measure;
 /// Said wherever synthetic bars were used.
 pub const SYNTHETIC_NOTE: &str = "SYNTHETIC DATA: made up by `magellan data synth`, proves nothing about any market, and never authorises production.";
 
-const WIDTH: u16 = 118;
+const WIDTH: u16 = 124;
 
 /// A table with `header`, cells as given.
 pub fn table<const N: usize>(header: [&str; N]) -> Table {
@@ -122,7 +122,7 @@ pub(super) fn value(metric: &str, measure: Measure) -> String {
     }
 }
 
-fn signed(metric: &str, v: f64) -> String {
+pub(super) fn signed(metric: &str, v: f64) -> String {
     let text = number(metric, v);
     if v >= 0.0 { format!("+{text}") } else { text }
 }
@@ -224,7 +224,11 @@ fn tried(luck: &Luck) -> String {
     let mut text = format!("{} trials in the ledger", luck.n);
     match (luck.correlation, luck.variance) {
         (Some(rho), Some(v)) => {
-            let _ = write!(text, ", as many as {:.1} independent ones (mean correlation {rho:.2}); variance of their Sharpe ratios {v:.2e} a session", luck.n_effective);
+            let _ = write!(
+                text,
+                ", as many as {:.1} independent ones (mean correlation {rho:.2}); variance of their Sharpe ratios {v:.2e} a session",
+                luck.n_effective
+            );
         }
         _ => text += "; no sweep kept returns, so that their Sharpe ratios are taken to vary as without an edge",
     }

@@ -18,10 +18,11 @@ use crate::config::{Config, Override, PARAMETER_BLOCKS, Parameters, examine_para
 use crate::error::{Code, Error, Result};
 use crate::finding::{Finding, Severity};
 use crate::history::{History, Hours};
+use crate::ledger::{Trials, Varied};
 use crate::metrics::{Benchmark, Metrics, buy_and_hold};
 use crate::registry::{Deployable, contradictions};
 use crate::replay::Terms;
-use crate::sweep::grid::{Axis, Grid};
+use crate::sweep::grid::{Axis, Choice, Grid};
 use crate::sweep::{How, Sweep};
 
 /// What to sweep.
@@ -130,6 +131,26 @@ pub trait Study: Sync {
         keep: &(dyn Fn(usize) -> bool + Sync),
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<(Vec<Row>, Vec<Kept>)>;
+}
+
+/// What a sweep of a study tries: `points` of the grid, chosen by `choice`.
+pub fn trials(strategy: &str, request: &Request<'_>, study: &dyn Study, choice: Choice, points: usize) -> Trials {
+    let axes = request.grid.axes.iter().zip(study.paths());
+    let axes = axes.map(|(axis, paths)| Varied { key: axis.key.clone(), paths, values: axis.values.clone() });
+    Trials {
+        strategy: strategy.to_owned(),
+        data: study.data(),
+        scope: study.scope().name().to_owned(),
+        synthetic: study.is_synthetic(),
+        hours: study.hours().name().to_owned(),
+        start_date: request.start,
+        end_date: request.end,
+        axes: axes.collect(),
+        settings: request.document.settings(&study.symbols()),
+        conditions: request.grid.conditions.iter().map(|c| c.text().to_owned()).collect(),
+        choice,
+        points: points as u64,
+    }
 }
 
 /// Where an axis leads.

@@ -33,7 +33,7 @@ use parquet::file::properties::{WriterProperties, WriterVersion};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Kept, Row};
+use super::{Kept, Row, Study, together};
 use crate::archive::manifest::{sha256_hex, xxh3_hex};
 use crate::archive::{TEMPORARY, map, write_whole};
 use crate::backtest::label;
@@ -258,6 +258,31 @@ impl Store {
             Ok(())
         };
         write().map_err(|e| cannot_write(&path, &e))
+    }
+
+    /// Replays `parts` of the plan and writes them; `points` are the combinations of the whole grid
+    /// that the plan visits. `done` hears how many points of one account are through.
+    ///
+    /// # Errors
+    /// As [`Study::run`]; usage error if a part can't be written.
+    pub fn compute(
+        &self,
+        plan: &Plan,
+        study: &dyn Study,
+        (grid, points): (&Grid, &[u64]),
+        parts: &[usize],
+        done: &(dyn Fn(usize) + Sync),
+    ) -> Result<()> {
+        let sample = plan.sample();
+        let period = (plan.trials.start_date, plan.trials.end_date);
+        for &part in parts {
+            let range = plan.part(part);
+            let keep = |i: usize| sample.binary_search(&(range.start + i)).is_ok();
+            let chosen = &points[range.clone()];
+            let (rows, kept) = study.run(chosen, period, &keep, done)?;
+            self.write(part, plan, chosen, grid, &rows, &together(&kept))?;
+        }
+        Ok(())
     }
 
     /// Where all rows are, once they are merged.

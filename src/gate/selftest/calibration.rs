@@ -55,12 +55,8 @@ pub struct Rates {
 /// # Errors
 /// Data error if noise can't be replayed.
 pub fn measure(seeds: u64, done: &(dyn Fn() + Sync)) -> Result<Rates> {
-    let alike: Vec<(Status, f64)> = (0..seeds)
-        .into_par_iter()
-        .map(|seed| compare(seed, 0.0))
-        .inspect(|_| done())
-        .flatten()
-        .collect();
+    let alike: Vec<(Status, f64)> =
+        (0..seeds).into_par_iter().map(|seed| compare(seed, 0.0)).inspect(|_| done()).flatten().collect();
     let mut falls: Vec<f64> = alike.iter().map(|(_, fall)| *fall).collect();
     falls.sort_by(f64::total_cmp);
     let fall = falls.get(falls.len() / 2).copied().unwrap_or(f64::NAN);

@@ -4,17 +4,17 @@ use std::f64::consts::TAU;
 
 use serde_json::{Value, json};
 
-use super::planted::{ALL, Daily, Hourly, Pace, Place, START, END, Weather};
+use super::planted::{ALL, Daily, END, Hourly, Pace, Place, START, Weather};
 use crate::archive::Archive;
 use crate::archive::map::Access;
 use crate::backtest::{Request, Scope, trials};
 use crate::config::document::Document;
 use crate::config::{Config, Override};
 use crate::error::Result;
-use crate::ledger::{Kind, Ledger, Trials, Varied};
+use crate::ledger::Kind;
 use crate::registry;
-use crate::study::store::{Plan, Store};
-use crate::study::{self, together};
+use crate::study;
+use crate::study::store::{Plan, Rank, Store, best};
 use crate::sweep::How;
 use crate::sweep::grid::{Axis, Choice, Grid};
 
@@ -49,7 +49,7 @@ pub(super) const CASES: &[Case] = &[
 
 /// Trends of 40 bars up and down.
 fn trends(i: usize, _: &mut f64) -> (f64, f64) {
-    (if i / 40 % 2 == 0 { 0.004 } else { -0.003 }, 0.008)
+    (if (i / 40).is_multiple_of(2) { 0.004 } else { -0.003 }, 0.008)
 }
 
 /// The same, elsewhere in time.
@@ -76,7 +76,11 @@ fn follows(_: usize, last: &mut f64) -> (f64, f64) {
 
 /// Trends for a year only: sessions 1,259 to 1,510 are 2020.
 fn one_good_year(i: usize, last: &mut f64) -> (f64, f64) {
-    if (1_259..1_511).contains(&i) { (if i / 40 % 2 == 0 { 0.012 } else { -0.006 }, 0.008) } else { falling(i, last) }
+    if (1_259..1_511).contains(&i) {
+        (if (i / 40).is_multiple_of(2) { 0.012 } else { -0.006 }, 0.008)
+    } else {
+        falling(i, last)
+    }
 }
 
 /// Calm years with trends, wild half-years in which what rose falls.
@@ -277,44 +281,17 @@ fn sweep(place: &Place, strategy: &str, axes: &[Axis]) -> Result<Value> {
     };
     let study = registry::find(ALL, strategy)?.study(&request)?;
     let points = grid.all()?;
-    let varied = grid.axes.iter().zip(study.paths());
-    let trials = Trials {
-        strategy: strategy.to_owned(),
-        data: study.data(),
-        scope: study.scope().name().to_owned(),
-        synthetic: study.is_synthetic(),
-        hours: study.hours().name().to_owned(),
-        start_date: start,
-        end_date: end,
-        settings: document.settings(&study.symbols()),
-        axes: varied.map(|(a, paths)| Varied { key: a.key.clone(), paths, values: a.values.clone() }).collect(),
-        conditions: Vec::new(),
-        choice: Choice::All,
-        points: points.len() as u64,
-    };
-    let plan = Plan::new(trials, 0, study.bars());
-    let folder = place.sweeps();
-    let store = Store::begin(&folder, &plan)?;
-    let sample = plan.sample();
-    let mut best = (f64::NEG_INFINITY, 0);
-    for part in 0..plan.parts() {
-        let range = plan.part(part);
-        let keep = |i: usize| sample.binary_search(&(range.start + i)).is_ok();
-        let chosen = &points[range.clone()];
-        let (rows, kept) = study.run(chosen, (start, end), &keep, &|_| {})?;
-        for row in &rows {
-            let sharpe = row.metrics.sharpe.value().unwrap_or(f64::NEG_INFINITY);
-            if sharpe > best.0 {
-                best = (sharpe, range.start + row.point);
-            }
-        }
-        store.write(part, &plan, chosen, &grid, &rows, &together(&kept))?;
-    }
+    let plan = Plan::new(study::trials(strategy, &request, &*study, Choice::All, points.len()), 0, study.bars());
+    let store = Store::begin(&place.sweeps(), &plan)?;
+    let parts: Vec<usize> = (0..plan.parts()).collect();
+    store.compute(&plan, &*study, (&grid, &points), &parts, &|_| {})?;
     let returns = store.finish(&plan)?;
-    Ledger::open(&place.ledger(), strategy)?.add(Kind::Sweep, &plan.trials, Some(&returns))?;
-    let values = grid.values(points[best.1]);
+    place.open_ledger(strategy)?.add(Kind::Sweep, &plan.trials, Some(&returns))?;
+    let keys: Vec<String> = axes.iter().map(|a| a.key.clone()).collect();
+    let best = best(&store.results(), Rank { by: "sharpe", lowest: false }, 1, &keys, &["sharpe"])?;
+    let values = best.first().map_or(&[][..], |best| &best.parameters);
     let overrides: Vec<Override> =
-        grid.axes.iter().zip(values).map(|(axis, value)| Override::new(&axis.key, value.clone())).collect();
+        keys.iter().zip(values).map(|(key, value)| Override::new(key, value.clone())).collect();
     Ok(document.with(&overrides)?.get("strategy_parameters").cloned().unwrap_or_default())
 }
 

@@ -110,7 +110,7 @@ impl<P: Pace> Strategy for Planted<P> {
         let (enter, exit) = match self.rule {
             Rule::Rsi => (rsi > self.upper, rsi < self.lower),
             Rule::Peek => (last > now.bar.close * 1.001, last <= now.bar.close),
-            Rule::Count => (*bars % 7 == 0, *bars % 7 == 4),
+            Rule::Count => (bars.is_multiple_of(7), *bars % 7 == 4),
             Rule::Hash => (picked < 3, picked > 12),
         };
         match now.position.is_open() {
@@ -225,7 +225,7 @@ impl Place {
     /// Hourly bars of one symbol, and its days; hours are stamped `late` hours after they begin.
     pub(super) fn hours(&self, seed: u64, symbol: &str, weather: Weather, late: i64) -> Result<()> {
         let sessions: Vec<calendar::Session> = sessions().into_iter().map(calendar::session).collect();
-        let starts: Vec<i64> = sessions.iter().flat_map(|s| hours_of(s)).collect();
+        let starts: Vec<i64> = sessions.iter().flat_map(hours_of).collect();
         let closes = walk(seed, symbol, starts.len(), weather);
         let stamps = starts.iter().map(|t| iso_utc(t + late * HOUR));
         self.csv(&format!("{symbol}_1hour.csv"), stamps, &closes)?;
@@ -252,7 +252,14 @@ impl Place {
     }
 
     /// A config of a planted strategy.
-    pub(super) fn configure(&self, strategy: &str, symbols: &[&str], parameters: Value, costs_bps: f64, criteria: Value) -> Result<()> {
+    pub(super) fn configure(
+        &self,
+        strategy: &str,
+        symbols: &[&str],
+        parameters: Value,
+        costs_bps: f64,
+        criteria: Value,
+    ) -> Result<()> {
         let timeframe = if strategy == Hourly::NAME { "1Hour" } else { "1Day" };
         let mut config: Value = serde_json::from_str(TEMPLATE)
             .map_err(|e| Error::new(Code::ConfigSyntax, format!("the self-test's config: {e}")))?;
