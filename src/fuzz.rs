@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::archive::import::parquet::guarded;
 use crate::archive::import::{csv, inspect, parquet};
 use crate::archive::manifest::Manifest;
 use crate::archive::record::Row;
@@ -13,6 +14,10 @@ use crate::bar::{Date, Symbol, Timeframe};
 use crate::config::document::Document;
 use crate::config::{self, Config, Override, Parameters};
 use crate::finding::Span;
+use crate::gate::acknowledge;
+use crate::gate::baseline::Baseline;
+use crate::gate::verify::Stored;
+use crate::ledger::read_returns;
 use crate::unit::Unit;
 use crate::workflow::Workflow;
 
@@ -29,6 +34,8 @@ pub const TARGETS: &[Target] = &[
     ("config", config_file),
     ("unit", unit_file),
     ("workflow", workflow_file),
+    ("verdict", verdict_and_what_goes_with_it),
+    ("returns", kept_returns),
     ("words", words),
 ];
 
@@ -127,6 +134,31 @@ fn workflow_file(bytes: &[u8]) {
     }
 }
 
+/// A verdict that is taken has its own digest; accepted failures say who and why.
+fn verdict_and_what_goes_with_it(bytes: &[u8]) {
+    let path = Path::new("baseline.json");
+    if let Ok(baseline) = Baseline::parse(path, bytes, "bear_trap") {
+        assert_eq!(baseline.subject.hash(), baseline.subject.sha256);
+    }
+    if let Ok(all) = acknowledge::parse(path, bytes, Date::default()) {
+        assert!(all.iter().all(|a| !a.who.trim().is_empty() && !a.why.trim().is_empty()));
+    }
+    if let Ok(value) = serde_json::from_slice::<serde_json::Value>(bytes)
+        && let Ok(stored) = Stored::new(value)
+    {
+        assert!(stored.strategies().all(|name| stored.digest_of(name).is_some()));
+    }
+}
+
+/// Rows of a point are together, and there are no more of them than the file can hold.
+fn kept_returns(bytes: &[u8]) {
+    let read = || guarded(|| read_returns(bytes.to_vec().into())).and_then(Result::ok);
+    if let Some(points) = read() {
+        let rows: usize = points.iter().map(|p| p.1.len()).sum();
+        assert!(rows as u64 <= 1_000_000 + 4 * bytes.len() as u64);
+    }
+}
+
 /// Single words: what is read is written back the same.
 fn words(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -181,8 +213,43 @@ mod tests {
             "config" => include_bytes!("../deployed/bear_trap/config.json").to_vec(),
             "unit" => include_bytes!("../deployed/bear_trap/magellan-bear-trap.service").to_vec(),
             "workflow" => include_bytes!("../.github/workflows/deploy-strategies.yml").to_vec(),
+            "verdict" => baseline(),
+            "returns" => returns(),
             _ => b"AMC.rsi_period=14".to_vec(),
         }
+    }
+
+    fn baseline() -> Vec<u8> {
+        let subject = crate::gate::digest::Subject::new("b".into(), "c", "m", &json!({}), 1);
+        json!({
+            "schema_version": 1, "strategy": "bear_trap", "subject": subject, "verdict": "", "config": "{}",
+            "periods": [{
+                "period": {"name": "p", "start_date": "2024-01-02", "end_date": "2024-01-03"},
+                "costs": {"slippage_bps": 1.0, "fee_per_share": 0.0, "fee_bps": 0.0},
+                "data": {"AMC": "hash"}, "returns": [["2024-01-02", 0.5]],
+            }],
+        })
+        .to_string()
+        .into_bytes()
+    }
+
+    fn returns() -> Vec<u8> {
+        use arrow::array::{ArrayRef, Date32Array, Float64Array, UInt64Array};
+        let columns: [(&str, ArrayRef); 3] = [
+            ("point", std::sync::Arc::new(UInt64Array::from(vec![0, 0, 1]))),
+            ("session", std::sync::Arc::new(Date32Array::from(vec![1, 2, 1]))),
+            ("return", std::sync::Arc::new(Float64Array::from(vec![0.5, 0.25, -0.5]))),
+        ];
+        let batch = arrow::array::RecordBatch::try_from_iter(columns).expect("a batch");
+        let mut writer = ::parquet::arrow::ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("a writer");
+        writer.write(&batch).expect("written");
+        writer.into_inner().expect("closed")
+    }
+
+    #[test]
+    fn good_samples_of_verdicts_and_returns_are_taken() {
+        assert_eq!(read_returns(returns().into()).expect("read").len(), 2);
+        assert!(Baseline::parse(Path::new("b"), &baseline(), "bear_trap").is_ok());
     }
 
     proptest! {

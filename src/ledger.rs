@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::AsArray;
 use arrow::datatypes::{Date32Type, Float64Type, UInt64Type};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::archive::import::parquet::{guarded, open};
 use crate::archive::manifest::sha256_hex;
 use crate::archive::{map, write_atomically};
 use crate::bar::{Date, Symbol};
@@ -187,31 +187,9 @@ impl Ledger {
     pub fn returns(&self, hash: &str) -> Result<Vec<Kept>> {
         let Some(name) = self.records.get(hash).and_then(|r| r.returns.as_ref()) else { return Ok(Vec::new()) };
         let (path, bytes) = self.checked_returns(hash, name)?;
-        let altered =
-            |e: &dyn std::fmt::Display| Error::new(Code::LedgerAltered, format!("no returns: {e}")).at(path.display());
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| altered(&e))?;
-        let reader = reader.build().map_err(|e| altered(&e))?;
-        let mut points: Vec<Kept> = Vec::new();
-        for batch in reader {
-            let batch = batch.map_err(|e| altered(&e))?;
-            let column = |name: &str| batch.column_by_name(name).ok_or_else(|| altered(&format!("no column {name}")));
-            let (point, session, rate) = (column("point")?, column("session")?, column("return")?);
-            let (Some(point), Some(session), Some(rate)) = (
-                point.as_primitive_opt::<UInt64Type>(),
-                session.as_primitive_opt::<Date32Type>(),
-                rate.as_primitive_opt::<Float64Type>(),
-            ) else {
-                return Err(altered(&"its columns have other types"));
-            };
-            for i in 0..batch.num_rows() {
-                let row = (Date(session.value(i)), rate.value(i));
-                match points.last_mut() {
-                    Some((last, rows)) if *last == point.value(i) => rows.push(row),
-                    _ => points.push((point.value(i), vec![row])),
-                }
-            }
-        }
-        Ok(points)
+        let read =
+            guarded(|| read_returns(bytes)).unwrap_or_else(|| Err("the Parquet library gave up on it".to_owned()));
+        read.map_err(|e| Error::new(Code::LedgerAltered, format!("no returns: {e}")).at(path.display()))
     }
 
     fn checked_returns(&self, hash: &str, name: &str) -> Result<(PathBuf, bytes::Bytes)> {
@@ -433,6 +411,30 @@ fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// `point`, `session`, `return`: rows of a point follow each other.
+pub(crate) fn read_returns(bytes: bytes::Bytes) -> std::result::Result<Vec<Kept>, String> {
+    let reader = open(bytes, |schema| (0..schema.num_columns()).collect())?.build().map_err(|e| e.to_string())?;
+    let mut points: Vec<Kept> = Vec::new();
+    for batch in reader {
+        let batch = batch.map_err(|e| e.to_string())?;
+        let column = |name: &str| batch.column_by_name(name).ok_or_else(|| format!("no column {name}"));
+        let (point, session, rate) = (column("point")?, column("session")?, column("return")?);
+        let point = point.as_primitive_opt::<UInt64Type>();
+        let (session, rate) = (session.as_primitive_opt::<Date32Type>(), rate.as_primitive_opt::<Float64Type>());
+        let (Some(point), Some(session), Some(rate)) = (point, session, rate) else {
+            return Err("its columns have other types".to_owned());
+        };
+        for i in 0..batch.num_rows() {
+            let row = (Date(session.value(i)), rate.value(i));
+            match points.last_mut() {
+                Some((last, rows)) if *last == point.value(i) => rows.push(row),
+                _ => points.push((point.value(i), vec![row])),
+            }
+        }
+    }
+    Ok(points)
 }
 
 /// A record whose name is the hash of its bytes.

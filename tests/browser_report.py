@@ -1,6 +1,6 @@
 """Opens a gate report in a real browser, without a network, and uses everything on it.
 
-    browser_test.py FILE... [--shots DIR] [--max-load MS] [--max-zoom MS]
+    browser_report.py FILE... [--shots DIR] [--max-load MS] [--max-zoom MS]
 
 Asserts only what holds for any valid report: what is shown is what the JSON in the file says, nothing
 is fetched, nothing is logged as an error, nothing scrolls sideways, all text is legible, every control
@@ -17,7 +17,8 @@ import time
 
 from playwright.sync_api import Error, sync_playwright
 
-SIGNED = {"total_return", "cagr", "max_drawdown", "worst_day", "best_day", "expectancy_ret", "benchmark_return"}
+SIGNED = {"total_return", "cagr", "max_drawdown", "worst_day", "best_day", "expectancy_ret", "benchmark_return",
+          "shuffled_drawdown"}
 RATES = SIGNED | {"win_rate", "exposure", "volatility"}
 STATUSES = {"PASS", "WARN", "INCONCLUSIVE", "FAIL", "ERROR"}
 VIEWS = ["criteria", "power", "equity", "months", "trades", "robustness", "bootstrap", "sweep", "figures", "findings",

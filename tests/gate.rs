@@ -7,7 +7,7 @@ use magellan::stats::{Moments, sharpe, trials};
 use serde_json::{Value, json};
 
 use crate::bad_inputs::Place;
-use crate::support::{magellan, python, root, run};
+use crate::support::{browser, magellan, python, root, run};
 
 const CONFIG: &str = "deployed/daily_trend/config.json";
 
@@ -319,12 +319,6 @@ fn baseline_rule(place: &Place, margin: f64) {
     });
 }
 
-fn record(place: &Place) {
-    let (code, out, err) = gate(place, "--out result");
-    assert_eq!(code, 0, "{out}{err}");
-    place.ok("baseline record result");
-}
-
 #[test]
 fn the_same_again_is_not_inferior_and_a_worse_candidate_fails() {
     let place = place();
@@ -452,4 +446,36 @@ fn the_verdict_meets_its_schema() {
 fn deployed_strategies_are_listed_for_a_matrix() {
     let (code, out, _) = run(magellan(["gate", "--list"]));
     assert_eq!((code, out.as_str()), (0, "[\"bear_trap\",\"daily_trend\",\"hourly_swing\"]\n"));
+}
+
+/// Everything that a page can show, clicked through by `browser_report.py`; its screenshots stay in
+/// the target folder, to be looked at.
+#[test]
+fn the_page_works_in_a_real_browser() {
+    let place = Place::new();
+    let period = "--start-date 2018-01-02 --end-date 2025-12-31";
+    let sample = sample();
+    place.ok(&format!("sweep --strategy daily_trend {period} --archive {sample} --grid rsi_period=8..28:4 --grid hysteresis_upper=52..60:2"));
+    record(&place);
+    criteria(&place, |c| {
+        c["performance_criteria"]["criteria"]["sharpe"] = json!({"fail_below": 50.0, "confidence": 0.9})
+    });
+    assert_eq!(gate(&place, "--out pages").0, 1);
+    let page = fs::read_to_string(place.at("pages/bear_trap.html")).expect("written");
+    let points = page.split("\"close\":[").skip(1).map(|c| c.split(']').next().unwrap_or_default().split(',').count());
+    assert!(points.sum::<usize>() > 100_000, "too few points to show that many work");
+    let (Some(python), Some(browser)) = (python(), browser()) else { return };
+    let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shots");
+    let pages = ["daily_trend", "bear_trap"].map(|name| place.at(&format!("pages/{name}.html")));
+    let mut command = std::process::Command::new(python);
+    command.arg(root().join("tests/browser_report.py")).args(pages).arg("--shots").arg(&shots).env("CHROMIUM", browser);
+    let (code, out, err) = run(&mut command);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(shots.join("daily_trend-360-dark.png").exists(), "{out}");
+}
+
+fn record(place: &Place) {
+    let (code, out, err) = gate(place, "--out result");
+    assert_eq!(code, 0, "{out}{err}");
+    place.ok("baseline record result");
 }

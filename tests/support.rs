@@ -41,6 +41,12 @@ pub(crate) fn python() -> Option<PathBuf> {
     optional("pypi", from_env("MAGELLAN_PYTHON"))
 }
 
+/// Chromium: `CHROMIUM`, or where Debian puts it.
+pub(crate) fn browser() -> Option<PathBuf> {
+    let named = from_env("CHROMIUM").or_else(|| Some(PathBuf::from("/usr/bin/chromium")).filter(|p| p.exists()));
+    optional("browser", named)
+}
+
 /// The project's root.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the project")

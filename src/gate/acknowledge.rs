@@ -76,9 +76,14 @@ pub fn read(config: &Path, today: Date) -> Result<Vec<Acknowledgement>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let bad = |what: String| Error::new(Code::BadAcknowledgement, what).at(path.display());
     let bytes = map::bytes_up_to(&path, LARGEST).map_err(|e| e.recode(Code::BadAcknowledgement))?;
-    let mut all: Vec<Acknowledgement> = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
+    parse(&path, &bytes, today)
+}
+
+/// As [`read`], of bytes at hand.
+pub(crate) fn parse(path: &Path, bytes: &[u8], today: Date) -> Result<Vec<Acknowledgement>> {
+    let bad = |what: String| Error::new(Code::BadAcknowledgement, what).at(path.display());
+    let mut all: Vec<Acknowledgement> = serde_json::from_slice(bytes).map_err(|e| bad(e.to_string()))?;
     for one in &mut all {
         one.check().map_err(|e| bad(e.what().to_owned()))?;
         one.expired = one.expires < today;

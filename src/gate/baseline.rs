@@ -122,9 +122,14 @@ impl Baseline {
     /// # Errors
     /// Refused if it isn't what it should be.
     pub fn read_file(path: &Path, strategy: &str) -> Result<Self> {
-        let bad = |what: String| Error::new(Code::BadBaseline, what).at(path.display());
         let bytes = map::bytes_up_to(path, LARGEST).map_err(|e| e.recode(Code::BadBaseline))?;
-        let baseline: Self = serde_json::from_slice(&bytes).map_err(|e| bad(format!("no baseline: {e}")))?;
+        Self::parse(path, &bytes, strategy)
+    }
+
+    /// As [`Baseline::read_file`], of bytes at hand.
+    pub(crate) fn parse(path: &Path, bytes: &[u8], strategy: &str) -> Result<Self> {
+        let bad = |what: String| Error::new(Code::BadBaseline, what).at(path.display());
+        let baseline: Self = serde_json::from_slice(bytes).map_err(|e| bad(format!("no baseline: {e}")))?;
         if baseline.schema_version != SCHEMA_VERSION {
             return Err(bad(format!("form {} of a baseline, known is {SCHEMA_VERSION}", baseline.schema_version)));
         }

@@ -31,7 +31,7 @@ thread_local! {
 }
 
 /// Runs code that panics on damaged input; nothing if it did.
-fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     GUARDED.set(true);
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
     GUARDED.set(false);
@@ -48,19 +48,28 @@ pub fn hide_caught_panics() {
     }));
 }
 
-fn read_trusting(path: &Path, bytes: Bytes) -> Result<BarFile> {
-    let foreign = |e: &dyn std::fmt::Display| foreign(path, e);
-    claims::check_footer(&bytes).map_err(|e| foreign(&e))?;
+/// A reader of some columns of a file whose footer and pages claim no more than they hold. The
+/// library may still panic as it reads: see [`guarded`].
+pub(crate) fn open(
+    bytes: Bytes,
+    wanted: impl Fn(&SchemaDescriptor) -> Vec<usize>,
+) -> std::result::Result<ParquetRecordBatchReaderBuilder<Bytes>, String> {
+    claims::check_footer(&bytes)?;
     // The schema is Parquet's own; the copy that Arrow writers add is one more thing to forge.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new_with_options(bytes.clone(), options).map_err(|e| foreign(&e))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes.clone(), options);
+    let builder = builder.map_err(|e| e.to_string())?;
     let read = wanted(builder.parquet_schema());
-    claims::check_pages(&bytes, builder.metadata(), &read).map_err(|e| foreign(&e))?;
+    claims::check_pages(&bytes, builder.metadata(), &read)?;
     let mask = ProjectionMask::leaves(builder.parquet_schema(), read);
     let groups = builder.metadata().row_groups().iter().enumerate();
     let with_rows = groups.filter(|(_, group)| group.num_rows() > 0).map(|(i, _)| i).collect();
-    let builder = builder.with_projection(mask).with_row_groups(with_rows);
+    Ok(builder.with_projection(mask).with_row_groups(with_rows))
+}
+
+fn read_trusting(path: &Path, bytes: Bytes) -> Result<BarFile> {
+    let foreign = |e: &dyn std::fmt::Display| foreign(path, e);
+    let builder = open(bytes, wanted).map_err(|e| foreign(&e))?;
     let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let said = |key: &str| pairs.iter().find(|p| p.key == key).and_then(|p| p.value.clone());
     let mut file = BarFile {
