@@ -456,6 +456,8 @@ fn the_page_works_in_a_real_browser() {
     let period = "--start-date 2018-01-02 --end-date 2025-12-31";
     let sample = sample();
     place.ok(&format!("sweep --strategy daily_trend {period} --archive {sample} --grid rsi_period=8..28:4 --grid hysteresis_upper=52..60:2"));
+    // What the sweep says is drawn, whatever it is.
+    criteria(&place, |c| c["performance_criteria"]["criteria"]["pbo"] = json!({"fail_above": 0.99}));
     record(&place);
     criteria(&place, |c| {
         c["performance_criteria"]["criteria"]["sharpe"] = json!({"fail_below": 50.0, "confidence": 0.9})
