@@ -271,13 +271,17 @@ fn failing(place: &Place) {
     criteria(place, |c| c["performance_criteria"]["criteria"]["sharpe"] = json!({"fail_below": 50.0}));
 }
 
+/// A date so many days from today, UTC.
+fn day(days: i64) -> String {
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    today.checked_add(jiff::Span::new().days(days)).expect("a date").to_string()
+}
+
 #[test]
 fn an_accepted_failure_is_shown_and_expires() {
     let place = place();
     failing(&place);
     assert_eq!(gate(&place, "").0, 1);
-    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let day = |days: i64| today.checked_add(jiff::Span::new().days(days)).expect("a date").to_string();
     let accept = |expires: &str| {
         let words = ["gate", "acknowledge", "--strategy", "daily_trend", "--check", "sharpe", "--who", "the risk desk"];
         let command = place.command("gate");
@@ -360,6 +364,14 @@ fn what_can_not_be_paired_is_inconclusive() {
     criteria(&place, |c| c["execution"]["friction_bps"] = json!(3.0));
     let (code, out, _) = gate(&place, "");
     assert!(code == 4 && out.contains("kept at other costs"), "{code} {out}");
+    // Somebody may accept that.
+    let accepted = json!([{
+        "check": "sharpe_vs_deployed", "period": "2018-2025", "who": "the risk desk", "why": "dearer trading",
+        "accepted": day(-2), "expires": day(2),
+        "config_sha256": verdict(&place, "").1["strategies"][0]["subject"]["config"],
+    }]);
+    place.write("deployed/daily_trend/acknowledgements.json", accepted.to_string());
+    assert_eq!(gate(&place, "").0, 0);
     // Altered: refused.
     let file = place.at("data/baseline/daily_trend.json");
     let text = fs::read_to_string(&file).expect("written");
@@ -416,7 +428,7 @@ fn junit_is_xml_with_a_case_for_each_check() {
     let (code, out, err) = run(std::process::Command::new(python).args(["-c", program]).arg(place.at("junit.xml")));
     let checks = verdict["strategies"][0]["periods"][0]["checks"].as_array().expect("checks").len();
     assert_eq!(code, 0, "{err}");
-    assert!(out.starts_with(&format!("daily_trend {0} 1 {0} FAIL: sharpe is", checks + 1)), "{out}");
+    assert!(out.starts_with(&format!("daily_trend {checks} 1 {checks} FAIL: sharpe is")), "{out}");
 }
 
 #[test]

@@ -28,6 +28,7 @@ use crate::calendar;
 use crate::config::document::Document;
 use crate::config::{CRITERIA, Config, EVIDENCE, Period};
 use crate::error::{Code, Error, Result};
+use crate::finding::{Finding, Severity};
 use crate::ledger::{Kind, Ledger};
 use crate::metrics::{Measure, Metrics, SESSIONS_PER_YEAR, round_trips, session_returns};
 use crate::registry::{self, AnyStrategy};
@@ -332,6 +333,7 @@ impl Gate<'_> {
             NONE_ALLOWED,
         ));
         checks.extend(causality.checks(&mut not_evaluable));
+        checks.push(trusted(&run.data_findings));
         checks.retain(|c| Some(c.metric) != self.without);
         let demanded = |name: &&str| !criteria.contains_key(*name);
         let mut verdict = PeriodVerdict {
@@ -349,10 +351,7 @@ impl Gate<'_> {
             slippage_bps: run.costs.slippage_bps,
             gate_blocks: run.replay.blocks.iter().map(|(block, n)| (block.name(), *n)).collect(),
             expectations: expectations(config, &run.metrics),
-            data_findings: match self.without {
-                Some("data") => Vec::new(),
-                _ => run.data_findings.iter().map(DataFinding::from).collect(),
-            },
+            data_findings: run.data_findings.iter().map(DataFinding::from).collect(),
             not_evaluable,
             not_demanded: EVIDENCE.iter().map(|e| e.name).filter(demanded).collect(),
         };
@@ -372,6 +371,16 @@ struct Candidate<'c> {
     run: Run,
     returns: Vec<f64>,
 }
+
+/// Errors among what an audit finds in the bars: nothing can be judged on such bars.
+fn trusted(findings: &[Finding]) -> Check {
+    let errors = findings.iter().filter(|f| f.severity == Severity::Error).count();
+    let check = check(DATA_ERRORS, Group::Data, Measure::Defined(errors as f64), NONE_ALLOWED);
+    if errors > 0 { Check { status: Status::Error, ..check } } else { check }
+}
+
+/// Name of the check of the bars.
+const DATA_ERRORS: &str = "data_errors";
 
 /// What the figures of `EVIDENCE` are made of.
 struct Evidence<'e> {

@@ -67,6 +67,8 @@ pub enum Group {
     Causality,
     /// What was chosen from.
     Selection,
+    /// Whether the bars are to be trusted.
+    Data,
 }
 
 /// A criterion applied to one period.
@@ -169,15 +171,12 @@ pub struct PeriodVerdict {
 impl PeriodVerdict {
     /// Whether its bars are not to be trusted.
     pub fn is_blocked(&self) -> bool {
-        self.data_findings.iter().any(|f| f.severity == Severity::Error)
+        self.checks.iter().any(|c| c.group == Group::Data && c.status == Status::Error)
     }
 
-    /// Worst of its checks, unless its bars aren't to be trusted.
+    /// Worst of its checks.
     pub(super) fn worst(&self) -> Status {
-        match self.is_blocked() {
-            true => Status::Error,
-            false => self.checks.iter().map(Check::counts_as).max().unwrap_or(Status::Fail),
-        }
+        self.checks.iter().map(Check::counts_as).max().unwrap_or(Status::Fail)
     }
 }
 

@@ -5,7 +5,7 @@ use quick_xml::events::BytesText;
 
 use super::table::check_in_words;
 use crate::error::{Code, Error, Result};
-use crate::gate::{Check, PeriodVerdict, Status, StrategyVerdict, Verdict};
+use crate::gate::{Check, Group, PeriodVerdict, Status, StrategyVerdict, Verdict};
 
 /// One case: its name, class, and what is wrong with it, if anything.
 struct Case {
@@ -71,22 +71,22 @@ fn cases(strategy: &StrategyVerdict) -> Vec<Case> {
 
 fn of_period(strategy: &StrategyVerdict, period: &PeriodVerdict) -> Vec<Case> {
     let class = format!("{}.{}", strategy.strategy, period.period.name);
-    let findings: Vec<String> = period.data_findings.iter().map(|f| format!("{}: {}", f.subject, f.what)).collect();
-    let data = Case {
-        name: "data".into(),
-        class: class.clone(),
-        wrong: period.is_blocked().then(|| ("error", "the bars are not to be trusted".into(), findings.join("\n"))),
-    };
     let of_check = |check: &Check| {
-        let words = check_in_words(check);
+        let mut words = check_in_words(check);
+        if check.group == Group::Data {
+            period.data_findings.iter().for_each(|f| words += &format!("\n{}: {}", f.subject, f.what));
+        }
         let counts = check.counts_as() > Status::Warn;
         Case {
             name: check.bound.as_ref().map_or(check.metric.to_owned(), |b| format!("{} {b}", check.metric)),
             class: class.clone(),
-            wrong: counts.then(|| ("failure", format!("{}: {words}", check.status.name()), words)),
+            wrong: counts.then(|| {
+                let kind = if check.status == Status::Error { "error" } else { "failure" };
+                (kind, format!("{}: {}", check.status.name(), check_in_words(check)), words)
+            }),
         }
     };
-    std::iter::once(data).chain(period.checks.iter().map(of_check)).collect()
+    period.checks.iter().map(of_check).collect()
 }
 
 /// XML has no place for most control characters, escaped or not.

@@ -147,6 +147,7 @@ pub(crate) fn number(metric: &str, v: f64) -> String {
         "longest_drawdown_days",
         "max_consecutive_losses",
         "symbols_dropped",
+        "data_errors",
         "changed_by_cuts",
         "changed_by_seed",
     ];

@@ -42,7 +42,7 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "a spike among its neighbours", fails_by: Some("sharpe_of_neighbours"), plant: spike },
     Case { name: "trades in a lucky order", fails_by: Some("shuffled_drawdown"), plant: lucky_order },
     Case { name: "a symbol dropped since an earlier trial", fails_by: Some("symbols_dropped"), plant: dropped },
-    Case { name: "hours stamped with their end", fails_by: Some("data"), plant: end_stamped },
+    Case { name: "hours stamped with their end", fails_by: Some("data_errors"), plant: end_stamped },
     Case { name: "an indicator that looks ahead", fails_by: Some("changed_by_cuts"), plant: looks_ahead },
     Case { name: "a strategy that never forgets", fails_by: Some("changed_by_seed"), plant: never_forgets },
 ];

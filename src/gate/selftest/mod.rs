@@ -9,7 +9,7 @@ mod planted;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::verdict::{Check, Status};
+use super::verdict::Status;
 use super::{Gate, Judged, discover};
 use crate::archive::Archive;
 use crate::archive::map::Access;
@@ -66,9 +66,8 @@ fn judge(case: &Case, without: Option<&str>) -> Result<Outcome> {
     let period = judged.verdict.periods.first();
     let mut failed_by: Vec<String> = match (period, &judged.verdict.error) {
         (Some(period), _) => {
-            let failing = |c: &&Check| c.counts_as() > Status::Warn;
-            let names = period.checks.iter().filter(failing).map(|c| c.metric.to_owned());
-            names.chain(period.is_blocked().then(|| DATA.to_owned())).collect()
+            let failing = period.checks.iter().filter(|c| c.counts_as() > Status::Warn);
+            failing.map(|c| c.metric.to_owned()).collect()
         }
         (None, Some(error)) => vec![error.code.to_owned()],
         (None, None) => Vec::new(),
@@ -79,9 +78,6 @@ fn judge(case: &Case, without: Option<&str>) -> Result<Outcome> {
     let status = judged.verdict.status;
     Ok(Outcome { case: case.name, must_fail_by: case.fails_by, status, failed_by, as_it_must })
 }
-
-/// What stands for the preconditions on data.
-const DATA: &str = "data";
 
 impl Place {
     /// Judges what was planted here.
