@@ -145,3 +145,13 @@ fn every_deployed_strategy_has_a_unit_that_names_it() {
         assert!(unit_section.contains("StartLimitIntervalSec=") && !service.contains("StartLimit"));
     }
 }
+
+#[test]
+fn no_deployed_strategy_names_the_planted_look_ahead() {
+    let strategies = sources(&root().join("deployable_strategies"));
+    assert!(strategies.len() > 3, "{strategies:?}");
+    for path in strategies {
+        let text = fs::read_to_string(&path).expect("read");
+        assert!(!text.contains("SessionLastClose"), "{} looks ahead", path.display());
+    }
+}

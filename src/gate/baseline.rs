@@ -190,16 +190,25 @@ pub(super) struct Pair<'a> {
     pub(super) run: &'a Run,
 }
 
+/// What a comparison leaves.
+pub(super) struct Paired {
+    pub(super) comparison: Comparison,
+    /// None for a first release.
+    pub(super) check: Option<Check>,
+    /// What the deployed strategy returned, by session.
+    pub(super) returns: Vec<(Date, f64)>,
+}
+
 impl Pair<'_> {
-    /// The comparison, its check (none for a first release), and the deployed returns by session.
-    pub(super) fn compare(&self, deployed: Option<&Baseline>) -> (Comparison, Option<Check>, Vec<(Date, f64)>) {
+    pub(super) fn compare(&self, deployed: Option<&Baseline>) -> Paired {
         let Some(baseline) = deployed else {
-            return (Comparison::none("first release: nothing is deployed to compare with", None), None, Vec::new());
+            let comparison = Comparison::none("first release: nothing is deployed to compare with", None);
+            return Paired { comparison, check: None, returns: Vec::new() };
         };
         let subject = Some(baseline.subject.sha256.clone());
         let unpaired = |why: String| {
             let check = check(Measure::Undefined(NOT_PAIRED), None, Status::Inconclusive);
-            (Comparison::none(why, subject.clone()), Some(check), Vec::new())
+            Paired { comparison: Comparison::none(why, subject.clone()), check: Some(check), returns: Vec::new() }
         };
         let Some(rule) = self.config.performance_criteria.baseline else {
             return unpaired("performance_criteria.baseline gives no margin".to_owned());
@@ -209,7 +218,9 @@ impl Pair<'_> {
             Err(why) => return unpaired(why),
         };
         match compare(&dated(self.run), &returns, rule, self.config.performance_criteria.seed()) {
-            Ok((comparison, check)) => (Comparison { how, subject, ..comparison }, Some(check), returns),
+            Ok((comparison, check)) => {
+                Paired { comparison: Comparison { how, subject, ..comparison }, check: Some(check), returns }
+            }
             Err(why) => unpaired(why),
         }
     }

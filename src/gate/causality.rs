@@ -7,8 +7,9 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::Answers;
 use super::criteria::{NONE_ALLOWED, check};
-use super::verdict::{Check, Group};
+use super::verdict::Group;
 use crate::backtest::{Bench, Change, Decision};
 use crate::bar::{Date, Nanos, Symbol, iso_utc};
 use crate::error::Result;
@@ -37,15 +38,14 @@ pub struct Causality {
 
 impl Causality {
     /// No decision may change.
-    pub(super) fn checks(&self, not_evaluable: &mut Vec<String>) -> Vec<Check> {
+    pub(super) fn answer(&self, answers: &mut Answers<'_>) {
         let none =
             |metric, changed: usize| check(metric, Group::Causality, Measure::Defined(changed as f64), NONE_ALLOWED);
-        let mut checks = vec![none("changed_by_cuts", self.changed_by_cuts)];
+        answers.checks.push(none("changed_by_cuts", self.changed_by_cuts));
         match self.changed_by_seed {
-            Some(changed) => checks.push(none("changed_by_seed", changed)),
-            None => not_evaluable.push("changed_by_seed: too few bars before, or nothing to seed".to_owned()),
+            Some(changed) => answers.checks.push(none("changed_by_seed", changed)),
+            None => answers.not_evaluable.push("changed_by_seed: too few bars before, or nothing to seed".to_owned()),
         }
-        checks
     }
 }
 

@@ -98,7 +98,6 @@ fn point(criterion: &Criterion, levels: Levels, metrics: &Metrics, sample: &Samp
 pub(super) struct Sample<'a> {
     pub(super) replay: &'a Replay,
     pub(super) returns: &'a [f64],
-    pub(super) dates: &'a [Date],
     /// Mean length of a block of sessions.
     pub(super) block: f64,
     pub(super) seed: u64,
@@ -115,6 +114,11 @@ impl Sample<'_> {
         };
         drawn.sort_by(f64::total_cmp);
         drawn
+    }
+
+    /// Sharpe ratios of resampled sessions, ascending.
+    pub(super) fn sharpes(&self) -> Vec<f64> {
+        CRITERIA.iter().find(|c| c.name == "sharpe").map_or_else(Vec::new, |sharpe| self.draw(sharpe))
     }
 
     fn draw_sessions(&self, criterion: &Criterion) -> Vec<f64> {
@@ -143,8 +147,8 @@ impl Sample<'_> {
     }
 
     fn figure(&self, criterion: &Criterion, equity: &[f64], tally: Tally) -> Option<f64> {
-        let dates = &self.dates[..equity.len().min(self.dates.len())];
-        let outcome = Outcome { capital: self.replay.capital, dates, equity, tally, bars: 0, bars_held: 0 };
+        let dates: Vec<Date> = self.replay.equity.iter().take(equity.len()).map(|e| e.0).collect();
+        let outcome = Outcome { capital: self.replay.capital, dates: &dates, equity, tally, bars: 0, bars_held: 0 };
         (criterion.of)(&Metrics::of(&outcome, &Benchmark::default())).value()
     }
 }

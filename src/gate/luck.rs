@@ -12,6 +12,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::criteria::{NONE_ALLOWED, check};
+use super::verdict::{Check, Group};
 use crate::bar::Symbol;
 use crate::error::Result;
 use crate::ledger::{Kept, Ledger, Record};
@@ -85,6 +87,12 @@ impl Luck {
             dropped,
             heads: ledger.heads(),
         })
+    }
+
+    /// No symbol that was tried may be gone: what is left may be what happened to work.
+    pub(super) fn check(&self) -> Check {
+        let dropped = Measure::Defined(self.dropped.len() as f64);
+        check("symbols_dropped", Group::Selection, dropped, NONE_ALLOWED)
     }
 
     /// V, or that of trials without an edge over so many sessions.

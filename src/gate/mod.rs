@@ -10,6 +10,7 @@ pub mod baseline;
 mod causality;
 mod criteria;
 pub mod digest;
+mod evidence;
 mod luck;
 mod robustness;
 pub mod selftest;
@@ -30,25 +31,21 @@ use crate::config::{CRITERIA, Config, EVIDENCE, Period};
 use crate::error::{Code, Error, Result};
 use crate::finding::{Finding, Severity};
 use crate::ledger::{Kind, Ledger};
-use crate::metrics::{Measure, Metrics, SESSIONS_PER_YEAR, round_trips, session_returns};
+use crate::metrics::{Measure, Metrics, session_returns};
 use crate::registry::{self, AnyStrategy};
-use crate::stats::{Moments, bootstrap, monte_carlo, sharpe, trials as luck_of};
+use crate::stats::bootstrap;
 use crate::unit;
-use baseline::{Baseline, Pair};
+use baseline::{Baseline, Comparison, Pair};
+use causality::Causality;
 use criteria::{Criteria, NONE_ALLOWED, Sample, check};
 use digest::Subject;
+use evidence::Evidence;
 pub use luck::{Heat, Luck};
 use robustness::Case;
 pub use robustness::Robustness;
 pub use verdict::{
     Check, DataFinding, Expectation, Group, PeriodVerdict, Power, Refusal, Status, StrategyVerdict, Verdict,
 };
-
-/// Confidence and power of the power statement.
-const CONFIDENCE: f64 = 0.95;
-const POWER: f64 = 0.80;
-/// Orders of the trades that are tried for the drawdown.
-const SHUFFLES: usize = 1_000;
 
 /// What verdicts are made with.
 #[derive(Clone, Copy)]
@@ -305,59 +302,29 @@ impl Gate<'_> {
         subject: &Subject,
         tell: &dyn Fn(&str),
     ) -> Result<(PeriodVerdict, Shown)> {
-        let Candidate { strategy, document, config, period, bench, run, returns } = candidate;
-        let dates: Vec<Date> = run.replay.equity.iter().map(|e| e.0).collect();
-        let block = bootstrap::optimal_block_length(returns).map_or(1.0, |b| b.stationary.max(1.0));
-        let sample = Sample { replay: &run.replay, returns, dates: &dates, block, seed: subject.seed };
+        let Candidate { config, period, bench, run, .. } = candidate;
         tell("under other circumstances");
-        let case = Case { strategy: *strategy, document, bench: &**bench, run, returns };
+        let seed = subject.seed;
         let (robustness, causality) =
-            rayon::join(|| case.examine(), || causality::examine(&**bench, subject.seed, period.end_date));
+            rayon::join(|| candidate.case().examine(), || causality::examine(&**bench, seed, period.end_date));
         let (robustness, causality) = (robustness?, causality?);
         tell("resampling");
-        let pair = Pair { strategy: *strategy, archive: self.archive, config, bundle: &subject.bundle, period, run };
-        let ((comparison, against, returns_of_deployed), sharpes) = rayon::join(
-            || pair.compare(baseline),
-            || CRITERIA.iter().find(|c| c.name == "sharpe").map_or_else(Vec::new, |c| sample.draw(c)),
-        );
-        let evidence = Evidence { luck, robustness: &robustness, returns, run, seed: subject.seed };
-        let criteria = &config.performance_criteria.criteria;
-        let mut checks = criteria::points(criteria, &run.metrics, &sample);
-        let mut not_evaluable: Vec<String> = config.not_evaluable().into_iter().map(str::to_owned).collect();
-        checks.extend(evidence.checks(criteria, &mut not_evaluable));
-        checks.extend(against);
-        checks.push(check(
-            "symbols_dropped",
-            Group::Selection,
-            Measure::Defined(luck.dropped.len() as f64),
-            NONE_ALLOWED,
-        ));
-        checks.extend(causality.checks(&mut not_evaluable));
-        checks.push(trusted(&run.data_findings));
-        checks.retain(|c| Some(c.metric) != self.without);
-        let demanded = |name: &&str| !criteria.contains_key(*name);
-        let mut verdict = PeriodVerdict {
-            period: (*period).clone(),
-            status: Status::Error,
-            checks,
-            power: evidence.power(),
-            metrics: run.metrics,
-            baseline: comparison,
-            robustness,
-            causality,
-            symbols: run.symbols.clone(),
-            provenance: run.provenance.clone(),
-            data_sha256: run.data_hash.clone(),
-            slippage_bps: run.costs.slippage_bps,
-            gate_blocks: run.replay.blocks.iter().map(|(block, n)| (block.name(), *n)).collect(),
-            expectations: expectations(config, &run.metrics),
-            data_findings: run.data_findings.iter().map(DataFinding::from).collect(),
-            not_evaluable,
-            not_demanded: EVIDENCE.iter().map(|e| e.name).filter(demanded).collect(),
-        };
-        verdict.status = verdict.worst();
+        let sample = candidate.sample(seed);
+        let pair = candidate.pair(self.archive, &subject.bundle);
+        let (paired, sharpes) = rayon::join(|| pair.compare(baseline), || sample.sharpes());
+        let evidence = Evidence { luck, robustness: &robustness, returns: &candidate.returns, run, seed };
+        let power = evidence.power();
+        let mut answers = Answers::new(config);
+        answers.checks.extend(criteria::points(answers.criteria, &run.metrics, &sample));
+        evidence.answer(&mut answers);
+        answers.checks.extend(paired.check);
+        answers.checks.push(luck.check());
+        causality.answer(&mut answers);
+        answers.checks.push(trusted(&run.data_findings));
+        answers.checks.retain(|c| Some(c.metric) != self.without);
+        let verdict = candidate.verdict(answers, power, paired.comparison, robustness, causality);
         let closes = if self.pages { bench.closes() } else { Vec::new() };
-        Ok((verdict, Shown { run: run.clone(), deployed: returns_of_deployed, sharpes, closes }))
+        Ok((verdict, Shown { run: run.clone(), deployed: paired.returns, sharpes, closes }))
     }
 }
 
@@ -372,6 +339,70 @@ struct Candidate<'c> {
     returns: Vec<f64>,
 }
 
+impl Candidate<'_> {
+    fn case(&self) -> Case<'_> {
+        let Candidate { strategy, document, bench, run, returns, .. } = self;
+        Case { strategy: *strategy, document, bench: &**bench, run, returns }
+    }
+
+    fn sample(&self, seed: u64) -> Sample<'_> {
+        let block = bootstrap::optimal_block_length(&self.returns).map_or(1.0, |b| b.stationary.max(1.0));
+        Sample { replay: &self.run.replay, returns: &self.returns, block, seed }
+    }
+
+    fn pair<'p>(&'p self, archive: &'p Archive, bundle: &'p str) -> Pair<'p> {
+        let Candidate { strategy, config, period, run, .. } = self;
+        Pair { strategy: *strategy, archive, config, bundle, period, run }
+    }
+
+    fn verdict(
+        &self,
+        answers: Answers<'_>,
+        power: Power,
+        baseline: Comparison,
+        robustness: Robustness,
+        causality: Causality,
+    ) -> PeriodVerdict {
+        let Candidate { config, period, run, .. } = self;
+        let demanded = |name: &&str| !answers.criteria.contains_key(*name);
+        let mut verdict = PeriodVerdict {
+            period: (*period).clone(),
+            status: Status::Error,
+            not_demanded: EVIDENCE.iter().map(|e| e.name).filter(demanded).collect(),
+            checks: answers.checks,
+            power,
+            metrics: run.metrics,
+            baseline,
+            robustness,
+            causality,
+            symbols: run.symbols.clone(),
+            provenance: run.provenance.clone(),
+            data_sha256: run.data_hash.clone(),
+            slippage_bps: run.costs.slippage_bps,
+            gate_blocks: run.replay.blocks.iter().map(|(block, n)| (block.name(), *n)).collect(),
+            expectations: expectations(config, &run.metrics),
+            data_findings: run.data_findings.iter().map(DataFinding::from).collect(),
+            not_evaluable: answers.not_evaluable,
+        };
+        verdict.status = verdict.worst();
+        verdict
+    }
+}
+
+/// Checks as they come in, and what could not be answered.
+struct Answers<'c> {
+    criteria: &'c Criteria,
+    checks: Vec<Check>,
+    not_evaluable: Vec<String>,
+}
+
+impl<'c> Answers<'c> {
+    fn new(config: &'c Config) -> Self {
+        let not_evaluable = config.not_evaluable().into_iter().map(str::to_owned).collect();
+        Self { criteria: &config.performance_criteria.criteria, checks: Vec::new(), not_evaluable }
+    }
+}
+
 /// Errors among what an audit finds in the bars: nothing can be judged on such bars.
 fn trusted(findings: &[Finding]) -> Check {
     let errors = findings.iter().filter(|f| f.severity == Severity::Error).count();
@@ -381,96 +412,6 @@ fn trusted(findings: &[Finding]) -> Check {
 
 /// Name of the check of the bars.
 const DATA_ERRORS: &str = "data_errors";
-
-/// What the figures of `EVIDENCE` are made of.
-struct Evidence<'e> {
-    luck: &'e Luck,
-    robustness: &'e Robustness,
-    returns: &'e [f64],
-    run: &'e Run,
-    seed: u64,
-}
-
-impl Evidence<'_> {
-    /// The criteria on them. What can't be answered for want of a sweep, a second symbol or a second
-    /// year is not evaluable rather than failed.
-    fn checks(&self, criteria: &Criteria, not_evaluable: &mut Vec<String>) -> Vec<Check> {
-        let mut checks = Vec::new();
-        for (evidence, levels) in EVIDENCE.iter().filter_map(|e| Some((e, *criteria.get(e.name)?))) {
-            let group = match evidence.name {
-                "psr" | "dsr" | "pbo" | "shuffled_drawdown" => Group::Statistics,
-                _ => Group::Robustness,
-            };
-            match (evidence.name, self.figure(evidence.name)) {
-                ("pbo", Measure::Undefined(why)) => not_evaluable.push(format!("pbo: {why}")),
-                (name, value) => checks.push(check(name, group, value, levels)),
-            }
-        }
-        checks
-    }
-
-    fn figure(&self, name: &str) -> Measure {
-        let r = self.robustness;
-        match name {
-            "psr" => self.of_moments(|m| sharpe::probabilistic(m, 0.0)),
-            "dsr" => self
-                .of_moments(|m| luck_of::deflated(m, self.luck.variance_over(self.returns.len()), self.luck.n as f64)),
-            "pbo" => self.luck.pbo,
-            "shuffled_drawdown" => self.shuffled_drawdown(),
-            "sharpe_at_double_costs" => r.at_double_costs(),
-            "break_even_bps" => r.break_even_bps,
-            "sharpe_without_a_symbol" => r.without_a_symbol(),
-            "sharpe_without_a_year" => r.without_a_year(),
-            "sharpe_in_worst_regime" => r.in_worst_regime(),
-            "sharpe_of_neighbours" => r.of_neighbours(),
-            _ => Measure::Undefined("no such figure"),
-        }
-    }
-
-    fn of_moments(&self, of: impl Fn(&Moments) -> Option<f64>) -> Measure {
-        let value = Moments::of(self.returns).and_then(|m| of(&m));
-        value.map_or(Measure::Undefined("the returns don't vary"), |v| Measure::new(v, "no finite value"))
-    }
-
-    /// The drawdown that one order of the trades in twenty exceeds.
-    fn shuffled_drawdown(&self) -> Measure {
-        let profits: Vec<f64> = round_trips(&self.run.replay.fills).iter().map(|t| t.profit).collect();
-        let paths = monte_carlo::shuffled_trades(&profits, self.run.replay.capital, SHUFFLES, self.seed);
-        let worst = paths.and_then(|p| bootstrap::quantile(&p.max_drawdown, 1.0 - CONFIDENCE));
-        worst.map_or(Measure::Undefined("no trades"), |v| Measure::new(v, "no finite drawdown"))
-    }
-
-    fn power(&self) -> Power {
-        let moments = Moments::of(self.returns);
-        let year = SESSIONS_PER_YEAR.sqrt();
-        let error = moments.as_ref().and_then(sharpe::probabilistic_standard_error);
-        let detectable = error.and_then(|e| sharpe::detectable(e, CONFIDENCE, POWER)).map(|d| d * year);
-        let needed = moments.as_ref().and_then(|m| sharpe::min_track_record_length(m, 0.0, CONFIDENCE));
-        let annual = moments.as_ref().and_then(Moments::sharpe).map(|s| s * year);
-        let years = annual.filter(|s| *s > 0.0).and_then(|s| luck_of::min_backtest_length(self.luck.n_effective, s));
-        let sessions = self.returns.len();
-        let seen = detectable
-            .map_or("no Sharpe change at all".to_owned(), |d| format!("a Sharpe change of at least {d:.2} a year"));
-        let record = match needed {
-            Some(needed) if needed <= sessions as f64 => {
-                format!(
-                    "MinTRL is {:.0} sessions, {:.0} fewer than there are",
-                    needed.ceil(),
-                    sessions as f64 - needed.ceil()
-                )
-            }
-            Some(needed) => format!("MinTRL is {:.0} sessions short", needed.ceil() - sessions as f64),
-            None => "no length of history would show such a Sharpe ratio to be above 0".to_owned(),
-        };
-        let measure = |value: Option<f64>, why| value.map_or(Measure::Undefined(why), |v| Measure::new(v, why));
-        Power {
-            statement: format!("with {sessions} sessions the gate can see {seen} at 80 %; {record}"),
-            detectable_sharpe: measure(detectable, "the returns don't vary"),
-            min_track_record: measure(needed, "the Sharpe ratio isn't above 0"),
-            min_backtest_years: measure(years, "the Sharpe ratio isn't above 0"),
-        }
-    }
-}
 
 /// A symbol that covers a part of the period only would be judged on that part alone.
 fn check_coverage(period: &Period, run: &Run) -> Result<()> {
@@ -485,19 +426,6 @@ fn check_coverage(period: &Period, run: &Run) -> Result<()> {
         Some((symbol, from, to)) => {
             let what = format!("{symbol} covers {from} to {to} of the period {}, {first} to {last}", period.name);
             Err(Error::new(Code::PeriodUncovered, what))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_figure_that_a_criterion_may_name_is_made() {
-        let text = include_str!("mod.rs");
-        for evidence in EVIDENCE {
-            assert!(text.contains(&format!("\"{}\" =>", evidence.name)), "{}", evidence.name);
         }
     }
 }
