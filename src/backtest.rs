@@ -107,6 +107,23 @@ pub struct Run {
     pub rows: Rows,
 }
 
+impl<'a> Request<'a> {
+    /// All symbols of a config on one account, from one session to another, as configured.
+    pub fn portfolio(config: &'a Config, archive: &'a Archive, start: Date, end: Date) -> Self {
+        Self {
+            config,
+            archive,
+            symbols: None,
+            scope: Scope::Portfolio,
+            hours: None,
+            start,
+            end,
+            slippage_bps: None,
+            record: false,
+        }
+    }
+}
+
 impl Run {
     /// Whether any bar is synthetic.
     pub fn is_synthetic(&self) -> bool {
@@ -190,6 +207,8 @@ pub struct Change<'c> {
     pub without: Option<Symbol>,
     /// Only bars that start before this exist.
     pub before: Option<Nanos>,
+    /// Bars that start after this have other prices.
+    pub repriced_after: Option<Nanos>,
     /// So many bars before the first session traded exist, of each symbol.
     pub seed: Option<usize>,
     /// Another first session.
@@ -198,6 +217,9 @@ pub struct Change<'c> {
 
 /// What a strategy answered at the close of the bar that starts at a time.
 pub type Decision = (Symbol, Nanos, Order);
+
+/// Start and close of bars, by symbol.
+pub type Closes = Vec<(Symbol, Vec<(Nanos, f64)>)>;
 
 /// A strategy with its bars loaded, ready to be replayed as asked and otherwise.
 pub trait Bench: Sync {
@@ -223,24 +245,33 @@ pub trait Bench: Sync {
     fn decisions(&self, change: &Change<'_>) -> Result<Vec<Decision>>;
 
     /// Starts of the period's bars, each once, ascending.
-    fn bar_starts(&self) -> Vec<Nanos>;
+    ///
+    /// # Errors
+    /// As [`Bench::vary`].
+    fn bar_starts(&self) -> Result<Vec<Nanos>>;
 
-    /// Start and close of the period's bars, by symbol.
-    fn closes(&self) -> Vec<(Symbol, Vec<(Nanos, f64)>)>;
-
-    /// The session that a bar belongs to.
-    fn session_of(&self, start: Nanos) -> Date;
+    /// The period's bars.
+    ///
+    /// # Errors
+    /// As [`Bench::vary`].
+    fn closes(&self) -> Result<Closes>;
 
     /// Each symbol's last bar that starts before a time, if it has one.
-    fn last_bars(&self, before: Nanos) -> Vec<(Symbol, Nanos)>;
+    ///
+    /// # Errors
+    /// As [`Bench::vary`].
+    fn last_bars(&self, before: Nanos) -> Result<Vec<(Symbol, Nanos)>>;
 
     /// Bars before the first decision; of all symbols, the most.
     fn warmup(&self) -> usize;
 
-    /// How many bars a symbol has before a date; of all symbols, the fewest.
-    fn bars_before(&self, date: Date) -> usize;
+    /// The first session of the period before which every symbol has so many bars, if there is one.
+    ///
+    /// # Errors
+    /// As [`Bench::vary`].
+    fn first_after(&self, bars: usize) -> Result<Option<Date>>;
 
-    /// Bars that the strategy's indicators look back, at most; none if all forget with the session.
+    /// Bars that the strategy looks back, at most; none if it forgets all with the session.
     fn longest_period(&self) -> Option<usize>;
 }
 
@@ -308,61 +339,69 @@ impl<S: Deployable> Bench for Prepared<'_, S> {
     }
 
     fn decisions(&self, change: &Change<'_>) -> Result<Vec<Decision>> {
+        if let Some(after) = change.repriced_after {
+            let other = |l: &Loaded<S>| Loaded {
+                series: l.series.repriced_after(after),
+                strategy: l.strategy,
+                splits: l.splits.clone(),
+                findings: Vec::new(),
+            };
+            let loaded = self.loaded.iter().map(other).collect();
+            let other = Prepared { request: self.request, loaded, columns: OnceLock::new() };
+            return other.decisions(&Change { repriced_after: None, ..*change });
+        }
         let mut decisions = Decisions::default();
         replay(&self.instruments(change)?, &self.terms(change), &mut decisions)?;
         Ok(decisions.0)
     }
 
-    fn bar_starts(&self) -> Vec<Nanos> {
-        let (start, end) = (self.request.start, self.request.end);
-        let of = |history: &History<'_>| -> Vec<Nanos> {
-            let sessions = history.sessions()[history.sessions_between(start, end)].iter();
-            sessions.flat_map(|s| history.session_bars(s).starts().to_vec()).collect()
-        };
-        let instruments = self.instruments(&Change::default()).unwrap_or_default();
-        let mut starts: Vec<Nanos> = instruments.iter().flat_map(|i| of(&i.history)).collect();
+    fn bar_starts(&self) -> Result<Vec<Nanos>> {
+        let mut starts: Vec<Nanos> = self.closes()?.iter().flat_map(|(_, bars)| bars.iter().map(|b| b.0)).collect();
         starts.sort_unstable();
         starts.dedup();
-        starts
+        Ok(starts)
     }
 
-    fn closes(&self) -> Vec<(Symbol, Vec<(Nanos, f64)>)> {
+    fn closes(&self) -> Result<Closes> {
         let of = |history: &History<'_>| {
             let sessions = history.sessions()[history.sessions_between(self.request.start, self.request.end)].iter();
             let bars = sessions.map(|s| history.session_bars(s));
             let closes = bars.flat_map(|b| (0..b.len()).map(move |i| (b.start_at(i), b.close_at(i))));
             (history.symbol, closes.collect())
         };
-        self.instruments(&Change::default()).unwrap_or_default().iter().map(|i| of(&i.history)).collect()
+        Ok(self.instruments(&Change::default())?.iter().map(|i| of(&i.history)).collect())
     }
 
-    fn session_of(&self, start: Nanos) -> Date {
-        if S::TIMEFRAME == Timeframe::Day { Date::of_utc(start) } else { calendar::new_york_date(start) }
-    }
-
-    fn last_bars(&self, before: Nanos) -> Vec<(Symbol, Nanos)> {
-        let instruments = self.instruments(&Change { before: Some(before), ..Change::default() }).unwrap_or_default();
+    fn last_bars(&self, before: Nanos) -> Result<Vec<(Symbol, Nanos)>> {
+        let instruments = self.instruments(&Change { before: Some(before), ..Change::default() })?;
         let last = |history: &History<'_>| {
             let bars = history.session_bars(history.sessions().last()?);
             Some((history.symbol, bars.starts()[bars.len() - 1]))
         };
-        instruments.iter().filter_map(|i| last(&i.history)).collect()
+        Ok(instruments.iter().filter_map(|i| last(&i.history)).collect())
     }
 
     fn warmup(&self) -> usize {
         self.loaded.iter().map(|l| l.strategy.warmup()).max().unwrap_or(0)
     }
 
-    fn bars_before(&self, date: Date) -> usize {
-        let instruments = self.instruments(&Change::default()).unwrap_or_default();
-        instruments.iter().map(|i| before_date(&i.history, date)).min().unwrap_or(0)
+    fn first_after(&self, bars: usize) -> Result<Option<Date>> {
+        let instruments = self.instruments(&Change::default())?;
+        let of = |history: &History<'_>| {
+            let period = history.sessions_between(self.request.start, self.request.end);
+            let after = history.sessions()[period].iter().find(|s| s.ordinal >= bars);
+            after.map(|s| s.session.date)
+        };
+        let dates: Option<Vec<Date>> = instruments.iter().map(|i| of(&i.history)).collect();
+        Ok(dates.and_then(|dates| dates.into_iter().max()))
     }
 
     fn longest_period(&self) -> Option<usize> {
         let of = |l: &Loaded<S>| {
             let indicators = l.strategy.indicators();
             let lasting = indicators.as_ref().iter().filter(|i| i.memory() == Memory::Continuous);
-            lasting.map(|i| i.period()).max()
+            // What a state remembers has no period.
+            lasting.map(|i| i.period()).max().or((size_of::<S::State>() > 0).then_some(1))
         };
         self.loaded.iter().filter_map(of).max()
     }
@@ -393,8 +432,9 @@ impl<S: Deployable> Prepared<'_, S> {
 
     fn columns(&self) -> &[Columns] {
         self.columns.get_or_init(|| {
-            let instruments = self.instruments(&Change::default()).unwrap_or_default();
-            instruments.par_iter().map(columns_of).collect()
+            // One after the other: a thread that waits in here for others may be handed a replay that asks
+            // for these columns.
+            self.instruments(&Change::default()).unwrap_or_default().iter().map(columns_of).collect()
         })
     }
 

@@ -220,17 +220,18 @@ mod tests {
     }
 
     fn baseline() -> Vec<u8> {
-        let subject = crate::gate::digest::Subject::new("b".into(), "c", "m", &json!({}), 1);
-        json!({
-            "schema_version": 1, "strategy": "bear_trap", "subject": subject, "verdict": "", "config": "{}",
+        let config = crate::archive::manifest::sha256_hex(b"{}");
+        let subject = crate::gate::digest::Subject::new("b".into(), &config, "m", &json!({}), 1);
+        let baseline = json!({
+            "schema_version": 1, "sha256": "", "heads": [], "strategy": "bear_trap", "subject": subject, "verdict": "", "config": "{}",
             "periods": [{
                 "period": {"name": "p", "start_date": "2024-01-02", "end_date": "2024-01-03"},
                 "costs": {"slippage_bps": 1.0, "fee_per_share": 0.0, "fee_bps": 0.0},
                 "data": {"AMC": "hash"}, "returns": [["2024-01-02", 0.5]],
             }],
-        })
-        .to_string()
-        .into_bytes()
+        });
+        let baseline: Baseline = serde_json::from_value(baseline).expect("a baseline");
+        json!(baseline.sealed()).to_string().into_bytes()
     }
 
     fn returns() -> Vec<u8> {

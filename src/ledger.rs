@@ -258,6 +258,39 @@ impl Ledger {
         self.add_record(kind, trials, None, returns)
     }
 
+    /// The same with a record that isn't written: what a verdict counted of itself, where nobody
+    /// committed it.
+    #[must_use]
+    pub fn with(&self, kind: Kind, trials: &Trials) -> Self {
+        let mut ledger = self.clone();
+        if !ledger.records.values().any(|r| r.kind == kind && r.trials == *trials) {
+            let (hash, _, record) = ledger.record(kind, trials, None, None);
+            ledger.records.insert(hash, record);
+        }
+        ledger
+    }
+
+    /// A record that names the present heads, with its hash and its text.
+    fn record(
+        &self,
+        kind: Kind,
+        trials: &Trials,
+        division: Option<Value>,
+        returns: Option<String>,
+    ) -> (String, String, Record) {
+        let record = Record {
+            schema_version: SCHEMA_VERSION,
+            engine: env!("CARGO_PKG_VERSION").to_owned(),
+            kind,
+            trials: trials.clone(),
+            division,
+            returns,
+            heads: self.heads(),
+        };
+        let text = serde_json::to_string_pretty(&record).unwrap_or_default() + "\n";
+        (sha256_hex(text.as_bytes()), text, record)
+    }
+
     /// Adds a walk-forward; each way of dividing the sessions is a record, though no new trial.
     ///
     /// # Errors
@@ -273,7 +306,6 @@ impl Ledger {
         division: Option<Value>,
         returns: Option<&[u8]>,
     ) -> Result<()> {
-        let engine = env!("CARGO_PKG_VERSION").to_owned();
         let name = returns.map(sha256_hex);
         let same = |r: &&Record| {
             r.kind == kind && r.trials == *trials && r.division == division && (name.is_none() || r.returns == name)
@@ -288,21 +320,11 @@ impl Ledger {
         if let (Some(bytes), Some(name)) = (returns, &name) {
             write_atomically(&self.folder.join(format!("{name}.parquet")), bytes).map_err(unwritable)?;
         }
-        let record = Record {
-            schema_version: SCHEMA_VERSION,
-            engine,
-            kind,
-            trials: trials.clone(),
-            division,
-            returns: name,
-            heads: self.heads(),
-        };
-        let text = serde_json::to_string_pretty(&record).unwrap_or_default() + "\n";
+        let (hash, text, record) = self.record(kind, trials, division, name);
         if text.len() as u64 > LARGEST {
             return Err(Error::new(Code::BadArgument, "the grid has too many values to be recorded")
                 .help("take larger steps, or fewer keys"));
         }
-        let hash = sha256_hex(text.as_bytes());
         write_atomically(&self.folder.join(format!("{hash}.json")), text.as_bytes()).map_err(unwritable)?;
         self.records.insert(hash, record);
         Ok(())
@@ -313,10 +335,18 @@ impl Ledger {
     /// # Errors
     /// Refused if a record's grid isn't what it says.
     pub fn count(&self) -> Result<u64> {
+        self.count_of(|_| true)
+    }
+
+    /// Number of distinct trials in some of the records.
+    ///
+    /// # Errors
+    /// As [`Ledger::count`].
+    pub fn count_of(&self, wanted: impl Fn(&Record) -> bool) -> Result<u64> {
         let mut seen: Vec<u128> = Vec::new();
         let mut counted: BTreeSet<String> = BTreeSet::new();
         let mut distinct = 0;
-        for record in self.records.values() {
+        for record in self.records.values().filter(|r| wanted(r)) {
             let text = serde_json::to_string(&record.trials).unwrap_or_default();
             if counted.insert(sha256_hex(text.as_bytes())) {
                 seen.extend(record.trials.identities()?);

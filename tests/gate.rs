@@ -163,9 +163,6 @@ fn a_verdict_holds_when_judged_again_and_no_byte_of_it_may_change() {
 
 fn without_path(mut verdict: Value) -> Value {
     verdict["strategies"][0].as_object_mut().expect("one").remove("config");
-    for key in ["exit_code", "schema_version"] {
-        verdict.as_object_mut().expect("an object").remove(key);
-    }
     verdict
 }
 
@@ -183,7 +180,8 @@ fn trials_come_from_the_ledger_and_dsr_follows_from_them() {
     let (_, swept) = verdict(&place, "");
     let ledger = &swept["strategies"][0]["ledger"];
     assert_eq!(ledger["n"], 201);
-    let (n, v) = (201.0, ledger["variance"].as_f64().expect("V"));
+    assert_eq!(ledger["n_without_returns"], 1, "the gate's own");
+    let (n, spread) = (201.0, ledger["dispersion"].as_f64().expect("V times sessions"));
     let effective = ledger["n_effective"].as_f64().expect("effective N");
     assert!((1.0..=n).contains(&effective), "{effective}");
     assert!(ledger["pbo"].as_f64().is_some_and(|p| (0.0..=1.0).contains(&p)), "{ledger}");
@@ -198,6 +196,7 @@ fn trials_come_from_the_ledger_and_dsr_follows_from_them() {
     let before = std::iter::once(100_000.0).chain(worth.iter().copied());
     let returns: Vec<f64> = worth.iter().zip(before).map(|(after, before)| after / before - 1.0).collect();
     let moments = Moments::of(&returns).expect("they vary");
+    let v = spread / returns.len() as f64;
     let dsr = trials::deflated(&moments, v, n).expect("defined");
     let said = check(&swept, "dsr")["value"].as_f64().expect("a value");
     assert!((said - dsr).abs() < 1e-6, "{said} {dsr}");
@@ -290,6 +289,14 @@ fn an_accepted_failure_is_shown_and_expires() {
         full.args(words).args(["--why", "a trial week", "--expires", expires]);
         run(&mut full)
     };
+    place.write(
+        "deployed/daily_trend/acknowledgements.json",
+        json!([{"check": "sharpe", "period": "2018-2025", "who": "x", "why": "y", "accepted": day(3), "expires": day(9),
+                "config_sha256": "c"}]).to_string(),
+    );
+    let (code, out, _) = gate(&place, "");
+    assert!(code == 2 && out.contains("yet to come"), "{out}");
+    fs::remove_file(place.at("deployed/daily_trend/acknowledgements.json")).expect("removed");
     for bad in [day(91), day(-1)] {
         let (code, _, err) = accept(&bad);
         assert!(code == 2 && err.contains("bad-acknowledgement"), "{bad}: {code} {err}");
@@ -347,6 +354,73 @@ fn the_same_again_is_not_inferior_and_a_worse_candidate_fails() {
     let (code, worse) = verdict(&place, "");
     assert_eq!(code, 1);
     assert_eq!(check(&worse, "sharpe_vs_deployed")["status"], "FAIL");
+    // A trial that was known then may not be forgotten.
+    let ledger = place.at("no-ledger").display().to_string();
+    let (code, out, _) = gate(&place, &format!("--ledger {ledger}"));
+    assert!(code == 8 && out.contains("ledger-gap"), "{code} {out}");
+}
+
+#[test]
+fn an_altered_baseline_is_refused_wherever_it_was_altered() {
+    let place = place();
+    baseline_rule(&place, 0.1);
+    record(&place);
+    let file = place.at("data/baseline/daily_trend.json");
+    let text = fs::read_to_string(&file).expect("written");
+    for (from, to) in [
+        ("\"returns\":[[\"2018-01-02\",0.0]", "\"returns\":[[\"2018-01-02\",0.1]"),
+        ("\"slippage_bps\":1.5", "\"slippage_bps\":2.5"),
+        ("\\\"rsi_period\\\": 21", "\\\"rsi_period\\\": 22"),
+        ("\"heads\":[\"", "\"heads\":[\"0"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        fs::write(&file, text.replacen(from, to, 1)).expect("written");
+        let (code, out, _) = gate(&place, "");
+        assert!(code == 8 && out.contains("bad-baseline"), "{from}: {code} {out}");
+    }
+}
+
+#[test]
+fn a_verdict_holds_where_nobody_committed_its_own_trial() {
+    let place = place();
+    let ledger = place.at("ledger").display().to_string();
+    let (code, out, err) = gate(&place, &format!("--out result --ledger {ledger}"));
+    assert_eq!(code, 0, "{out}{err}");
+    fs::remove_dir_all(place.at("ledger")).expect("removed");
+    place.ok(&format!("verdict verify result/verdict.json --archive {} --ledger {ledger}", sample()));
+    // And says so if something else is deployed by now.
+    place.ok("baseline record result");
+    let (code, _, err) =
+        run(place.command(&format!("verdict verify result/verdict.json --archive {} --ledger {ledger}", sample())));
+    assert!(code == 8 && err.contains("what is deployed of daily_trend is another"), "{code} {err}");
+}
+
+#[test]
+fn names_in_a_verdict_never_leave_the_folder() {
+    let place = place();
+    record(&place);
+    for name in ["../../evil", "", "a b"] {
+        let verdict = json!({"strategies": [{"strategy": name, "digest": ""}], "digest": "", "status": "PASS"});
+        place.write("result/verdict.json", verdict.to_string());
+        let (code, _, err) = run(place.command("baseline record result"));
+        assert!(code == 8 && err.contains("verdict-altered"), "{name}: {code} {err}");
+    }
+}
+
+#[test]
+fn a_second_run_leaves_the_ledger_as_it_is_and_two_periods_are_two_trials() {
+    let place = place();
+    let ledger = place.at("ledger");
+    let files = || fs::read_dir(ledger.join("daily_trend")).map_or(0, Iterator::count);
+    let args = format!("--ledger {}", ledger.display());
+    let digests = [0, 1].map(|_| verdict(&place, &args).1["digest"].clone());
+    assert_eq!((files(), &digests[0]), (1, &digests[1]));
+    criteria(&place, |c| {
+        let later = json!({"name": "later", "start_date": "2022-01-03", "end_date": "2025-12-31"});
+        c["performance_criteria"]["periods"].as_array_mut().expect("periods").push(later);
+    });
+    let (_, both) = verdict(&place, &args);
+    assert_eq!((files(), &both["strategies"][0]["ledger"]["n"]), (2, &json!(2)));
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn brute_force(indicator: Indicator, bars: &[(Bar, usize)], i: usize) -> f64 {
     let b = &bars[i].0;
     let session = &bars[session_start..=i];
     match indicator {
-        Indicator::SessionLastClose => unreachable!("it looks ahead, and only the gate's self-test names it"),
+        Indicator::SessionLastClose(_) => unreachable!("it looks ahead, and only the gate's self-test names it"),
         Indicator::Lag { field, bars: lag } => i.checked_sub(lag as usize).map_or(f64::NAN, |k| of(field, k)),
         Indicator::Mean { field, period } => window(field, period, 0).map_or(f64::NAN, |w| mean(&w)),
         Indicator::Min { field, period } => {

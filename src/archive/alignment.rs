@@ -27,7 +27,8 @@ pub(crate) fn compare(one: &Series, other: &Series, from: Date, to: Date) -> Opt
     let shifts =
         [(fine, width(fine), 0), (coarse, 0, if coarse.timeframe == Timeframe::Day { 0 } else { width(coarse) })];
     for (series, fine_by, coarse_by) in shifts {
-        if (fine_by, coarse_by) != (0, 0) && misfit(fine_by, coarse_by)? < BETTER * as_stamped {
+        let fits = |m: f64| m < BETTER * as_stamped;
+        if (fine_by, coarse_by) != (0, 0) && misfit(fine_by, coarse_by).is_some_and(fits) {
             let about = format!("{} {}", series.symbol, series.timeframe);
             let what = format!(
                 "its closes fit the {} bars only if each is stamped with its end, not its start",

@@ -25,10 +25,10 @@ use arrow::buffer::ScalarBuffer;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::bar::{Bars, Date, Symbol, Timeframe};
+use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe};
 use crate::calendar;
 use crate::error::{Code, Error, Result};
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use audit::Audit;
 use cache::Cached;
 use manifest::{Manifest, Record};
@@ -115,11 +115,23 @@ impl Archive {
     /// Data error if those bars can't be read.
     pub fn aligned(&self, series: &Series, from: Date, to: Date) -> Result<Vec<Finding>> {
         let mut found = Vec::new();
+        // A day that includes extended hours ends with them.
+        let whole = |r: &&Record| r.timeframe == Timeframe::Day && r.day_basis == Some(manifest::DayBasis::UtcExtended);
         for timeframe in Timeframe::ALL.into_iter().filter(|t| *t != series.timeframe) {
-            if !self.manifest.series(series.symbol, timeframe).is_empty() {
-                let other = self.load(series.symbol, timeframe)?;
-                found.extend(alignment::compare(series, &other, from, to));
+            let records = self.manifest.series(series.symbol, timeframe);
+            let own = self.manifest.series(series.symbol, series.timeframe);
+            if records.is_empty() || records.iter().chain(&own).any(whole) {
+                continue;
             }
+            let other = self.load(series.symbol, timeframe)?;
+            let finding = alignment::compare(series, &other, from, to);
+            // Bars that nobody trades on block nothing.
+            let about_these = format!("{} {}", series.symbol, series.timeframe);
+            let severity = |f: &Finding| if f.subject == about_these { Severity::Error } else { Severity::Note };
+            found.extend(finding.map(|f| {
+                let s = severity(&f);
+                f.severity(s)
+            }));
         }
         Ok(found)
     }
@@ -213,6 +225,19 @@ impl Series {
     pub fn bars(&self) -> Bars<'_> {
         let [open, high, low, close, volume] = &self.columns.ohlcv;
         Bars::trusted(self.timeframe, &self.columns.start, [open, high, low, close, volume])
+    }
+
+    /// The same bars with other prices from the first one that starts after `after`.
+    #[must_use]
+    pub(crate) fn repriced_after(&self, after: Nanos) -> Self {
+        /// Far enough to be seen by any rule.
+        const FACTOR: f64 = 1.5;
+        let mut series = self.clone();
+        let first = self.columns.start.partition_point(|&t| t <= after);
+        for column in &mut series.columns.ohlcv[..4] {
+            *column = column.iter().enumerate().map(|(i, v)| if i < first { *v } else { v * FACTOR }).collect();
+        }
+        series
     }
 
     /// Back-adjusted: prices before a split are divided by its ratio, volumes multiplied.

@@ -87,6 +87,19 @@ impl Means {
         })
     }
 
+    /// The same on another day, if there is one.
+    pub(super) fn on(self, day: Option<Date>) -> Self {
+        Self { today: day.unwrap_or(self.today), ..self }
+    }
+
+    pub(super) fn baselines(&self) -> &Path {
+        &self.baselines
+    }
+
+    pub(super) fn ledger(&self) -> &Path {
+        &self.ledger
+    }
+
     /// Judges several strategies side by side.
     pub(super) fn judge(
         &self,
@@ -133,7 +146,7 @@ static BINARY: LazyLock<Result<String, String>> = LazyLock::new(|| {
 
 /// Today, UTC.
 #[expect(clippy::disallowed_methods, reason = "the command line is where time enters")]
-fn today() -> Date {
+pub(super) fn today() -> Date {
     Date::of_utc(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
 }
 

@@ -12,6 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::gate::baseline::Baseline;
 use crate::gate::verify::{self, Stored};
 use crate::gate::{Judged, Verdict};
+use crate::ledger::Ledger;
 use crate::registry::AnyStrategy;
 
 /// Largest verdict read.
@@ -39,11 +40,25 @@ fn check(options: &VerdictVerify, strategies: &[&dyn AnyStrategy]) -> Result<u8>
         print(&format!("{}: its digests are those of its contents\n", options.file.display()))?;
         return Ok(0);
     }
-    let means = Means::new(&options.judging, false)?;
+    let means = Means::new(&options.judging, false)?.on(stored.a_day());
+    for one in &deployed {
+        let now = Baseline::read(means.baselines(), &one.name)?.map(|b| b.subject.sha256);
+        if stored.deployed_then(&one.name).iter().any(|then| *then != now) {
+            let what = format!("what is deployed of {} is another than when this was judged", one.name);
+            return Err(at(Error::new(Code::VerdictDiffers, what))
+                .help("name the baselines of then with --baselines DIR, or check digests only with --no-replay"));
+        }
+    }
     let heads = deployed.iter().map(|d| (d.name.clone(), stored.heads(&d.name))).collect();
     let judged: Vec<Judged> = means.judge(strategies, &deployed, Some(&heads), &|_, _| {});
     let again = Verdict::new(judged.into_iter().map(|j| j.verdict).collect());
     let same = verify::compare(&stored, &again).map_err(at)?;
+    for name in stored.strategies() {
+        let counted = Ledger::open(means.ledger(), name)?.count()?;
+        if stored.trials(name).is_some_and(|n| n < counted) {
+            print(&format!("{name}: the ledger counts {counted} trials by now\n"))?;
+        }
+    }
     print(&format!(
         "{}: judged again from the same trials: {same} values are the same to 1e-9; {}, digest {}\n",
         options.file.display(),
@@ -72,16 +87,23 @@ fn record(options: &BaselineRecord) -> Result<u8> {
     let stored = read(&file)?;
     let root = options.baselines.folder(&options.place)?;
     let wanted = |name: &&str| options.strategy.as_ref().is_none_or(|only| only == name);
-    let mut text = String::new();
+    let mut baselines = Vec::new();
     for name in stored.strategies().filter(wanted) {
-        stored.check_deploys(name).map_err(|e| e.at(file.display()))?;
+        stored.check_deploys(name, super::gate::today()).map_err(|e| e.at(file.display()))?;
         let path = options.from.join(format!("{name}.baseline.json"));
         let baseline = Baseline::read_file(&path, name)?;
-        if stored.digest_of(name) != Some(&baseline.verdict) {
+        let fits =
+            stored.digest_of(name) == Some(&baseline.verdict) && stored.baseline_of(name) == Some(&baseline.sha256);
+        if !fits {
             let what = "it isn't what the verdict beside it was made of";
             return Err(Error::new(Code::BadBaseline, what).at(path.display()));
         }
-        let target = Baseline::path(&root, name);
+        baselines.push(baseline);
+    }
+    // All or none.
+    let mut text = String::new();
+    for baseline in &baselines {
+        let target = Baseline::path(&root, &baseline.strategy);
         baseline.write(&target)?;
         text += &format!("{}: subject {}\n", target.display(), baseline.subject.sha256);
     }

@@ -335,7 +335,7 @@ pub struct NonInferiority {
     #[schemars(extend("minimum" = 0, "maximum" = 10, "x-unit" = "Sharpe ratio a year"))]
     pub sharpe_margin: f64,
     /// One-sided confidence of either bound of the interval.
-    #[schemars(extend("minimum" = 0.5, "exclusiveMaximum" = 1, "x-unit" = "as a fraction, 0.95 being 95 %"))]
+    #[schemars(extend("exclusiveMinimum" = 0.5, "maximum" = 0.999, "x-unit" = "as a fraction, 0.95 being 95 %"))]
     pub confidence: f64,
 }
 
@@ -545,7 +545,11 @@ pub const EVIDENCE: &[Evidence] = &[
     evidence("sharpe_without_a_symbol", (-100.0, 100.0), "a year, without the symbol that it needs most"),
     evidence("sharpe_without_a_year", (-100.0, 100.0), "a year, without the year that it needs most"),
     evidence("sharpe_in_worst_regime", (-100.0, 100.0), "a year"),
-    evidence("sharpe_of_neighbours", (-100.0, 100.0), "a year, median over parameters a step away"),
+    evidence(
+        "sharpe_of_neighbours",
+        (-100.0, 100.0),
+        "a year, mean a step away of the parameter that it depends on most",
+    ),
 ];
 
 const FRACTION: &str = "as a fraction, 0.1 being 10 %";
@@ -570,14 +574,14 @@ pub const CRITERIA: &[Criterion] = &[
     criterion("avg_trade_pnl", |m| m.avg_trade_pnl, (-1e9, 1e9), "dollars", TRADES),
     criterion("exposure", |m| m.exposure, (0.0, 1.0), FRACTION, None),
     criterion("turnover", |m| m.turnover, (0.0, 1e6), "times equity a year", None),
-    criterion("worst_day", |m| m.worst_day, (-1.0, 10.0), FRACTION, SESSIONS),
-    criterion("best_day", |m| m.best_day, (-1.0, 10.0), FRACTION, SESSIONS),
+    criterion("worst_day", |m| m.worst_day, (-1.0, 10.0), FRACTION, None),
+    criterion("best_day", |m| m.best_day, (-1.0, 10.0), FRACTION, None),
     criterion(
         "max_consecutive_losses",
         |m| Measure::Defined(m.max_consecutive_losses as f64),
         (0.0, 1e6),
         "trades",
-        TRADES,
+        None,
     ),
     criterion("beta", |m| m.beta, (-100.0, 100.0), "times the benchmark", None),
 ];

@@ -86,6 +86,9 @@ pub(crate) fn parse(path: &Path, bytes: &[u8], today: Date) -> Result<Vec<Acknow
     let mut all: Vec<Acknowledgement> = serde_json::from_slice(bytes).map_err(|e| bad(e.to_string()))?;
     for one in &mut all {
         one.check().map_err(|e| bad(e.what().to_owned()))?;
+        if one.accepted > today {
+            return Err(bad(format!("one was accepted on {}, which is yet to come", one.accepted)));
+        }
         one.expired = one.expires < today;
     }
     Ok(all)

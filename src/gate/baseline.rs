@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Subject;
 use super::verdict::{Check, Group, Status};
+use crate::archive::manifest::sha256_hex;
 use crate::archive::{Archive, map, write_whole};
-use crate::backtest::{Request, Run, Scope};
+use crate::backtest::{Request, Run};
 use crate::bar::{Date, Symbol};
 use crate::config::document::Document;
 use crate::config::{Config, Levels, NonInferiority, Period};
@@ -41,12 +42,16 @@ pub(super) const CHECK: &str = "sharpe_vs_deployed";
 #[serde(deny_unknown_fields)]
 pub struct Baseline {
     schema_version: u32,
+    /// SHA-256 over all fields but this one and the verdict's digest, which covers it.
+    pub sha256: String,
     /// The strategy.
     pub strategy: String,
     /// What was judged.
     pub subject: Subject,
     /// The digest of its verdict.
     pub verdict: String,
+    /// The ledger's heads that it was judged with: no trial that was known then may be forgotten.
+    pub heads: Vec<String>,
     /// The text of its config.
     pub config: String,
     /// What it did in each period.
@@ -74,6 +79,8 @@ pub struct Comparison {
     pub how: String,
     /// Subject of what is deployed.
     pub subject: Option<String>,
+    /// Whether criteria, margin or seed differ from those that what is deployed was judged by.
+    pub policy_differs: bool,
     /// Common sessions.
     pub sessions: usize,
     /// Correlation of session returns.
@@ -94,6 +101,7 @@ impl Comparison {
         Self {
             how: how.into(),
             subject,
+            policy_differs: false,
             sessions: 0,
             correlation: None,
             difference: None,
@@ -136,8 +144,12 @@ impl Baseline {
         if baseline.strategy != strategy {
             return Err(bad(format!("a baseline of {}, not of {strategy}", baseline.strategy)));
         }
-        if baseline.subject.hash() != baseline.subject.sha256 {
-            return Err(bad("its subject was altered".to_owned()));
+        let config = sha256_hex(baseline.config.as_bytes());
+        if baseline.subject.hash() != baseline.subject.sha256 || baseline.subject.config != config {
+            return Err(bad("its subject or its config was altered".to_owned()));
+        }
+        if baseline.hash() != baseline.sha256 {
+            return Err(bad("it was altered: its hash isn't that of its contents".to_owned()));
         }
         Ok(baseline)
     }
@@ -148,21 +160,40 @@ impl Baseline {
     }
 
     /// What the candidate would be as a baseline.
-    pub(super) fn new(strategy: &str, subject: Subject, document: &Document, runs: &[(Period, &Run)]) -> Self {
+    pub(super) fn new(
+        strategy: &str,
+        subject: Subject,
+        heads: Vec<String>,
+        document: &Document,
+        runs: &[(Period, &Run)],
+    ) -> Self {
         let deployed = |(period, run): &(Period, &Run)| Deployed {
             period: period.clone(),
             costs: run.costs,
             data: run.data.clone(),
             returns: dated(run),
         };
-        Self {
+        let baseline = Self {
             schema_version: SCHEMA_VERSION,
+            sha256: String::new(),
             strategy: strategy.to_owned(),
             subject,
             verdict: String::new(),
+            heads,
             config: document.text.clone(),
             periods: runs.iter().map(deployed).collect(),
-        }
+        };
+        baseline.sealed()
+    }
+
+    /// The same with the hash of its contents.
+    pub(crate) fn sealed(self) -> Self {
+        Self { sha256: self.hash(), ..self }
+    }
+
+    fn hash(&self) -> String {
+        let rest = Self { sha256: String::new(), verdict: String::new(), ..self.clone() };
+        sha256_hex(serde_json::to_string(&rest).unwrap_or_default().as_bytes())
     }
 
     /// Writes it.
@@ -185,7 +216,7 @@ pub(super) struct Pair<'a> {
     pub(super) strategy: &'a dyn AnyStrategy,
     pub(super) archive: &'a Archive,
     pub(super) config: &'a Config,
-    pub(super) bundle: &'a str,
+    pub(super) subject: &'a Subject,
     pub(super) period: &'a Period,
     pub(super) run: &'a Run,
 }
@@ -206,9 +237,11 @@ impl Pair<'_> {
             return Paired { comparison, check: None, returns: Vec::new() };
         };
         let subject = Some(baseline.subject.sha256.clone());
+        let policy_differs = baseline.subject.policy != self.subject.policy;
         let unpaired = |why: String| {
             let check = check(Measure::Undefined(NOT_PAIRED), None, Status::Inconclusive);
-            Paired { comparison: Comparison::none(why, subject.clone()), check: Some(check), returns: Vec::new() }
+            let comparison = Comparison { policy_differs, ..Comparison::none(why, subject.clone()) };
+            Paired { comparison, check: Some(check), returns: Vec::new() }
         };
         let Some(rule) = self.config.performance_criteria.baseline else {
             return unpaired("performance_criteria.baseline gives no margin".to_owned());
@@ -219,7 +252,8 @@ impl Pair<'_> {
         };
         match compare(&dated(self.run), &returns, rule, self.config.performance_criteria.seed()) {
             Ok((comparison, check)) => {
-                Paired { comparison: Comparison { how, subject, ..comparison }, check: Some(check), returns }
+                let comparison = Comparison { how, subject, policy_differs, ..comparison };
+                Paired { comparison, check: Some(check), returns }
             }
             Err(why) => unpaired(why),
         }
@@ -227,8 +261,10 @@ impl Pair<'_> {
 
     /// What the deployed strategy returned in this period, and how that is known.
     fn deployed_returns(&self, baseline: &Baseline) -> std::result::Result<(String, Vec<(Date, f64)>), String> {
-        if baseline.subject.bundle == self.bundle {
-            let run = self.replay(baseline).map_err(|e| format!("the deployed parameters can't be replayed: {e}"))?;
+        if baseline.subject.bundle == self.subject.bundle {
+            let run = self
+                .replay(baseline)
+                .map_err(|e| format!("the deployed parameters can't be replayed: {}", e.what()))?;
             return Ok(("same code: the deployed parameters were replayed".to_owned(), dated(&run)));
         }
         let of_period = baseline.periods.iter().find(|d| d.period.name == self.period.name);
@@ -251,17 +287,7 @@ impl Pair<'_> {
         let mut config = Config::from_document(&document)?;
         // Common costs: what trading costs is no merit of either.
         config.execution = self.config.execution.clone();
-        let request = Request {
-            config: &config,
-            archive: self.archive,
-            symbols: None,
-            scope: Scope::Portfolio,
-            hours: None,
-            start: self.period.start_date,
-            end: self.period.end_date,
-            slippage_bps: None,
-            record: false,
-        };
+        let request = Request::portfolio(&config, self.archive, self.period.start_date, self.period.end_date);
         self.strategy.backtest(&request)?.pop().ok_or_else(|| Error::new(Code::NoBars, "nothing was replayed"))
     }
 }

@@ -12,6 +12,10 @@ use crate::stats::bootstrap;
 /// Resamples behind a confidence bound.
 pub(super) const RESAMPLES: usize = 1_000;
 
+/// Fewer sessions or trades have no bound.
+const LEAST: usize = 30;
+const TOO_FEW: &str = "fewer than 30 to resample";
+
 /// Levels by metric.
 pub(super) type Criteria = BTreeMap<String, Levels>;
 
@@ -74,11 +78,23 @@ fn point(criterion: &Criterion, levels: Levels, metrics: &Metrics, sample: &Samp
         return vec![check(criterion.name, Group::Point, estimate, levels)];
     };
     let drawn = sample.draw(criterion);
+    // What a resample doesn't have counts as the worst that it could be.
+    let missing = RESAMPLES.saturating_sub(drawn.len());
+    let padded = |worst: f64| -> Vec<f64> {
+        let mut all = drawn.clone();
+        all.extend(std::iter::repeat_n(worst, missing));
+        all.sort_by(f64::total_cmp);
+        all
+    };
     let of_side = |side: &str, quantile: f64, levels: Levels| {
-        let value = match (estimate, bootstrap::quantile(&drawn, quantile)) {
-            (Measure::Defined(_), Some(bound)) => Measure::new(bound, "no bound"),
-            (Measure::Defined(_), None) => Measure::Undefined("too little to resample"),
-            (undefined, _) => undefined,
+        let worst = if quantile < 0.5 { f64::NEG_INFINITY } else { f64::INFINITY };
+        let value = match estimate {
+            Measure::Defined(_) if drawn.is_empty() => Measure::Undefined(TOO_FEW),
+            Measure::Defined(_) => {
+                let bound = bootstrap::quantile(&padded(worst), quantile);
+                bound.map_or(Measure::Undefined(TOO_FEW), |b| Measure::new(b, "undefined in too many resamples"))
+            }
+            undefined => undefined,
         };
         let bound = Some(bound_name(side, confidence));
         Check { estimate: Some(estimate), bound, ..check(criterion.name, Group::Statistics, value, levels) }
@@ -122,6 +138,9 @@ impl Sample<'_> {
     }
 
     fn draw_sessions(&self, criterion: &Criterion) -> Vec<f64> {
+        if self.returns.len() < LEAST {
+            return Vec::new();
+        }
         let of = |indices: &[usize]| {
             let mut worth = self.replay.capital;
             let equity: Vec<f64> = indices
@@ -138,6 +157,9 @@ impl Sample<'_> {
 
     fn draw_trades(&self, criterion: &Criterion) -> Vec<f64> {
         let trades = crate::metrics::round_trips(&self.replay.fills);
+        if trades.len() < LEAST {
+            return Vec::new();
+        }
         let of = |indices: &[usize]| {
             let mut tally = Tally::default();
             indices.iter().map(|&i| &trades[i]).for_each(|t| tally.add(t.profit, t.amount, t.held));

@@ -71,9 +71,14 @@ pub(super) fn of(verdict: &StrategyVerdict) -> String {
     digest(&json!(verdict))
 }
 
-/// The digest of several verdicts.
-pub fn joined<'a>(digests: impl Iterator<Item = &'a str>) -> String {
-    sha256_hex(digests.collect::<Vec<&str>>().join("\n").as_bytes())
+/// The digest of several strategies' verdicts, as JSON: of their digests and what stands beside them.
+pub fn whole(verdict: &Value) -> String {
+    let mut verdict = verdict.clone();
+    remove(&mut verdict, "digest");
+    for one in verdict["strategies"].as_array_mut().into_iter().flatten() {
+        *one = one["digest"].take();
+    }
+    sha256_hex(canonical(&verdict).as_bytes())
 }
 
 fn remove(value: &mut Value, key: &str) {

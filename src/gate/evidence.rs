@@ -4,7 +4,7 @@ use super::Answers;
 use super::criteria::check;
 use super::luck::Luck;
 use super::robustness::Robustness;
-use super::verdict::{Group, Power};
+use super::verdict::{Check, Group, Power, Status};
 use crate::backtest::Run;
 use crate::config::EVIDENCE;
 use crate::metrics::{Measure, SESSIONS_PER_YEAR, round_trips};
@@ -35,7 +35,13 @@ impl Evidence<'_> {
                 _ => Group::Robustness,
             };
             match (evidence.name, self.figure(evidence.name)) {
-                ("pbo", Measure::Undefined(why)) => answers.not_evaluable.push(format!("pbo: {why}")),
+                // Without a sweep there is nothing to overfit; one that kept nothing tells nothing.
+                ("pbo", Measure::Undefined(why)) if !self.luck.swept_in_vain() => {
+                    answers.not_evaluable.push(format!("pbo: {why}"));
+                }
+                ("pbo", value @ Measure::Undefined(_)) => {
+                    answers.checks.push(Check { status: Status::Inconclusive, ..check("pbo", group, value, levels) });
+                }
                 (name, value) => answers.checks.push(check(name, group, value, levels)),
             }
         }
@@ -45,8 +51,7 @@ impl Evidence<'_> {
         let r = self.robustness;
         match name {
             "psr" => self.of_moments(|m| sharpe::probabilistic(m, 0.0)),
-            "dsr" => self
-                .of_moments(|m| luck_of::deflated(m, self.luck.variance_over(self.returns.len()), self.luck.n as f64)),
+            "dsr" => self.of_moments(|m| sharpe::probabilistic(m, self.luck.sharpe_over(self.returns.len())?)),
             "pbo" => self.luck.pbo,
             "shuffled_drawdown" => self.shuffled_drawdown(),
             "sharpe_at_double_costs" => r.at_double_costs(),
@@ -95,11 +100,13 @@ impl Evidence<'_> {
             Some(needed) => format!("MinTRL is {:.0} sessions short", needed.ceil() - sessions as f64),
             None => "no length of history would show such a Sharpe ratio to be above 0".to_owned(),
         };
+        let by_luck = self.luck.sharpe_over(sessions).map(|s| s * year);
         let measure = |value: Option<f64>, why| value.map_or(Measure::Undefined(why), |v| Measure::new(v, why));
         Power {
             statement: format!("with {sessions} sessions the gate can see {seen} at 80 %; {record}"),
             detectable_sharpe: measure(detectable, "the returns don't vary"),
             min_track_record: measure(needed, "the Sharpe ratio isn't above 0"),
+            sharpe_by_luck: measure(by_luck, "no trials"),
             min_backtest_years: measure(years, "the Sharpe ratio isn't above 0"),
         }
     }

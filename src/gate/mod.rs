@@ -23,14 +23,14 @@ use std::path::{Path, PathBuf};
 use crate::archive::Archive;
 use crate::archive::manifest::sha256_hex;
 use crate::archive::map;
-use crate::backtest::{Bench, Request, Run, Scope, trials};
-use crate::bar::{Date, Nanos, Symbol};
+use crate::backtest::{Bench, Closes, Request, Run, Scope, trials};
+use crate::bar::Date;
 use crate::calendar;
 use crate::config::document::Document;
 use crate::config::{CRITERIA, Config, EVIDENCE, Period};
 use crate::error::{Code, Error, Result};
 use crate::finding::{Finding, Severity};
-use crate::ledger::{Kind, Ledger};
+use crate::ledger::{Kind, Ledger, Trials};
 use crate::metrics::{Measure, Metrics, session_returns};
 use crate::registry::{self, AnyStrategy};
 use crate::stats::bootstrap;
@@ -102,7 +102,7 @@ pub struct Shown {
     /// Sharpe ratios of resampled sessions, ascending.
     pub sharpes: Vec<f64>,
     /// Closes of each symbol's bars, if pages are wanted.
-    pub closes: Vec<(Symbol, Vec<(Nanos, f64)>)>,
+    pub closes: Closes,
 }
 
 const DAYS_A_MONTH: f64 = 365.2425 / 12.0;
@@ -174,6 +174,7 @@ impl Gate<'_> {
                 strategy: deployed.name.clone(),
                 config: deployed.config.clone(),
                 digest: String::new(),
+                baseline_sha256: None,
                 subject: None,
                 status: Status::Error,
                 synthetic: false,
@@ -215,23 +216,26 @@ impl Gate<'_> {
         tell("trials");
         let subject = self.subject(deployed, &document, &config)?;
         verdict.subject = Some(subject.clone());
-        let ledger = self.count(strategy, &candidates)?;
+        let baseline = Baseline::read(self.baselines, strategy.name())?;
+        let ledger = self.count(strategy, &candidates, baseline.as_ref())?;
         let luck = Luck::of(&ledger, &config.symbols, verdict.synthetic)?;
         if let (true, Some(first)) = (self.pages, candidates.first()) {
             judged.heat = Heat::of(&ledger, verdict.synthetic, &document.settings(&first.run.symbols))?;
         }
-        let baseline = Baseline::read(self.baselines, strategy.name())?;
         for candidate in &candidates {
             let (period, shown) = self.judge_period(candidate, &luck, baseline.as_ref(), &subject, &tell)?;
             verdict.periods.push(period);
             judged.periods.push(shown);
         }
+        let heads = luck.heads.clone();
         verdict.ledger = Some(luck);
         for period in &mut verdict.periods {
             acknowledge::apply(&verdict.acknowledgements, &config.sha256, period);
         }
         let runs: Vec<(Period, &Run)> = candidates.iter().map(|c| (c.period.clone(), &c.run)).collect();
-        judged.baseline = Some(Baseline::new(strategy.name(), subject, &document, &runs));
+        let would_be = Baseline::new(strategy.name(), subject, heads, &document, &runs);
+        verdict.baseline_sha256 = Some(would_be.sha256.clone());
+        judged.baseline = Some(would_be);
         Ok(())
     }
 
@@ -259,17 +263,7 @@ impl Gate<'_> {
         config: &'c Config,
         period: &'c Period,
     ) -> Result<Candidate<'c>> {
-        let request = Request {
-            config,
-            archive: self.archive,
-            symbols: None,
-            scope: Scope::Portfolio,
-            hours: None,
-            start: period.start_date,
-            end: period.end_date,
-            slippage_bps: None,
-            record: false,
-        };
+        let request = Request::portfolio(config, self.archive, period.start_date, period.end_date);
         let bench = strategy.bench(&request)?;
         let run = bench.runs()?.pop().ok_or_else(|| Error::new(Code::NoBars, "nothing was replayed"))?;
         check_coverage(period, &run).map_err(|e| e.at(self.archive.folder().display()))?;
@@ -278,20 +272,29 @@ impl Gate<'_> {
     }
 
     /// Counts this trial, before anything is seen of it, and all others.
-    fn count(&self, strategy: &dyn AnyStrategy, candidates: &[Candidate<'_>]) -> Result<Ledger> {
+    fn count(
+        &self,
+        strategy: &dyn AnyStrategy,
+        candidates: &[Candidate<'_>],
+        baseline: Option<&Baseline>,
+    ) -> Result<Ledger> {
         let mut ledger = Ledger::open(self.ledger, strategy.name())?;
         match self.heads {
-            Some(heads) => ledger = ledger.at(heads.get(strategy.name()).map_or(&[], Vec::as_slice))?,
-            None => {
-                for c in candidates {
-                    let period = (c.period.start_date, c.period.end_date);
-                    let runs = std::slice::from_ref(&c.run);
-                    let trials = trials(strategy, &c.document.settings(&c.run.symbols), runs, Scope::Portfolio, period);
-                    ledger.add(Kind::Gate, &trials, None)?;
-                }
+            Some(heads) => {
+                let heads = heads.get(strategy.name()).map_or(&[][..], Vec::as_slice);
+                let counted = candidates.iter().fold(ledger.clone(), |l, c| l.with(Kind::Gate, &c.trials()));
+                ledger = ledger.at(heads).or_else(|_| counted.at(heads))?;
+            }
+            None => candidates.iter().try_for_each(|c| ledger.add(Kind::Gate, &c.trials(), None))?,
+        }
+        let known = baseline.map_or(&[][..], |b| &b.heads);
+        match known.iter().find(|head| !ledger.records().contains_key(*head)) {
+            None => Ok(ledger),
+            Some(gone) => {
+                let what = format!("record {gone} is gone: what is deployed was judged with it");
+                Err(Error::new(Code::LedgerGap, what).at(self.ledger.join(strategy.name()).display()))
             }
         }
-        Ok(ledger)
     }
 
     fn judge_period(
@@ -302,15 +305,14 @@ impl Gate<'_> {
         subject: &Subject,
         tell: &dyn Fn(&str),
     ) -> Result<(PeriodVerdict, Shown)> {
-        let Candidate { config, period, bench, run, .. } = candidate;
+        let Candidate { config, bench, run, .. } = candidate;
         tell("under other circumstances");
         let seed = subject.seed;
-        let (robustness, causality) =
-            rayon::join(|| candidate.case().examine(), || causality::examine(&**bench, seed, period.end_date));
+        let (robustness, causality) = rayon::join(|| candidate.case().examine(), || causality::examine(&**bench, seed));
         let (robustness, causality) = (robustness?, causality?);
         tell("resampling");
         let sample = candidate.sample(seed);
-        let pair = candidate.pair(self.archive, &subject.bundle);
+        let pair = candidate.pair(self.archive, subject);
         let (paired, sharpes) = rayon::join(|| pair.compare(baseline), || sample.sharpes());
         let evidence = Evidence { luck, robustness: &robustness, returns: &candidate.returns, run, seed };
         let power = evidence.power();
@@ -323,7 +325,7 @@ impl Gate<'_> {
         answers.checks.push(trusted(&run.data_findings));
         answers.checks.retain(|c| Some(c.metric) != self.without);
         let verdict = candidate.verdict(answers, power, paired.comparison, robustness, causality);
-        let closes = if self.pages { bench.closes() } else { Vec::new() };
+        let closes = if self.pages { bench.closes()? } else { Vec::new() };
         Ok((verdict, Shown { run: run.clone(), deployed: paired.returns, sharpes, closes }))
     }
 }
@@ -340,6 +342,13 @@ struct Candidate<'c> {
 }
 
 impl Candidate<'_> {
+    fn trials(&self) -> Trials {
+        let Candidate { strategy, document, period, run, .. } = self;
+        let settings = document.settings(&run.symbols);
+        let period = (period.start_date, period.end_date);
+        trials(*strategy, &settings, std::slice::from_ref(run), Scope::Portfolio, period)
+    }
+
     fn case(&self) -> Case<'_> {
         let Candidate { strategy, document, bench, run, returns, .. } = self;
         Case { strategy: *strategy, document, bench: &**bench, run, returns }
@@ -350,9 +359,9 @@ impl Candidate<'_> {
         Sample { replay: &self.run.replay, returns: &self.returns, block, seed }
     }
 
-    fn pair<'p>(&'p self, archive: &'p Archive, bundle: &'p str) -> Pair<'p> {
+    fn pair<'p>(&'p self, archive: &'p Archive, subject: &'p Subject) -> Pair<'p> {
         let Candidate { strategy, config, period, run, .. } = self;
-        Pair { strategy: *strategy, archive, config, bundle, period, run }
+        Pair { strategy: *strategy, archive, config, subject, period, run }
     }
 
     fn verdict(

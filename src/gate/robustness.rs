@@ -86,7 +86,7 @@ pub struct Regime {
 pub struct Neighbour {
     /// The parameter.
     pub parameter: String,
-    /// How far, e.g. `-5 %`.
+    /// How far: `-5 %`, of a count by at least 1.
     pub step: String,
     /// A year.
     pub sharpe: Measure,
@@ -187,7 +187,9 @@ impl Case<'_> {
         let of = |&left_out: &i16| {
             let rest: Vec<f64> =
                 self.returns.iter().zip(&dates).filter(|(_, year)| **year != left_out).map(|(r, _)| *r).collect();
-            LeftOut { left_out: left_out.to_string(), total_return: compounded(&rest), sharpe: sharpe(&rest) }
+            let sharpe =
+                if rest.len() < TREND { Measure::Undefined("fewer than 63 sessions are left") } else { sharpe(&rest) };
+            LeftOut { left_out: left_out.to_string(), total_return: compounded(&rest), sharpe }
         };
         years.iter().map(of).collect()
     }
@@ -199,6 +201,8 @@ impl Case<'_> {
                 self.returns.iter().zip(&kinds).filter(|(_, k)| **k == Some(kind)).map(|(r, _)| *r).collect();
             let sharpe = match inside.len() < TREND {
                 true => Measure::Undefined("fewer than 63 sessions"),
+                // Out of the market all along: nothing won, nothing lost.
+                false if inside.iter().all(|r| *r == 0.0) => Measure::Defined(0.0),
                 false => sharpe(&inside),
             };
             Regime { name, sessions: inside.len(), total_return: compounded(&inside), sharpe }
@@ -264,7 +268,8 @@ fn stepped(value: &Value, sign: f64) -> Option<Value> {
         let step = ((whole as f64 * STEP).abs().round() as i64).max(1);
         return Some(Value::from(whole + sign as i64 * step));
     }
-    let number = value.as_f64()?;
+    // Zero has no step of its own.
+    let number = value.as_f64().filter(|n| *n != 0.0)?;
     Some(Value::from(number + sign * number.abs() * STEP))
 }
 

@@ -124,6 +124,8 @@ pub struct Power {
     pub detectable_sharpe: Measure,
     /// Sessions that the Sharpe ratio seen needs to be above 0 at 95 %.
     pub min_track_record: Measure,
+    /// Sharpe ratio, a year, that the best of the ledger's trials shows by luck over these sessions.
+    pub sharpe_by_luck: Measure,
     /// Years of data below which the best of the trials looks this good by luck.
     pub min_backtest_years: Measure,
 }
@@ -235,6 +237,8 @@ pub struct StrategyVerdict {
     pub config: PathBuf,
     /// SHA-256 over the subject's and all other fields but this one and the config's path.
     pub digest: String,
+    /// SHA-256 of what this would be as a baseline; none, if nothing was judged.
+    pub baseline_sha256: Option<String>,
     /// What was judged; none, if its config can't be read.
     pub subject: Option<Subject>,
     /// Worst of its periods.
@@ -271,7 +275,7 @@ const INCONCLUSIVE: u8 = 4;
 pub struct Verdict {
     /// Version of this JSON.
     pub schema_version: u32,
-    /// SHA-256 over the strategies' digests.
+    /// SHA-256 over the strategies' digests and all other fields here.
     pub digest: String,
     /// Worst of the strategies.
     pub status: Status,
@@ -293,8 +297,9 @@ impl Verdict {
         let none = if strategies.is_empty() { 2 } else { 0 };
         let exit_code = [2, 3, 8, 1, INCONCLUSIVE].into_iter().find(|code| codes.contains(code)).unwrap_or(none);
         let synthetic = strategies.iter().any(|s| s.synthetic);
-        let digest = super::digest::joined(strategies.iter().map(|s| s.digest.as_str()));
-        Self { schema_version: 2, digest, status, exit_code, synthetic, strategies }
+        let mut verdict = Self { schema_version: 2, digest: String::new(), status, exit_code, synthetic, strategies };
+        verdict.digest = super::digest::whole(&serde_json::json!(verdict));
+        verdict
     }
 }
 
@@ -323,6 +328,7 @@ mod tests {
             strategy: String::new(),
             config: PathBuf::new(),
             digest: String::new(),
+            baseline_sha256: None,
             subject: None,
             status,
             synthetic: false,

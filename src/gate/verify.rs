@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::digest::{self, Subject};
 use super::verdict::{Status, Verdict};
+use crate::bar::Date;
 use crate::error::{Code, Error, Result};
 
 /// Numbers of two machines may differ by this much, of the larger one.
@@ -23,37 +24,34 @@ impl Stored {
         let stored = Self(verdict);
         let of = stored.0.get("strategies").and_then(Value::as_array).filter(|all| !all.is_empty());
         let Some(strategies) = of else { return Err(altered("no verdict: it has no strategies".to_owned())) };
-        let mut digests = Vec::new();
         for one in strategies {
-            let name = one.get("strategy").and_then(Value::as_str).unwrap_or("?");
-            let said = one.get("digest").and_then(Value::as_str).unwrap_or_default();
-            if digest::digest(one) != said {
+            let name = one.get("strategy").and_then(Value::as_str).unwrap_or_default();
+            if !is_name(name) || strategies.iter().filter(|s| s.get("strategy") == one.get("strategy")).count() > 1 {
+                return Err(altered(format!("`{name}` is no strategy's name, or stands twice")));
+            }
+            if Some(digest::digest(one).as_str()) != one.get("digest").and_then(Value::as_str) {
                 return Err(altered(format!("the digest of {name} isn't that of its contents")));
             }
-            let subject = one.get("subject").cloned().unwrap_or_default();
-            if let Ok(subject) = serde_json::from_value::<Subject>(subject)
-                && subject.hash() != subject.sha256
-            {
-                return Err(altered(format!("the subject of {name} isn't that of its fields")));
-            }
-            digests.push(said);
+            stored.check_subject(name, one)?;
         }
-        if stored.digest() != digest::joined(digests.into_iter()) {
-            return Err(altered("its digest isn't that of its strategies".to_owned()));
+        if stored.digest() != digest::whole(&stored.0) {
+            return Err(altered("its digest isn't that of its contents".to_owned()));
         }
-        stored.check_summary()?;
         Ok(stored)
     }
 
-    /// What stands beside the digests must follow from what they cover.
-    fn check_summary(&self) -> Result<()> {
-        let worst = self.all().filter_map(|one| rank(one.get("status")?)).max();
-        let said = self.0.get("status").and_then(rank);
-        let any = self.all().any(|one| one.get("synthetic") == Some(&Value::Bool(true)));
-        if said.is_none() || said != worst || self.0.get("synthetic") != Some(&Value::Bool(any)) {
-            return Err(Error::new(Code::VerdictAltered, "its status isn't the worst of its strategies"));
+    /// What was judged must be told, unless nothing could be.
+    fn check_subject(&self, name: &str, one: &Value) -> Result<()> {
+        let subject = one.get("subject").cloned().unwrap_or_default();
+        let fits = match serde_json::from_value::<Option<Subject>>(subject) {
+            Ok(Some(subject)) => subject.hash() == subject.sha256,
+            Ok(None) => one.get("error").is_some_and(|e| !e.is_null()),
+            Err(_) => false,
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(Error::new(Code::VerdictAltered, format!("the subject of {name} isn't that of its fields"))),
         }
-        Ok(())
     }
 
     fn all(&self) -> impl Iterator<Item = &Value> {
@@ -79,17 +77,44 @@ impl Stored {
         self.one(strategy)?.get("digest")?.as_str()
     }
 
+    /// N of a strategy.
+    pub fn trials(&self, strategy: &str) -> Option<u64> {
+        self.one(strategy)?.pointer("/ledger/n")?.as_u64()
+    }
+
     /// The ledger's heads that a strategy was judged with.
     pub fn heads(&self, strategy: &str) -> Vec<String> {
         let heads = self.one(strategy).and_then(|one| one.pointer("/ledger/heads")).and_then(Value::as_array);
         heads.into_iter().flatten().filter_map(|h| Some(h.as_str()?.to_owned())).collect()
     }
 
-    /// Refuses a strategy whose verdict doesn't allow it to be deployed.
+    /// The hash of what a strategy would be as a baseline.
+    pub fn baseline_of(&self, strategy: &str) -> Option<&str> {
+        self.one(strategy)?.get("baseline_sha256")?.as_str()
+    }
+
+    /// Subjects of what was deployed when a strategy was judged, by period.
+    pub fn deployed_then(&self, strategy: &str) -> Vec<Option<String>> {
+        let periods = self.one(strategy).and_then(|one| one.get("periods")).and_then(Value::as_array);
+        let of = |p: &Value| p.pointer("/baseline/subject").and_then(Value::as_str).map(str::to_owned);
+        periods.into_iter().flatten().map(of).collect()
+    }
+
+    /// A day on which the same acknowledgements held as when this was judged; none, if any day is.
+    pub fn a_day(&self) -> Option<Date> {
+        let accepted = self.all().filter_map(|one| one.get("acknowledgements")?.as_array()).flatten();
+        let holding = accepted.filter(|a| a.get("expired") == Some(&Value::Bool(false)));
+        holding.filter_map(|a| a.get("expires")?.as_str()?.parse().ok()).min()
+    }
+
+    /// Refuses a strategy whose verdict doesn't allow it to be deployed today.
     ///
     /// # Errors
     /// Refused, with its status.
-    pub fn check_deploys(&self, strategy: &str) -> Result<()> {
+    pub fn check_deploys(&self, strategy: &str, today: Date) -> Result<()> {
+        if let Some(day) = self.a_day().filter(|day| *day < today) {
+            return Err(Error::new(Code::VerdictForbids, format!("it rests on what was accepted until {day}")));
+        }
         let status = self.one(strategy).and_then(|one| one.get("status")).and_then(Value::as_str).unwrap_or("none");
         let deploys = [Status::Pass, Status::Warn].iter().any(|s| s.name() == status);
         match deploys {
@@ -99,9 +124,9 @@ impl Stored {
     }
 }
 
-fn rank(status: &Value) -> Option<Status> {
-    let all = [Status::Pass, Status::Warn, Status::Inconclusive, Status::Fail, Status::Error];
-    all.into_iter().find(|s| Some(s.name()) == status.as_str())
+/// Names become file names.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 /// Compares a stored verdict with another of the same subject; how many values were the same.

@@ -162,7 +162,16 @@ pub enum Indicator {
     /// Last close of the session, known at its first bar: looks ahead. It exists for the gate's
     /// self-test alone, which shows that the gate finds such a thing.
     #[doc(hidden)]
-    SessionLastClose,
+    SessionLastClose(SelfTestOnly),
+}
+
+/// What only this library can make.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SelfTestOnly(());
+
+impl SelfTestOnly {
+    pub(crate) const PLANTED: Self = Self(());
 }
 
 impl Indicator {
@@ -221,7 +230,7 @@ impl Indicator {
             Self::LowerWick => "lower_wick",
             Self::Body => "body",
             Self::VolumeRatio { .. } => "volume_ratio",
-            Self::SessionLastClose => "session_last_close",
+            Self::SessionLastClose(_) => "session_last_close",
         }
     }
 
@@ -238,7 +247,7 @@ impl Indicator {
             | Self::SessionHigh
             | Self::LowerWick
             | Self::Body
-            | Self::SessionLastClose => Memory::Session,
+            | Self::SessionLastClose(_) => Memory::Session,
             _ => Memory::Continuous,
         }
     }
@@ -269,7 +278,7 @@ impl Indicator {
             Self::Body => Box::new(candle::Body),
             Self::VolumeRatio { period, memory: Continuous } => Box::new(volume::Ratio::new(period)),
             Self::VolumeRatio { period, memory: Session } => Box::new(PerSession::new(volume::Ratio::new(period))),
-            Self::SessionLastClose => Box::new(session::LastClose),
+            Self::SessionLastClose(_) => Box::new(session::LastClose),
         })
     }
 }

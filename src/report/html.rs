@@ -69,6 +69,9 @@ fn verdict(judged: &Judged) -> Value {
         }
         shown["seed"] = json!(subject.seed);
     }
+    if let (Some(luck), Some(first)) = (&judged.verdict.ledger, judged.verdict.periods.first()) {
+        shown["ledger"]["variance"] = json!(luck.dispersion.map(|d| d / first.metrics.sessions as f64));
+    }
     for (period, own) in shown["periods"].as_array_mut().into_iter().flatten().zip(&judged.verdict.periods) {
         period["power"] = json!(format!("{}; against what is deployed: {}", own.power.statement, own.baseline.how));
         let robustness = json!(own.robustness);

@@ -127,8 +127,7 @@ pub(super) fn signed(metric: &str, v: f64) -> String {
     if v >= 0.0 { format!("+{text}") } else { text }
 }
 
-/// Rates as per cent, counts whole, the rest with three decimals.
-/// A figure as people read it.
+/// A figure as people read it: rates as per cent, counts whole, the rest with three decimals.
 pub(crate) fn number(metric: &str, v: f64) -> String {
     const RATES: &[&str] = &[
         "total_return",
@@ -223,11 +222,11 @@ fn summary(strategy: &StrategyVerdict) -> String {
 
 fn tried(luck: &Luck) -> String {
     let mut text = format!("{} trials in the ledger", luck.n);
-    match (luck.correlation, luck.variance) {
+    match (luck.correlation, luck.dispersion) {
         (Some(rho), Some(v)) => {
             let _ = write!(
                 text,
-                ", as many as {:.1} independent ones (mean correlation {rho:.2}); variance of their Sharpe ratios {v:.2e} a session",
+                ", as many as {:.1} independent ones (mean correlation {rho:.2}); variance of their Sharpe ratios {v:.2} over the number of sessions",
                 luck.n_effective
             );
         }
@@ -241,6 +240,11 @@ fn tried(luck: &Luck) -> String {
 }
 
 fn against_baseline(b: &Comparison) -> String {
+    let policy = if b.policy_differs { "; its criteria were others" } else { "" };
+    compared(b) + policy
+}
+
+fn compared(b: &Comparison) -> String {
     match (b.difference, b.lower, b.upper, b.detectable_fall) {
         (Some(difference), Some(lower), Some(upper), Some(fall)) => format!(
             "against what is deployed: Sharpe {difference:+.3} a year ({lower:+.3} to {upper:+.3}) over {} common sessions; a fall of {fall:.2} would be found with 80 %; {}",

@@ -18,7 +18,7 @@ use crate::metrics::Benchmark;
 use crate::replay::Terms;
 use crate::risk::Limits;
 use crate::stats::bootstrap::stream;
-use crate::stats::{Moments, normal_quantile, trials};
+use crate::stats::{Moments, normal_quantile};
 use crate::study::store::SAMPLE;
 use crate::sweep::{How, Sweep};
 
@@ -30,6 +30,8 @@ const CORRELATION: f64 = 0.9;
 const SHARPE: f64 = 0.06;
 /// One-sided confidence of the comparison.
 const CONFIDENCE: f64 = 0.95;
+/// A margin, Sharpe a year.
+const MARGIN: f64 = 0.3;
 /// Points of a sweep over noise.
 const POINTS: usize = 1_000;
 
@@ -40,6 +42,8 @@ pub struct Rates {
     pub seeds: u64,
     /// A candidate just like the baseline fails, the margin being 0: at most 5 %.
     pub alike_fails: f64,
+    /// A candidate worse by exactly the margin passes: at most 5 %.
+    pub margin_passes: f64,
     /// A candidate worse by the detectable fall fails: about 80 %.
     pub fall_found: f64,
     /// The fall that was planted, Sharpe a year: the median of those stated as detectable.
@@ -50,26 +54,42 @@ pub struct Rates {
     pub best_passes_dsr: f64,
 }
 
+impl Rates {
+    /// Whether all rates are as stated, but for three standard errors of so many seeds.
+    pub fn hold(&self) -> bool {
+        let error = |p: f64| 3.0 * (p * (1.0 - p) / self.seeds as f64).sqrt();
+        let at_most = |rate: f64, stated: f64| rate <= stated + error(stated);
+        at_most(self.alike_fails, 0.05)
+            && at_most(self.margin_passes, 0.05)
+            && at_most(self.best_passes_dsr, 0.05)
+            && self.fall_found >= 0.80 - error(0.80)
+    }
+}
+
 /// Measures all of it; `done` hears of each seed.
 ///
 /// # Errors
 /// Data error if noise can't be replayed.
 pub fn measure(seeds: u64, done: &(dyn Fn() + Sync)) -> Result<Rates> {
-    let alike: Vec<(Status, f64)> =
-        (0..seeds).into_par_iter().map(|seed| compare(seed, 0.0)).inspect(|_| done()).flatten().collect();
+    let compared = |fall: f64, margin: f64, block: u64| -> Vec<(Status, f64)> {
+        let seeds = (block * seeds..(block + 1) * seeds).into_par_iter();
+        seeds.map(|seed| compare(seed, fall, margin)).inspect(|_| done()).flatten().collect()
+    };
+    let alike = compared(0.0, 0.0, 0);
+    let at_margin = compared(MARGIN, MARGIN, 1);
     let mut falls: Vec<f64> = alike.iter().map(|(_, fall)| *fall).collect();
     falls.sort_by(f64::total_cmp);
     let fall = falls.get(falls.len() / 2).copied().unwrap_or(f64::NAN);
-    let worse: Vec<(Status, f64)> =
-        (0..seeds).into_par_iter().map(|seed| compare(seeds + seed, fall)).inspect(|_| done()).flatten().collect();
+    let worse = compared(fall, 0.0, 2);
     let best: Vec<(bool, bool)> =
         (0..seeds).into_par_iter().map(best_of_noise).inspect(|_| done()).collect::<Result<_>>()?;
     let share = |count: usize| count as f64 / seeds as f64;
-    let failed = |all: &[(Status, f64)]| share(all.iter().filter(|(status, _)| *status == Status::Fail).count());
+    let of = |all: &[(Status, f64)], wanted: Status| share(all.iter().filter(|(status, _)| *status == wanted).count());
     Ok(Rates {
         seeds,
-        alike_fails: failed(&alike),
-        fall_found: failed(&worse),
+        alike_fails: of(&alike, Status::Fail),
+        margin_passes: of(&at_margin, Status::Pass),
+        fall_found: of(&worse, Status::Fail),
         fall,
         best_passes_psr: share(best.iter().filter(|b| b.0).count()),
         best_passes_dsr: share(best.iter().filter(|b| b.1).count()),
@@ -78,7 +98,7 @@ pub fn measure(seeds: u64, done: &(dyn Fn() + Sync)) -> Result<Rates> {
 
 /// A candidate whose Sharpe ratio is lower by `fall` a year, against its baseline: the status, and
 /// the fall stated as detectable.
-fn compare(seed: u64, fall: f64) -> Option<(Status, f64)> {
+fn compare(seed: u64, fall: f64, margin: f64) -> Option<(Status, f64)> {
     let mut random = stream(seed, "calibration", 0);
     let mut normal = || normal_quantile(random.random_range(1e-12..1.0 - 1e-12)).unwrap_or(0.0);
     let own = (1.0 - CORRELATION).sqrt();
@@ -90,7 +110,7 @@ fn compare(seed: u64, fall: f64) -> Option<(Status, f64)> {
         candidate.push((date, 0.01 * (common + own * normal() + SHARPE - fall / year)));
         deployed.push((date, 0.01 * (common + own * normal() + SHARPE)));
     }
-    let rule = NonInferiority { sharpe_margin: 0.0, confidence: CONFIDENCE };
+    let rule = NonInferiority { sharpe_margin: margin, confidence: CONFIDENCE };
     let (comparison, check) = baseline::compare(&candidate, &deployed, rule, seed).ok()?;
     Some((check.status, comparison.detectable_fall?))
 }
@@ -125,8 +145,9 @@ fn best_of_noise(seed: u64) -> Result<(bool, bool)> {
     let sharpe = |m: &Moments| m.sharpe().unwrap_or(f64::NEG_INFINITY);
     let best = all.iter().flatten().max_by(|a, b| sharpe(a).total_cmp(&sharpe(b)));
     let Some(best) = best else { return Ok((false, false)) };
-    let variance = luck::variance_of(&kept).unwrap_or(1.0 / dates.len() as f64);
+    let sessions = best.count;
+    let by_luck = luck::sharpe_by_luck(sessions, (luck::dispersion_of(&kept, sessions), POINTS as u64), 1);
     let psr = crate::stats::sharpe::probabilistic(best, 0.0);
-    let dsr = trials::deflated(best, variance, POINTS as f64);
+    let dsr = by_luck.and_then(|s| crate::stats::sharpe::probabilistic(best, s));
     Ok((psr.is_some_and(|p| p >= 0.95), dsr.is_some_and(|p| p >= 0.95)))
 }

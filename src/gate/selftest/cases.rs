@@ -300,17 +300,7 @@ fn backtest(place: &Place, strategy: &str) -> Result<()> {
     let (document, archive) = open(place, strategy)?;
     let config = Config::from_document(&document)?;
     let period = &config.performance_criteria.periods[0];
-    let request = Request {
-        config: &config,
-        archive: &archive,
-        symbols: None,
-        scope: Scope::Portfolio,
-        hours: None,
-        start: period.start_date,
-        end: period.end_date,
-        slippage_bps: None,
-        record: false,
-    };
+    let request = Request::portfolio(&config, &archive, period.start_date, period.end_date);
     let strategy = registry::find(ALL, strategy)?;
     let runs = strategy.backtest(&request)?;
     let settings = document.settings(&config.symbols);

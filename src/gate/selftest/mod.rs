@@ -42,14 +42,13 @@ pub fn run(without: Option<&str>) -> Result<Vec<Outcome>> {
     CASES.par_iter().map(|case| judge(case, without)).collect()
 }
 
-/// Leaves out each check in turn; the checks without which their case still came out as it must: the
-/// self-test doesn't test them.
+/// Leaves out each check in turn; the cases that fail nevertheless, and so don't test their check.
 ///
 /// # Errors
 /// As [`run`].
 pub fn untested() -> Result<Vec<&'static str>> {
     let cases: Vec<&Case> = CASES.iter().filter(|case| case.fails_by.is_some()).collect();
-    let survived = |case: &&Case| Ok(judge(case, case.fails_by)?.as_it_must.then_some(case.name));
+    let survived = |case: &&Case| Ok((!judge(case, case.fails_by)?.status.deploys()).then_some(case.name));
     let all: Vec<Option<&str>> = cases.par_iter().map(survived).collect::<Result<_>>()?;
     Ok(all.into_iter().flatten().collect())
 }

@@ -14,7 +14,7 @@ use crate::bar::{Date, HOUR, Symbol, Timeframe, iso_utc};
 use crate::calendar;
 use crate::config::{Config, Overnight, Parameters};
 use crate::error::{Code, Error, Result};
-use crate::indicator::{Indicator, Smoothing};
+use crate::indicator::{Indicator, SelfTestOnly, Smoothing};
 use crate::order::{Order, Reason, Size};
 use crate::registry::{AnyStrategy, Deployable, Entry, EquityRows};
 use crate::stats::{bootstrap::stream, normal_quantile};
@@ -95,7 +95,8 @@ impl<P: Pace> Strategy for Planted<P> {
 
     fn indicators(&self) -> [Indicator; 2] {
         let period = if self.rule == Rule::Rsi { self.rsi_period } else { 2 };
-        let last = if self.rule == Rule::Peek { Indicator::SessionLastClose } else { Indicator::Body };
+        let last =
+            if self.rule == Rule::Peek { Indicator::SessionLastClose(SelfTestOnly::PLANTED) } else { Indicator::Body };
         [Indicator::Rsi { period, smoothing: Smoothing::Wilder }, last]
     }
 
