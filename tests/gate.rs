@@ -297,6 +297,11 @@ fn an_accepted_failure_is_shown_and_expires() {
     let (code, out, _) = gate(&place, "");
     assert!(code == 2 && out.contains("yet to come"), "{out}");
     fs::remove_file(place.at("deployed/daily_trend/acknowledgements.json")).expect("removed");
+    let mut forged = std::process::Command::new(env!("CARGO_BIN_EXE_magellan"));
+    forged.current_dir(place.at("."));
+    forged.args(["gate", "acknowledge", "--strategy", "daily_trend", "--check", "sharpe", "--who", "x"]);
+    let (code, _, err) = run(forged.args(["--why", "ok\n::error::forged", "--expires", &day(3)]));
+    assert!(code == 2 && err.contains("control characters"), "{code} {err}");
     for bad in [day(91), day(-1)] {
         let (code, _, err) = accept(&bad);
         assert!(code == 2 && err.contains("bad-acknowledgement"), "{bad}: {code} {err}");
@@ -401,10 +406,60 @@ fn names_in_a_verdict_never_leave_the_folder() {
     record(&place);
     for name in ["../../evil", "", "a b"] {
         let verdict = json!({"strategies": [{"strategy": name, "digest": ""}], "digest": "", "status": "PASS"});
-        place.write("result/verdict.json", verdict.to_string());
+        place.write("result/verdict.json", serde_json::to_string_pretty(&verdict).expect("JSON") + "\n");
         let (code, _, err) = run(place.command("baseline record result"));
         assert!(code == 8 && err.contains("verdict-altered"), "{name}: {code} {err}");
     }
+}
+
+#[test]
+fn nothing_proved_and_a_criterion_that_does_not_apply_can_not_be_accepted() {
+    let place = place();
+    criteria(&place, |c| c["performance_criteria"]["criteria"] = json!({"pbo": {"fail_above": 0.5}}));
+    let (code, out, _) = gate(&place, "");
+    assert!(code == 1 && out.contains("no criterion could be applied"), "{code} {out}");
+    criteria(&place, |c| {
+        for p in c["symbol_parameters"].as_object_mut().expect("by symbol").values_mut() {
+            p["hysteresis_upper"] = json!(100);
+        }
+        c["performance_criteria"]["criteria"] = json!({"max_drawdown": {"fail_below": -0.5}});
+    });
+    let (_, idle) = verdict(&place, "");
+    let accepted = json!([{
+        "check": "trades", "period": "2018-2025", "who": "x", "why": "y", "accepted": day(-1), "expires": day(9),
+        "config_sha256": idle["strategies"][0]["subject"]["config"],
+    }]);
+    place.write("deployed/daily_trend/acknowledgements.json", accepted.to_string());
+    let (code, out, _) = gate(&place, "");
+    assert!(code == 1 && out.contains("no trades"), "{code} {out}");
+}
+
+/// A sweep of points that hardly differ must not make many backtests forgotten.
+#[test]
+fn a_decoy_sweep_does_not_shrink_luck() {
+    let place = place();
+    criteria(&place, |c| c["performance_criteria"]["criteria"]["dsr"] = json!({"fail_below": 0.5}));
+    let period = "--strategy daily_trend --start-date 2018-01-02 --end-date 2025-12-31";
+    for period_of_rsi in 5..15 {
+        place.ok(&format!("backtest {period} --archive {} --set rsi_period={period_of_rsi}", sample()));
+    }
+    let luck = |place: &Place| {
+        let (_, verdict) = verdict(place, "");
+        verdict["strategies"][0]["periods"][0]["power"]["sharpe_by_luck"].as_f64().expect("defined")
+    };
+    let before = luck(&place);
+    place.ok(&format!("sweep {period} --archive {} --grid SPY.allocation=9990..10000:1", sample()));
+    assert!(before > 0.3 && luck(&place) >= before, "{before} {}", luck(&place));
+}
+
+#[test]
+fn results_never_replace_a_link() {
+    let place = place();
+    place.write("kept.txt", "kept");
+    std::os::unix::fs::symlink(place.at("kept.txt"), place.at("page.html")).expect("linked");
+    let (code, _, err) = gate(&place, "--html page.html");
+    assert!(code == 2 && err.contains("cannot-write"), "{code} {err}");
+    assert!(place.at("page.html").is_symlink());
 }
 
 #[test]

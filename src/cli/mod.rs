@@ -91,8 +91,11 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Writes a result into a file.
+/// Writes a result into a file; a link or a device is never replaced by one.
 fn write(path: &Path, text: &str) -> Result<()> {
+    if path.symlink_metadata().is_ok_and(|m| !m.is_file()) {
+        return Err(Error::new(Code::CannotWrite, "there is something else than a regular file").at(path.display()));
+    }
     crate::archive::write_whole(path, text.as_bytes(), 0o666)
         .map_err(|e| Error::new(Code::CannotWrite, format!("can't write results: {e}")).at(path.display()))
 }

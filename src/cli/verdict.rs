@@ -72,6 +72,10 @@ fn read(path: &Path) -> Result<Stored> {
     let bytes = map::bytes_up_to(path, LARGEST)?;
     let value: Value = serde_json::from_slice(&bytes)
         .map_err(|e| Error::new(Code::VerdictAltered, format!("no verdict: {e}")).at(path.display()))?;
+    // Another reader must not take another of two keys for the verdict.
+    if super::to_json(&value).as_bytes() != &bytes[..] {
+        return Err(Error::new(Code::VerdictAltered, "it isn't as it was written").at(path.display()));
+    }
     Stored::new(value).map_err(|e| e.at(path.display()))
 }
 

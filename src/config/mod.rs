@@ -344,6 +344,10 @@ pub struct NonInferiority {
 #[serde(deny_unknown_fields)]
 pub struct Period {
     /// Name in reports.
+    #[schemars(extend(
+        "pattern" = "^[A-Za-z0-9][A-Za-z0-9 ._,:()+/-]{0,79}$",
+        "x-allowed" = "letters, digits, spaces and . _ , : ( ) + / -, at most 80"
+    ))]
     pub name: String,
     /// First date, YYYY-MM-DD.
     pub start_date: Date,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::verdict::{PeriodVerdict, Status};
+use super::verdict::{Check, Group, PeriodVerdict, Status};
 use crate::archive::{map, write_whole};
 use crate::bar::Date;
 use crate::error::{Code, Error, Result};
@@ -15,6 +15,8 @@ pub const FILE: &str = "acknowledgements.json";
 /// Longest time that one may hold, days.
 pub const LONGEST_DAYS: i32 = 90;
 const LARGEST: u64 = 1 << 20;
+/// Longest word of who, why and what.
+const LONGEST_TEXT: usize = 500;
 
 /// One accepted failure or inconclusive result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +51,10 @@ impl Acknowledgement {
         for (name, text) in [("check", &self.check), ("period", &self.period), ("who", &self.who), ("why", &self.why)] {
             if text.trim().is_empty() {
                 return bad(format!("`{name}` is empty"));
+            }
+            // They are printed where a line may be a command.
+            if text.chars().any(char::is_control) || text.chars().count() > LONGEST_TEXT {
+                return bad(format!("`{name}` has control characters, or more than {LONGEST_TEXT} characters"));
             }
         }
         let days = self.expires.0 - self.accepted.0;
@@ -114,6 +120,15 @@ pub fn add(config: &Path, one: Acknowledgement) -> Result<()> {
         .map_err(|e| Error::new(Code::CannotWrite, format!("can't write: {e}")).at(path.display()))
 }
 
+/// A figure beyond its level, or one that the history doesn't allow. Nothing proved, a look ahead and
+/// bad data can't be accepted.
+fn may_be_accepted(check: &Check) -> bool {
+    match check.status {
+        Status::Fail => check.group != Group::Causality && check.value.value().is_some(),
+        status => status == Status::Inconclusive,
+    }
+}
+
 /// Puts to each failed or inconclusive check the acknowledgement that holds for it. What can't
 /// be judged can't be accepted.
 pub(super) fn apply(all: &[Acknowledgement], config_sha256: &str, period: &mut PeriodVerdict) {
@@ -122,7 +137,7 @@ pub(super) fn apply(all: &[Acknowledgement], config_sha256: &str, period: &mut P
         let holds = |a: &&Acknowledgement| {
             !a.expired && a.check == check.metric && a.period == name && a.config_sha256 == config_sha256
         };
-        if matches!(check.status, Status::Fail | Status::Inconclusive) {
+        if may_be_accepted(check) {
             check.acknowledged = all.iter().find(holds).cloned();
         }
     }

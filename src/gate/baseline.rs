@@ -265,7 +265,11 @@ impl Pair<'_> {
             let run = self
                 .replay(baseline)
                 .map_err(|e| format!("the deployed parameters can't be replayed: {}", e.what()))?;
-            return Ok(("same code: the deployed parameters were replayed".to_owned(), dated(&run)));
+            let how = match baseline.periods.iter().all(|d| d.costs == self.run.costs) {
+                true => "same code: the deployed parameters were replayed",
+                false => "same code: the deployed parameters were replayed, at the candidate's costs, which are others",
+            };
+            return Ok((how.to_owned(), dated(&run)));
         }
         let of_period = baseline.periods.iter().find(|d| d.period.name == self.period.name);
         let Some(stored) = of_period.or(baseline.periods.first()) else {

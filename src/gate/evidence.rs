@@ -49,6 +49,11 @@ impl Evidence<'_> {
 
     fn figure(&self, name: &str) -> Measure {
         let r = self.robustness;
+        let of_sharpe = name.starts_with("sharpe") || name == "psr" || name == "dsr";
+        // Ruined, or never in the market: no part of it has a Sharpe ratio either.
+        if let (true, undefined @ Measure::Undefined(_)) = (of_sharpe, self.run.metrics.sharpe) {
+            return undefined;
+        }
         match name {
             "psr" => self.of_moments(|m| sharpe::probabilistic(m, 0.0)),
             "dsr" => self.of_moments(|m| sharpe::probabilistic(m, self.luck.sharpe_over(self.returns.len())?)),

@@ -34,6 +34,9 @@ const VOLATILITY: usize = 21;
 pub struct Robustness {
     /// At 0, 1, 2 and 3 times the configured costs.
     pub cost_frontier: Vec<AtCosts>,
+    /// Whether the config charges nothing at all.
+    #[serde(skip)]
+    free: bool,
     /// Slippage a side, basis points, at which nothing is won; fees as configured.
     pub break_even_bps: Measure,
     /// Without each symbol.
@@ -86,7 +89,7 @@ pub struct Regime {
 pub struct Neighbour {
     /// The parameter.
     pub parameter: String,
-    /// How far: `-5 %`, of a count by at least 1.
+    /// Its value; `-5 %`, where symbols have values of their own (counts move by at least 1).
     pub step: String,
     /// A year.
     pub sharpe: Measure,
@@ -112,6 +115,7 @@ impl Case<'_> {
         let ((cost_frontier, break_even_bps), (without_symbol, neighbours)) = (costs?, rest);
         Ok(Robustness {
             cost_frontier,
+            free: self.run.costs == Costs::default(),
             break_even_bps,
             without_symbol: without_symbol?,
             without_year: self.without_year(),
@@ -214,18 +218,18 @@ impl Case<'_> {
         let steps: Vec<(String, f64)> =
             parameters(self.document).into_iter().flat_map(|key| [(key.clone(), -1.0), (key, 1.0)]).collect();
         let of = |(parameter, sign): &(String, f64)| -> Result<Option<Neighbour>> {
-            let Some(config) = self.neighbour(parameter, *sign) else { return Ok(None) };
+            let Some((config, step)) = self.neighbour(parameter, *sign) else { return Ok(None) };
             let metrics = self.vary(&Change { config: Some(&config), ..Change::default() })?;
-            let step = format!("{:+.0} %", sign * STEP * 100.0);
             Ok(Some(Neighbour { parameter: parameter.clone(), step, sharpe: metrics.sharpe }))
         };
         let all: Vec<Option<Neighbour>> = steps.par_iter().map(of).collect::<Result<_>>()?;
         Ok(all.into_iter().flatten().collect())
     }
 
-    /// The config with a parameter a step away, for all symbols; none, if it may not be there.
-    fn neighbour(&self, parameter: &str, sign: f64) -> Option<Config> {
-        let mut overrides = Vec::new();
+    /// The config with a parameter a step away, for all symbols, and where that is; none, if it may
+    /// not be there.
+    fn neighbour(&self, parameter: &str, sign: f64) -> Option<(Config, String)> {
+        let (mut overrides, mut values) = (Vec::new(), Vec::new());
         for path in Override::new(parameter, Value::Null).paths(self.document.value()) {
             if !PARAMETER_BLOCKS.contains(&path[0].as_str()) {
                 continue;
@@ -233,11 +237,19 @@ impl Case<'_> {
             let value = path.iter().try_fold(self.document.value(), |value, key| value.get(key))?;
             // A symbol's parameter, or a common one by its whole path.
             let key = if path.len() > 2 { path[1..].join(".") } else { path.join(".") };
-            overrides.push(Override::new(&key, stepped(value, sign)?));
+            let value = stepped(value, sign)?;
+            values.push(value.to_string());
+            overrides.push(Override::new(&key, value));
         }
         let document = self.document.with(&overrides).ok()?;
         let config = Config::from_document(&document).ok()?;
-        self.strategy.examine(&document).is_empty().then_some(config)
+        values.sort_unstable();
+        values.dedup();
+        let place = match &values[..] {
+            [one] => one.clone(),
+            _ => format!("{:+.0} %", sign * STEP * 100.0),
+        };
+        self.strategy.examine(&document).is_empty().then_some((config, place))
     }
 }
 
@@ -301,8 +313,11 @@ fn compounded(returns: &[f64]) -> Measure {
 impl Robustness {
     /// The Sharpe ratio at twice the costs.
     pub(super) fn at_double_costs(&self) -> Measure {
-        let doubled = self.cost_frontier.iter().find(|c| c.multiple == 2.0);
-        doubled.map_or(Measure::Undefined("not replayed"), |c| c.sharpe)
+        match (self.cost_frontier.iter().find(|c| c.multiple == 2.0), self.free) {
+            (_, true) => Measure::Undefined("no costs are charged: twice nothing is no test"),
+            (Some(doubled), _) => doubled.sharpe,
+            (None, _) => Measure::Undefined("not replayed"),
+        }
     }
 
     /// The lowest Sharpe ratio without a symbol.
