@@ -250,6 +250,18 @@ impl Ledger {
         self.records.keys().filter(|hash| !named.contains(hash)).cloned().collect()
     }
 
+    /// The heads as they were before some records, each of which gives way to those it names.
+    pub fn heads_before(&self, later: impl Fn(&Record) -> bool) -> Vec<String> {
+        let (mut before, mut open) = (BTreeSet::new(), self.heads());
+        while let Some(hash) = open.pop() {
+            match self.records.get(&hash).filter(|r| later(r)) {
+                Some(record) => open.extend(record.heads.iter().cloned()),
+                None => drop(before.insert(hash)),
+            }
+        }
+        before.into_iter().collect()
+    }
+
     /// Adds a record, unless one says the same already.
     ///
     /// # Errors

@@ -227,11 +227,13 @@ impl Gate<'_> {
             verdict.periods.push(period);
             judged.periods.push(shown);
         }
-        let heads = luck.heads.clone();
         verdict.ledger = Some(luck);
         for period in &mut verdict.periods {
             acknowledge::apply(&verdict.acknowledgements, &config.sha256, period);
         }
+        // Its own trials can be counted again; all before them may not be forgotten.
+        let own: Vec<Trials> = candidates.iter().map(Candidate::trials).collect();
+        let heads = ledger.heads_before(|r| r.kind == Kind::Gate && own.contains(&r.trials));
         let runs: Vec<(Period, &Run)> = candidates.iter().map(|c| (c.period.clone(), &c.run)).collect();
         let would_be = Baseline::new(strategy.name(), subject, heads, &document, &runs);
         verdict.baseline_sha256 = Some(would_be.sha256.clone());
