@@ -308,7 +308,7 @@ fn deviations(
 
 /// Simple returns, the first against the starting capital.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn returns(capital: f64, equity: &[f64]) -> Vec<f64> {
+pub(crate) fn returns(capital: f64, equity: &[f64]) -> Vec<f64> {
     let mut returns = vec![0.0; equity.len()];
     if let (Some(first), Some(worth)) = (returns.first_mut(), equity.first()) {
         *first = worth / capital - 1.0;

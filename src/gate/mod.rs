@@ -11,6 +11,7 @@ mod causality;
 mod criteria;
 pub mod digest;
 mod evidence;
+mod heat;
 mod luck;
 mod robustness;
 pub mod selftest;
@@ -40,7 +41,8 @@ use causality::Causality;
 use criteria::{Criteria, NO_LEVELS, NONE_ALLOWED, Sample, check};
 use digest::Subject;
 use evidence::Evidence;
-pub use luck::{Heat, Luck};
+pub use heat::Heat;
+pub use luck::Luck;
 use robustness::Case;
 pub use robustness::Robustness;
 pub use verdict::{

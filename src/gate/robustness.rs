@@ -22,7 +22,7 @@ const MULTIPLES: [f64; 4] = [0.0, 1.0, 2.0, 3.0];
 const LADDER: [f64; 11] = [0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0];
 /// Steps between two rungs.
 const RUNG: usize = 5;
-/// A step of a parameter, of its value; at least 1 where it counts something.
+/// A step of a parameter, of its value; a whole number's is whole and at least 1.
 const STEP: f64 = 0.05;
 /// Sessions that make a trend, and below which a regime is too short to judge.
 const TREND: usize = 63;
@@ -89,7 +89,7 @@ pub struct Regime {
 pub struct Neighbour {
     /// The parameter.
     pub parameter: String,
-    /// Its value; `-5 %`, where symbols have values of their own (counts move by at least 1).
+    /// Its value; `-5 %`, where symbols have values of their own (whole numbers move by at least 1).
     pub step: String,
     /// A year.
     pub sharpe: Measure,

@@ -19,7 +19,7 @@ use crate::error::{Code, Error, Result};
 use crate::finding::{Finding, Severity};
 use crate::history::{History, Hours};
 use crate::ledger::{Trials, Varied};
-use crate::metrics::{Benchmark, Metrics, buy_and_hold};
+use crate::metrics::{Benchmark, Metrics, buy_and_hold, returns};
 use crate::registry::{Deployable, contradictions};
 use crate::replay::Terms;
 use crate::sweep::grid::{Axis, Choice, Grid};
@@ -75,8 +75,7 @@ pub struct Kept {
 impl Kept {
     /// Simple returns of the sessions.
     pub fn returns(&self) -> Vec<f64> {
-        let worth = || self.equity.iter().map(|e| e.1);
-        std::iter::once(self.capital).chain(worth()).zip(worth()).map(|(before, after)| after / before - 1.0).collect()
+        returns(self.capital, &self.equity.iter().map(|e| e.1).collect::<Vec<f64>>())
     }
 }
 

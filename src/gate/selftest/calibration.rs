@@ -14,7 +14,7 @@ use crate::gate::baseline;
 use crate::gate::luck;
 use crate::gate::verdict::Status;
 use crate::history::{History, Hours};
-use crate::metrics::Benchmark;
+use crate::metrics::{Benchmark, returns};
 use crate::replay::Terms;
 use crate::risk::Limits;
 use crate::stats::bootstrap::stream;
@@ -136,11 +136,8 @@ fn best_of_noise(seed: u64) -> Result<(bool, bool)> {
     let benchmark = Benchmark::default();
     let sweep = Sweep { histories: &histories, terms, benchmark: &benchmark, memory: 64 << 20, how: How::Fast };
     let points: Vec<Planted<Daily>> = (0..POINTS as u32).map(|i| Planted::hash(2 + i)).collect();
-    let all: Vec<Option<Moments>> = sweep.run(&points, |_, judged| {
-        let equity = judged.equity;
-        let before = std::iter::once(&terms.capital).chain(equity);
-        Moments::of(&equity.iter().zip(before).map(|(after, before)| after / before - 1.0).collect::<Vec<f64>>())
-    })?;
+    let all: Vec<Option<Moments>> =
+        sweep.run(&points, |_, judged| Moments::of(&returns(terms.capital, judged.equity)))?;
     let kept: Vec<f64> = all.iter().take(SAMPLE).filter_map(|m| m.as_ref()?.sharpe()).collect();
     let sharpe = |m: &Moments| m.sharpe().unwrap_or(f64::NEG_INFINITY);
     let best = all.iter().flatten().max_by(|a, b| sharpe(a).total_cmp(&sharpe(b)));

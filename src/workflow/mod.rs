@@ -271,7 +271,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const OURS: &str = include_str!("../.github/workflows/deploy-strategies.yml");
+    const OURS: &str = include_str!("../../.github/workflows/deploy-strategies.yml");
 
     fn examine(text: &str) -> Vec<Finding> {
         Workflow { path: "deploy-strategies.yml".into(), text: text.to_owned() }.examine()
