@@ -53,6 +53,8 @@ pub mod ledger;
 
 pub mod config;
 pub mod unit;
+
+pub mod release;
 pub mod workflow;
 
 pub mod registry;

@@ -9,6 +9,14 @@ use crate::archive::map;
 use crate::error::{Code, Error, Result};
 use crate::finding::{Finding, Span, nearest};
 
+/// Who the services run as.
+pub const USER: &str = "ssm-user";
+/// The checkout that they start in.
+pub const CHECKOUT: &str = "/home/ssm-user/magellan";
+/// The folder of releases; they run from `current` in it.
+pub const RELEASES: &str = "/home/ssm-user/magellan-releases";
+/// The folder of their state.
+pub const STATE: &str = "/var/lib/magellan";
 /// Largest unit read.
 pub(crate) const LIMIT: u64 = 64 << 10;
 /// Memory of the smallest host, a t3.micro, less what the system needs.
@@ -82,9 +90,9 @@ const SETTINGS: &[Setting] = &[
     may("Unit", "OnFailure", Rule::Text),
     must("Service", "Type", Rule::OneOf(&["notify"])),
     may("Service", "NotifyAccess", Rule::OneOf(&["main", "all"])),
-    must("Service", "User", Rule::OneOf(&["ssm-user"])),
-    may("Service", "Group", Rule::OneOf(&["ssm-user"])),
-    must("Service", "WorkingDirectory", Rule::OneOf(&["/home/ssm-user/magellan"])),
+    must("Service", "User", Rule::OneOf(&[USER])),
+    may("Service", "Group", Rule::OneOf(&[USER])),
+    must("Service", "WorkingDirectory", Rule::OneOf(&[CHECKOUT])),
     must("Service", "ExecStart", Rule::Command),
     must("Service", "Restart", Rule::OneOf(&["always"])),
     must("Service", "RestartSec", Rule::Seconds(10.0, 10.0)),
@@ -107,9 +115,14 @@ const SETTINGS: &[Setting] = &[
     must("Install", "WantedBy", Rule::OneOf(&["multi-user.target"])),
 ];
 
-/// Name of a strategy's unit: `magellan-bear-trap.service`.
+/// A strategy's unit: `magellan-bear-trap`.
+pub fn name(strategy: &str) -> String {
+    format!("magellan-{}", strategy.replace('_', "-"))
+}
+
+/// Its file: `magellan-bear-trap.service`.
 pub fn file_name(strategy: &str) -> String {
-    format!("magellan-{}.service", strategy.replace('_', "-"))
+    name(strategy) + ".service"
 }
 
 /// One `Key=value` and where it stands.
@@ -318,7 +331,7 @@ impl Rule {
             Self::Bytes(low, high) => format!("{}M to {}M", low >> 20, high >> 20),
             Self::Environment => "NAME=value; keys come from SSM, never from a unit".to_owned(),
             Self::Command => format!(
-                "/home/ssm-user/magellan-releases/current/magellan run --strategy {strategy} --state-dir /var/lib/magellan/{strategy}"
+                "{RELEASES}/current/magellan run --strategy {strategy} --state-dir {STATE}/{strategy}"
             ),
             Self::StateDirectory => format!("magellan/{strategy}"),
         }

@@ -24,6 +24,7 @@ const ORDER: &[&[&str]] = &[
     &["ledger"],
     &["config"],
     &["unit"],
+    &["release"],
     &["workflow"],
     &["registry", "backtest", "study"],
     &["walk_forward"],

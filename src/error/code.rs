@@ -127,6 +127,15 @@ codes! {
         UnitValue "unit-value":
             "A setting of the unit has a value that a deployed service can't have.";
             "use an allowed value"
+        NoEnvironment "no-environment":
+            "There is no file deployed/environments/<name>.toml.";
+            "name one of those that are there with --environment, or add one"
+        BadEnvironment "bad-environment":
+            "The environment file isn't TOML, lacks a key, has one that nothing reads, or a value that can't be right.";
+            "correct the named line; deployed/README.md describes the keys"
+        NoFeed "no-feed":
+            "A service was started without archived data, and this binary has no other source of bars.";
+            "set USE_ARCHIVED_DATA=true where the environment file says archived_data = true"
         NoWorkflow "no-workflow":
             "There is no folder `.github/workflows` with a workflow here or above. Nothing to check is never a pass.";
             "run from the project's folder, or name the files"
@@ -370,6 +379,12 @@ codes! {
         VerdictDiffers "verdict-differs":
             "Judging again, from the same trials, gave another answer than the verdict's.";
             "restore bundle, config, archive and ledger as they were judged, or judge anew"
+        ArchivedDataForbidden "archived-data-forbidden":
+            "USE_ARCHIVED_DATA=true was set for a service whose environment file says archived_data = false.";
+            "unset it; archived bars aren't the market"
+        BundleDamaged "bundle-damaged":
+            "A bundle or a release isn't what its manifest says: a byte differs, a file is missing or is one too many.";
+            "build it again with `magellan bundle build`, or deploy again: releases are never edited"
         RulesDisagree "rules-disagree":
             "A strategy declares rules or needs for sweeps that say otherwise than its `decide`.";
             "correct `rules` or `needs`, or remove them: without them a sweep asks `decide` at every bar"

@@ -34,6 +34,7 @@ use crate::finding::{Finding, Severity};
 use crate::ledger::{Kind, Ledger, Trials};
 use crate::metrics::{Measure, Metrics, session_returns};
 use crate::registry::{self, AnyStrategy};
+use crate::release;
 use crate::stats::bootstrap;
 use crate::unit;
 use baseline::{Baseline, Comparison, Pair};
@@ -141,8 +142,8 @@ impl Deployed {
     }
 }
 
-/// The deployed strategies: every folder of `deployed`, whether or not its config is there.
-/// The one way to find them.
+/// The deployed strategies: every folder of `deployed` but that of the environments, whether or
+/// not its config is there. The one way to find them.
 ///
 /// # Errors
 /// Config error if there is none.
@@ -155,7 +156,7 @@ pub fn discover(deployed: &Path) -> Result<Vec<Deployed>> {
         let folder = entry.map_err(|e| Error::io(deployed, &e))?.path();
         let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         // A link that leads nowhere is a strategy that is missing, not one that was never there.
-        if (folder.is_dir() || folder.is_symlink()) && !name.starts_with('.') {
+        if (folder.is_dir() || folder.is_symlink()) && !name.starts_with('.') && name != release::FOLDER {
             found.push(Deployed { name, config: folder.join("config.json") });
         }
     }
@@ -165,6 +166,41 @@ pub fn discover(deployed: &Path) -> Result<Vec<Deployed>> {
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
+}
+
+/// What a verdict of a deployed strategy is about. `binary` and `manifest` are SHA-256.
+fn subject(
+    deployed: &Deployed,
+    document: &Document,
+    config: &Config,
+    binary: &str,
+    manifest: &str,
+) -> Result<Subject> {
+    let unit = deployed.unit();
+    let unit = match unit.exists() {
+        true => sha256_hex(&map::bytes_up_to(&unit, unit::LIMIT)?),
+        false => "no unit".to_owned(),
+    };
+    // What ships of a strategy beside its config: the binary and its unit, if it has one.
+    let bundle = sha256_hex(format!("{binary}\n{unit}").as_bytes());
+    let criteria = document.get("performance_criteria").cloned().unwrap_or_default();
+    Ok(Subject::new(bundle, &document.sha256, manifest, &criteria, config.performance_criteria.seed()))
+}
+
+/// The subject that a verdict must have, so that a binary may be shipped with a deployed config
+/// and unit: what would be judged now, with the archive of this manifest.
+///
+/// # Errors
+/// Usage error if the strategy isn't known; config errors.
+pub fn subject_of(
+    strategies: &[&dyn AnyStrategy],
+    deployed: &Deployed,
+    binary: &str,
+    manifest: &str,
+) -> Result<Subject> {
+    let strategy = registry::find(strategies, &deployed.name).map_err(|e| e.at(deployed.config.display()))?;
+    let document = strategy.read_document(&deployed.config, &[])?;
+    subject(deployed, &document, &Config::from_document(&document)?, binary, manifest)
 }
 
 impl Gate<'_> {
@@ -244,20 +280,7 @@ impl Gate<'_> {
     }
 
     fn subject(&self, deployed: &Deployed, document: &Document, config: &Config) -> Result<Subject> {
-        let bundle = self.bundle(deployed)?;
-        let criteria = document.get("performance_criteria").cloned().unwrap_or_default();
-        let seed = config.performance_criteria.seed();
-        Ok(Subject::new(bundle, &document.sha256, &self.archive.manifest().sha256, &criteria, seed))
-    }
-
-    /// What ships of a strategy beside its config: the binary and its unit, if it has one.
-    fn bundle(&self, deployed: &Deployed) -> Result<String> {
-        let unit = deployed.unit();
-        let unit = match unit.exists() {
-            true => sha256_hex(&map::bytes_up_to(&unit, unit::LIMIT)?),
-            false => "no unit".to_owned(),
-        };
-        Ok(sha256_hex(format!("{}\n{unit}", (self.binary)()?).as_bytes()))
+        subject(deployed, document, config, &(self.binary)()?, &self.archive.manifest().sha256)
     }
 
     fn candidate<'c>(
