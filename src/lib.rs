@@ -71,6 +71,9 @@ pub mod validate;
 
 pub mod report;
 
+#[cfg(feature = "deploy")]
+pub mod deploy;
+
 #[cfg(feature = "cli")]
 pub mod cli;
 

@@ -183,6 +183,13 @@ impl Unit {
         found.into_iter().map(|f| f.file(&self.path)).collect()
     }
 
+    /// The memory that its service may take, bytes.
+    pub fn memory_max(&self) -> Option<u64> {
+        let lines = self.lines(&mut Vec::new());
+        let max = lines.iter().find(|l| (l.section, l.key.as_str()) == ("Service", "MemoryMax"));
+        max.and_then(|line| bytes(&line.value))
+    }
+
     /// Settings with their section; what is no setting becomes a finding.
     fn lines<'a>(&'a self, found: &mut Vec<Finding>) -> Vec<Line<'a>> {
         let (mut lines, mut at) = (Vec::new(), 0);
@@ -330,9 +337,9 @@ impl Rule {
             Self::Count(low, high) => format!("{low} to {high}"),
             Self::Bytes(low, high) => format!("{}M to {}M", low >> 20, high >> 20),
             Self::Environment => "NAME=value; keys come from SSM, never from a unit".to_owned(),
-            Self::Command => format!(
-                "{RELEASES}/current/magellan run --strategy {strategy} --state-dir {STATE}/{strategy}"
-            ),
+            Self::Command => {
+                format!("{RELEASES}/current/magellan run --strategy {strategy} --state-dir {STATE}/{strategy}")
+            }
             Self::StateDirectory => format!("magellan/{strategy}"),
         }
     }

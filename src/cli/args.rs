@@ -17,7 +17,7 @@ use crate::walk_forward::Scheme;
 /// Results go to stdout, everything else to stderr.
 ///
 /// Exit codes: 0 passed; 1 gate failed; 2 usage or config; 3 data missing or corrupt;
-/// 4 inconclusive; 5 deploy failed, rolled back; 6 deploy failed, not rolled back;
+/// 4 inconclusive; 5 deploy failed, the former release runs; 6 deploy failed, not rolled back;
 /// 7 health check failed; 8 refused; 130 interrupted.
 #[derive(Parser, Debug)]
 #[command(name = "magellan", version, max_term_width = 100)]
@@ -76,6 +76,36 @@ pub(super) enum Command {
     Baseline {
         #[command(subcommand)]
         command: BaselineCommand,
+    },
+    /// Roll out what was judged, observe it, and go back if it isn't well.
+    ///
+    /// Exit 5: it failed, and the former release runs; 6: it failed, and what runs isn't known to
+    /// be well; 8: refused, nothing was touched.
+    #[cfg(feature = "deploy")]
+    Deploy(Box<Deploy>),
+    /// Go back to an earlier release, with its configs and units.
+    #[cfg(feature = "deploy")]
+    Rollback(Rollback),
+    /// Show what runs where, since when, judged by which verdict. Exit 8 if something drifted.
+    #[cfg(feature = "deploy")]
+    Status(Destination),
+    /// Observe the services. Exit 7 if one isn't well.
+    #[cfg(feature = "deploy")]
+    Health(Health),
+    /// List what was rolled out.
+    #[cfg(feature = "deploy")]
+    Releases(Destination),
+    /// Check the host, or print the policy that a deployer needs.
+    #[cfg(feature = "deploy")]
+    Doctor {
+        #[command(subcommand)]
+        command: Doctor,
+    },
+    /// Make and check bundles.
+    #[cfg(feature = "deploy")]
+    Bundle {
+        #[command(subcommand)]
+        command: BundleCommand,
     },
 }
 
@@ -699,4 +729,180 @@ impl From<SessionArg> for Hours {
             SessionArg::All => Self::All,
         }
     }
+}
+
+/// Where a rollout goes, and how it gets there.
+#[cfg(feature = "deploy")]
+#[derive(ClapArgs, Debug)]
+pub(super) struct Destination {
+    /// The environment: deployed/environments/<NAME>.toml.
+    #[arg(long, value_name = "NAME", required = true)]
+    pub(super) environment: Option<String>,
+    /// Through AWS to the environment's instance, or on this machine without AWS.
+    #[arg(long, value_enum, default_value_t = TransportArg::Ssm)]
+    pub(super) transport: TransportArg,
+    /// The folder `deployed` [default: the nearest one above the working directory].
+    #[arg(long, value_name = "DIR")]
+    pub(super) deployed: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[cfg(feature = "deploy")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum TransportArg {
+    Ssm,
+    Local,
+}
+
+/// How a rollout is told.
+#[cfg(feature = "deploy")]
+#[derive(ClapArgs, Debug)]
+pub(super) struct Rolling {
+    /// Seconds that services must be healthy.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=1_800))]
+    pub(super) stabilize: u64,
+    /// Don't ask.
+    #[arg(long)]
+    pub(super) yes: bool,
+    /// Print the plan as a diff against the host, and change nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Append a block of Markdown to this file, e.g. $GITHUB_STEP_SUMMARY.
+    #[arg(long, value_name = "FILE")]
+    pub(super) markdown: Option<PathBuf>,
+    /// Write the record as JSON into this file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[cfg(feature = "deploy")]
+#[derive(ClapArgs, Debug)]
+#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
+pub(super) struct Deploy {
+    #[command(subcommand)]
+    pub(super) command: Option<DeployCommand>,
+    #[command(flatten)]
+    pub(super) to: Destination,
+    #[command(flatten)]
+    pub(super) rolling: Rolling,
+    /// A strategy, or all that are deployed. What isn't selected must be what runs.
+    #[arg(long, value_name = "NAME", default_value = "all")]
+    pub(super) strategy: String,
+    /// Verdicts: the folder of `magellan gate --out`, or one with several of them.
+    #[arg(long, value_name = "DIR", default_value = "gate")]
+    pub(super) verdicts: PathBuf,
+    /// The archive that was judged on [default: data/sample beside `deployed`].
+    #[arg(long, value_name = "DIR", env = "MAGELLAN_ARCHIVE")]
+    pub(super) archive: Option<PathBuf>,
+    /// The program that judged and is shipped [default: this one].
+    #[arg(long, value_name = "FILE")]
+    pub(super) binary: Option<PathBuf>,
+    /// Deploy although it is refused: why. It is recorded and shown everywhere.
+    #[arg(long = "override", value_name = "WHY", requires = "who")]
+    pub(super) overriding: Option<String>,
+    /// Who takes responsibility for that.
+    #[arg(long, value_name = "WHO")]
+    pub(super) who: Option<String>,
+    #[command(flatten)]
+    pub(super) baselines: Baselines,
+}
+
+#[cfg(feature = "deploy")]
+#[derive(Subcommand, Debug)]
+pub(super) enum DeployCommand {
+    /// Go on with a rollout whose process died, to its end.
+    Resume(Resume),
+}
+
+#[cfg(feature = "deploy")]
+#[derive(ClapArgs, Debug)]
+pub(super) struct Resume {
+    #[command(flatten)]
+    pub(super) to: Destination,
+    /// The owner is surely gone, though it was heard of a moment ago on another machine.
+    #[arg(long)]
+    pub(super) take_over: bool,
+    /// Append a block of Markdown to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) markdown: Option<PathBuf>,
+    /// Write the record as JSON into this file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[cfg(feature = "deploy")]
+#[derive(ClapArgs, Debug)]
+pub(super) struct Rollback {
+    #[command(flatten)]
+    pub(super) to: Destination,
+    #[command(flatten)]
+    pub(super) rolling: Rolling,
+    /// The release, by its digest or the beginning of it [default: the latest good one before this].
+    #[arg(long = "to", value_name = "DIGEST")]
+    pub(super) release: Option<String>,
+}
+
+#[cfg(feature = "deploy")]
+#[derive(ClapArgs, Debug)]
+pub(super) struct Health {
+    #[command(flatten)]
+    pub(super) to: Destination,
+    /// Seconds that services are watched.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=1_800))]
+    pub(super) stabilize: u64,
+}
+
+#[cfg(feature = "deploy")]
+#[derive(Subcommand, Debug)]
+pub(super) enum Doctor {
+    /// Check on the host whatever must hold before a deploy.
+    Host(Destination),
+    /// Print the least IAM policy that a deployer of the environment needs.
+    Iam(Iam),
+}
+
+#[cfg(feature = "deploy")]
+#[derive(ClapArgs, Debug)]
+pub(super) struct Iam {
+    /// The environment: deployed/environments/<NAME>.toml.
+    #[arg(long, value_name = "NAME")]
+    pub(super) environment: String,
+    /// The folder `deployed` [default: the nearest one above the working directory].
+    #[arg(long, value_name = "DIR")]
+    pub(super) deployed: Option<PathBuf>,
+}
+
+#[cfg(feature = "deploy")]
+#[derive(Subcommand, Debug)]
+pub(super) enum BundleCommand {
+    /// Make the bundle of the committed configs and units, and print its digest.
+    Build(BundleBuild),
+    /// Check every byte of a bundle against its manifest, and print its digest.
+    Verify(BundleVerify),
+}
+
+#[cfg(feature = "deploy")]
+#[derive(ClapArgs, Debug)]
+pub(super) struct BundleBuild {
+    /// The environment: deployed/environments/<NAME>.toml.
+    #[arg(long, value_name = "NAME")]
+    pub(super) environment: String,
+    /// The folder `deployed` [default: the nearest one above the working directory].
+    #[arg(long, value_name = "DIR")]
+    pub(super) deployed: Option<PathBuf>,
+    /// The program that is shipped [default: this one].
+    #[arg(long, value_name = "FILE")]
+    pub(super) binary: Option<PathBuf>,
+    /// Where to write it, e.g. release.tar.zst.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: PathBuf,
+}
+
+#[cfg(feature = "deploy")]
+#[derive(ClapArgs, Debug)]
+pub(super) struct BundleVerify {
+    /// The bundle.
+    pub(super) file: PathBuf,
 }

@@ -188,7 +188,7 @@ fn write_folder(folder: &Path, verdict: &Verdict, judged: &[Judged]) -> Result<(
 }
 
 /// Summaries of several steps follow each other in one file.
-fn append(path: &Path, text: &str) -> Result<()> {
+pub(super) fn append(path: &Path, text: &str) -> Result<()> {
     use std::io::Write;
     let fault =
         |e: std::io::Error| Error::new(Code::CannotWrite, format!("can't write results: {e}")).at(path.display());

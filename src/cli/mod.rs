@@ -5,6 +5,8 @@ mod backtest;
 mod ci;
 mod code;
 mod data;
+#[cfg(feature = "deploy")]
+mod deploy;
 mod explain;
 mod gate;
 mod ledger;
@@ -55,6 +57,20 @@ pub fn main(strategies: &[&dyn AnyStrategy]) -> ExitCode {
         Command::Gate(options) => gate::run(&options, strategies, started),
         Command::Verdict { command } => verdict::run(command, strategies),
         Command::Baseline { command } => verdict::baseline(command),
+        #[cfg(feature = "deploy")]
+        Command::Deploy(options) => deploy::run(*options, strategies),
+        #[cfg(feature = "deploy")]
+        Command::Rollback(options) => deploy::rollback(&options),
+        #[cfg(feature = "deploy")]
+        Command::Status(to) => deploy::status(&to),
+        #[cfg(feature = "deploy")]
+        Command::Health(options) => deploy::health(&options),
+        #[cfg(feature = "deploy")]
+        Command::Releases(to) => deploy::releases(&to),
+        #[cfg(feature = "deploy")]
+        Command::Doctor { command } => deploy::doctor(&command),
+        #[cfg(feature = "deploy")]
+        Command::Bundle { command } => deploy::bundle(&command),
     };
     done.map_or_else(|err| report(&err), ExitCode::from)
 }

@@ -2,21 +2,15 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::args::{BaselineCommand, BaselineRecord, VerdictCommand, VerdictVerify};
 use super::gate::Means;
 use super::print;
-use crate::archive::map;
 use crate::error::{Code, Error, Result};
 use crate::gate::baseline::Baseline;
 use crate::gate::verify::{self, Stored};
 use crate::gate::{Judged, Verdict};
 use crate::ledger::Ledger;
 use crate::registry::AnyStrategy;
-
-/// Largest verdict read.
-const LARGEST: u64 = 64 << 20;
 
 pub(super) fn run(command: VerdictCommand, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     match command {
@@ -27,7 +21,7 @@ pub(super) fn run(command: VerdictCommand, strategies: &[&dyn AnyStrategy]) -> R
 fn check(options: &VerdictVerify, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     super::backtest::archived_data_only()?;
     let at = |e: Error| e.at(options.file.display());
-    let stored = read(&options.file)?;
+    let stored = Stored::read(&options.file)?;
     let mut deployed = options.judging.deployed()?;
     deployed.retain(|d| stored.strategies().any(|name| name == d.name));
     let names: Vec<String> = deployed.iter().map(|d| d.name.clone()).collect();
@@ -68,33 +62,27 @@ fn check(options: &VerdictVerify, strategies: &[&dyn AnyStrategy]) -> Result<u8>
     Ok(0)
 }
 
-fn read(path: &Path) -> Result<Stored> {
-    let bytes = map::bytes_up_to(path, LARGEST)?;
-    let value: Value = serde_json::from_slice(&bytes)
-        .map_err(|e| Error::new(Code::VerdictAltered, format!("no verdict: {e}")).at(path.display()))?;
-    // Another reader must not take another of two keys for the verdict.
-    if super::to_json(&value).as_bytes() != &bytes[..] {
-        return Err(Error::new(Code::VerdictAltered, "it isn't as it was written").at(path.display()));
-    }
-    Stored::new(value).map_err(|e| e.at(path.display()))
-}
-
 pub(super) fn baseline(command: BaselineCommand) -> Result<u8> {
     match command {
         BaselineCommand::Record(options) => record(&options),
     }
 }
 
-/// What was judged becomes what is deployed, if its verdict allows that.
 fn record(options: &BaselineRecord) -> Result<u8> {
-    let file = options.from.join("verdict.json");
-    let stored = read(&file)?;
     let root = options.baselines.folder(&options.place)?;
-    let wanted = |name: &&str| options.strategy.as_ref().is_none_or(|only| only == name);
+    print(&record_from(&options.from, options.strategy.as_deref(), &root)?)?;
+    Ok(0)
+}
+
+/// What was judged becomes what is deployed, if its verdict allows that.
+pub(super) fn record_from(from: &Path, only: Option<&str>, root: &Path) -> Result<String> {
+    let file = from.join("verdict.json");
+    let stored = Stored::read(&file)?;
+    let wanted = |name: &&str| only.is_none_or(|only| only == *name);
     let mut baselines = Vec::new();
     for name in stored.strategies().filter(wanted) {
         stored.check_deploys(name, super::gate::today()).map_err(|e| e.at(file.display()))?;
-        let path = options.from.join(format!("{name}.baseline.json"));
+        let path = from.join(format!("{name}.baseline.json"));
         let baseline = Baseline::read_file(&path, name)?;
         let fits =
             stored.digest_of(name) == Some(&baseline.verdict) && stored.baseline_of(name) == Some(&baseline.sha256);
@@ -107,13 +95,12 @@ fn record(options: &BaselineRecord) -> Result<u8> {
     // All or none.
     let mut text = String::new();
     for baseline in &baselines {
-        let target = Baseline::path(&root, &baseline.strategy);
+        let target = Baseline::path(root, &baseline.strategy);
         baseline.write(&target)?;
         text += &format!("{}: subject {}\n", target.display(), baseline.subject.sha256);
     }
-    if text.is_empty() {
-        return Err(Error::new(Code::NotDeployed, "the verdict is of no such strategy").at(file.display()));
+    match text.is_empty() {
+        true => Err(Error::new(Code::NotDeployed, "the verdict is of no such strategy").at(file.display())),
+        false => Ok(text),
     }
-    print(&text)?;
-    Ok(0)
 }

@@ -339,7 +339,74 @@ codes! {
             "The strategy could not be judged, or its bars aren't to be trusted.";
             "mend what the message names; `magellan explain` tells more of its code"
     }
+    Deploy {
+        AwsFailed "aws-failed":
+            "AWS refused a request, or could not be reached.";
+            "check credentials, network and policy: `magellan doctor iam` prints what a deployer needs"
+        StoreFailed "store-failed":
+            "Bundles, lock or records could not be read or written.";
+            "check the bucket's name and policy; a rollout under way is gone on with by `magellan deploy resume`"
+        StoreBusy "store-busy":
+            "Somebody else writes the same object, again and again.";
+            "try again"
+        Unfinished "unfinished":
+            "A rollout could not be brought to its end: lock or journal could not be kept.";
+            "run `magellan deploy resume`, which goes on with it"
+        HostFailed "host-failed":
+            "The host script could not do what it was asked.";
+            "mend what it says, and deploy again; its log lies on the host in the state folder's -deploy"
+        HostSilent "host-silent":
+            "The host gave no answer, so that it isn't known what was done.";
+            "ask `magellan status`; a rollout under way is gone on with by `magellan deploy resume`"
+    }
+    Health {
+        Unhealthy "unhealthy":
+            "A service isn't well, or nothing runs.";
+            "read its faults and the end of its journal; `magellan rollback` goes back"
+    }
     Refused {
+        NoVerdict "no-verdict":
+            "No verdict that deploys is about what would be shipped.";
+            "judge exactly this with `magellan gate --out gate`, and name the folder with --verdicts"
+        NotPaired "not-paired":
+            "The verdict compares the candidate with something else than what runs in production.";
+            "record what runs with `magellan baseline record DIR`, and judge again"
+        SyntheticVerdict "synthetic-verdict":
+            "A verdict on synthetic bars never authorises production.";
+            "judge on real bars: `magellan gate --archive DIR --out gate`"
+        NotCommitted "not-committed":
+            "What would be shipped isn't a commit that the host could check out.";
+            "commit and push `deployed`, and judge again"
+        SecretInBundle "secret-in-bundle":
+            "A file that would be shipped holds what looks like a key.";
+            "keep keys in SSM parameters; a config names their paths only"
+        WrongTarget "wrong-target":
+            "Account, region or machine isn't the one that the environment file names.";
+            "correct the environment file or use other credentials; nothing was touched"
+        DeployLocked "deploy-locked":
+            "Another rollout owns the environment.";
+            "wait until it has ended; if its process died, run `magellan deploy resume`"
+        LockLost "lock-lost":
+            "Somebody else has taken this rollout over, and goes on with it.";
+            "ask `magellan status`; there is nothing left to do here"
+        NothingToResume "nothing-to-resume":
+            "No rollout of the environment is unfinished.";
+            "ask `magellan releases` what was rolled out"
+        ReleaseBad "release-bad":
+            "The release failed on this host before, or was rolled back.";
+            "deploy another, or say why this one nevertheless with --override"
+        NoRelease "no-release":
+            "There is no release to go back to.";
+            "`magellan releases` lists those that are known; name one with --to"
+        DeployUntimely "deploy-untimely":
+            "The market is open, or a service that would be restarted holds positions.";
+            "wait until the session has ended and it is flat, or say why now with --override"
+        Unconfirmed "unconfirmed":
+            "Nobody confirmed the plan.";
+            "add --yes, or answer `yes`"
+        Drift "drift":
+            "What is on the host differs from the release that should be there.";
+            "deploy the release again, which installs it anew; find out who changed it"
         ArchiveExists "archive-exists":
             "There is an archive already where a new one was to be made.";
             "name a new folder: synthetic bars are never mixed into an archive"

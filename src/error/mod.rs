@@ -22,6 +22,10 @@ pub enum ErrorKind {
     Data,
     /// The verdict is negative (exit 1; inconclusive alone: exit 4).
     Verdict,
+    /// A deploy failed, and what runs isn't known to be well (exit 6; if the former release runs: 5).
+    Deploy,
+    /// A service isn't well (exit 7).
+    Health,
     /// The request is understood and refused, e.g. hiding a synthetic mark (exit 8).
     Refused,
 }
@@ -33,6 +37,8 @@ impl ErrorKind {
             Self::Usage | Self::Config => 2,
             Self::Data => 3,
             Self::Verdict => 1,
+            Self::Deploy => 6,
+            Self::Health => 7,
             Self::Refused => 8,
         }
     }

@@ -169,13 +169,7 @@ pub fn discover(deployed: &Path) -> Result<Vec<Deployed>> {
 }
 
 /// What a verdict of a deployed strategy is about. `binary` and `manifest` are SHA-256.
-fn subject(
-    deployed: &Deployed,
-    document: &Document,
-    config: &Config,
-    binary: &str,
-    manifest: &str,
-) -> Result<Subject> {
+fn subject(deployed: &Deployed, document: &Document, config: &Config, binary: &str, manifest: &str) -> Result<Subject> {
     let unit = deployed.unit();
     let unit = match unit.exists() {
         true => sha256_hex(&map::bytes_up_to(&unit, unit::LIMIT)?),

@@ -1,20 +1,41 @@
 //! A stored verdict: whether it is whole, and whether judging again gives the same.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::digest::{self, Subject};
 use super::verdict::{Status, Verdict};
+use crate::archive::map;
 use crate::bar::Date;
 use crate::error::{Code, Error, Result};
 
 /// Numbers of two machines may differ by this much, of the larger one.
 const TOLERANCE: f64 = 1e-9;
+/// Largest verdict read.
+const LARGEST: u64 = 64 << 20;
 
 /// A verdict as it was written.
 #[derive(Clone, Debug)]
 pub struct Stored(Value);
 
 impl Stored {
+    /// Reads a verdict's file, as it was written.
+    ///
+    /// # Errors
+    /// Refused if it was altered, or is no verdict.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = map::bytes_up_to(path, LARGEST)?;
+        let value: Value = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::new(Code::VerdictAltered, format!("no verdict: {e}")).at(path.display()))?;
+        // Another reader must not take another of two keys for the verdict.
+        let written = serde_json::to_string_pretty(&value).unwrap_or_default() + "\n";
+        if written.as_bytes() != &bytes[..] {
+            return Err(Error::new(Code::VerdictAltered, "it isn't as it was written").at(path.display()));
+        }
+        Self::new(value).map_err(|e| e.at(path.display()))
+    }
+
     /// Takes a verdict whose digests are those of its contents.
     ///
     /// # Errors
@@ -77,6 +98,21 @@ impl Stored {
         self.one(strategy)?.get("digest")?.as_str()
     }
 
+    /// What was judged of one strategy.
+    pub fn subject(&self, strategy: &str) -> Option<Subject> {
+        serde_json::from_value(self.one(strategy)?.get("subject")?.clone()).ok()
+    }
+
+    /// The status of one strategy.
+    pub fn status(&self, strategy: &str) -> Option<&str> {
+        self.one(strategy)?.get("status")?.as_str()
+    }
+
+    /// Whether the verdict of a strategy rests on synthetic bars; if it doesn't say, it does.
+    pub fn is_synthetic(&self, strategy: &str) -> bool {
+        self.one(strategy).and_then(|one| one.get("synthetic")?.as_bool()).unwrap_or(true)
+    }
+
     /// N of a strategy.
     pub fn trials(&self, strategy: &str) -> Option<u64> {
         self.one(strategy)?.pointer("/ledger/n")?.as_u64()
@@ -115,7 +151,7 @@ impl Stored {
         if let Some(day) = self.a_day().filter(|day| *day < today) {
             return Err(Error::new(Code::VerdictForbids, format!("it rests on what was accepted until {day}")));
         }
-        let status = self.one(strategy).and_then(|one| one.get("status")).and_then(Value::as_str).unwrap_or("none");
+        let status = self.status(strategy).unwrap_or("none");
         let deploys = [Status::Pass, Status::Warn].iter().any(|s| s.name() == status);
         match deploys {
             true => Ok(()),

@@ -129,9 +129,10 @@ impl Environment {
         let mut environment = parsed.map_err(|e| {
             let span = e.span().map(|s| Span::of(&text, s.start, s.end));
             let error = Error::new(Code::BadEnvironment, e.message().trim().to_owned());
-            span.map_or_else(|| Error::new(Code::BadEnvironment, e.message()).at(path.display()), |s| {
-                error.at_line(path, s.line, Some(s.column))
-            })
+            span.map_or_else(
+                || Error::new(Code::BadEnvironment, e.message()).at(path.display()),
+                |s| error.at_line(path, s.line, Some(s.column)),
+            )
         })?;
         if let Some((key, what)) = environment.faults().into_iter().next() {
             let line = text.lines().position(|l| l.trim_start().starts_with(key)).map_or(1, |i| i + 1);

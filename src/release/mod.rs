@@ -136,7 +136,8 @@ impl Release {
     pub fn of_program(program: &Path) -> Result<Option<Self>> {
         let Some(folder) = program.parent().filter(|folder| folder.join(MANIFEST).exists()) else { return Ok(None) };
         let path = folder.join(MANIFEST);
-        let manifest = Manifest::parse(&map::bytes_up_to(&path, LARGEST_MANIFEST)?).map_err(|e| e.at(path.display()))?;
+        let manifest =
+            Manifest::parse(&map::bytes_up_to(&path, LARGEST_MANIFEST)?).map_err(|e| e.at(path.display()))?;
         let file = folder.join(ENVIRONMENT);
         let environment = Environment::read_as(&file, &manifest.environment)?;
         let release = Self { folder: folder.to_owned(), manifest, environment };

@@ -31,6 +31,8 @@ fn title(kind: ErrorKind) -> &'static str {
         ErrorKind::Config => "Configuration and code",
         ErrorKind::Data => "Data",
         ErrorKind::Verdict => "Verdicts (inconclusive alone: exit 4)",
+        ErrorKind::Deploy => "Deploying (if the former release runs: exit 5)",
+        ErrorKind::Health => "Health",
         ErrorKind::Refused => "Refused",
     }
 }

@@ -120,7 +120,7 @@ fn check_row(text: &mut String, check: &Check) {
 }
 
 /// Text that can't become markup, nor leave its cell.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -1,0 +1,248 @@
+//! What a deploy would do to the host as it was seen, and all that speaks against it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::commit::earlier;
+use super::host::Answer;
+use super::record::Needs;
+use crate::bar::Date;
+use crate::calendar;
+use crate::error::{Code, Error, Result};
+use crate::release::{BINARY, Environment, Manifest, When};
+
+/// What becomes of a unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It runs what would be shipped.
+    Kept,
+    /// It is restarted, for these reasons.
+    Restarted(Vec<String>),
+    /// It is new.
+    Started,
+    /// It is stopped and removed.
+    Removed,
+}
+
+/// The units of both releases, and what becomes of each.
+pub fn changes(facts: &Answer, new: &Manifest, deployed: &Path) -> Vec<(String, Change)> {
+    let old = Manifest::parse(facts.get("manifest").unwrap_or_default().as_bytes()).ok();
+    let mut all = Vec::new();
+    for (name, shipped) in &new.strategies {
+        let started = facts.unit(&shipped.unit).get("started").cloned().unwrap_or_default();
+        let before = old.as_ref().and_then(|old| Some((old, old.strategies.get(name)?)));
+        let change = match before {
+            None => Change::Started,
+            Some((_, was)) if was.unit_digest == shipped.unit_digest && started == shipped.unit_digest => Change::Kept,
+            Some((old, _)) => Change::Restarted(why(name, &shipped.unit, old, new, deployed)),
+        };
+        all.push((shipped.unit.clone(), change));
+    }
+    let gone = old.iter().flat_map(|old| old.strategies.iter().filter(|(name, _)| !new.strategies.contains_key(*name)));
+    all.extend(gone.map(|(_, was)| (was.unit.clone(), Change::Removed)));
+    all
+}
+
+/// What differs of a unit between two releases.
+fn why(name: &str, unit: &str, old: &Manifest, new: &Manifest, deployed: &Path) -> Vec<String> {
+    let config = format!("deployed/{name}/config.json");
+    let parts = [
+        ("binary", BINARY.to_owned()),
+        ("config", config.clone()),
+        ("unit file", format!("deployed/{name}/{unit}.service")),
+        ("environment", format!("drop-ins/{unit}.conf")),
+    ];
+    let sha256 = |manifest: &Manifest, path: &str| manifest.files.get(path).map(|f| f.sha256.clone());
+    let mut reasons: Vec<String> =
+        parts.iter().filter(|(_, path)| sha256(old, path) != sha256(new, path)).map(|p| p.0.to_owned()).collect();
+    if reasons.iter().any(|r| r == "config")
+        && let Some(before) = earlier(deployed, &old.commit, &format!("{name}/config.json"))
+        && let Ok(after) = std::fs::read_to_string(deployed.join(name).join("config.json"))
+    {
+        reasons.extend(leaves_that_differ(&before, &after));
+    }
+    if reasons.is_empty() {
+        reasons.push("it wasn't started with this".to_owned());
+    }
+    reasons
+}
+
+fn leaves_that_differ(before: &str, after: &str) -> Vec<String> {
+    fn leaves(path: &str, value: &Value, into: &mut Vec<(String, String)>) {
+        match value {
+            Value::Object(fields) => {
+                let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+                fields.iter().for_each(|(key, value)| leaves(&join(key), value, into));
+            }
+            other => into.push((path.to_owned(), other.to_string())),
+        }
+    }
+    let of = |text: &str| {
+        let mut all = Vec::new();
+        leaves("", &serde_json::from_str(text).unwrap_or_default(), &mut all);
+        all
+    };
+    let (before, after) = (of(before), of(after));
+    let value = |all: &[(String, String)], path: &str| {
+        all.iter().find(|l| l.0 == path).map_or("absent".to_owned(), |l| l.1.clone())
+    };
+    let mut paths: Vec<&String> = before.iter().chain(&after).map(|l| &l.0).collect();
+    paths.sort();
+    paths.dedup();
+    let line = |path: &&String| {
+        let (was, is) = (value(&before, path), value(&after, path));
+        (was != is).then(|| format!("{path}: {was} → {is}"))
+    };
+    paths.iter().filter_map(line).collect()
+}
+
+/// The subject of what runs of a strategy, as its rollout recorded it.
+pub fn running_subject(facts: &Answer, strategy: &str) -> Option<String> {
+    let record: Value = serde_json::from_str(facts.get("history")?).ok()?;
+    Some(record.pointer(&format!("/strategies/{strategy}/subject"))?.as_str()?.to_owned())
+}
+
+/// The host's release and its commit.
+pub fn running(facts: &Answer) -> (Option<String>, Option<String>) {
+    let release = facts.get("current").filter(|c| !c.is_empty()).map(str::to_owned);
+    let manifest = Manifest::parse(facts.get("manifest").unwrap_or_default().as_bytes());
+    (release, manifest.ok().map(|m| m.commit))
+}
+
+/// Units of the host's release.
+pub fn running_units(facts: &Answer) -> Vec<String> {
+    let manifest = Manifest::parse(facts.get("manifest").unwrap_or_default().as_bytes());
+    manifest.into_iter().flat_map(|m| m.strategies.into_values()).map(|s| s.unit).collect()
+}
+
+/// Hours and positions that forbid a change now.
+pub fn untimely(environment: &Environment, facts: &Answer, changes: &[(String, Change)], now: Timestamp) -> Vec<Error> {
+    if environment.deploy_when == When::Always {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let at = i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX);
+    let session = calendar::session(calendar::new_york_date(at));
+    if session.trades() && session.open <= at && at < session.close {
+        let what = format!("the market is open until {}", crate::bar::iso_utc(session.close));
+        found.push(Error::new(Code::DeployUntimely, what));
+    }
+    for (unit, _) in changes.iter().filter(|(_, change)| matches!(change, Change::Restarted(_) | Change::Removed)) {
+        let beat: Value =
+            facts.unit(unit).get("heartbeat").and_then(|b| serde_json::from_str(b).ok()).unwrap_or_default();
+        match beat["open_positions"].as_u64() {
+            Some(0) => {}
+            Some(n) => found.push(Error::new(Code::DeployUntimely, format!("{unit} holds {n} positions"))),
+            None => found.push(Error::new(Code::DeployUntimely, format!("whether {unit} holds positions isn't known"))),
+        }
+    }
+    found
+}
+
+/// What the release needs of its host.
+pub fn needs(unpacked: u64, units: &[crate::unit::Unit]) -> Needs {
+    // The bundle beside the release, and something to spare.
+    let disk_kib = unpacked * 2 / 1024 + 64 * 1024;
+    Needs { disk_kib, memory_kib: units.iter().filter_map(crate::unit::Unit::memory_max).sum::<u64>() / 1024 }
+}
+
+/// The release's units must be among the environment's services.
+///
+/// # Errors
+/// Config error.
+pub fn check_services(environment: &Environment, new: &Manifest) -> Result<()> {
+    let mut units = new.strategies.values().map(|s| &s.unit);
+    match units.find(|unit| !environment.services.contains(unit)) {
+        None => Ok(()),
+        Some(unit) => Err(Error::new(Code::BadEnvironment, format!("services of {} lacks {unit}", environment.name))
+            .help(format!("add it in deployed/environments/{}.toml, or don't deploy it there", environment.name))),
+    }
+}
+
+/// The plan as a diff against the host.
+pub fn text(facts: &Answer, new: &Manifest, digest: &str, changes: &[(String, Change)]) -> String {
+    let old = Manifest::parse(facts.get("manifest").unwrap_or_default().as_bytes()).ok();
+    let short = |text: &str| text.chars().take(12).collect::<String>();
+    let was = |of: fn(&Manifest) -> &str| old.as_ref().map_or("none".to_owned(), |old| short(of(old)));
+    let current = facts.get("current").filter(|c| !c.is_empty()).map_or("none".to_owned(), short);
+    let mut plan = format!(
+        "  commit   {} → {}\n  release  {current} → {}\n",
+        was(|m| &m.commit),
+        short(&new.commit),
+        short(digest)
+    );
+    for (unit, change) in changes {
+        let _ = match change {
+            Change::Kept => writeln!(plan, "= {unit}: left running"),
+            Change::Started => writeln!(plan, "+ {unit}: installed and started"),
+            Change::Removed => writeln!(plan, "- {unit}: stopped and removed"),
+            Change::Restarted(why) => writeln!(plan, "~ {unit}: restarted\n    {}", why.join("\n    ")),
+        };
+    }
+    plan
+}
+
+/// Strategies beside the selected ones must be what runs.
+pub fn check_unselected(changes: &[(String, Change)], selected: &[String]) -> Vec<Error> {
+    let others = changes.iter().filter(|(unit, change)| !selected.contains(unit) && *change != Change::Kept);
+    others
+        .map(|(unit, _)| {
+            Error::new(Code::NoVerdict, format!("{unit} differs from what runs, and isn't selected"))
+                .help("deploy with --strategy all")
+        })
+        .collect()
+}
+
+/// The day, UTC.
+pub fn day(now: Timestamp) -> Date {
+    Date::of_utc(i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENVIRONMENT_FILE: &str = include_str!("../../deployed/environments/production.toml");
+
+    fn production() -> Environment {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("production.toml");
+        std::fs::write(&path, ENVIRONMENT_FILE).expect("written");
+        Environment::read_as(&path, "production").expect("read")
+    }
+
+    fn answer(beat: &str) -> Answer {
+        Answer::parse(&format!("magellan-host 1 ok facts\nunit.u.heartbeat={beat}\n")).expect("an answer")
+    }
+
+    #[test]
+    fn production_isnt_changed_while_the_market_is_open_or_positions_are() {
+        let restarted = [("u".to_owned(), Change::Restarted(Vec::new()))];
+        let flat = answer(r#"{"open_positions":0}"#);
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        for (now, beat, expected) in [
+            ("2024-07-02T12:00:00Z", &flat, 0),
+            ("2024-07-02T15:00:00Z", &flat, 1),
+            ("2024-07-02T20:00:00Z", &flat, 0),
+            // Half a day, and a holiday.
+            ("2024-07-03T18:00:00Z", &flat, 0),
+            ("2024-07-04T15:00:00Z", &flat, 0),
+            ("2024-07-02T12:00:00Z", &answer(r#"{"open_positions":2}"#), 1),
+            ("2024-07-02T12:00:00Z", &answer(""), 1),
+        ] {
+            let found = untimely(&production(), beat, &restarted, at(now));
+            assert_eq!(found.len(), expected, "{now} {found:?}");
+        }
+        let kept = [("u".to_owned(), Change::Kept)];
+        assert!(untimely(&production(), &answer(""), &kept, at("2024-07-02T12:00:00Z")).is_empty());
+    }
+
+    #[test]
+    fn leaves_that_differ_are_named_with_both_values() {
+        let (before, after) = (r#"{"a":{"b":1,"c":2},"d":3}"#, r#"{"a":{"b":1,"c":5},"e":4}"#);
+        assert_eq!(leaves_that_differ(before, after), ["a.c: 2 → 5", "d: 3 → absent", "e: absent → 4"]);
+    }
+}
