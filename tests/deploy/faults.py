@@ -103,8 +103,8 @@ class Faults:
         """Adds a rule. Operations are AWS's, "*" is any; `key` is a part of the path."""
         self._rules.append(Rule(operation, fault, times, skip, key))
 
-    def undelivered(self, status: str = "Failed", details: str = "Undeliverable") -> None:
-        """The next command is taken and never runs; also TimedOut with DeliveryTimedOut."""
+    def undelivered(self, status: str = "Failed", details: str = "Undeliverable", skip: int = 0) -> None:
+        """The next command, or one after it, is taken and never runs; also TimedOut with DeliveryTimedOut."""
         command = str(uuid.uuid4())
         ends = {"CommandId": command, "Status": status, "StatusDetails": details, "ResponseCode": -1,
                 "StandardOutputContent": "", "StandardErrorContent": ""}
@@ -119,7 +119,7 @@ class Faults:
                 return forward()
             return in_json(200, ends | {"InstanceId": asked["InstanceId"]})
 
-        self.on("SendCommand", send)
+        self.on("SendCommand", send, skip=skip)
         self.on("GetCommandInvocation", get, times=ALWAYS)
 
     def count(self, operation: str) -> int:

@@ -129,6 +129,9 @@ remote = "{host.remote}"
         link = host.path(f"{RELEASES}/current")
         return os.readlink(link) if os.path.islink(link) else None
 
+    def checked_out(self) -> str:
+        return host.sh(f"runuser -u ssm-user -- git -C {CHECKOUT} rev-parse HEAD").strip()
+
     def complete(self, release: str) -> bool:
         return host.run(["bash", "-c", f"cd {RELEASES}/{release} && sha256sum --check --strict --quiet checksums"]).code == 0
 
@@ -165,7 +168,7 @@ class Deploys(Deployed):
     def test_a_first_deploy_runs_the_commit_and_status_says_so(self) -> None:
         record = self.first()
         self.assertEqual(record["previous"], None)
-        self.assertEqual(git(host.path(CHECKOUT), "rev-parse", "HEAD"), self.commit)
+        self.assertEqual(self.checked_out(), self.commit)
         code, out, err = self.magellan("status", "--environment", self.environment)
         self.assertEqual(code, PASSED, out + err)
         self.assertIn(record["release"][:12], out)
@@ -213,7 +216,7 @@ class Deploys(Deployed):
         git(host.work, "push", "--quiet", "origin", "HEAD:refs/heads/judged")
         faults.on("PutObject", before(move), key="bundles/")
         self.first()
-        self.assertEqual(git(host.path(CHECKOUT), "rev-parse", "HEAD"), self.commit)
+        self.assertEqual(self.checked_out(), self.commit)
         self.assertNotEqual(moved, [self.commit])
 
     def test_without_a_verdict_nothing_is_deployed(self) -> None:
@@ -309,7 +312,7 @@ class Unwell(Deployed):
         code, out, err = self.magellan(*rollback)
         self.assertEqual(code, PASSED, out + err)
         self.assertEqual(self.current(), first["release"])
-        self.assertEqual(git(host.path(CHECKOUT), "rev-parse", "HEAD"), first["commit"])
+        self.assertEqual(self.checked_out(), first["commit"])
         # The one that was left is not gone back to.
         code, _, err = self.magellan(*rollback)
         self.assertEqual(code, REFUSED, err)
@@ -463,8 +466,8 @@ class Faulty(Deployed):
         self.first()
         self.change()
         faults.clear()
-        for _ in range(3):
-            faults.undelivered("TimedOut", "DeliveryTimedOut")
+        for number in range(3):
+            faults.undelivered("TimedOut", "DeliveryTimedOut", skip=number)
         code, _, err = self.magellan(*self.deploying(self.stand_in()))
         self.assertEqual(code, UNRESOLVED, err)
         self.assertIn("error[host-silent]", err)
