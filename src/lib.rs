@@ -43,6 +43,7 @@ pub mod risk;
 pub mod account;
 
 pub mod replay;
+pub mod runner;
 
 pub mod metrics;
 pub mod stats;

@@ -18,6 +18,7 @@ mod indicators;
 mod look_ahead;
 mod metrics;
 mod reference;
+mod runner;
 mod sample;
 mod support;
 mod sweep;

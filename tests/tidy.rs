@@ -18,7 +18,7 @@ const ORDER: &[&[&str]] = &[
     &["strategy"],
     &["costs", "risk"],
     &["account"],
-    &["replay"],
+    &["replay", "runner"],
     &["metrics", "stats"],
     &["sweep"],
     &["ledger"],
@@ -102,7 +102,8 @@ fn only_map_is_unsafe_and_only_the_shell_reads_the_clock_or_the_environment() {
 
 #[test]
 fn decisions_and_fills_use_no_fused_or_transcendental_arithmetic() {
-    let core = ["account.rs", "replay.rs", "order.rs", "costs.rs", "risk.rs"].map(|f| root().join("src").join(f));
+    let core = ["account.rs", "replay.rs", "runner/mod.rs", "runner/simulated.rs", "order.rs", "costs.rs", "risk.rs"]
+        .map(|f| root().join("src").join(f));
     let strategies = sources(&root().join("deployable_strategies"));
     for path in core.into_iter().chain(sources(&root().join("src/indicator"))).chain(strategies) {
         for word in ["mul_add", ".powf(", ".powi(", ".exp(", ".ln(", ".sin(", ".cos("] {
