@@ -72,6 +72,9 @@ pub mod validate;
 
 pub mod report;
 
+#[cfg(feature = "live")]
+pub mod live;
+
 #[cfg(feature = "cli")]
 pub mod cli;
 
