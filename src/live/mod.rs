@@ -184,6 +184,7 @@ impl Service {
         }
         if let Event::Bars(ticks) = event {
             self.bars += ticks.len() as u64;
+            self.heartbeat.open_positions = broker.open_positions();
             self.heartbeat.last_bar = ticks.last().map(|tick| iso_utc(tick.bar.start));
             self.progress(broker);
         }
@@ -231,7 +232,6 @@ impl Service {
     /// Writes the heartbeat, and only if that and all else is written lets the watchdog know.
     fn beat(&mut self, broker: &dyn Broker) {
         self.beaten = Instant::now();
-        self.heartbeat.open_positions = broker.open_positions();
         let status = format!(
             "{}, {} bars, {} decisions, last bar {}",
             self.heartbeat.phase.name(),
