@@ -230,6 +230,15 @@ impl Book {
         self.lot.is_none() && self.pending == Pending::Nothing
     }
 
+    /// Shares that an order for the next open would buy or sell.
+    pub fn waiting(&self) -> Option<u64> {
+        match self.pending {
+            Pending::Nothing => None,
+            Pending::Buy { shares } => Some(shares),
+            Pending::Sell(_) => self.lot.map(|lot| lot.shares),
+        }
+    }
+
     /// What the strategy is told.
     #[inline(always)]
     pub fn position(&self) -> Position {

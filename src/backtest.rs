@@ -262,6 +262,12 @@ pub trait Bench: Sync {
     /// As [`Bench::vary`].
     fn last_bars(&self, before: Nanos) -> Result<Vec<(Symbol, Nanos)>>;
 
+    /// The bars of each symbol, alphabetically, cut into sessions.
+    ///
+    /// # Errors
+    /// Data error if a symbol has no bars in the period.
+    fn histories(&self) -> Result<Vec<History<'_>>>;
+
     /// Bars before the first decision; of all symbols, the most.
     fn warmup(&self) -> usize;
 
@@ -379,6 +385,14 @@ impl<S: Deployable> Bench for Prepared<'_, S> {
             Some((history.symbol, bars.starts()[bars.len() - 1]))
         };
         Ok(instruments.iter().filter_map(|i| last(&i.history)).collect())
+    }
+
+    fn histories(&self) -> Result<Vec<History<'_>>> {
+        let period = (self.request.start, self.request.end);
+        let histories: Result<Vec<History<'_>>> = self.loaded.iter().map(|l| self.cut(l, l.series.bars())).collect();
+        let histories = histories?;
+        histories.iter().try_for_each(|h| check_period::<S>(h, self.request.archive, period))?;
+        Ok(histories)
     }
 
     fn warmup(&self) -> usize {
@@ -503,7 +517,7 @@ pub(crate) fn check<S: Deployable>((start, end): (Date, Date), hours: Option<Hou
 }
 
 /// The strategy with a symbol's parameters; errors name the config.
-fn strategy_of<S: Deployable>(config: &Config, symbol: Symbol) -> Result<S> {
+pub(crate) fn strategy_of<S: Deployable>(config: &Config, symbol: Symbol) -> Result<S> {
     S::from_config(config, symbol).map_err(|e| e.at(config.path.display()))
 }
 

@@ -269,6 +269,20 @@ impl<'a> Bars<'a> {
         Self { width: timeframe.width(), start, open, high, low, close, volume }
     }
 
+    /// A single bar.
+    pub(crate) fn one(bar: &'a Bar) -> Self {
+        use std::slice::from_ref;
+        Self {
+            width: bar.end - bar.start,
+            start: from_ref(&bar.start),
+            open: from_ref(&bar.open),
+            high: from_ref(&bar.high),
+            low: from_ref(&bar.low),
+            close: from_ref(&bar.close),
+            volume: from_ref(&bar.volume),
+        }
+    }
+
     /// Number of bars.
     pub fn len(&self) -> usize {
         self.start.len()

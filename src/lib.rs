@@ -43,6 +43,7 @@ pub mod risk;
 pub mod account;
 
 pub mod replay;
+pub mod runner;
 
 pub mod metrics;
 pub mod stats;
@@ -70,6 +71,9 @@ pub mod gate;
 pub mod validate;
 
 pub mod report;
+
+#[cfg(feature = "live")]
+pub mod live;
 
 #[cfg(feature = "deploy")]
 pub mod deploy;

@@ -8,11 +8,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::backtest::{self, Bench, Request, Run};
-use crate::bar::{Symbol, Timeframe};
+use crate::bar::{Date, Symbol, Timeframe};
 use crate::config::document::{Document, Part};
 use crate::config::{self, Config, Overnight, Override, Parameters, schema};
 use crate::error::{Code, Error, Result};
 use crate::finding::Finding;
+use crate::history::History;
+use crate::runner::{Broker, Decision, Event, Runner};
 use crate::strategy::Strategy;
 use crate::study::{self, Study};
 
@@ -94,6 +96,35 @@ pub trait AnyStrategy: Sync {
     /// # Errors
     /// Config, usage and data errors of the request.
     fn study<'a>(&self, request: &study::Request<'a>) -> Result<Box<dyn Study + 'a>>;
+    /// A runner of it that has seen no bar yet.
+    ///
+    /// # Errors
+    /// Config error if a symbol's parameters are missing or out of range.
+    fn runner(&self, config: &Config) -> Result<Box<dyn AnyRunner>>;
+}
+
+/// A runner of a strategy of any type: see [`Runner`].
+pub trait AnyRunner {
+    /// As [`Runner::look_back`].
+    ///
+    /// # Errors
+    /// As there.
+    fn look_back(&mut self, history: &History<'_>, first: Date) -> Result<()>;
+    /// As [`Runner::hear`].
+    ///
+    /// # Errors
+    /// As there.
+    fn hear(&mut self, event: &Event<'_>, broker: &mut dyn Broker, decided: &mut Vec<Decision>) -> Result<()>;
+}
+
+impl<S: Strategy> AnyRunner for Runner<S> {
+    fn look_back(&mut self, history: &History<'_>, first: Date) -> Result<()> {
+        self.look_back(history, first)
+    }
+
+    fn hear(&mut self, event: &Event<'_>, broker: &mut dyn Broker, decided: &mut Vec<Decision>) -> Result<()> {
+        self.hear(event, broker, decided)
+    }
 }
 
 /// Makes a strategy type a value: `&Entry::<BearTrap>::NEW`.
@@ -140,6 +171,12 @@ impl<S: Deployable> AnyStrategy for Entry<S> {
 
     fn study<'a>(&self, request: &study::Request<'a>) -> Result<Box<dyn Study + 'a>> {
         study::prepare::<S>(request)
+    }
+
+    fn runner(&self, config: &Config) -> Result<Box<dyn AnyRunner>> {
+        let strategies: Result<Vec<(Symbol, S)>> =
+            config.symbols.iter().map(|&symbol| Ok((symbol, backtest::strategy_of(config, symbol)?))).collect();
+        Ok(Box::new(Runner::new(strategies?)?))
     }
 }
 

@@ -18,6 +18,9 @@ mod indicators;
 mod look_ahead;
 mod metrics;
 mod reference;
+#[cfg(feature = "live")]
+mod run;
+mod runner;
 mod sample;
 mod support;
 mod sweep;

@@ -67,6 +67,14 @@ pub(super) enum Command {
     },
     /// Judge every deployed strategy by its performance criteria.
     Gate(Box<Gate>),
+    /// Run one strategy as its unit does.
+    ///
+    /// Needs USE_ARCHIVED_DATA=true: archived bars, and a broker that only reckons. All symbols
+    /// trade on one account, as configured. At the end of the data it waits, as a live runner does
+    /// between sessions. In a release its config is the one shipped. SIGTERM ends it with 0, SIGINT
+    /// with 130, after the bar under way.
+    #[cfg(feature = "live")]
+    Run(Run),
     /// Check a verdict.
     Verdict {
         #[command(subcommand)]
@@ -559,6 +567,31 @@ pub(super) struct Backtest {
     /// Print on stderr where the time went.
     #[arg(long)]
     pub(super) timings: bool,
+}
+
+#[cfg(feature = "live")]
+#[derive(ClapArgs, Debug)]
+pub(super) struct Run {
+    /// The strategy, e.g. bear_trap.
+    #[arg(long)]
+    pub(super) strategy: String,
+    /// Where heartbeat, logs, decisions and fills are written.
+    #[arg(long, value_name = "DIR", env = "STATE_DIRECTORY")]
+    pub(super) state_dir: PathBuf,
+    /// Bars a second, all symbols together; 0 means as fast as it can.
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub(super) pace: f64,
+    /// End with the data instead of waiting.
+    #[arg(long)]
+    pub(super) once: bool,
+    /// First session, YYYY-MM-DD [default: the first of the periods in performance_criteria].
+    #[arg(long)]
+    pub(super) start_date: Option<Date>,
+    /// Last session, YYYY-MM-DD [default: the last of the periods in performance_criteria].
+    #[arg(long)]
+    pub(super) end_date: Option<Date>,
+    #[command(flatten)]
+    pub(super) place: Place,
 }
 
 /// Where what is deployed is recorded.

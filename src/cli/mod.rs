@@ -11,6 +11,8 @@ mod explain;
 mod gate;
 mod ledger;
 mod research;
+#[cfg(feature = "live")]
+mod run;
 mod selftest;
 mod sweep;
 mod validate;
@@ -54,6 +56,8 @@ pub fn main(strategies: &[&dyn AnyStrategy]) -> ExitCode {
         Command::Sweep(options) => sweep::run(&options, strategies, started),
         Command::WalkForward(options) => walk_forward::run(&options, strategies),
         Command::Ledger { command } => ledger::run(command),
+        #[cfg(feature = "live")]
+        Command::Run(options) => run::run(&options, strategies),
         Command::Gate(options) => gate::run(&options, strategies, started),
         Command::Verdict { command } => verdict::run(command, strategies),
         Command::Baseline { command } => verdict::baseline(command),

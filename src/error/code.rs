@@ -452,6 +452,9 @@ codes! {
         BundleDamaged "bundle-damaged":
             "A bundle or a release isn't what its manifest says: a byte differs, a file is missing or is one too many.";
             "build it again with `magellan bundle build`, or deploy again: releases are never edited"
+        StateInUse "state-in-use":
+            "Another process runs with this folder of state; both would write its files.";
+            "stop the other process, or name another folder with --state-dir"
         RulesDisagree "rules-disagree":
             "A strategy declares rules or needs for sweeps that say otherwise than its `decide`.";
             "correct `rules` or `needs`, or remove them: without them a sweep asks `decide` at every bar"

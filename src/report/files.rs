@@ -5,14 +5,17 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::account::Fill;
 use crate::archive::write_whole;
 use crate::backtest::{Run, Scope};
-use crate::bar::{DAY, iso_utc};
+use crate::bar::{DAY, Nanos, SECOND, iso_utc};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::history::Hours;
 use crate::metrics::Measure;
+use crate::order::{Bracket, Level, Order, Size, Target};
 use crate::registry::{AnyStrategy, EquityRows};
+use crate::runner::{Answer, Decision};
 
 /// Writes `LABEL.trades.csv`, `.equity.csv`, `.metrics.json` and, where equity is listed by
 /// session, `.equity_bars.csv` of one run.
@@ -41,12 +44,64 @@ pub fn write(folder: &Path, strategy: &dyn AnyStrategy, config: &Config, scope: 
 }
 
 fn trades(run: &Run) -> String {
-    let mut text = String::from("trade_id,symbol,entry_ts,entry_px,qty,exit_ts,exit_px,reason,pnl\n");
-    for f in &run.replay.fills {
-        let (entry, exit, pnl) = (general(f.entry_price), general(f.exit_price), general(f.profit));
-        let (entered, exited) = (iso_utc(f.entered), iso_utc(f.exited));
-        let (trade, symbol, shares, reason) = (f.trade, f.symbol, f.shares, f.reason);
-        let _ = writeln!(text, "{trade},{symbol},{entered},{entry},{shares},{exited},{exit},{reason},{pnl}");
+    std::iter::once(TRADES.to_owned()).chain(run.replay.fills.iter().map(trade_row)).collect()
+}
+
+/// The header of fills.
+pub const TRADES: &str = "trade_id,symbol,entry_ts,entry_px,qty,exit_ts,exit_px,reason,pnl\n";
+
+/// A row of fills.
+pub fn trade_row(f: &Fill) -> String {
+    let (entry, exit, pnl) = (general(f.entry_price), general(f.exit_price), general(f.profit));
+    let (entered, exited) = (iso_utc(f.entered), iso_utc(f.exited));
+    let (trade, symbol, shares, reason) = (f.trade, f.symbol, f.shares, f.reason);
+    format!("{trade},{symbol},{entered},{entry},{shares},{exited},{exit},{reason},{pnl}\n")
+}
+
+/// The header of decisions.
+pub const DECISIONS: &str = "bar_start,bar_end,symbol,order,answer,shares\n";
+
+/// A row of decisions.
+pub fn decision_row(d: &Decision) -> String {
+    let (answer, shares) = match d.answer {
+        Answer::Ordered(shares) => ("ordered", shares),
+        Answer::Refused(limit) => (limit, 0),
+        Answer::Nothing => ("nothing", 0),
+    };
+    let (start, end, order) = (iso_utc(d.start), iso_utc(d.end), order_text(&d.order));
+    format!("{start},{end},{},{order},{answer},{shares}\n", d.symbol)
+}
+
+/// An order in words, every number to the bit: two orders are the same if these are.
+pub fn order_text(order: &Order) -> String {
+    let entry = match order {
+        Order::Exit(reason) => return format!("sell all: {reason}"),
+        Order::Enter(entry) => entry,
+    };
+    let mut text = match entry.size {
+        Size::Shares(shares) => format!("buy {shares} shares"),
+        Size::Notional(dollars) => format!("buy for ${dollars}"),
+        Size::RiskFraction { fraction, cap } => format!("buy at a risk of {fraction} and at most ${cap}"),
+    };
+    let Bracket { stop, targets, time_stop, flat_before_close } = entry.bracket;
+    if let Some(stop) = stop {
+        let _ = write!(text, "; stop {stop}");
+    }
+    for Target { level, percent, then_stop } in targets.into_iter().flatten() {
+        let _ = match level {
+            Level::At(price) => write!(text, "; {percent} % at {price}"),
+            Level::Toward { level, fraction } => write!(text, "; {percent} % at {fraction} of the way to {level}"),
+        };
+        if let Some(stop) = then_stop {
+            let _ = write!(text, " then stop {stop}");
+        }
+    }
+    let seconds = |time: Nanos| time as f64 / SECOND as f64;
+    if let Some(time) = time_stop {
+        let _ = write!(text, "; for at most {} s", seconds(time));
+    }
+    if let Some(time) = flat_before_close {
+        let _ = write!(text, "; flat {} s before the close", seconds(time));
     }
     text
 }

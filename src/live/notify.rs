@@ -1,0 +1,30 @@
+//! What systemd is told. Without `NOTIFY_SOCKET` nobody listens, and nothing is sent.
+
+use sd_notify::NotifyState;
+use tracing::warn;
+
+/// The service is up.
+pub(super) fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// It made progress.
+pub(super) fn watchdog() {
+    tell(&[NotifyState::Watchdog]);
+}
+
+/// What `systemctl status` shows.
+pub(super) fn status(text: &str) {
+    tell(&[NotifyState::Status(text)]);
+}
+
+/// It ends.
+pub(super) fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(err) = sd_notify::notify(state) {
+        warn!("systemd can't be told {state:?}: {err}");
+    }
+}
