@@ -405,7 +405,7 @@ fn a_run_needs_archived_data_a_folder_and_a_pace() {
 }
 
 #[test]
-fn a_run_logs_inside_its_folder_only() {
+fn a_run_logs_where_deploys_look_only() {
     for outside in ["../logs", "/tmp/magellan-logs", "logs/../.."] {
         let changed = crate::cli::changed("bear_trap", |config| config["monitoring"]["log_directory"] = outside.into());
         let unit = "deployed/bear_trap/magellan-bear-trap.service";

@@ -794,7 +794,7 @@ pub(super) enum TransportArg {
 #[derive(ClapArgs, Debug)]
 pub(super) struct Rolling {
     /// Seconds that services must be healthy.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=1_800))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(super) stabilize: u64,
     /// Don't ask.
     #[arg(long)]
@@ -833,10 +833,10 @@ pub(super) struct Deploy {
     #[arg(long, value_name = "FILE")]
     pub(super) binary: Option<PathBuf>,
     /// Deploy although it is refused: why. It is recorded and shown everywhere.
-    #[arg(long = "override", value_name = "WHY", requires = "who")]
+    #[arg(long = "override", value_name = "WHY", requires = "who", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(super) overriding: Option<String>,
     /// Who takes responsibility for that.
-    #[arg(long, value_name = "WHO")]
+    #[arg(long, value_name = "WHO", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(super) who: Option<String>,
     #[command(flatten)]
     pub(super) baselines: Baselines,

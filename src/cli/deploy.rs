@@ -12,8 +12,7 @@ use super::args::{
     TransportArg,
 };
 use super::{print, to_json, write};
-use crate::archive::manifest::sha256_hex;
-use crate::archive::map::{self, Access};
+use crate::archive::map;
 use crate::deploy::aws::Aws;
 use crate::deploy::bundle::{self, Bundle, Parts};
 use crate::deploy::commit::Commit;
@@ -23,7 +22,7 @@ use crate::deploy::judged::{Asked, Verdicts};
 use crate::deploy::lock::{Held, Lock};
 use crate::deploy::plan::{self, Change};
 use crate::deploy::record::{Action, Index, Indexed, Journal, Outcome, Override, Plan, Record};
-use crate::deploy::rollout::{Rollout, facts};
+use crate::deploy::rollout::{Rollout, STEPS, facts};
 use crate::deploy::status::{Status, environment_differs};
 use crate::deploy::store::{Folder, S3, Store};
 use crate::deploy::summary::{self, short};
@@ -67,7 +66,15 @@ impl Destination {
     fn connect<T>(&self, environment: &Environment, then: impl FnOnce(&Connected<'_>) -> Result<T>) -> Result<T> {
         if self.transport == TransportArg::Local {
             let store = Folder::open(Path::new(&format!("{}-deploy/store", environment.host.state)))?;
-            let host = format!("{} (local)", environment.target.hostname);
+            let name = machine();
+            if name != environment.target.hostname {
+                let what = format!(
+                    "this machine is called `{name}`, the environment file says `{}`",
+                    environment.target.hostname
+                );
+                return Err(Error::new(Code::WrongTarget, what));
+            }
+            let host = format!("{name} (local)");
             return then(&Connected { environment, store: &store, transport: &Local, host });
         }
         let aws = Aws::connect(&environment.region)?;
@@ -146,7 +153,6 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     }
     let commit = Commit::of(&deployed)?;
     let binary = program(options.binary.as_deref())?;
-    let binary_sha256 = sha256_hex(&map::bytes(&binary, Access::Map)?);
     let place = Place { archive: options.archive.clone(), deployed: Some(deployed.clone()), no_mmap: false };
     let archive = place.archive()?.manifest().sha256.clone();
     let verdicts = Verdicts::read(&options.verdicts)?;
@@ -154,11 +160,11 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
         let seen = facts(connected.transport, &environment, false)?;
         let selected: Vec<String> = selected.iter().map(|d| unit::name(&d.name)).collect();
         let candidate = candidate(&environment, &all, selected, &binary, commit.clone(), &seen)?;
-        let changes = plan::changes(&seen, &candidate.bundle.manifest, &deployed);
+        let changes = plan::changes(&seen, &candidate.bundle.manifest, &deployed)?;
         let asked = Asked {
             strategies,
             environment: &environment,
-            binary: &binary_sha256,
+            manifest: &candidate.bundle.manifest,
             archive: &archive,
             verdicts: &verdicts,
             today: plan::day(now()),
@@ -168,16 +174,25 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
             let what = format!("release {} failed here before", short(&candidate.bundle.digest));
             against.push(Error::new(Code::ReleaseBad, what));
         }
-        against.extend(plan::check_unselected(&changes, &candidate.selected));
+        if options.strategy == "all" {
+            environment.check_services(&candidate.deployed.iter().map(|d| unit::name(&d.name)).collect::<Vec<_>>())?;
+        } else {
+            against.extend(plan::check_unselected(&changes, &candidate.selected));
+        }
+        let mut before = seen.rollout().map(|record| record.strategies).unwrap_or_default();
         let mut judged = BTreeMap::new();
         for one in &candidate.deployed {
             let shipped = &candidate.bundle.manifest.strategies[&one.name];
-            let running = plan::running_subject(&seen, &one.name);
-            let (judgement, refused) = asked.judge(one, shipped, running.as_deref())?;
             // What isn't selected was judged when it was deployed.
-            if candidate.selected.contains(&shipped.unit) {
-                against.extend(refused);
-            }
+            let was = before.remove(&one.name).filter(|was| was.unit_digest == shipped.unit_digest);
+            let judgement = match was.filter(|_| !candidate.selected.contains(&shipped.unit)) {
+                Some(was) => was,
+                None => {
+                    let (judgement, refused) = asked.judge(one, &plan::running(&seen, &one.name)?)?;
+                    against.extend(refused);
+                    judgement
+                }
+            };
             judged.insert(one.name.clone(), judgement);
         }
         println_plan(&environment, connected, &seen, &candidate, &changes)?;
@@ -188,7 +203,7 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
         confirm(&options.rolling, &environment)?;
         let units: Vec<Unit> = candidate.deployed.iter().map(|d| Unit::read(&d.unit())).collect::<Result<_>>()?;
         let digest = candidate.bundle.digest.clone();
-        let (previous, previous_commit) = plan::running(&seen);
+        let (previous, previous_commit) = seen.running()?.map(|(release, m)| (release, m.commit)).unzip();
         let plan = Plan {
             id: id(&commit.id, &digest),
             action: Action::Deploy,
@@ -205,6 +220,7 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
             overridden,
             stabilize: options.rolling.stabilize,
             needs: plan::needs(candidate.bundle.unpacked, &units),
+            seen: host_number(&seen),
         };
         let record = roll(connected, plan, Some(&candidate.file), &options.rolling, options.to.json)?;
         if record.outcome == Some(Outcome::Running) && environment.kind == Kind::Production {
@@ -236,8 +252,8 @@ fn candidate(
     commit: Commit,
     seen: &Answer,
 ) -> Result<Candidate> {
-    let running = plan::running_units(seen);
-    let ships = |d: &&Deployed| selected.contains(&unit::name(&d.name)) || running.contains(&unit::name(&d.name));
+    let running = seen.running()?.map(|(_, manifest)| manifest.strategies).unwrap_or_default();
+    let ships = |d: &&Deployed| selected.contains(&unit::name(&d.name)) || running.contains_key(&d.name);
     let deployed: Vec<Deployed> = all.iter().filter(ships).cloned().collect();
     let bundle = Bundle::build(&Parts { environment, strategies: &deployed, binary, commit: &commit.id })?;
     plan::check_services(environment, &bundle.manifest)?;
@@ -254,7 +270,7 @@ fn println_plan(
     changes: &[(String, Change)],
 ) -> Result<()> {
     let Candidate { bundle, commit, .. } = candidate;
-    let text = plan::text(seen, &bundle.manifest, &bundle.digest, changes);
+    let text = plan::text(seen, &bundle.manifest, &bundle.digest, changes)?;
     let head = format!("{}: {}\n", environment.name, connected.host);
     let size = bundle.bytes.len() as f64 / f64::from(1 << 20);
     eprintln!("{head}{text}  bundle   {} ({size:.1} MiB)", bundle::key(commit.made, &commit.id, &bundle.digest));
@@ -304,9 +320,18 @@ fn id(commit: &str, digest: &str) -> String {
 /// Takes the lock and rolls out; whatever happens, what was recorded is told.
 fn roll(connected: &Connected<'_>, plan: Plan, bundle: Option<&Path>, rolling: &Rolling, json: bool) -> Result<Record> {
     let Connected { environment, store, transport, .. } = connected;
-    let lock = Lock::take(*store, &environment.name, &plan.id, &plan.owner, now())?;
+    for path in [&rolling.markdown, &rolling.out].into_iter().flatten() {
+        super::gate::append(path, "")?;
+    }
+    let lock = Lock::take(*store, &environment.name, &plan.id, &plan.owner, now(), plan.seen / STEPS)?;
+    // The plan is about a host that was seen before the lock was held.
+    let seen = facts(*transport, environment, false)?;
+    if (host_number(&seen), seen.running()?.map(|r| r.0)) != (plan.seen, plan.previous.clone()) {
+        lock.release(now())?;
+        return Err(Error::new(Code::PlanOutdated, "the host was changed after it was planned"));
+    }
     let record = Record::new(plan, lock.generation());
-    let journal = Journal::begin(*store, record)?;
+    let journal = Journal::begin(*store, record).map_err(unfinished)?;
     let rollout =
         Rollout { store: *store, transport: *transport, environment, lock, journal, bundle, now: &now, tell: &tell };
     let (record, done) = rollout.run();
@@ -314,19 +339,24 @@ fn roll(connected: &Connected<'_>, plan: Plan, bundle: Option<&Path>, rolling: &
     done.map(|()| record).map_err(unfinished)
 }
 
-fn unfinished(err: Error) -> Error {
-    let resume = "the rollout is unfinished: `magellan deploy resume --environment NAME` goes on with it";
-    if err.code() == Code::LockLost { err } else { err.recode(Code::Unfinished).help(resume) }
+/// The number of the latest command that changed the host.
+fn host_number(seen: &Answer) -> u64 {
+    seen.get("generation").and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
+fn unfinished(err: Error) -> Error {
+    if err.code() == Code::LockLost { err } else { Error::new(Code::Unfinished, err.to_string()) }
+}
+
+/// What became of a rollout is said first, and isn't hidden by a file that can't be written.
 fn tell_all(record: &Record, json: bool, markdown: Option<&Path>, out: Option<&Path>) -> Result<()> {
-    if let Some(path) = markdown {
-        super::gate::append(path, &summary::markdown(record))?;
+    print(&if json { to_json(record) } else { summary::text(record) })?;
+    let appended = markdown.map_or(Ok(()), |path| super::gate::append(path, &summary::markdown(record)));
+    let written = out.map_or(Ok(()), |path| write(path, &to_json(record)));
+    for err in [appended, written].into_iter().filter_map(Result::err) {
+        eprintln!("error[{}]: {err}", err.code().slug());
     }
-    if let Some(path) = out {
-        write(path, &to_json(record))?;
-    }
-    print(&if json { to_json(record) } else { summary::text(record) })
+    Ok(())
 }
 
 /// What runs in production is what the next candidates are compared with.
@@ -360,6 +390,11 @@ fn resume(options: &Resume) -> Result<u8> {
             print(&format!("{deploy} had not begun; the environment is free again\n"))?;
             return Ok(0);
         };
+        if journal.record.host != connected.host {
+            let Record { host, .. } = &journal.record;
+            let what = format!("the rollout was on {host}, and {} is {}", environment.name, connected.host);
+            return Err(Error::new(Code::WrongTarget, what));
+        }
         journal.record.generation = lock.generation();
         let rollout = Rollout {
             store: *store,
@@ -374,6 +409,9 @@ fn resume(options: &Resume) -> Result<u8> {
         let (record, done) = rollout.run();
         tell_all(&record, options.to.json, options.markdown.as_deref(), options.out.as_deref())?;
         done.map_err(unfinished)?;
+        if record.outcome == Some(Outcome::Running) && environment.kind == Kind::Production {
+            eprintln!("baselines are NOT recorded: run `magellan baseline record DIR` with the folder of the verdict");
+        }
         Ok(exit_code(&record))
     })
 }
@@ -382,7 +420,7 @@ pub(super) fn rollback(options: &Rollback) -> Result<u8> {
     let environment = options.to.environment()?;
     options.to.connect(&environment, |connected| {
         let seen = facts(connected.transport, &environment, false)?;
-        let (current, previous_commit) = plan::running(&seen);
+        let (current, previous_commit) = seen.running()?.map(|(release, m)| (release, m.commit)).unzip();
         let index = Index::read(connected.store, &environment.name)?;
         let target = earlier_release(&index, &seen, current.as_deref(), options.release.as_deref())?;
         eprintln!(
@@ -413,6 +451,7 @@ pub(super) fn rollback(options: &Rollback) -> Result<u8> {
             overridden: None,
             stabilize: options.rolling.stabilize,
             needs: crate::deploy::record::Needs::default(),
+            seen: host_number(&seen),
         };
         let record = roll(connected, plan, None, &options.rolling, options.to.json)?;
         Ok(exit_code(&record))
@@ -456,16 +495,15 @@ pub(super) fn status(to: &Destination) -> Result<u8> {
     to.connect(&environment, |connected| {
         let seen = facts(connected.transport, &environment, false)?;
         let status = Status::of(std::slice::from_ref(&seen), &environment, connected.host.clone())?;
-        let manifest = crate::release::Manifest::parse(seen.get("manifest").unwrap_or_default().as_bytes());
-        if manifest.is_ok_and(|m| environment_differs(&m, &environment)) {
+        if seen.running()?.is_some_and(|(_, manifest)| environment_differs(&manifest, &environment)) {
             eprintln!("note: deployed/environments/{}.toml is another than the release's", environment.name);
         }
         print(&if to.json { to_json(&status) } else { status_text(&status) })?;
-        Ok(match (&status.drift[..], status.is_healthy() || status.release.is_none()) {
-            ([_, ..], _) => 8,
-            ([], false) => 7,
-            ([], true) => 0,
-        })
+        match (status.drift.first(), &status.release) {
+            (Some(first), _) => Err(Error::new(Code::Drift, first.clone())),
+            (None, Some(_)) if !status.is_healthy() => Ok(7),
+            _ => Ok(0),
+        }
     })
 }
 

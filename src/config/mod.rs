@@ -271,8 +271,8 @@ pub struct Monitoring {
     /// How much the service logs.
     #[schemars(extend("enum" = ["error", "warn", "info", "debug", "trace", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"]))]
     pub log_level: String,
-    /// Where it logs to.
-    #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
+    /// Where it logs to, in its folder of state: where deploys look for it.
+    #[schemars(extend("enum" = ["logs"]))]
     pub log_directory: String,
     /// CloudWatch group, if logs are sent there.
     #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
@@ -280,8 +280,8 @@ pub struct Monitoring {
     /// Between two health checks.
     #[schemars(extend("minimum" = 1, "maximum" = 86_400, "x-unit" = "seconds"))]
     pub health_check_interval_seconds: u32,
-    /// Between two reports.
-    #[schemars(extend("minimum" = 1, "maximum" = 86_400, "x-unit" = "seconds"))]
+    /// Between two reports: what a service logs at least, so that it can be seen to live.
+    #[schemars(extend("minimum" = 1, "maximum" = 3_600, "x-unit" = "seconds"))]
     pub report_interval_seconds: u32,
     /// Loss of a day that alerts.
     #[schemars(extend("minimum" = 0, "maximum" = 1e12, "x-unit" = "dollars"))]

@@ -40,7 +40,13 @@ impl Aws {
             .http_client(http)
             // Throttling is normal.
             .retry_config(RetryConfig::standard().with_max_attempts(6).with_max_backoff(Duration::from_secs(8)))
-            .timeout_config(TimeoutConfig::builder().connect_timeout(Duration::from_secs(10)).build());
+            .timeout_config(
+                // A connection that died half way is noticed; a large upload isn't taken for one.
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_secs(10))
+                    .read_timeout(Duration::from_secs(300))
+                    .build(),
+            );
         let config = runtime.block_on(loader.load());
         Ok(Self { runtime, config })
     }

@@ -139,7 +139,7 @@ fn config_path(strategy: &str) -> String {
     format!("deployed/{strategy}/config.json")
 }
 
-fn unit_path(strategy: &str) -> String {
+pub(super) fn unit_path(strategy: &str) -> String {
     format!("deployed/{strategy}/{}", unit::file_name(strategy))
 }
 

@@ -9,6 +9,8 @@ use super::host::{Answer, UnitFacts};
 const STALE: f64 = 90.0;
 /// So many ERROR lines since the start are a burst.
 const BURST: u64 = 5;
+/// A service that runs for less has just started, seconds.
+const JUST_STARTED: f64 = 600.0;
 /// A log that hasn't been written for so long isn't today's, seconds; services report hourly.
 const QUIET: f64 = 7_200.0;
 
@@ -81,6 +83,7 @@ pub fn judge(looks: &[Answer], unit: &str, unit_digest: &str) -> UnitHealth {
     faults.extend(of_stability(first, &looks));
     if faults.is_empty() {
         faults.extend(of_heartbeat(last, unit_digest));
+        faults.extend(of_errors(first, last));
         faults.extend(of_logs(last));
     }
     let journal = last.text("journal");
@@ -142,11 +145,22 @@ fn of_heartbeat(look: &Look<'_>, unit_digest: &str) -> Vec<String> {
         let short = |digest: &str| digest.chars().take(12).collect::<String>();
         faults.push(format!("it runs {}, expected {}", short(&beat.unit_digest), short(unit_digest)));
     }
-    let errors = beat.errors.max(look.count("errors"));
-    if errors >= BURST {
-        faults.push(format!("{errors} errors since it started"));
-    }
     faults
+}
+
+/// All errors of a service that has just started; of another only those that came while it was
+/// watched, since what it said last week says nothing of today.
+fn of_errors(first: &Look<'_>, last: &Look<'_>) -> Option<String> {
+    let said = |look: &Look<'_>| {
+        let beat = serde_json::from_str::<Heartbeat>(look.text("heartbeat")).map_or(0, |beat| beat.errors);
+        beat.max(look.count("errors"))
+    };
+    let age = last.1 - last.number("ExecMainStartTimestamp");
+    let (errors, since) = match age > JUST_STARTED {
+        true => (said(last).saturating_sub(said(first)), "while it was watched"),
+        false => (said(last), "since it started"),
+    };
+    (errors >= BURST).then(|| format!("{errors} errors {since}"))
 }
 
 fn of_logs(look: &Look<'_>) -> Vec<String> {
@@ -239,6 +253,14 @@ mod tests {
         assert!(!faults(&[]).is_empty());
         let silent = Answer::parse("magellan-host 1 ok facts\nnow=5\n").expect("an answer");
         assert!(!faults(&[silent]).is_empty());
+    }
+
+    #[test]
+    fn errors_of_last_week_are_no_burst_and_new_ones_are() {
+        let old = [("ExecMainStartTimestamp", "-9000"), ("errors", "9")];
+        assert_eq!(faults(&[look(100.0, &old), look(130.0, &old)]), Vec::<String>::new());
+        let more = [("ExecMainStartTimestamp", "-9000"), ("errors", "14")];
+        assert!(!faults(&[look(100.0, &old), look(130.0, &more)]).is_empty());
     }
 
     #[test]

@@ -1,12 +1,19 @@
 //! The machine: one checked script does everything there, and what it says is read here.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
+use flate2::read::GzDecoder;
+
+use super::record::Record;
 use crate::error::{Code, Error, Result};
-use crate::release::Environment;
+use crate::release::{Environment, Manifest};
 
 /// Runs on the machine as root, whichever way it gets there.
 pub const SCRIPT: &str = include_str!("host.sh");
+
+/// No fact is longer, bytes.
+const LONGEST: u64 = 1 << 20;
 
 /// One call of the script.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +116,21 @@ impl Answer {
         self.facts.iter().filter(move |f| f.0 == key).map(|f| f.1.as_str())
     }
 
+    /// The release that the host runs; none if it runs none.
+    ///
+    /// # Errors
+    /// Refused if it runs one whose manifest can't be read: not knowing isn't running nothing.
+    pub fn running(&self) -> Result<Option<(String, Manifest)>> {
+        let Some(current) = self.get("current").filter(|c| !c.is_empty()) else { return Ok(None) };
+        let manifest = Manifest::parse(self.get("manifest").unwrap_or_default().as_bytes());
+        Ok(Some((current.to_owned(), manifest.map_err(|e| e.at(format!("release {current} on the host")))?)))
+    }
+
+    /// The rollout that brought the host's release, as the host remembers it.
+    pub fn rollout(&self) -> Option<Record> {
+        serde_json::from_str(self.get("history")?).ok()
+    }
+
     /// A fact that is a number.
     pub fn number(&self, key: &str) -> Option<f64> {
         self.get(key)?.parse().ok()
@@ -131,16 +153,21 @@ impl Answer {
     }
 }
 
-/// `key=value`, or `key:b64=` and foreign text.
+/// `key=value`, or `key:b64=` and foreign text, or `key:gz64=` and long text.
 fn fact(line: &str) -> Option<(String, String)> {
     let (key, value) = line.split_once('=')?;
-    match key.strip_suffix(":b64") {
-        None => Some((key.to_owned(), value.to_owned())),
-        Some(key) => {
-            let bytes = aws_smithy_types::base64::decode(value.trim()).ok()?;
-            Some((key.to_owned(), String::from_utf8_lossy(&bytes).into_owned()))
+    let Some((key, form)) = key.split_once(':') else { return Some((key.to_owned(), value.to_owned())) };
+    let bytes = aws_smithy_types::base64::decode(value.trim()).ok()?;
+    let text = match form {
+        "b64" => String::from_utf8_lossy(&bytes).into_owned(),
+        "gz64" => {
+            let mut text = String::new();
+            GzDecoder::new(&bytes[..]).take(LONGEST).read_to_string(&mut text).ok()?;
+            text
         }
-    }
+        _ => return None,
+    };
+    Some((key.to_owned(), text))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 # All take user=, checkout=, releases=, state=. Values may hold anything: they are quoted, never evaluated.
 #
 # Output, once, at the end: `magellan-host 1 ok OP` or `magellan-host 1 failed OP CODE: message`, then facts, a line
-# each, `key=value`, or `key:b64=…` if the value isn't plain ASCII. At most LIMIT characters: what could grow without
+# each, `key=value`, `key:b64=…` if the value isn't plain ASCII, or `key:gz64=…` if it is long. At most LIMIT characters: what could grow without
 # end (`log`, `failures`, journals) keeps its last lines; whole facts that don't fit are named in `omitted`,
 # units as `unit.U`.
 # An empty value means: there is none. Times are seconds since 1970 with a fraction, UTC.
@@ -19,7 +19,7 @@
 #   facts      now hostname boot_id generation checkout_commit mem_total_kib disk_free_kib.{releases,state}
 #              release* bad* installed* checkout_dirty* altered*    (* once for each; each has a NAME_count, too)
 #              current_broken (what the link says, if it leads to no release), units_unreadable (yes, if so)
-#              history (last line about current), manifest (of current), failures (tail)
+#              history (of the rollout that brought current), manifest (of current), failures (tail)
 #              unit.U.{LoadState,ActiveState,SubState,Result,NRestarts,ExecMainPID,ExecMainStartTimestamp,
 #                ExecMainStartTimestampMonotonic,UnitFileState,FragmentPath,DropInPaths}   as systemd has them
 #              unit.U.{digest,started}                 unit digest in current; the one it was last started with
@@ -121,6 +121,10 @@ die() { # CODE MESSAGE
 
 fact() { # KEY VALUE
     if [[ $2 == *[!\ -~]* ]]; then encoded "$1" "$2"; else facts+=("$1=$2"); fi
+}
+
+packed() { # KEY, long text on stdin
+    facts+=("$1:gz64=$(gzip -9c | base64 -w0)")
 }
 
 encoded() { # KEY VALUE
@@ -504,12 +508,20 @@ forget_changed() {
 switch() {
     local unit
     for unit in "${units[@]}"; do
+        keep_foreign "$unit"
         mv -fT -- "$UNITS/$unit.service.d/.magellan.conf.magellan-new" "$UNITS/$unit.service.d/magellan.conf"
         mv -fT -- "$UNITS/.$unit.service.magellan-new" "$UNITS/$unit.service"
     done
     mv -fT -- "$UNITS/.$TEMPLATE.magellan-new" "$UNITS/$TEMPLATE"
     mv -fT -- "$releases/.current-new" "$releases/current"
     sync -f "$UNITS" && sync -f "$releases"
+}
+
+# A unit that somebody made by hand is somebody's: it comes back if ours is retired.
+keep_foreign() { # UNIT
+    [[ -f $UNITS/$1.service && ! -e $UNITS/$1.service.d/magellan.conf ]] || return 0
+    mkdir -p -- "$deploy_state/foreign"
+    cp -f -- "$UNITS/$1.service" "$deploy_state/foreign/$1.service"
 }
 
 settled() { # UNIT: runs, and was started with what is there now
@@ -544,6 +556,10 @@ retire() { # UNIT
     rm -f -- "$file" "$deploy_state/started/$1"
     rm -f -- "$file.d/magellan.conf"
     rmdir -- "$file.d" || :
+    if [[ -f $deploy_state/foreign/$1.service ]]; then
+        mv -fT -- "$deploy_state/foreign/$1.service" "$file"
+        fact restored "$1"
+    fi
     systemctl_ reset-failed "$1.service" || :
     fact removed "$1"
 }
@@ -630,6 +646,8 @@ runs_from() { # FOLDER
 op_facts() {
     local here unit known=' '
     here=$(current)
+    # What nothing may be decided without, first.
+    [[ -z $here ]] || packed manifest <"$releases/$here/manifest.json"
     machine_facts
     release_facts "$here"
     [[ -z $here ]] || load_units "$releases/$here" || fact units_unreadable yes
@@ -638,7 +656,6 @@ op_facts() {
         known+="$unit "
         unit_facts "$unit"
     done
-    [[ -z $here ]] || encoded manifest "$(<"$releases/$here/manifest.json")"
     [[ ! -f $deploy_state/failures ]] || ending failures "$(tail -n 20 -- "$deploy_state/failures" | tail -c 4000)"
 }
 
@@ -673,7 +690,9 @@ release_facts() { # CURRENT
     list installed < <(installed)
     [[ -n $1 ]] || return 0
     list altered < <(alterations "$releases/$1")
-    [[ ! -f $deploy_state/history ]] || encoded history "$(grep -F -- "$1" "$deploy_state/history" | tail -n1)"
+    # What brought it: a line that merely names it, as what ran before another, isn't that.
+    [[ ! -f $deploy_state/history ]] || packed history < <(grep -F -- "\"release\":\"$1\"" "$deploy_state/history" |
+        grep -F '"outcome":{"outcome":"running"}' | tail -n1)
 }
 
 unit_facts() { # UNIT

@@ -8,9 +8,15 @@ use crate::release::Environment;
 /// The deployer's policy.
 pub fn deployer(environment: &Environment) -> Value {
     let Environment { account, region, bucket, target, .. } = environment;
+    let partition = match region {
+        region if region.starts_with("cn-") => "aws-cn",
+        region if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    };
     let instances = match &target.instance {
-        Some(instance) => format!("arn:aws:ec2:{region}:{account}:instance/{instance}"),
-        None => format!("arn:aws:ec2:{region}:{account}:instance/*"),
+        Some(own) if own.starts_with("mi-") => format!("arn:{partition}:ssm:{region}:{account}:managed-instance/{own}"),
+        Some(instance) => format!("arn:{partition}:ec2:{region}:{account}:instance/{instance}"),
+        None => format!("arn:{partition}:ec2:{region}:{account}:instance/*"),
     };
     let mut on_instance = json!({
         "Sid": "RunOnTheMachine",
@@ -28,7 +34,7 @@ pub fn deployer(environment: &Environment) -> Value {
                 "Sid": "BundlesLockAndRecords",
                 "Effect": "Allow",
                 "Action": ["s3:GetObject", "s3:PutObject"],
-                "Resource": format!("arn:aws:s3:::{bucket}/*"),
+                "Resource": format!("arn:{partition}:s3:::{bucket}/*"),
                 "Condition": {"StringEquals": {"s3:ResourceAccount": account}},
             },
             on_instance,
@@ -36,7 +42,7 @@ pub fn deployer(environment: &Environment) -> Value {
                 "Sid": "OnlyThisDocument",
                 "Effect": "Allow",
                 "Action": "ssm:SendCommand",
-                "Resource": format!("arn:aws:ssm:{region}::document/AWS-RunShellScript"),
+                "Resource": format!("arn:{partition}:ssm:{region}::document/AWS-RunShellScript"),
             },
             {
                 "Sid": "HowItWent",

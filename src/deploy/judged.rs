@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use super::bundle::unit_path;
 use super::record::Judged;
 use crate::bar::Date;
 use crate::error::{Code, Error, Result};
-use crate::gate::digest::Subject;
+use crate::gate::digest::{self, Subject};
 use crate::gate::verify::Stored;
 use crate::gate::{Deployed, subject_of};
 use crate::registry::AnyStrategy;
-use crate::release::{self, Environment, Shipped};
+use crate::release::{self, BINARY, Environment, Manifest};
 
 /// Verdicts as `magellan gate --out` leaves them, in one folder or in its folders.
 pub struct Verdicts(Vec<(PathBuf, Stored)>);
@@ -49,8 +50,8 @@ pub struct Asked<'a> {
     pub strategies: &'a [&'a dyn AnyStrategy],
     /// Where to.
     pub environment: &'a Environment,
-    /// SHA-256 of the program that is shipped.
-    pub binary: &'a str,
+    /// What is shipped.
+    pub manifest: &'a Manifest,
     /// SHA-256 of the archive's manifest.
     pub archive: &'a str,
     /// The verdicts.
@@ -60,13 +61,20 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// What allows a strategy to be deployed, and all that speaks against it. `running` is the
-    /// subject of what runs there now.
+    /// What allows a strategy to be deployed, and all that speaks against it.
     ///
     /// # Errors
-    /// Config errors of the strategy.
-    pub fn judge(&self, one: &Deployed, shipped: &Shipped, running: Option<&str>) -> Result<(Judged, Vec<Error>)> {
-        let subject = subject_of(self.strategies, one, self.binary, self.archive)?;
+    /// Config errors of the strategy; refused if its files changed since they were bundled.
+    pub fn judge(&self, one: &Deployed, running: &Running) -> Result<(Judged, Vec<Error>)> {
+        let shipped = &self.manifest.strategies[&one.name];
+        let sha256 = |path: &str| self.manifest.files.get(path).map_or("", |file| file.sha256.as_str());
+        let subject = subject_of(self.strategies, one, sha256(BINARY), self.archive)?;
+        // The files are read again here; what counts is what is in the bundle.
+        let bundled = digest::bundle(sha256(BINARY), sha256(&unit_path(&one.name)));
+        if (&subject.config, &subject.bundle) != (&shipped.config_sha256, &bundled) {
+            let what = format!("config or unit of {} changed while it was bundled", one.name);
+            return Err(Error::new(Code::NotCommitted, what));
+        }
         let mut judged = Judged {
             unit: shipped.unit.clone(),
             unit_digest: shipped.unit_digest.clone(),
@@ -105,17 +113,32 @@ impl Asked<'_> {
     }
 }
 
+/// What runs of a strategy on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Running {
+    /// Nothing.
+    Nothing,
+    /// Something that no rollout on record tells of.
+    Unknown,
+    /// What was judged under this subject.
+    Subject(String),
+}
+
 /// In production a candidate must have been compared with what runs there, unless it is the same.
-fn unpaired(name: &str, stored: &Stored, subject: &Subject, running: Option<&str>) -> Option<Error> {
-    let running = running.filter(|running| *running != subject.sha256)?;
+fn unpaired(name: &str, stored: &Stored, subject: &Subject, running: &Running) -> Option<Error> {
     let then = stored.deployed_then(name);
-    (then.is_empty() || then.iter().any(|was| was.as_deref() != Some(running))).then(|| {
-        Error::new(
-            Code::NotPaired,
-            format!("the verdict of {name} compares it with another release than the one that runs"),
-        )
-        .help("record what runs with `magellan baseline record DIR`, and judge again")
-    })
+    let what = match running {
+        Running::Nothing => return None,
+        Running::Unknown => format!("what runs of {name} isn't known: the host's history doesn't tell"),
+        Running::Subject(running) => {
+            let compared = !then.is_empty() && then.iter().all(|was| was.as_ref() == Some(running));
+            if *running == subject.sha256 || compared {
+                return None;
+            }
+            format!("the verdict of {name} compares it with another release than the one that runs")
+        }
+    };
+    Some(Error::new(Code::NotPaired, what))
 }
 
 /// Which parts of two subjects differ.

@@ -54,16 +54,23 @@ pub fn read(store: &dyn Store, environment: &str) -> Result<Option<(Held, String
 }
 
 impl<'a> Lock<'a> {
-    /// Takes the lock, if nobody owns it.
+    /// Takes the lock, if nobody owns it. Its number is above `at_least`, which the host has seen.
     ///
     /// # Errors
     /// Refused, naming the owner.
-    pub fn take(store: &'a dyn Store, environment: &str, deploy: &str, owner: &str, now: Timestamp) -> Result<Self> {
+    pub fn take(
+        store: &'a dyn Store,
+        environment: &str,
+        deploy: &str,
+        owner: &str,
+        now: Timestamp,
+        at_least: u64,
+    ) -> Result<Self> {
         let there = read(store, environment)?;
         if let Some((held, _)) = there.as_ref().filter(|(held, _)| !held.released) {
             return Err(busy(held));
         }
-        let before = there.as_ref().map_or(0, |(held, _)| held.generation);
+        let before = there.as_ref().map_or(0, |(held, _)| held.generation).max(at_least);
         Self::write(store, environment, deploy, owner, now, before, there.map(|t| t.1))
     }
 
@@ -105,6 +112,9 @@ impl<'a> Lock<'a> {
         match write(store, &key, text(&held).as_bytes(), version.as_deref())? {
             Some(version) => Ok(Self { store, key, version, held }),
             None => match read(store, environment)? {
+                Some((other, _)) if other.released => {
+                    Err(Error::new(Code::StoreBusy, "somebody else took the lock at this moment, and gave it back"))
+                }
                 Some((other, _)) => Err(busy(&other)),
                 None => {
                     let what = "the lock can be neither read nor made: GetObject may be missing";
@@ -173,19 +183,19 @@ mod tests {
     fn one_owner_at_a_time_with_rising_generations() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Folder::open(folder.path()).expect("opened");
-        let first = Lock::take(&store, "staging", "d1", "ada", NOW).expect("free");
-        let refused = Lock::take(&store, "staging", "d2", "bob", NOW).err().expect("refused");
+        let first = Lock::take(&store, "staging", "d1", "ada", NOW, 0).expect("free");
+        let refused = Lock::take(&store, "staging", "d2", "bob", NOW, 0).err().expect("refused");
         assert!(refused.code() == Code::DeployLocked && refused.to_string().contains("ada"), "{refused}");
-        assert!(Lock::take(&store, "production", "d2", "bob", NOW).is_ok(), "another environment");
+        assert!(Lock::take(&store, "production", "d2", "bob", NOW, 0).is_ok(), "another environment");
         first.release(NOW).expect("released");
-        assert_eq!(Lock::take(&store, "staging", "d2", "bob", NOW).expect("free").generation(), 2);
+        assert_eq!(Lock::take(&store, "staging", "d2", "bob", NOW, 0).expect("free").generation(), 2);
     }
 
     #[test]
     fn who_was_taken_over_can_do_nothing_more() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Folder::open(folder.path()).expect("opened");
-        let mut first = Lock::take(&store, "staging", "d1", "ada", NOW).expect("free");
+        let mut first = Lock::take(&store, "staging", "d1", "ada", NOW, 0).expect("free");
         assert!(Lock::take_over(&store, "staging", "bob", NOW, |_| false).is_err(), "still heard of");
         let second = Lock::take_over(&store, "staging", "bob", NOW, |held| held.owner == "ada").expect("taken");
         assert_eq!(second.map(|l| (l.generation(), l.deploy().to_owned())), Some((2, "d1".to_owned())));
@@ -199,7 +209,7 @@ mod tests {
         let owners: Vec<String> = (0..8).map(|i| format!("owner {i}")).collect();
         let store = &store;
         let got = std::thread::scope(|scope| {
-            let try_one = |owner| scope.spawn(move || Lock::take(store, "staging", owner, owner, NOW).is_ok());
+            let try_one = |owner| scope.spawn(move || Lock::take(store, "staging", owner, owner, NOW, 0).is_ok());
             let all: Vec<_> = owners.iter().map(|owner| try_one(owner)).collect();
             all.into_iter().filter_map(|t| t.join().ok()).filter(|got| *got).count()
         });

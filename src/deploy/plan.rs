@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::commit::earlier;
 use super::host::Answer;
+use super::judged::Running;
 use super::record::Needs;
 use crate::bar::Date;
 use crate::calendar;
@@ -28,22 +29,31 @@ pub enum Change {
 }
 
 /// The units of both releases, and what becomes of each.
-pub fn changes(facts: &Answer, new: &Manifest, deployed: &Path) -> Vec<(String, Change)> {
-    let old = Manifest::parse(facts.get("manifest").unwrap_or_default().as_bytes()).ok();
+///
+/// # Errors
+/// Refused if what runs can't be told.
+pub fn changes(facts: &Answer, new: &Manifest, deployed: &Path) -> Result<Vec<(String, Change)>> {
+    let old = facts.running()?.map(|(_, manifest)| manifest);
     let mut all = Vec::new();
     for (name, shipped) in &new.strategies {
-        let started = facts.unit(&shipped.unit).get("started").cloned().unwrap_or_default();
+        let unit = facts.unit(&shipped.unit);
+        let get = |key: &str| unit.get(key).map_or("", String::as_str);
+        let (started, runs) = (get("started"), get("ActiveState") == "active");
         let before = old.as_ref().and_then(|old| Some((old, old.strategies.get(name)?)));
         let change = match before {
-            None => Change::Started,
-            Some((_, was)) if was.unit_digest == shipped.unit_digest && started == shipped.unit_digest => Change::Kept,
+            None if get("installed.unit").is_empty() => Change::Started,
+            None => Change::Restarted(vec!["a unit of this name was installed by hand, and is replaced".to_owned()]),
+            Some((_, was)) if was.unit_digest == shipped.unit_digest && started == shipped.unit_digest => match runs {
+                true => Change::Kept,
+                false => Change::Restarted(vec![format!("it is {}", get("ActiveState"))]),
+            },
             Some((old, _)) => Change::Restarted(why(name, &shipped.unit, old, new, deployed)),
         };
         all.push((shipped.unit.clone(), change));
     }
     let gone = old.iter().flat_map(|old| old.strategies.iter().filter(|(name, _)| !new.strategies.contains_key(*name)));
     all.extend(gone.map(|(_, was)| (was.unit.clone(), Change::Removed)));
-    all
+    Ok(all)
 }
 
 /// What differs of a unit between two releases.
@@ -99,23 +109,16 @@ fn leaves_that_differ(before: &str, after: &str) -> Vec<String> {
     paths.iter().filter_map(line).collect()
 }
 
-/// The subject of what runs of a strategy, as its rollout recorded it.
-pub fn running_subject(facts: &Answer, strategy: &str) -> Option<String> {
-    let record: Value = serde_json::from_str(facts.get("history")?).ok()?;
-    Some(record.pointer(&format!("/strategies/{strategy}/subject"))?.as_str()?.to_owned())
-}
-
-/// The host's release and its commit.
-pub fn running(facts: &Answer) -> (Option<String>, Option<String>) {
-    let release = facts.get("current").filter(|c| !c.is_empty()).map(str::to_owned);
-    let manifest = Manifest::parse(facts.get("manifest").unwrap_or_default().as_bytes());
-    (release, manifest.ok().map(|m| m.commit))
-}
-
-/// Units of the host's release.
-pub fn running_units(facts: &Answer) -> Vec<String> {
-    let manifest = Manifest::parse(facts.get("manifest").unwrap_or_default().as_bytes());
-    manifest.into_iter().flat_map(|m| m.strategies.into_values()).map(|s| s.unit).collect()
+/// What runs of a strategy, as its rollout recorded it.
+///
+/// # Errors
+/// Refused if what runs can't be told.
+pub fn running(facts: &Answer, strategy: &str) -> Result<Running> {
+    let Some((_, manifest)) = facts.running()? else { return Ok(Running::Nothing) };
+    let Some(shipped) = manifest.strategies.get(strategy) else { return Ok(Running::Nothing) };
+    let judged = facts.rollout().and_then(|mut record| record.strategies.remove(strategy));
+    let judged = judged.filter(|judged| judged.unit_digest == shipped.unit_digest);
+    Ok(judged.map_or(Running::Unknown, |judged| Running::Subject(judged.subject)))
 }
 
 /// Hours and positions that forbid a change now.
@@ -163,17 +166,18 @@ pub fn check_services(environment: &Environment, new: &Manifest) -> Result<()> {
 }
 
 /// The plan as a diff against the host.
-pub fn text(facts: &Answer, new: &Manifest, digest: &str, changes: &[(String, Change)]) -> String {
-    let old = Manifest::parse(facts.get("manifest").unwrap_or_default().as_bytes()).ok();
+///
+/// # Errors
+/// Refused if what runs can't be told.
+pub fn text(facts: &Answer, new: &Manifest, digest: &str, changes: &[(String, Change)]) -> Result<String> {
+    let old = facts.running()?;
     let short = |text: &str| text.chars().take(12).collect::<String>();
-    let was = |of: fn(&Manifest) -> &str| old.as_ref().map_or("none".to_owned(), |old| short(of(old)));
-    let current = facts.get("current").filter(|c| !c.is_empty()).map_or("none".to_owned(), short);
-    let mut plan = format!(
-        "  commit   {} → {}\n  release  {current} → {}\n",
-        was(|m| &m.commit),
-        short(&new.commit),
-        short(digest)
-    );
+    let (release, commit) = match &old {
+        Some((release, manifest)) => (short(release), short(&manifest.commit)),
+        None => ("none".to_owned(), "none".to_owned()),
+    };
+    let (to, digest) = (short(&new.commit), short(digest));
+    let mut plan = format!("  commit   {commit} → {to}\n  release  {release} → {digest}\n");
     for (unit, change) in changes {
         let _ = match change {
             Change::Kept => writeln!(plan, "= {unit}: left running"),
@@ -182,7 +186,7 @@ pub fn text(facts: &Answer, new: &Manifest, digest: &str, changes: &[(String, Ch
             Change::Restarted(why) => writeln!(plan, "~ {unit}: restarted\n    {}", why.join("\n    ")),
         };
     }
-    plan
+    Ok(plan)
 }
 
 /// Strategies beside the selected ones must be what runs.

@@ -71,6 +71,8 @@ pub struct Stepped {
     pub ended: Option<String>,
     /// Whether it did what it should.
     pub ok: bool,
+    /// Whether that is known: the host answered.
+    pub answered: bool,
     /// What was observed.
     pub seen: Vec<String>,
 }
@@ -236,6 +238,8 @@ pub struct Plan {
     pub stabilize: u64,
     /// Of the host.
     pub needs: Needs,
+    /// Number of the host's latest change when it was seen.
+    pub seen: u64,
 }
 
 impl Record {

@@ -12,11 +12,13 @@ use super::record::{Action, Index, Indexed, Journal, Outcome, Record, Step, Step
 use super::store::Store;
 use super::transport::Transport;
 use crate::error::{Code, Error, Result};
-use crate::release::{Environment, Manifest};
+use crate::release::Environment;
 
 /// How far the host's clock may be off, seconds.
 const CLOCK: f64 = 60.0;
 
+/// No rollout has more steps, repetitions included; the host's numbers are generations times this.
+pub const STEPS: u64 = 1_000;
 /// How many releases stay on the host beside what runs.
 const KEEP: u64 = 5;
 
@@ -60,7 +62,10 @@ impl Rollout<'_> {
             self.journal.record.outcome = Some(outcome);
             self.journal.save()?;
         }
-        self.step(Step::Record, Self::record)?;
+        if !self.step(Step::Record, Self::record)? {
+            let said = self.journal.record.step(Step::Record).and_then(|s| s.seen.last().cloned());
+            return Err(Error::new(Code::Unfinished, format!("not recorded: {}", said.unwrap_or_default())));
+        }
         self.journal.audit()
     }
 
@@ -76,7 +81,17 @@ impl Rollout<'_> {
             return Ok(Outcome::Running);
         }
         let previous = self.journal.record.previous.clone();
-        if !self.journal.record.ended(Step::Health) && self.runs_on(previous.as_deref()) {
+        let Record { release, .. } = &self.journal.record;
+        if previous.as_ref() == Some(release) {
+            return Ok(Outcome::Unresolved { why: "it ran before, too, and isn't healthy".to_owned() });
+        }
+        // A script that said it failed, and a host that is as it was. An answer that was lost says
+        // nothing: the switch may still come.
+        let activate = self.journal.record.step(Step::Activate);
+        let refused = activate.is_some_and(|s| s.answered && !s.ok) && !self.journal.record.ended(Step::Health);
+        let begun = self.journal.record.step(Step::RollBack).is_some();
+        if refused && !begun && self.runs_on(previous.as_deref()) {
+            self.check_out_again();
             return Ok(Outcome::Untouched);
         }
         // Once, and not for a rollback, which nobody rolls back.
@@ -99,13 +114,21 @@ impl Rollout<'_> {
     /// Does a step, unless it has ended already; whether it went well. What is wrong with lock or
     /// journal is no answer but an error.
     fn step(&mut self, step: Step, does: StepFn<Self>) -> Result<bool> {
-        if self.journal.record.ended(step) {
+        // What isn't recorded yet is tried again.
+        if self.journal.record.ended(step) && (step != Step::Record || self.journal.record.did(step)) {
             return Ok(self.journal.record.did(step));
         }
         (self.tell)(step.name());
         self.lock.renew((self.now)())?;
         let began = (self.now)().to_string();
-        self.journal.record.steps.push(Stepped { step, began, ended: None, ok: false, seen: Vec::new() });
+        self.journal.record.steps.push(Stepped {
+            step,
+            began,
+            ended: None,
+            ok: false,
+            answered: false,
+            seen: Vec::new(),
+        });
         self.journal.save()?;
         let mut seen = Seen::new();
         let done = does(self, &mut seen);
@@ -117,6 +140,7 @@ impl Rollout<'_> {
         }
         let ended = (self.now)().to_string();
         if let Some(last) = self.journal.record.steps.last_mut() {
+            last.answered = done.as_ref().map_or_else(|e| e.code() == Code::HostFailed, |()| true);
             (last.ended, last.ok, last.seen) = (Some(ended), done.is_ok(), seen);
         }
         self.journal.save()?;
@@ -124,7 +148,9 @@ impl Rollout<'_> {
     }
 
     fn call(&self, operation: &'static str) -> Call {
-        Call::new(operation, self.environment).with("generation", self.lock.generation())
+        // Above that of every step before: a command of theirs that comes late is refused.
+        let number = self.lock.generation() * STEPS + self.journal.record.steps.len() as u64;
+        Call::new(operation, self.environment).with("generation", number)
     }
 
     fn facts(&self, journal: bool) -> Result<Answer> {
@@ -201,45 +227,60 @@ impl Rollout<'_> {
     }
 
     /// Looks until the stabilisation window has passed, or a unit has surely failed.
-    fn watch(&self, expected: &[(String, String)]) -> Result<Vec<UnitHealth>> {
+    fn watch(&self, expected: &[(String, String)]) -> Result<(Vec<UnitHealth>, Duration)> {
         let window = Duration::from_secs(self.journal.record.stabilize);
         let pause = (window / 6).clamp(Duration::from_millis(200), Duration::from_secs(5));
         let began = (self.now)();
         let mut looks = Vec::new();
-        loop {
-            looks.push(self.facts(false)?);
+        let watched = loop {
+            let look = self.facts(false);
             let watched = (self.now)().duration_since(began).unsigned_abs();
+            match look {
+                Ok(look) => looks.push(look),
+                // One look that is lost isn't a service that failed; the last one must be had.
+                Err(err) if watched >= window + pause => return Err(err),
+                Err(_) => {
+                    std::thread::sleep(pause);
+                    continue;
+                }
+            }
             if watched >= window || expected.iter().any(|(unit, _)| health::has_failed(&looks, unit)) {
-                break;
+                break watched;
             }
             std::thread::sleep(pause.min(window - watched));
-        }
+        };
         let all = |looks: &[Answer]| expected.iter().map(|(unit, digest)| health::judge(looks, unit, digest)).collect();
         let judged: Vec<UnitHealth> = all(&looks);
         if judged.iter().all(UnitHealth::is_well) {
-            return Ok(judged);
+            return Ok((judged, watched));
         }
         // Once more for the journals: evidence, not another chance.
         let journals = self.facts(true).ok();
         let journal = |unit: &str| journals.as_ref()?.unit(unit).remove("journal").filter(|text| !text.is_empty());
-        Ok(judged
+        let judged = judged
             .into_iter()
             .map(|unit| match unit.is_well() {
                 true => unit,
                 false => UnitHealth { journal: journal(&unit.unit).or(unit.journal.clone()), ..unit },
             })
-            .collect())
+            .collect();
+        Ok((judged, watched))
     }
 
     fn healthy(&mut self, expected: &[(String, String)], seen: &mut Seen) -> Result<()> {
         if expected.is_empty() {
             return Err(Error::new(Code::Unhealthy, "no unit was to be observed: nothing is never healthy"));
         }
-        let health = self.watch(expected)?;
+        let (health, watched) = self.watch(expected)?;
         for unit in &health {
-            let stabilize = self.journal.record.stabilize;
             match unit.is_well() {
-                true => seen.push(format!("{}: {}, process {} for {stabilize} s", unit.unit, unit.state, unit.pid)),
+                true => seen.push(format!(
+                    "{}: {}, process {} for {:.0} s",
+                    unit.unit,
+                    unit.state,
+                    unit.pid,
+                    watched.as_secs_f64()
+                )),
                 false => seen.push(format!("{}: {}", unit.unit, unit.faults.join("; "))),
             }
         }
@@ -265,8 +306,7 @@ impl Rollout<'_> {
         // What made the rollback necessary stays on record beside what is seen now.
         let failed = std::mem::take(&mut self.journal.record.health);
         let done = self.healthy(&expected, seen);
-        let now = std::mem::replace(&mut self.journal.record.health, failed);
-        seen.extend(now.iter().filter(|u| !u.is_well()).map(|u| format!("{}: {}", u.unit, u.faults.join("; "))));
+        self.journal.record.health = failed;
         done
     }
 
@@ -295,11 +335,8 @@ impl Rollout<'_> {
             Some(previous) => {
                 seen.push(format!("to {previous}"));
                 // The checkout, too, says what runs; that it can't is no reason to stay.
-                if let Some(commit) = &self.journal.record.previous_commit {
-                    let call = self.call("stage").with("digest", &previous).with("commit", commit);
-                    if let Err(err) = self.transport.call(&call).and_then(|answer| answer.done("stage")) {
-                        seen.push(format!("the checkout stays where it was: {err}"));
-                    }
+                if let Some(err) = self.check_out_again() {
+                    seen.push(format!("the checkout stays where it was: {err}"));
                 }
                 self.switch_to(&previous, seen)
             }
@@ -309,6 +346,15 @@ impl Rollout<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// The checkout back to the commit of what ran before; why it isn't, if it isn't.
+    fn check_out_again(&self) -> Option<Error> {
+        let Record { previous: Some(previous), previous_commit: Some(commit), .. } = &self.journal.record else {
+            return None;
+        };
+        let call = self.call("stage").with("digest", previous).with("commit", commit);
+        self.transport.call(&call).and_then(|answer| answer.done("stage")).err()
     }
 
     /// Marks on the host, its history, then the index: whatever is in the index is true.
@@ -327,6 +373,8 @@ impl Rollout<'_> {
             }
             (Outcome::Running, Action::Deploy) => call.with("good", &record.release),
             (Outcome::Untouched, _) => call,
+            // What ran before isn't bad for having been tried again.
+            _ if record.previous.as_ref() == Some(&record.release) => call,
             _ => call.with("bad", &record.release),
         };
         let on_host = self.transport.call(&call).and_then(|answer| answer.done("record"));
@@ -368,7 +416,13 @@ pub fn facts(transport: &dyn Transport, environment: &Environment, journal: bool
         call = call.with("unit", unit);
     }
     let call = if journal { call.with("journal", "yes") } else { call };
-    transport.call(&call)?.done("facts")
+    let answer = transport.call(&call)?.done("facts")?;
+    if let Some(omitted) = answer.get("omitted").filter(|o| !o.is_empty()) {
+        let what = format!("the host has more to say than fits: {omitted} is missing");
+        return Err(Error::new(Code::HostSilent, what));
+    }
+    answer.running()?;
+    Ok(answer)
 }
 
 /// Unit and digest of each strategy of the host's current release.
@@ -376,6 +430,6 @@ pub fn facts(transport: &dyn Transport, environment: &Environment, journal: bool
 /// # Errors
 /// Refused if its manifest can't be read.
 pub fn expected_of(facts: &Answer) -> Result<Vec<(String, String)>> {
-    let manifest = Manifest::parse(facts.get("manifest").unwrap_or_default().as_bytes())?;
-    Ok(manifest.strategies.into_values().map(|s| (s.unit, s.unit_digest)).collect())
+    let strategies = facts.running()?.map(|(_, manifest)| manifest.strategies).unwrap_or_default();
+    Ok(strategies.into_values().map(|s| (s.unit, s.unit_digest)).collect())
 }

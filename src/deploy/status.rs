@@ -53,18 +53,14 @@ impl Status {
     pub fn of(looks: &[Answer], environment: &Environment, host: String) -> Result<Self> {
         let nothing = Answer::default();
         let facts = looks.last().unwrap_or(&nothing);
-        let release = facts.get("current").filter(|c| !c.is_empty()).map(str::to_owned);
-        let manifest = match &release {
-            Some(_) => Some(Manifest::parse(facts.get("manifest").unwrap_or_default().as_bytes())?),
-            None => None,
-        };
+        let (release, manifest) = facts.running()?.unzip();
         let strategies = manifest.iter().flat_map(|m| m.strategies.values());
         Ok(Self {
             schema_version: 1,
             environment: environment.name.clone(),
             host,
             commit: manifest.as_ref().map(|m| m.commit.clone()),
-            rollout: facts.get("history").and_then(|line| serde_json::from_str(line).ok()).map(rolled),
+            rollout: facts.rollout().map(rolled),
             units: strategies.map(|s| health::judge(looks, &s.unit, &s.unit_digest)).collect(),
             drift: drift(facts, manifest.as_ref(), environment),
             failures: facts.get("failures").unwrap_or_default().lines().map(str::to_owned).collect(),

@@ -17,7 +17,7 @@ pub fn headline(record: &Record) -> String {
         None => format!("{to}: unfinished; `magellan deploy resume` goes on"),
         Some(Outcome::Running) => format!("{to}: running, observed healthy for {} s", record.stabilize),
         Some(Outcome::Untouched) => match &record.previous {
-            Some(previous) => format!("{to}: FAILED before anything was switched; {} runs on", short(previous)),
+            Some(previous) => format!("{to}: FAILED before anything was switched; last seen on {}", short(previous)),
             None => format!("{to}: FAILED before anything was switched; nothing ran before"),
         },
         Some(Outcome::RolledBack { to: back }) => {

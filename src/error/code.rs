@@ -386,6 +386,9 @@ codes! {
         DeployLocked "deploy-locked":
             "Another rollout owns the environment.";
             "wait until it has ended; if its process died, run `magellan deploy resume`"
+        PlanOutdated "plan-outdated":
+            "Between the plan and its confirmation somebody else changed the host.";
+            "run the same command again, and read the new plan"
         LockLost "lock-lost":
             "Somebody else has taken this rollout over, and goes on with it.";
             "ask `magellan status`; there is nothing left to do here"
@@ -403,7 +406,7 @@ codes! {
             "wait until the session has ended and it is flat, or say why now with --override"
         Unconfirmed "unconfirmed":
             "Nobody confirmed the plan.";
-            "add --yes, or answer `yes`"
+            "add --yes, or answer with the environment's name"
         Drift "drift":
             "What is on the host differs from the release that should be there.";
             "deploy the release again, which installs it anew; find out who changed it"

@@ -58,6 +58,11 @@ impl Subject {
     }
 }
 
+/// What ships of a strategy beside its config. Both are SHA-256.
+pub fn bundle(binary: &str, unit: &str) -> String {
+    sha256_hex(format!("{binary}\n{unit}").as_bytes())
+}
+
 /// The digest that a strategy's verdict makes, as JSON.
 pub fn digest(verdict: &Value) -> String {
     let mut verdict = verdict.clone();

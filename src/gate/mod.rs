@@ -176,7 +176,7 @@ fn subject(deployed: &Deployed, document: &Document, config: &Config, binary: &s
         false => "no unit".to_owned(),
     };
     // What ships of a strategy beside its config: the binary and its unit, if it has one.
-    let bundle = sha256_hex(format!("{binary}\n{unit}").as_bytes());
+    let bundle = digest::bundle(binary, &unit);
     let criteria = document.get("performance_criteria").cloned().unwrap_or_default();
     Ok(Subject::new(bundle, &document.sha256, manifest, &criteria, config.performance_criteria.seed()))
 }

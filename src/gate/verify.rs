@@ -138,9 +138,7 @@ impl Stored {
 
     /// A day on which the same acknowledgements held as when this was judged; none, if any day is.
     pub fn a_day(&self) -> Option<Date> {
-        let accepted = self.all().filter_map(|one| one.get("acknowledgements")?.as_array()).flatten();
-        let holding = accepted.filter(|a| a.get("expired") == Some(&Value::Bool(false)));
-        holding.filter_map(|a| a.get("expires")?.as_str()?.parse().ok()).min()
+        accepted_until(self.all())
     }
 
     /// Refuses a strategy whose verdict doesn't allow it to be deployed today.
@@ -148,7 +146,7 @@ impl Stored {
     /// # Errors
     /// Refused, with its status.
     pub fn check_deploys(&self, strategy: &str, today: Date) -> Result<()> {
-        if let Some(day) = self.a_day().filter(|day| *day < today) {
+        if let Some(day) = accepted_until(self.one(strategy).into_iter()).filter(|day| *day < today) {
             return Err(Error::new(Code::VerdictForbids, format!("it rests on what was accepted until {day}")));
         }
         let status = self.status(strategy).unwrap_or("none");
@@ -158,6 +156,13 @@ impl Stored {
             false => Err(Error::new(Code::VerdictForbids, format!("the verdict of {strategy} is {status}"))),
         }
     }
+}
+
+/// The last day on which everything holds that was accepted for verdicts.
+fn accepted_until<'v>(verdicts: impl Iterator<Item = &'v Value>) -> Option<Date> {
+    let accepted = verdicts.filter_map(|one| one.get("acknowledgements")?.as_array()).flatten();
+    let holding = accepted.filter(|a| a.get("expired") == Some(&Value::Bool(false)));
+    holding.filter_map(|a| a.get("expires")?.as_str()?.parse().ok()).min()
 }
 
 /// Names become file names.

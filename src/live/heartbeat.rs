@@ -65,7 +65,8 @@ pub(super) struct Heartbeat {
     pub(super) errors: u64,
     /// Starts with this folder of state, this one included.
     pub(super) starts: u64,
-    pub(super) open_positions: usize,
+    /// None before the broker was asked.
+    pub(super) open_positions: Option<usize>,
 }
 
 /// What a former process's heartbeat is asked for.
@@ -89,7 +90,7 @@ impl Heartbeat {
             decisions: 0,
             errors: 0,
             starts: former_starts(path) + 1,
-            open_positions: 0,
+            open_positions: None,
         }
     }
 

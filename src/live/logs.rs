@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::{Registry, fmt};
 
@@ -34,6 +34,9 @@ impl Faults {
     }
 }
 
+/// Target of what a service says of its own life.
+pub(super) const LIFE: &str = "life";
+
 /// Sends what is logged from now on into `folder`.
 ///
 /// # Errors
@@ -51,6 +54,8 @@ pub(super) fn start(folder: &Path, strategy: &str, level: &str) -> Result<Arc<Fa
         level.parse().map_err(|e| Error::new(Code::NotAllowed, format!("monitoring.log_level is `{level}`: {e}")))?;
     let json = fmt::layer().json().with_current_span(false).with_span_list(false).with_target(false);
     let plain = fmt::layer().without_time().with_ansi(false).with_target(false).with_writer(io::stderr);
+    // A service says that it starts, is ready and stops at any level: silence is no sign of life.
+    let level = Targets::new().with_default(level).with_target(LIFE, level.max(LevelFilter::INFO));
     let all =
         Registry::default().with(level).with(CountErrors(faults.clone())).with(json.with_writer(lines)).with(plain);
     tracing::subscriber::set_global_default(all)
@@ -100,7 +105,8 @@ impl Write for Lines {
         self.faults.log_fails.store(written.is_err(), Ordering::Relaxed);
         if let Err(err) = written {
             self.faults.errors.fetch_add(1, Ordering::Relaxed);
-            eprintln!("ERROR {}: can't write the log: {err}", file.folder.display());
+            // Nowhere is left to say it, if that fails, too.
+            let _ = writeln!(io::stderr(), "ERROR {}: can't write the log: {err}", file.folder.display());
         }
         // Said and counted; the line itself is on stderr too.
         Ok(line.len())

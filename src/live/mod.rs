@@ -13,7 +13,7 @@ mod notify;
 mod signals;
 
 use std::fs::{self, File};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ pub use signals::Ending;
 
 use day_files::DayFiles;
 use heartbeat::{Heartbeat, Phase};
-use logs::Faults;
+use logs::{Faults, LIFE};
 use signals::Signals;
 
 /// Name of the heartbeat in the folder of state.
@@ -78,7 +78,7 @@ impl Service {
     /// # Errors
     /// Refused if another process holds the folder; usage error if it can't be written.
     pub fn start(identity: Identity, config: &Config, state: &Path) -> Result<Self> {
-        let logs = state.join(inside(&config.monitoring.log_directory, config)?);
+        let logs = state.join(&config.monitoring.log_directory);
         fs::create_dir_all(&logs).map_err(|e| cannot_write(&logs, &e))?;
         let lock = lock(state)?;
         let signals = Signals::start()?;
@@ -88,6 +88,7 @@ impl Service {
         let mut heartbeat = Heartbeat::after(&heartbeat_file, identity, now());
         heartbeat.write(&heartbeat_file, now()).map_err(|e| cannot_write(&heartbeat_file, &e))?;
         info!(
+            target: LIFE,
             version = env!("CARGO_PKG_VERSION"),
             release = heartbeat.identity.release,
             unit_digest = heartbeat.identity.unit_digest,
@@ -102,7 +103,10 @@ impl Service {
             faults,
             day_files: DayFiles::new(&logs, &strategy),
             signals,
-            interval: seconds(config.monitoring.health_check_interval_seconds).min(LONGEST),
+            // The watchdog must hear twice before it bites.
+            interval: seconds(config.monitoring.health_check_interval_seconds)
+                .min(LONGEST)
+                .min(notify::watchdog_period().map_or(LONGEST, |period| period / 2)),
             report_every: seconds(config.monitoring.report_interval_seconds),
             beaten: Instant::now(),
             reported: Instant::now(),
@@ -134,8 +138,14 @@ impl Service {
             (None, Then::Wait) => self.wait(broker),
         };
         self.report(broker);
-        self.stop();
-        Ok(ending)
+        let whole = self.stop() && !self.day_files.have_gap() && !self.faults.log_fails();
+        match ending {
+            Ending::Done if !whole => {
+                let what = "it ran to the end of the data, but not all of it could be written down";
+                Err(Error::new(Code::CannotWrite, what).at(self.heartbeat_file.display()))
+            }
+            ending => Ok(ending),
+        }
     }
 
     /// Says that an error ends the process.
@@ -177,14 +187,16 @@ impl Service {
             self.recorded(opened);
         }
         self.decided.clear();
-        runner.hear(event, broker, &mut self.decided)?;
+        // What was decided before an error is written down as well.
+        let heard = runner.hear(event, broker, &mut self.decided);
         let fills = broker.fills();
         if !self.decided.is_empty() || !fills.is_empty() {
             self.write_down(&fills);
         }
+        heard?;
         if let Event::Bars(ticks) = event {
             self.bars += ticks.len() as u64;
-            self.heartbeat.open_positions = broker.open_positions();
+            self.heartbeat.open_positions = Some(broker.open_positions());
             self.heartbeat.last_bar = ticks.last().map(|tick| iso_utc(tick.bar.start));
             self.progress(broker);
         }
@@ -225,7 +237,7 @@ impl Service {
     fn ready(&mut self) {
         if !std::mem::replace(&mut self.ready, true) {
             notify::ready();
-            info!("ready");
+            info!(target: LIFE, "ready");
         }
     }
 
@@ -261,7 +273,7 @@ impl Service {
     fn report(&mut self, broker: &dyn Broker) {
         self.reported = Instant::now();
         let (bars, decisions, errors) = (self.bars, self.heartbeat.decisions, self.faults.errors());
-        info!(bars, decisions, errors, positions = broker.open_positions(), equity = broker.equity(), "report");
+        info!(target: LIFE, bars, decisions, errors, positions = broker.open_positions(), equity = broker.equity(), "report");
     }
 
     /// As between sessions: nothing is due until a signal comes.
@@ -277,22 +289,13 @@ impl Service {
         }
     }
 
-    fn stop(&mut self) {
+    /// Whether its last heartbeat was written.
+    fn stop(&mut self) -> bool {
         notify::stopping();
-        info!("stops");
+        info!(target: LIFE, "stops");
         self.heartbeat.phase = Phase::Stopped;
-        self.write_heartbeat();
+        self.write_heartbeat()
     }
-}
-
-/// The configured log folder, which may not lead out of the folder of state.
-fn inside<'a>(folder: &'a str, config: &Config) -> Result<&'a Path> {
-    let path = Path::new(folder);
-    if path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-        return Ok(path);
-    }
-    let what = format!("monitoring.log_directory is `{folder}`, which leads out of the service's folder");
-    Err(Error::new(Code::NotAllowed, what).at(config.path.display()).help("write a relative path such as `logs`"))
 }
 
 fn lock(state: &Path) -> Result<File> {

@@ -1,7 +1,15 @@
 //! What systemd is told. Without `NOTIFY_SOCKET` nobody listens, and nothing is sent.
 
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 use tracing::warn;
+
+/// How long systemd waits for progress; none if nobody watches.
+pub(super) fn watchdog_period() -> Option<Duration> {
+    let micros = std::env::var("WATCHDOG_USEC").ok()?.parse().ok()?;
+    Some(Duration::from_micros(micros))
+}
 
 /// The service is up.
 pub(super) fn ready() {

@@ -264,6 +264,10 @@ class Unwell(Deployed):
         code, _, err = self.magellan(*self.deploying(None, 2, "--binary", str(self.stand_in(mode))))
         self.assertEqual(code, REFUSED, err)
         self.assertIn("failed here before", err)
+        # What runs came with the first rollout, not with the one that failed.
+        code, out, err = self.magellan("status", "--environment", self.environment)
+        self.assertEqual(code, PASSED, out + err)
+        self.assertIn(good["id"], out)
         return record
 
     def test_a_unit_that_crash_loops(self) -> None:
@@ -319,6 +323,39 @@ class Unwell(Deployed):
         code, _, err = self.magellan(*rollback, "--to", second["release"][:12])
         self.assertEqual(code, REFUSED, err)
         self.assertIn("error[release-bad]", err)
+
+    def test_what_runs_is_not_bad_for_having_been_tried_again(self) -> None:
+        good = self.first()
+        host.sh(f"systemctl stop {UNIT}; chmod 000 {STATE}/{STRATEGY}; chattr +i {STATE}/{STRATEGY} 2>/dev/null || true; "
+                f"mkdir -p {UNITS}/{UNIT}.service.d; printf '[Service]\\nExecStartPre=false\\n' > {UNITS}/{UNIT}.service.d/zz.conf; "
+                "systemctl daemon-reload")
+        record = self.deploy(self.stand_in(), code=UNRESOLVED)
+        self.assertEqual((record["previous"], record["release"]), (good["release"], good["release"]))
+        host.sh(f"rm {UNITS}/{UNIT}.service.d/zz.conf; systemctl daemon-reload; chattr -i {STATE}/{STRATEGY} 2>/dev/null || true; "
+                f"chmod 755 {STATE}/{STRATEGY}")
+        self.deploy(self.stand_in())
+
+    def test_a_unit_that_somebody_made_is_said_and_kept(self) -> None:
+        host.write(f"{UNITS}/{UNIT}.service", "[Service]\nExecStart=sleep 9999\n[Install]\nWantedBy=basic.target\n")
+        host.sh(f"systemctl daemon-reload; systemctl enable --now {UNIT}")
+        code, _, err = self.magellan(*self.deploying(self.stand_in(), 2, "--dry-run"))
+        self.assertEqual(code, PASSED, err)
+        self.assertIn("a unit of this name was installed by hand", err)
+        self.deploy(self.stand_in("silent"), 2, code=UNRESOLVED)
+        self.assertIn("sleep 9999", host.read(f"{UNITS}/{UNIT}.service"))
+
+    def test_a_strategy_is_retired(self) -> None:
+        other, unit = "daily_trend", "magellan-daily-trend"
+        files = {f"deployed/{other}/{name}": (PROJECT / f"deployed/{other}/{name}").read_text()
+                 for name in ("config.json", f"{unit}.service")}
+        services = f'"{UNIT}", "{unit}"'
+        toml = f"deployed/environments/{self.environment}.toml"
+        host.push(files | {toml: self.environment_file(services=services)})
+        self.first()
+        shutil.rmtree(host.work / "deployed" / other)
+        host.push({toml: self.environment_file()})
+        self.deploy(self.stand_in())
+        self.assertEqual(self.property("LoadState", unit), "not-found")
 
     def test_drift_is_seen(self) -> None:
         self.first()
@@ -502,6 +539,45 @@ class OneAtATime(Deployed):
         self.assertEqual(self.ended(one)[0], REFUSED)
         self.holds(json.loads(out))
 
+    def test_a_host_that_changed_since_it_was_planned_is_planned_again(self) -> None:
+        self.first()
+        self.change()
+        binary, other = self.stand_in(), []
+
+        def deploy_another() -> None:
+            other.append(self.magellan(*self.deploying(self.stand_in("good", "another"))))
+
+        faults.on("GetObject", before(deploy_another), key="lock/")
+        code, _, err = self.magellan(*self.deploying(binary))
+        self.assertEqual(other[0][0], PASSED, other)
+        self.assertEqual(code, REFUSED, err)
+        self.assertIn("error[plan-outdated]", err)
+        self.deploy(binary)
+
+    def test_a_kill_while_it_fails_is_gone_on_with(self) -> None:
+        """kill -9 at the writes from the switch on, of a release that isn't well or doesn't start."""
+        good, writes = self.first(), 12
+        while True:
+            self.change()
+            faults.clear()
+            process, binary = None, self.stand_in("crash" if writes % 4 else "silent", str(writes))
+            faults.on("PutObject", (after if writes % 3 else instead)(lambda: process.kill()), skip=writes)
+            process = self.start(*self.deploying(binary, 1))
+            code, _, err = self.ended(process)
+            if code != -signal.SIGKILL:
+                self.assertEqual(code, ROLLED_BACK, err)
+                break
+            self.assertTrue(self.complete(self.current()))
+            faults.clear()
+            code, out, err = self.magellan("deploy", "resume", "--environment", self.environment, "--json")
+            if code != REFUSED:
+                record = json.loads(out)
+                self.assertEqual((code, record["outcome"]["outcome"]), (ROLLED_BACK, "rolled_back"), err)
+                self.holds(record)
+            self.assertEqual(self.current(), good["release"])
+            writes += 2
+        self.assertGreater(writes, 20)
+
     def test_a_kill_after_any_step_is_gone_on_with(self) -> None:
         """kill -9 at every write of lock, journal, index and audit record, before and after it is done."""
         previous, binary = self.first()["release"], self.stand_in()
@@ -525,8 +601,9 @@ class OneAtATime(Deployed):
                 # Killed before the lock was taken, or after it was given back.
                 self.assertIn("error[nothing-to-resume]", err)
             elif "had not begun" not in out:
-                self.assertIn(code, (PASSED, UNTOUCHED), err)
                 record = json.loads(out)
+                staged = any(step["step"] == "stage" and step["ok"] for step in record["steps"])
+                self.assertIn(code, (PASSED,) if staged else (PASSED, UNTOUCHED), err)
                 self.holds(record)
                 self.assertEqual(self.magellan("status", "--environment", self.environment)[0], PASSED)
             previous = self.current()
@@ -579,6 +656,16 @@ class Faulty(Deployed):
         self.assertEqual(code, PASSED, err)
         self.holds(json.loads(out))
         self.assertNotEqual(self.current(), first["release"])
+
+    def test_a_record_that_cannot_be_kept_is_no_success(self) -> None:
+        faults.on("PutObject", s3_error(500, "InternalError"), times=ALWAYS, key="index/")
+        code, out, err = self.magellan(*self.deploying(self.stand_in()))
+        self.assertEqual(code, UNRESOLVED, err)
+        self.assertIn("error[unfinished]", err)
+        faults.clear()
+        code, out, err = self.magellan("deploy", "resume", "--environment", self.environment, "--json")
+        self.assertEqual(code, PASSED, err)
+        self.assertIn("running", self.magellan("releases", "--environment", self.environment)[1])
 
     def test_a_bundle_that_is_damaged_on_the_way(self) -> None:
         self.first()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::operation::put_object::{PutObjectError, PutObjectOutput};
 use aws_sdk_s3::presigning::PresigningConfig;
@@ -62,10 +62,11 @@ fn written(sent: Sent) -> Result<Written> {
     match sent {
         Ok(output) => Ok(Written::Yes(output.e_tag.unwrap_or_default())),
         Err(e) => match status(&e) {
-            // The condition doesn't hold; a key that is gone has no version either.
-            Some(412 | 404) => Ok(Written::No),
+            Some(412) => Ok(Written::No),
+            // A key that is gone has no version either.
+            Some(404) if e.code() == Some("NoSuchKey") => Ok(Written::No),
             Some(409) => Ok(Written::Busy),
-            _ => Err(fault("to write", &e)),
+            _ => Err(failed("to write", &e)),
         },
     }
 }
@@ -75,8 +76,9 @@ impl Store for S3<'_> {
         let get = self.client.get_object().bucket(&self.bucket).key(key).expected_bucket_owner(&self.account);
         let output = match self.aws.wait(get.checksum_mode(ChecksumMode::Enabled).send()) {
             Ok(output) => output,
-            Err(e) if matches!(status(&e), Some(403 | 404)) => return Ok(None),
-            Err(e) => return Err(fault("to read", &e).at(self.name(key))),
+            // Any other refusal is one: of the bucket, the signature, the clock.
+            Err(e) if matches!(e.code(), Some("NoSuchKey" | "AccessDenied")) => return Ok(None),
+            Err(e) => return Err(failed("to read", &e).at(self.name(key))),
         };
         let damaged = |what: String| Error::new(Code::StoreFailed, what).at(self.name(key));
         let (version, metadata) = (output.e_tag.unwrap_or_default(), output.metadata.unwrap_or_default());
@@ -112,7 +114,7 @@ impl Store for S3<'_> {
         match self.aws.wait(head.send()) {
             Ok(output) => Ok(output.metadata.is_some_and(|m| m.get(DIGEST).is_some_and(|d| d == sha256))),
             Err(e) if matches!(status(&e), Some(403 | 404)) => Ok(false),
-            Err(e) => Err(fault("what is there", &e).at(self.name(key))),
+            Err(e) => Err(failed("what is there", &e).at(self.name(key))),
         }
     }
 
@@ -120,13 +122,21 @@ impl Store for S3<'_> {
         let for_long =
             PresigningConfig::expires_in(PRESIGNED).map_err(|e| Error::new(Code::AwsFailed, e.to_string()))?;
         let get = self.client.get_object().bucket(&self.bucket).key(key);
-        let signed = self.aws.wait(get.presigned(for_long)).map_err(|e| fault("for an address", &e))?;
+        let signed = self.aws.wait(get.presigned(for_long)).map_err(|e| failed("for an address", &e))?;
         Ok(signed.uri().to_owned())
     }
 
     fn name(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.bucket)
     }
+}
+
+/// What the store refused.
+fn failed<E>(question: &str, err: &SdkError<E, HttpResponse>) -> Error
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+{
+    fault(question, err).recode(Code::StoreFailed)
 }
 
 fn base64(bytes: &[u8]) -> String {
