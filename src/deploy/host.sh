@@ -123,8 +123,9 @@ fact() { # KEY VALUE
     if [[ $2 == *[!\ -~]* ]]; then encoded "$1" "$2"; else facts+=("$1=$2"); fi
 }
 
+# Without a time: a release's files are of 1970, which gzip warns of with an exit code.
 packed() { # KEY, long text on stdin
-    facts+=("$1:gz64=$(gzip -9c | base64 -w0)")
+    facts+=("$1:gz64=$(gzip -9nc | base64 -w0)")
 }
 
 encoded() { # KEY VALUE

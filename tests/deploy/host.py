@@ -193,8 +193,10 @@ class Host:
     def _find_leader(self) -> str | None:
         """The id of systemd: a grandchild of the process that holds the namespaces."""
         for pid in (grandchild for child in children(self._process.pid) for grandchild in children(child)):
-            if pathlib.Path(f"/proc/{pid}/comm").read_text() == "systemd\n":
-                return pid
+            # One that has just ended isn't it.
+            with contextlib.suppress(OSError):
+                if pathlib.Path(f"/proc/{pid}/comm").read_text() == "systemd\n":
+                    return pid
         return None
 
     def _wait_for(self, condition, seconds: float = 30):
