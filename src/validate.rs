@@ -16,7 +16,8 @@ use crate::finding::Finding;
 use crate::gate::{Deployed, discover};
 use crate::history::{History, Hours};
 use crate::registry::{self, AnyStrategy};
-use crate::unit::Unit;
+use crate::release::Environment;
+use crate::unit::{self, Unit};
 
 /// What was validated, and what was found.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub struct Validated {
     pub configs: usize,
     /// Units read.
     pub units: usize,
+    /// Environment files read.
+    pub environments: usize,
     /// Everything found, by file and in the order of its text.
     pub findings: Vec<Finding>,
     /// Texts that findings point into.
@@ -78,6 +81,7 @@ pub fn validate(
         done.findings.extend(of_config(one, &document, strategies, archive.as_ref().ok()));
         done.texts.insert(document.path, document.text);
     }
+    let all_units: Vec<String> = all.iter().map(|one| unit::name(&one.name)).collect();
     for one in chosen {
         match Unit::read(&one.unit()) {
             Ok(unit) => {
@@ -86,6 +90,13 @@ pub fn validate(
                 done.texts.insert(unit.path, unit.text);
             }
             Err(err) => done.push(&err),
+        }
+    }
+    for path in Environment::all(deployed) {
+        done.environments += 1;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        if let Err(err) = Environment::read_as(&path, &name).and_then(|e| e.check_services(&all_units)) {
+            done.push(&err);
         }
     }
     done.findings.sort_by(|a, b| (&a.file, a.span).cmp(&(&b.file, b.span)));

@@ -257,7 +257,7 @@ fn println_plan(
     let text = plan::text(seen, &bundle.manifest, &bundle.digest, changes);
     let head = format!("{}: {}\n", environment.name, connected.host);
     let size = bundle.bytes.len() as f64 / f64::from(1 << 20);
-    eprint!("{head}{text}  bundle   {} ({size:.1} MiB)\n", bundle::key(commit.made, &commit.id, &bundle.digest));
+    eprintln!("{head}{text}  bundle   {} ({size:.1} MiB)", bundle::key(commit.made, &commit.id, &bundle.digest));
     Ok(())
 }
 

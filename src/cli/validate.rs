@@ -35,6 +35,7 @@ pub(super) fn run(options: &Validate, strategies: &[&dyn AnyStrategy]) -> Result
             "exit_code": exit,
             "configs": done.configs,
             "units": done.units,
+            "environments": done.environments,
             "synthetic": synthetic,
             "strategy_tests": tests,
             "findings": findings::json(&done.findings),
@@ -44,7 +45,11 @@ pub(super) fn run(options: &Validate, strategies: &[&dyn AnyStrategy]) -> Result
 }
 
 fn text(done: &Validated, tests: Option<usize>, synthetic: bool) -> String {
-    let checked = format!("validated {} configs and {} units", done.configs, done.units);
+    let environments = match done.environments {
+        0 => String::new(),
+        n => format!(", {n} environments"),
+    };
+    let checked = format!("validated {} configs and {} units{environments}", done.configs, done.units);
     let tested = tests.map_or_else(String::new, |n| format!("; code checked, {n} unit tests of strategies passed"));
     let shown = findings::text(&done.findings, &done.texts, colour());
     let note = if synthetic { format!("{SYNTHETIC_NOTE}\n") } else { String::new() };

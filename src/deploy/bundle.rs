@@ -323,7 +323,8 @@ mod tests {
     fn what_isnt_in_the_manifest_is_found() {
         let folder = tree();
         let bundle = build(folder.path(), b"binary").expect("built");
-        let with = |change: &dyn Fn(&mut BTreeMap<String, Vec<u8>>)| {
+        type Files = BTreeMap<String, Vec<u8>>;
+        let with = |change: &dyn Fn(&mut Files)| {
             let mut files = unpack(&bundle.bytes).expect("unpacked");
             change(&mut files);
             Bundle::verify(pack(&files).expect("packed")).map_err(|e| e.code()).err()

@@ -90,7 +90,11 @@ impl Answer {
             Some((code, message)) => {
                 let problems: Vec<&str> = self.all("problem").collect();
                 let problems = if problems.is_empty() { String::new() } else { format!(": {}", problems.join("; ")) };
-                Err(Error::new(Code::HostFailed, format!("{operation}: {message}{problems} ({code})")))
+                // What the commands themselves said, at the end of the log.
+                let log: Vec<&str> = self.get("log").unwrap_or_default().lines().filter(|l| !l.is_empty()).collect();
+                let ends = log[log.len().saturating_sub(3)..].join(" / ");
+                let ends = if ends.is_empty() { ends } else { format!("; its log ends: {ends}") };
+                Err(Error::new(Code::HostFailed, format!("{operation}: {message}{problems} ({code}){ends}")))
             }
         }
     }

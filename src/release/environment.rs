@@ -72,6 +72,9 @@ pub struct Environment {
     /// Its text, as it is shipped.
     #[serde(skip)]
     pub text: String,
+    /// The file.
+    #[serde(skip)]
+    pub path: PathBuf,
     /// Which rules hold.
     pub kind: Kind,
     /// AWS account, 12 digits.
@@ -140,6 +143,7 @@ impl Environment {
         }
         environment.name = name.to_owned();
         environment.text = text;
+        environment.path = path.to_owned();
         Ok(environment)
     }
 
@@ -184,6 +188,18 @@ impl Environment {
             }
         }
         found
+    }
+
+    /// Holds its services to the units that there are.
+    ///
+    /// # Errors
+    /// Config error at the first that is of no deployed strategy.
+    pub fn check_services(&self, units: &[String]) -> Result<()> {
+        let Some(unknown) = self.services.iter().find(|service| !units.contains(service)) else { return Ok(()) };
+        let line = self.text.lines().position(|l| l.contains(unknown.as_str())).map_or(1, |i| i + 1);
+        Err(Error::new(Code::BadEnvironment, format!("services names {unknown}, and no such strategy is deployed"))
+            .at_line(&self.path, line, None)
+            .help(format!("units are {}", units.join(", "))))
     }
 
     /// What its units get beside their own file.

@@ -58,7 +58,7 @@ class Deployed(unittest.TestCase):
         faults.clear()
         # What earlier scenarios left in the bucket is another environment's.
         self.environment = re.sub("[^a-z0-9]+", "-", self.id().split(".")[-1])[:40].strip("-")
-        self.files = {CONFIG: (PROJECT / CONFIG).read_text()}
+        self.files = {".gitignore": (PROJECT / ".gitignore").read_text(), CONFIG: (PROJECT / CONFIG).read_text()}
         unit = f"deployed/{STRATEGY}/{UNIT}.service"
         self.files[unit] = (PROJECT / unit).read_text()
         self.files[f"deployed/environments/{self.environment}.toml"] = self.environment_file()
@@ -332,6 +332,132 @@ class Unwell(Deployed):
         # A deploy doesn't go over what somebody edited.
         self.change()
         self.assertIn("edited", json.dumps(self.deploy(self.stand_in(), code=UNTOUCHED)["steps"]))
+
+
+class Judged(Deployed):
+    """The program itself: what was judged by it is what runs, and nothing else is let through."""
+
+    STRATEGIES = {"bear_trap": UNIT, "daily_trend": "magellan-daily-trend", "hourly_swing": "magellan-hourly-swing"}
+
+    def setUp(self) -> None:
+        super().setUp()
+        shutil.rmtree(host.shared / "ledger", ignore_errors=True)
+
+    def deployed_as(self, kind: str, strategies: list[str]) -> None:
+        services = ", ".join(f'"{self.STRATEGIES[name]}"' for name in strategies)
+        files = {f"deployed/environments/{self.environment}.toml": self.environment_file(kind, services=services)}
+        for name in strategies:
+            for file in ("config.json", f"{self.STRATEGIES[name]}.service"):
+                files[f"deployed/{name}/{file}"] = (PROJECT / f"deployed/{name}/{file}").read_text()
+        if STRATEGY not in strategies:
+            shutil.rmtree(host.work / "deployed" / STRATEGY)
+        host.push(files)
+
+    def judge(self, *more: str) -> None:
+        shutil.rmtree(host.work / "gate", ignore_errors=True)
+        code, out, err = self.magellan("gate", "--out", "gate", *more)
+        self.assertEqual(code, PASSED, out + err)
+
+    def beat(self, strategy: str) -> dict:
+        return json.loads(host.read(f"{STATE}/{strategy}/heartbeat.json"))
+
+    def test_what_was_judged_runs_and_a_changed_config_restarts_its_unit(self) -> None:
+        self.deployed_as("staging", list(self.STRATEGIES))
+        self.judge()
+        record = self.deploy(None, 3)
+        self.assertEqual(record["overridden"], None)
+        self.assertEqual({j["status"] for j in record["strategies"].values()} - {"PASS", "WARN"}, set())
+        before = {name: self.beat(name) for name in self.STRATEGIES}
+        for name, beat in before.items():
+            self.assertEqual((beat["release"], beat["unit_digest"]),
+                             (record["release"], record["strategies"][name]["unit_digest"]))
+        code, out, err = self.magellan("status", "--environment", self.environment)
+        self.assertEqual(code, PASSED, out + err)
+        self.assertRegex(out, "daily_trend: (PASS|WARN), verdict [0-9a-f]{12}")
+        # One changed byte of a config, and the verdict isn't about it any more.
+        self.change()
+        code, _, err = self.magellan(*self.deploying())
+        self.assertEqual(code, REFUSED, err)
+        self.assertIn("isn't what was judged: other config", err)
+        self.judge()
+        self.deploy(None, 3)
+        after = {name: self.beat(name) for name in self.STRATEGIES}
+        restarted = [name for name in self.STRATEGIES if before[name]["pid"] != after[name]["pid"]]
+        self.assertEqual(restarted, [STRATEGY])
+        # A line more in the program, and it isn't the one that judged.
+        other = host.shared / "other"
+        other.write_bytes(program.read_bytes() + b"\n")
+        code, _, err = self.magellan(*self.deploying(), "--binary", str(other))
+        self.assertEqual(code, REFUSED, err)
+        self.assertIn("other binary or unit", err)
+
+    def test_production_refuses_a_synthetic_verdict_and_takes_one_of_csv_data(self) -> None:
+        self.deployed_as("production", ["daily_trend"])
+        self.judge()
+        code, _, err = self.magellan(*self.deploying())
+        self.assertEqual(code, REFUSED, err)
+        self.assertIn("error[synthetic-verdict]", err)
+        self.assertEqual(self.current(), None)
+        archive = self.archive_of_csv()
+        self.judge("--archive", str(archive))
+        code, out, err = self.magellan(*self.deploying(None, 3, "--archive", str(archive)))
+        self.assertEqual(code, PASSED, out + err)
+        self.assertEqual(self.beat("daily_trend")["environment"], self.environment)
+        # What runs is what the next candidate is compared with, or it isn't let through.
+        baseline = host.work / "data/baseline/daily_trend.json"
+        self.assertIn("baseline recorded", err)
+        self.assertTrue(baseline.exists())
+        config = host.work / "deployed/daily_trend/config.json"
+        changed = json.loads(config.read_text())
+        changed["performance_criteria"]["seed"] += 1
+        host.push({"deployed/daily_trend/config.json": json.dumps(changed, indent=2) + "\n"})
+        kept = baseline.read_bytes()
+        baseline.chmod(0o644)
+        baseline.unlink()
+        self.judge("--archive", str(archive))
+        code, _, err = self.magellan(*self.deploying(None, 3, "--archive", str(archive)))
+        self.assertEqual(code, REFUSED, err)
+        self.assertIn("error[not-paired]", err)
+        baseline.write_bytes(kept)
+        self.judge("--archive", str(archive))
+        self.assertEqual(self.magellan(*self.deploying(None, 3, "--archive", str(archive)))[0], PASSED)
+
+    def archive_of_csv(self) -> pathlib.Path:
+        """The daily bars of the sample as somebody else's CSV files: no longer marked as made up."""
+        import pyarrow
+        from pyarrow import csv, parquet
+
+        bars = host.shared / "bars"
+        shutil.rmtree(bars, ignore_errors=True)
+        bars.mkdir()
+        for symbol in sorted((PROJECT / "data/sample/synthetic/raw/1Day").iterdir()):
+            years = [parquet.read_table(year, partitioning=None) for year in sorted(symbol.glob("*.parquet"))]
+            csv.write_csv(pyarrow.concat_tables(years), bars / f"{symbol.name}_1day.csv")
+        archive = host.shared / "archive"
+        shutil.rmtree(archive, ignore_errors=True)
+        code, out, err = self.magellan("data", "import", str(bars), "--archive", str(archive))
+        self.assertEqual(code, PASSED, out + err)
+        return archive
+
+    def test_one_box_without_aws(self) -> None:
+        self.deployed_as("staging", [STRATEGY])
+        inside = [*host.prefix, "env", f"--chdir={host.work}", "HOME=/root", "GIT_CONFIG_COUNT=1",
+                  "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*", f"MAGELLAN_LEDGER={host.shared}/ledger"]
+
+        def run(*arguments: str) -> tuple[int, str, str]:
+            return self.ended(subprocess.Popen([*inside, str(program), *arguments], text=True, stdin=subprocess.DEVNULL,
+                                               stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+
+        self.assertEqual(run("gate", "--out", "gate")[0], PASSED)
+        local = ["--environment", self.environment, "--transport", "local"]
+        code, out, err = run("deploy", *local, "--yes", "--stabilize", "3", "--json")
+        self.assertEqual(code, PASSED, out + err)
+        self.holds(json.loads(out))
+        self.assertEqual(faults.requests, [])
+        for command in ("status", "health", "releases"):
+            self.assertEqual(run(command, *local)[0], PASSED)
+        code, out, err = run("doctor", "host", *local)
+        self.assertEqual(code, PASSED, out + err)
 
 
 class OneAtATime(Deployed):
