@@ -75,10 +75,8 @@ fn a_skipped_stage_is_red() {
     place.replace(OURS, "    needs: validate\n", "    needs: validate\n    if: github.event_name == 'push'\n");
     let (code, found) = lint(&place);
     assert_eq!((code, found[0]["code"].as_str()), (2, Some("skipped-stage")), "{found:#?}");
-    // The job that GitHub asks for takes only success for success: its own script, run.
-    let workflow = fs::read_to_string(root().join(OURS)).expect("read");
-    let script = workflow.rsplit_once("run: |\n").expect("the last step").1;
-    for (validate, gate, passes) in [
+    // The jobs that GitHub asks for take only success for success: their own scripts, run.
+    for (before, after, passes) in [
         ("success", "success", true),
         ("success", "skipped", false),
         ("skipped", "skipped", false),
@@ -87,10 +85,58 @@ fn a_skipped_stage_is_red() {
         ("success", "", false),
         ("failure", "success", false),
     ] {
-        let mut bash = Command::new("bash");
-        bash.args(["--noprofile", "--norc", "-euo", "pipefail", "-c", script]);
-        let (code, _, err) = run(bash.env("VALIDATE", validate).env("GATE", gate));
-        assert_eq!(code == 0, passes, "{validate} {gate}: {err}");
+        for (name, [first, second]) in [
+            ("Validated and judged", ["VALIDATE", "GATE"]),
+            ("What should be deployed is, and is well", ["DEPLOY", "VERIFY"]),
+        ] {
+            let (code, _, err) = run(step(&place, name).env(first, before).env(second, after));
+            assert_eq!(code == 0, passes, "{name}: {before} {after}: {err}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_is_missing_is_named_before_anything_runs() {
+    let place = project();
+    const SECRETS: [&str; 4] =
+        ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ALPACA_TEST_API_KEY", "ALPACA_TEST_API_SECRET"];
+    for missing in 0..16 {
+        let is_missing = |i: usize| missing >> i & 1 == 1;
+        let mut check = step(&place, "Secrets of a deploy");
+        SECRETS.iter().enumerate().for_each(|(i, name)| {
+            check.env(name, if is_missing(i) { "false" } else { "true" });
+        });
+        let (code, out, err) = run(&mut check);
+        assert_eq!(code == 0, missing == 0, "{missing}: {out}{err}");
+        for (i, name) in SECRETS.iter().enumerate() {
+            assert_eq!(out.contains(&format!("::{name} is not set")), is_missing(i), "{missing}: {out}{err}");
+        }
+    }
+    // It is the first step, and no value comes into it.
+    let workflow = fs::read_to_string(root().join(OURS)).expect("read");
+    let first = workflow.split_once("    steps:\n").expect("steps").1.split("      - ").nth(1).expect("a step");
+    assert!(first.starts_with("name: Secrets of a deploy"), "{first}");
+    for name in SECRETS {
+        assert!(first.contains(&format!("secrets.{name} != ''")), "{first}");
+    }
+}
+
+#[cfg(feature = "deploy")]
+#[test]
+fn stages_3_and_4_are_commands_that_there_are() {
+    let place = project();
+    for name in ["Roll out what was judged", "Services over a minute", "What runs, by which verdict"] {
+        let mut stage = step(&place, name);
+        stage
+            .env("ENVIRONMENT", "$(touch made)")
+            .env("STRATEGY", "all")
+            .env("GITHUB_STEP_SUMMARY", place.at("summary"));
+        let (code, out, err) = run(&mut stage);
+        assert!(
+            code != 0 && err.contains("$(touch made)") && !err.contains("command-line"),
+            "{name}: {code} {out}{err}"
+        );
+        assert!(!place.at("made").exists(), "{name}");
     }
 }
 
@@ -98,7 +144,9 @@ fn a_skipped_stage_is_red() {
 fn step(place: &Place, name: &str) -> Command {
     let workflow = fs::read_to_string(root().join(OURS)).expect("read");
     let step = workflow.split_once(&format!("- name: {name}\n")).expect("a step").1;
-    let step = step.split("\n      - ").next().expect("a step");
+    // Up to the next step or job.
+    let lines = step.split_inclusive('\n').take_while(|line| line.starts_with("        ") || line.trim().is_empty());
+    let step: String = lines.collect();
     let script = step.split_once("run: ").expect("a script").1;
     let folded = script.strip_prefix(">-").map(|lines| lines.replace('\n', " "));
     let script = folded.unwrap_or_else(|| script.trim_start_matches('|').to_owned());
@@ -190,7 +238,7 @@ fn files_that_are_no_workflow_are_refused_and_hide_no_other() {
 #[test]
 fn warnings_do_not_fail() {
     let place = project();
-    place.replace(OURS, "    timeout-minutes: 5\n", "");
+    place.replace(OURS, "    timeout-minutes: 15\n", "");
     let (code, found) = lint(&place);
     assert_eq!((code, found.len()), (0, 1), "{found:#?}");
     assert_eq!((found[0]["code"].as_str(), found[0]["severity"].as_str()), (Some("no-timeout"), Some("warning")));

@@ -150,7 +150,7 @@ codes! {
             "remove `continue-on-error`: a failure must be red"
         MissingStage "missing-stage":
             "A stage has no job, or its job doesn't run the stage's command.";
-            "add the job, with a step that runs `magellan validate` or `magellan gate`"
+            "add the job, with a step that runs the stage's command: `magellan validate`, `gate`, `deploy --verdicts DIR` or `health`"
         SkippedStage "skipped-stage":
             "A stage can be passed over, or runs though the one before failed.";
             "remove the condition, and name the stage before in `needs`"
@@ -181,6 +181,15 @@ codes! {
         UnseenJob "unseen-job":
             "What a job or step runs is elsewhere, or for another shell, and isn't checked here.";
             "check that file as well, or run the commands in this one"
+        ScriptInjection "script-injection":
+            "GitHub puts an input or a text of an event into a script before the shell reads it: whoever writes it can run anything.";
+            "hand it over in the step's `env`, and write `\"$NAME\"` in the script"
+        ExposedSecret "exposed-secret":
+            "A secret stands in a script, or where more can read it than the step that uses it.";
+            "name it in the `env` or `with` of that step, one secret a key"
+        UnsafeDeploy "unsafe-deploy":
+            "The job that deploys may run on a pull request, beside another deploy, or be cancelled halfway.";
+            "condition it on the event or branch that deploys, with a `concurrency` group by environment that cancels nothing"
         NoToolchain "no-toolchain":
             "`validate --code` found no Cargo project above `deployed`, or no cargo to check it with.";
             "run it in the project's checkout, with Rust installed"

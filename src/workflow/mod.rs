@@ -1,9 +1,13 @@
 //! `.github/workflows/*.yml`: workflows in which a failure can't look like a success.
 //!
-//! In every workflow an exit code that is lost is an error. A workflow that runs `magellan` must
-//! also have its stages, each behind the one before, and a job that is red unless all of them
-//! succeeded: to GitHub a skipped job is no failure.
+//! In every workflow an exit code that is lost is an error, as are a text of others that becomes
+//! code and a secret out of place. A workflow that runs `magellan` must also have its stages, each
+//! behind the one before, and a job that is red unless all of them succeeded: to GitHub a skipped
+//! job is no failure. What deploys does so behind the gate, when it should, alone and to its end.
 
+mod deploys;
+mod expressions;
+mod foreign;
 mod masks;
 mod shell;
 mod stages;
@@ -64,8 +68,10 @@ impl Workflow {
     fn examine_tree(&self, root: &Node, lint: &mut Lint<'_>) {
         let Some(jobs) = jobs(root, lint) else { return };
         steps::masked_failures(root, &jobs, lint);
+        foreign::examine(root, &jobs, lint);
         if self.is_pipeline(&jobs) {
             stages::examine(root, &jobs, lint);
+            deploys::examine(root, &jobs, lint);
             steps::examine(&jobs, lint);
             triggers::examine(root, lint);
         }
@@ -160,15 +166,25 @@ impl Step<'_> {
 
     /// Whether it runs `magellan COMMAND` as a stage does: not to list, help or run a subcommand.
     fn runs(&self, command: &str) -> bool {
-        let is_stage = |arguments: &Vec<String>| match arguments.as_slice() {
-            [first, rest @ ..] if first == command => {
-                let idle = ["--list", "--help", "-h"];
-                rest.first().is_none_or(|a| a.starts_with('-')) && !rest.iter().any(|a| idle.contains(&a.as_str()))
-            }
-            _ => false,
+        let of_stage = |arguments: &Vec<String>| {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            is_stage(command, &arguments)
         };
-        self.magellan().iter().any(is_stage)
+        self.magellan().iter().any(of_stage)
     }
+}
+
+fn is_stage(command: &str, arguments: &[&str]) -> bool {
+    let Some((first, rest)) = arguments.split_first() else { return false };
+    let idle = |argument: &&str| ["--list", "--dry-run", "--help", "-h"].contains(argument);
+    *first == command && rest.first().is_none_or(|a| a.starts_with('-')) && !rest.iter().any(idle)
+}
+
+/// Where a part of a scalar's text stands in the file, by the places of its bytes.
+fn placed(places: &[usize], at: &Range<usize>) -> Range<usize> {
+    let place = |i: usize| places.get(i).copied().unwrap_or_default();
+    let last = at.end.max(at.start + 1) - 1;
+    place(at.start)..place(last) + 1
 }
 
 /// The jobs, as far as they are jobs; what isn't is a finding.
@@ -298,10 +314,10 @@ mod tests {
             "run: target/release/magellan ledger verify || true",
         ),
         (
-            "run: cargo build --release --locked",
-            "run: cargo build --release --locked; exit 0",
+            "run: cargo build --release --locked --features live,deploy",
+            "run: cargo build --release --locked --features live,deploy; exit 0",
             "masked-failure",
-            "run: cargo build --release --locked; exit 0",
+            "run: cargo build --release --locked --features live,deploy; exit 0",
         ),
         (
             "          strategies=$(target",
@@ -461,6 +477,109 @@ mod tests {
             "runs-on: ubuntu-24.04",
         ),
         ("    branches: [main", "    branches: [[main", "workflow-syntax", ""),
+        ("    needs: gate\n", "    needs: validate\n", "skipped-stage", "needs: validate"),
+        (
+            "      - name: Roll out what was judged\n",
+            "      - name: Roll out what was judged\n        if: always()\n",
+            "skipped-stage",
+            "if: always()",
+        ),
+        ("magellan deploy --environment", "magellan deploy --dry-run --environment", "missing-stage", "deploy:"),
+        (
+            "          --verdicts gate --yes",
+            "          --yes",
+            "missing-stage",
+            "target/release/magellan deploy --environment \"$ENVIRONMENT\" --strategy \"$STRATEGY\"",
+        ),
+        (
+            "          --verdicts gate --yes --markdown \"$GITHUB_STEP_SUMMARY\" --out",
+            "          --verdicts gate --yes ${WHY:+--override \"$WHY\" --who \"$WHO\"} --out",
+            "skipped-stage",
+            "--verdicts gate --yes ${WHY:+--override \"$WHY\" --who \"$WHO\"} --out deploy/record.json",
+        ),
+        (
+            "magellan status --environment \"$ENVIRONMENT\"",
+            "magellan deploy --verdicts gate --yes",
+            "skipped-stage",
+            "run: target/release/magellan deploy --verdicts gate --yes",
+        ),
+        (
+            "    concurrency:\n      group: deploy-${{ inputs.environment || 'staging' }}\n      cancel-in-progress: false\n",
+            "",
+            "unsafe-deploy",
+            "deploy:",
+        ),
+        (
+            "group: deploy-${{ inputs.environment || 'staging' }}",
+            "group: deploy-${{ github.ref }}",
+            "unsafe-deploy",
+            "group: deploy-${{ github.ref }}",
+        ),
+        ("      group: deploy-${{ inputs.environment || 'staging' }}\n", "", "unsafe-deploy", "concurrency:"),
+        (
+            "      cancel-in-progress: false",
+            "      cancel-in-progress: true",
+            "unsafe-deploy",
+            "cancel-in-progress: true",
+        ),
+        (
+            "cancel-in-progress: ${{ github.event_name == 'pull_request' }}",
+            "cancel-in-progress: ${{ github.event_name != 'pull_request' }}",
+            "unsafe-deploy",
+            "cancel-in-progress: ${{ github.event_name != 'pull_request' }}",
+        ),
+        ("    needs: deploy\n", "    needs: gate\n", "skipped-stage", "needs: gate"),
+        ("    needs: deploy\n", "    needs: deploy\n    if: always()\n", "skipped-stage", "if: always()"),
+        (
+            "    needs: deploy\n",
+            "    needs: deploy\n    if: inputs.environment == 'production'\n",
+            "skipped-stage",
+            "if: inputs.environment == 'production'",
+        ),
+        ("      always() && (github", "      (github", "unchecked-result", "if: >-"),
+        (
+            "      always() && (github.event_name == 'workflow_dispatch' ||",
+            "      always() && (",
+            "unchecked-result",
+            "if: >-",
+        ),
+        ("          test \"$DEPLOY\" = success\n", "", "unchecked-result", "needs: [deploy, verify]"),
+        (
+            "          test \"$VERIFY\" = success\n",
+            "          test \"$VERIFY\" != failure\n",
+            "unchecked-result",
+            "needs: [deploy, verify]",
+        ),
+        (
+            "echo \"::error title=missing secret::$name is not set\"",
+            "echo \"${{ secrets.AWS_ACCESS_KEY_ID }}\"",
+            "exposed-secret",
+            "echo \"${{ secrets.AWS_ACCESS_KEY_ID }}\"",
+        ),
+        (
+            "      STRATEGY: ${{ inputs.strategy || 'all' }}\n",
+            "      STRATEGY: ${{ inputs.strategy || 'all' }}\n      KEY: ${{ secrets['AWS_SECRET_ACCESS_KEY'] }}\n",
+            "exposed-secret",
+            "KEY: ${{ secrets['AWS_SECRET_ACCESS_KEY'] }}",
+        ),
+        (
+            "ALPACA_TEST_API_KEY: ${{ secrets.ALPACA_TEST_API_KEY != '' }}",
+            "ALL: ${{ toJSON(secrets) }}",
+            "exposed-secret",
+            "ALL: ${{ toJSON(secrets) }}",
+        ),
+        (
+            "\"$ENVIRONMENT\" --stabilize 60",
+            "${{ inputs.environment }} --stabilize 60",
+            "script-injection",
+            "run: target/release/magellan health --environment ${{ inputs.environment }} --stabilize 60",
+        ),
+        (
+            "echo \"strategies=$strategies\"",
+            "echo \"strategies=$strategies # ${{ github.head_ref }}\"",
+            "script-injection",
+            "echo \"strategies=$strategies # ${{ github.head_ref }}\" >> \"$GITHUB_OUTPUT\"",
+        ),
     ];
 
     #[test]
@@ -488,29 +607,67 @@ mod tests {
     fn each_missing_job_is_found() {
         assert!(found(&without("validate")).contains(&("missing-stage", "jobs:".to_owned())));
         assert!(found(&without("gate")).contains(&("missing-stage", "jobs:".to_owned())));
-        assert_eq!(found(&without("gate-result")), [("unchecked-result", "jobs:".to_owned())]);
+        assert_eq!(found(&without("gate-result")).len(), 2, "validate and gate are held by nobody");
+        assert_eq!(found(&without("deploy-result")).len(), 2, "nor deploy and verify");
+        // What isn't there needs no verifying, and nobody can verify what isn't there.
+        assert!(found(&without("deploy")).contains(&("missing-stage", "jobs:".to_owned())));
+        assert!(found(&without("verify")).contains(&("missing-stage", "jobs:".to_owned())));
+    }
+
+    /// What the two conditions of ours are changed into, and what is found of the first.
+    #[test]
+    fn a_run_deploys_when_its_condition_says_so_and_never_for_strangers() {
+        const WHEN: &str = "github.event_name == 'workflow_dispatch' || github.ref == 'refs/heads/deploy'\n      || startsWith(github.ref, 'refs/heads/deploy/')";
+        assert_eq!(OURS.matches(WHEN).count(), 2);
+        for (when, codes) in [
+            ("github.event_name != 'pull_request'", &[][..]),
+            ("github.ref == 'refs/heads/deploy' && inputs.strategy == 'all'", &[]),
+            // Right of the deploy; the result would be passed over with it.
+            ("success() && github.ref == 'refs/heads/deploy'", &["unchecked-result"]),
+            ("github.event_name != 'push'", &["unsafe-deploy"]),
+            ("github.actor == 'somebody'", &["unsafe-deploy"]),
+            ("github.event_name == 'push' && vars.DEPLOY == 'yes'", &["skipped-stage"]),
+            ("always() && github.event_name == 'push'", &["skipped-stage"]),
+            ("!failure() && github.event_name == 'push'", &["skipped-stage", "unchecked-result"]),
+            ("needs.gate.result != 'failure' || always()", &["skipped-stage", "unsafe-deploy"]),
+        ] {
+            let mut found: Vec<_> = found(&OURS.replace(WHEN, when));
+            found.sort();
+            assert_eq!(found.iter().map(|f| f.0).collect::<Vec<_>>(), codes, "{when}: {found:?}");
+            assert!(found.iter().all(|f| f.1 == "if: >-"), "{when}: {found:?}");
+        }
+        let from_forks = OURS.replace("  pull_request:\n", "  pull_request_target:\n");
+        assert_eq!(found(&from_forks), [("unsafe-deploy", "if: >-".to_owned())]);
+        // Without pull requests nobody needs a condition; the result's would be one too many.
+        let by_push = OURS.replace("  pull_request:\n", "");
+        let always = by_push.replace(&format!("    if: >-\n      {WHEN}\n"), "");
+        assert_eq!(found(&by_push), []);
+        assert_eq!(found(&always), [("unchecked-result", "if: >-".to_owned())]);
+        let open = OURS.replace(&format!("    if: >-\n      {WHEN}\n"), "");
+        assert_eq!(found(&open)[0], ("unsafe-deploy", "deploy:".to_owned()));
     }
 
     #[test]
-    fn later_stages_follow_one_another() {
-        let job = |name: &str, needs: &str, result: &str| {
+    fn a_script_of_an_action_is_a_script_too() {
+        let step = |with: &str| {
             format!(
-                "  {name}:\n    needs: {needs}\n    {result}\n    runs-on: x\n    timeout-minutes: 1\n    steps: [{{run: ls}}]\n"
+                "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - uses: actions/github-script@v8\n        with: {with}\n"
             )
         };
-        let codes = |text: String| found(&text).into_iter().map(|f| f.0).collect::<Vec<_>>();
-        let result = "  deploy-result:\n    needs: [deploy, verify]\n    if: always() && github.event_name != 'pull_request'\n    runs-on: x\n    timeout-minutes: 1\n    steps:\n      - run: test ${{ needs.deploy.result }} = success\n      - if: needs.verify.result != 'success'\n        run: exit 1\n";
-        let deploy = job("deploy", "gate", "if: github.event_name != 'pull_request'");
-        assert_eq!(codes(format!("{OURS}{deploy}{}{result}", job("verify", "deploy", ""))), [""; 0]);
-        assert_eq!(codes(format!("{OURS}{deploy}")), ["missing-stage", "unchecked-result"]);
-        let early = job("deploy", "validate", "");
-        assert_eq!(codes(format!("{OURS}{early}{}{result}", job("verify", "deploy", ""))), ["skipped-stage"]);
-        let regardless = job("verify", "deploy", "if: always()");
-        assert_eq!(codes(format!("{OURS}{deploy}{regardless}{result}")), ["skipped-stage"]);
+        let codes = |with: &str| {
+            let found = Workflow { path: "other.yml".into(), text: step(with) }.examine();
+            found.iter().map(|f| f.code).collect::<Vec<_>>()
+        };
+        assert_eq!(codes("{script: 'x(\"${{ github.event.issue.title }}\")'}"), [Code::ScriptInjection]);
+        assert_eq!(codes("{script: 'x(\"${{ secrets.a }}\")'}"), [Code::ExposedSecret]);
+        assert_eq!(
+            codes("{script: 'x(\"${{ github.sha }} ${{ github.event_name }}\")', github-token: '${{ secrets.a }}'}"),
+            []
+        );
     }
 
     #[test]
-    fn other_workflows_are_only_asked_for_lost_exit_codes() {
+    fn other_workflows_need_no_stages() {
         let other = |text: &str| Workflow { path: "other.yml".into(), text: text.to_owned() }.examine();
         let text = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: ls\n      - run: ls || true\n";
         let found = other(text);

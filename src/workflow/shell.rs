@@ -183,7 +183,8 @@ impl Simple {
         let runs_a_script = ["bash", "sh"].contains(&name) && arguments.iter().any(|a| scripts(a));
         ["magellan", "cargo"].contains(&name)
             || runs_a_script
-            || self.command().first().is_some_and(|w| scripts(&w.text))
+            // No path is longer; a word full of substitutions isn't searched at each of its depths.
+            || self.command().first().is_some_and(|w| w.text.len() <= 4_096 && scripts(&w.text))
     }
 
     /// Whether it is nothing but assignments: then its exit code is that of what it substitutes.

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use super::deploys::{self, DEPLOY};
+use super::expressions::{self, Run};
 use super::shell::{self, Joined, Simple};
 use super::steps::expression;
 use super::yaml::Node;
@@ -12,20 +14,19 @@ use crate::error::Code;
 /// The command that judges, and the stage's job.
 pub(super) const GATE: &str = "gate";
 
-/// A stage: its job's name or names, and the command that it runs.
+/// A stage: its job's name or names, and the commands of which it runs one.
 struct Stage {
     names: &'static [&'static str],
-    command: Option<&'static str>,
+    commands: &'static [&'static str],
     /// Whether it must be there whatever else is.
     required: bool,
 }
 
-/// Deploy and verify run nothing yet that could be asked for.
 const STAGES: [Stage; 4] = [
-    Stage { names: &["validate"], command: Some("validate"), required: true },
-    Stage { names: &[GATE, "backtest"], command: Some(GATE), required: true },
-    Stage { names: &["deploy"], command: None, required: false },
-    Stage { names: &["verify"], command: None, required: false },
+    Stage { names: &["validate"], commands: &["validate"], required: true },
+    Stage { names: &[GATE, "backtest"], commands: &[GATE], required: true },
+    Stage { names: &[DEPLOY], commands: &[DEPLOY], required: false },
+    Stage { names: &["verify"], commands: &["health", "status"], required: false },
 ];
 
 impl Stage {
@@ -46,7 +47,8 @@ fn is_result(job: &Job<'_>) -> bool {
 pub(super) fn examine(root: &Node, jobs: &[Job<'_>], lint: &mut Lint<'_>) {
     let at = root.entry("jobs").map_or(0..0, |(key, _)| key.at.clone());
     for (i, stage) in STAGES.iter().enumerate() {
-        let needed = stage.required || stage.name() == "verify" && STAGES[2].job(jobs).is_some();
+        // Who deploys verifies, and who verifies deploys.
+        let needed = stage.required || STAGES.iter().any(|s| !s.required && s.job(jobs).is_some());
         let Some(job) = stage.job(jobs) else {
             if needed {
                 lint.error(Code::MissingStage, at.clone(), "jobs", format!("there is no job `{}`", stage.name()));
@@ -57,7 +59,7 @@ pub(super) fn examine(root: &Node, jobs: &[Job<'_>], lint: &mut Lint<'_>) {
             follows(job, before.job(jobs).map_or(before.name(), Job::id), lint);
         }
         runs_its_command(stage, job, lint);
-        is_never_passed_over(stage, job, lint);
+        is_never_passed_over(stage, job, jobs, lint);
     }
     results(jobs, &at, lint);
 }
@@ -77,23 +79,30 @@ fn follows(job: &Job<'_>, before: &str, lint: &mut Lint<'_>) {
 }
 
 fn runs_its_command(stage: &Stage, job: &Job<'_>, lint: &mut Lint<'_>) {
-    let Some(command) = stage.command else { return };
-    if job.node.get("uses").is_none() && !job.steps.iter().any(|step| step.runs(command)) {
-        let what = format!("no step of `{}` runs `magellan {command}`", job.id());
+    let runs = |step: &Step<'_>| stage.commands.iter().any(|command| step.runs(command));
+    if job.node.get("uses").is_none() && !job.steps.iter().any(runs) {
+        let what = format!("no step of `{}` runs `magellan {}`", job.id(), stage.commands.join("` or `magellan "));
         lint.error(Code::MissingStage, job.key.at.clone(), &job.subject(), what);
     }
 }
 
-/// Functions by which something runs though what it needs failed.
-const REGARDLESS: [&str; 3] = ["always()", "cancelled()", "failure()"];
+/// Whether something with this condition may run though what it needs failed.
+pub(super) fn is_regardless(condition: &Node) -> bool {
+    let failed = Run { event: None, succeeded: Some(false) };
+    !expressions::never_runs(condition.text().unwrap_or_default(), failed)
+}
 
-fn is_never_passed_over(stage: &Stage, job: &Job<'_>, lint: &mut Lint<'_>) {
+fn is_never_passed_over(stage: &Stage, job: &Job<'_>, jobs: &[Job<'_>], lint: &mut Lint<'_>) {
     if let Some((key, value)) = job.node.entry("if") {
-        let regardless = REGARDLESS.iter().any(|function| expression(value).contains(function));
-        let what = match (regardless, stage.required) {
-            (true, _) => Some(format!("`{}` runs even if what it needs failed", job.id())),
-            (false, true) => Some(format!("`{}` may be skipped", job.id())),
-            (false, false) => None,
+        let when = jobs.iter().find(|job| job.id() == DEPLOY).and_then(deploys::plain_condition);
+        let what = match job.id() {
+            id if is_regardless(value) => Some(format!("`{id}` runs even if what it needs failed")),
+            id if stage.required => Some(format!("`{id}` may be skipped")),
+            // A run that deploys must verify.
+            id if id != DEPLOY && deploys::plain_condition(job) != when => {
+                Some(format!("`{id}` may be skipped where `deploy` isn't: leave out its condition"))
+            }
+            _ => None,
         };
         if let Some(what) = what {
             lint.error(Code::SkippedStage, key.at.start..value.at.end, &format!("{}.if", job.subject()), what);
@@ -116,7 +125,7 @@ fn results(jobs: &[Job<'_>], at: &Range<usize>, lint: &mut Lint<'_>) {
         return lint.error(Code::UncheckedResult, at.clone(), "jobs", what);
     }
     for job in &results {
-        always_runs(job, lint);
+        always_runs(job, jobs, lint);
         // What it needs, it must ask for: a needed job that was skipped would go unseen.
         for name in needs(job).into_iter().filter(|name| !checks(job, name)) {
             unchecked(job, name, lint);
@@ -135,17 +144,26 @@ fn unchecked(job: &Job<'_>, name: &str, lint: &mut Lint<'_>) {
     lint.error(Code::UncheckedResult, at, &job.subject(), what);
 }
 
-fn always_runs(job: &Job<'_>, lint: &mut Lint<'_>) {
+fn always_runs(job: &Job<'_>, jobs: &[Job<'_>], lint: &mut Lint<'_>) {
     let condition = job.node.entry("if");
-    // A later stage may have a condition, and the job that checks it the same one.
-    let waits = needs(job).iter().all(|name| STAGES.iter().any(|s| s.required && s.names.contains(name)));
-    let holds = condition.is_some_and(|(_, value)| {
-        let condition = expression(value);
-        condition == "always()" || !waits && condition.starts_with("always()&&")
+    let later = needs(job).iter().any(|name| STAGES.iter().any(|s| !s.required && s.names.contains(name)));
+    // Deploying may have a condition, and the job that checks it the same one.
+    let when = jobs.iter().find(|job| later && job.id() == DEPLOY).and_then(deploys::plain_condition);
+    let holds = condition.is_some_and(|(_, value)| match expression(value).strip_prefix("always()") {
+        Some("") => true,
+        // What asks for success would pass over a failure.
+        Some(rest) if rest.contains("success()") || rest.contains("failure()") || rest.contains("cancelled()") => false,
+        Some(rest) => when.is_some() && rest.strip_prefix("&&").map(deploys::unwrapped) == when.as_deref(),
+        None => false,
     });
     if !holds {
         let at = condition.map_or(job.key.at.clone(), |(key, value)| key.at.start..value.at.end);
-        let what = format!("`{}` is skipped where a stage is, and to GitHub that is no failure", job.id());
+        let what = match when {
+            Some(_) => {
+                format!("`{}` must run in the runs that deploy: `always() && (<condition of deploy>)`", job.id())
+            }
+            None => format!("`{}` is skipped where a stage is, and to GitHub that is no failure", job.id()),
+        };
         lint.error(Code::UncheckedResult, at, &format!("{}.if", job.subject()), what);
     }
 }

@@ -1,10 +1,8 @@
 //! What holds of each job and step by itself.
 
-use std::ops::Range;
-
-use super::masks::{self, Mask, Shell};
+use super::masks::{self, Shell};
 use super::yaml::Node;
-use super::{Job, Lint, Run, Step};
+use super::{Job, Lint, Run, Step, placed};
 use crate::error::Code;
 use crate::finding::Severity;
 
@@ -47,21 +45,13 @@ fn scripts(step: &Step<'_>, lint: &mut Lint<'_>) {
     }
     let places = run.places(lint.text);
     for mask in found {
-        let at = placed(&mask, &places, step, shell);
+        // One of the whole script stands where its shell is named.
+        let named = step.shell.filter(|_| !shell.stops && mask.at.end == 0);
+        let at = named.map_or_else(|| placed(&places, &mask.at), |named| named.at.clone());
         let severity = if mask.perhaps { Severity::Warning } else { Severity::Error };
         let subject = format!("{}.run", step.subject);
         lint.add(severity, Code::MaskedFailure, at, &subject, mask.what, mask.help);
     }
-}
-
-/// Where a mask stands in the file; one of the whole script, where its shell is named.
-fn placed(mask: &Mask, places: &[usize], step: &Step<'_>, shell: Shell) -> Range<usize> {
-    if let (false, 0, Some(named)) = (shell.stops, mask.at.end, step.shell) {
-        return named.at.clone();
-    }
-    let place = |i: usize| places.get(i).copied().unwrap_or_default();
-    let last = mask.at.end.max(mask.at.start + 1) - 1;
-    place(mask.at.start)..place(last) + 1
 }
 
 /// What holds of the jobs and steps of a pipeline.

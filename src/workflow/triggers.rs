@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::Lint;
 use super::yaml::{Key, Node};
+use super::{Lint, expressions, placed};
 use crate::error::Code;
 
 pub(super) fn examine(root: &Node, lint: &mut Lint<'_>) {
@@ -74,48 +74,21 @@ fn used(root: &Node, source: &str) -> Vec<(String, Range<usize>)> {
             }
         }
         rest.extend(node.items().iter().map(|item| (item, false)));
-        let names = named(node.text().unwrap_or_default(), condition);
-        if !names.is_empty() {
+        let names = expressions::names(node.text().unwrap_or_default(), condition);
+        let inputs: Vec<_> = names.iter().filter_map(|name| Some((input(&name.text)?, &name.at))).collect();
+        if !inputs.is_empty() {
             let places = node.places(source);
-            let place = |i: usize| places.get(i).copied().unwrap_or_default();
-            found.extend(names.into_iter().map(|(name, at)| (name, place(at.start)..place(at.end - 1) + 1)));
+            found.extend(inputs.into_iter().map(|(input, at)| (input.to_owned(), placed(&places, at))));
         }
     }
     found
 }
 
-/// The same in one text: inside `${{ }}`, or anywhere in a condition.
-fn named(text: &str, condition: bool) -> Vec<(String, Range<usize>)> {
-    if condition {
-        return in_expression(text, 0);
-    }
-    // An expression ends where the next one begins at the latest: each character is read once.
-    let starts: Vec<usize> = text.match_indices("${{").map(|(at, _)| at + 3).collect();
-    let limits = starts.iter().skip(1).copied().chain([text.len()]);
-    let inside = starts.iter().zip(limits).map(|(from, limit)| (*from, &text[*from..limit]));
-    inside.flat_map(|(from, inside)| in_expression(inside.split("}}").next().unwrap_or_default(), from)).collect()
-}
-
-fn in_expression(text: &str, offset: usize) -> Vec<(String, Range<usize>)> {
-    let mut found = Vec::new();
-    for (start, word) in text.match_indices("inputs") {
-        let before = &text[..start];
-        let begins = !before.ends_with(|c: char| c.is_alphanumeric() || ['_', '-'].contains(&c))
-            && (!before.ends_with('.') || before.ends_with("github.event."));
-        if !begins {
-            continue;
-        }
-        let behind = &text[start + word.len()..];
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        let (lead, rest) = match behind.strip_prefix('.') {
-            Some(rest) => (1, rest),
-            None => behind.strip_prefix("['").map_or((0, ""), |rest| (2, rest)),
-        };
-        let length = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
-        let at = offset + start;
-        found.push((rest[..length].to_owned(), at..at + word.len() + lead + length));
-    }
-    found
+/// The input that a name stands for; an empty one for all.
+fn input(name: &str) -> Option<&str> {
+    let within = |context| expressions::within(name, context);
+    let rest = within("inputs").or_else(|| within("github.event.inputs"))?;
+    Some(rest.split('.').nth(1).filter(|name| *name != "*").unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -123,13 +96,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inputs_are_found_in_expressions_only() {
-        let names = |text: &str, condition| named(text, condition).into_iter().map(|(n, _)| n).collect::<Vec<_>>();
-        assert_eq!(names("${{ inputs.a || github.event.inputs.b-c }} ${{ inputs['d'] }}", false), ["a", "b-c", "d"]);
-        assert_eq!(names("inputs.a == 'x'", true), ["a"]);
-        assert_eq!(names("${{ toJSON(inputs) }}", false), [""]);
-        for text in ["inputs.a", "${{ x }} inputs.a", "${{ my_inputs.a }}", "${{ needs.inputs.a }}"] {
-            assert!(names(text, false).is_empty(), "{text}");
+    fn inputs_are_told_from_other_names() {
+        for (name, of) in [
+            ("inputs.a", Some("a")),
+            ("Inputs.a-b.c", Some("a-b")),
+            ("github.event.inputs.b", Some("b")),
+            ("inputs", Some("")),
+            ("inputs.*", Some("")),
+            ("my_inputs.a", None),
+            ("needs.inputs.a", None),
+            ("inputs_of.a", None),
+        ] {
+            assert_eq!(input(name), of, "{name}");
         }
     }
 }
