@@ -63,6 +63,25 @@ fn ten_faults_give_ten_findings_each_at_its_own_place() {
 }
 
 #[test]
+fn an_environment_is_held_to_its_keys_and_to_the_strategies() {
+    let good = fs::read_to_string(root().join("deployed/environments/staging.toml")).expect("read");
+    let place = Place::new();
+    let found = |text: &str| {
+        place.write("deployed/environments/staging.toml", text);
+        let (code, found) = findings(&place, "validate");
+        (code, found.iter().map(|f| (f["code"].clone(), f["line"].clone())).collect::<Vec<_>>())
+    };
+    assert_eq!(found(&good), (0, Vec::new()));
+    for (old, new) in
+        [("kind = ", "kimd = "), ("account = \"0", "account = \"x"), ("magellan-bear-trap", "magellan-bear")]
+    {
+        let (text, begins) = (good.replace(old, new), if old.starts_with("mag") { "services" } else { &new[..4] });
+        let line = text.lines().position(|l| l.starts_with(begins)).expect("there") + 1;
+        assert_eq!(found(&text), (2, vec![(json!("bad-environment"), json!(line))]), "{new}");
+    }
+}
+
+#[test]
 fn findings_of_one_strategy_do_not_hide_those_of_another() {
     let place = Place::new();
     place.write("deployed/bear_trap/config.json", "{");

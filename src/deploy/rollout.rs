@@ -393,7 +393,10 @@ impl Rollout<'_> {
         };
         Index::add(self.store, &self.environment.name, &indexed)?;
         seen.push("in the store".to_owned());
-        on_host?;
+        // A host that was not changed has nothing to remember; its disk may be full.
+        if self.journal.record.outcome != Some(Outcome::Untouched) {
+            on_host?;
+        }
         // What isn't needed any more; that it stays is no fault of the rollout.
         match self.transport.call(&self.call("prune").with("keep", KEEP)).and_then(|answer| answer.done("prune")) {
             Ok(answer) => seen.extend(answer.all("pruned").map(|release| format!("pruned {release}"))),

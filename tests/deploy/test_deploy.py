@@ -354,6 +354,7 @@ class Unwell(Deployed):
         self.first()
         shutil.rmtree(host.work / "deployed" / other)
         host.push({toml: self.environment_file()})
+        self.change()
         self.deploy(self.stand_in())
         self.assertEqual(self.property("LoadState", unit), "not-found")
 
