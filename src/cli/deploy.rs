@@ -320,9 +320,7 @@ fn id(commit: &str, digest: &str) -> String {
 /// Takes the lock and rolls out; whatever happens, what was recorded is told.
 fn roll(connected: &Connected<'_>, plan: Plan, bundle: Option<&Path>, rolling: &Rolling, json: bool) -> Result<Record> {
     let Connected { environment, store, transport, .. } = connected;
-    for path in [&rolling.markdown, &rolling.out].into_iter().flatten() {
-        super::gate::append(path, "")?;
-    }
+    check_writable(rolling)?;
     let lock = Lock::take(*store, &environment.name, &plan.id, &plan.owner, now(), plan.seen / STEPS)?;
     // The plan is about a host that was seen before the lock was held.
     let seen = facts(*transport, environment, false)?;
@@ -337,6 +335,16 @@ fn roll(connected: &Connected<'_>, plan: Plan, bundle: Option<&Path>, rolling: &
     let (record, done) = rollout.run();
     tell_all(&record, json, rolling.markdown.as_deref(), rolling.out.as_deref())?;
     done.map(|()| record).map_err(unfinished)
+}
+
+/// What can't be told afterwards isn't done.
+fn check_writable(rolling: &Rolling) -> Result<()> {
+    if let Some(path) = &rolling.markdown {
+        super::gate::append(path, "")?;
+    }
+    let folder = rolling.out.as_ref().and_then(|path| path.parent()).unwrap_or(Path::new(""));
+    let made = if folder.as_os_str().is_empty() { Ok(()) } else { std::fs::create_dir_all(folder) };
+    made.map_err(|e| Error::new(Code::CannotWrite, e.to_string()).at(folder.display()))
 }
 
 /// The number of the latest command that changed the host.

@@ -48,7 +48,7 @@ pub fn deployer(environment: &Environment) -> Value {
                 "Sid": "HowItWent",
                 "Effect": "Allow",
                 // These know no resources.
-                "Action": ["ssm:DescribeInstanceInformation", "ssm:GetCommandInvocation", "ssm:ListCommandInvocations"],
+                "Action": ["ssm:DescribeInstanceInformation", "ssm:GetCommandInvocation"],
                 "Resource": "*",
                 "Condition": {"StringEquals": {"aws:RequestedRegion": region}},
             },

@@ -240,6 +240,18 @@ class Deploys(Deployed):
             self.assertIn("error[wrong-target]", err)
         self.assertEqual((self.current(), faults.count("SendCommand")), (None, 0))
 
+    def test_the_summary_and_the_record_are_where_they_were_asked_for(self) -> None:
+        more = ["--markdown", "summary.md", "--out", "records/of/this.json"]
+        record = self.deploy(self.stand_in(), 2, *more)
+        self.assertEqual(json.loads((host.work / "records/of/this.json").read_text()), record)
+        failed = self.deploy(self.stand_in("silent"), 2, *more, code=ROLLED_BACK)
+        text = (host.work / "summary.md").read_text()
+        self.assertRegex(text, r"(?s)## ✅ deploy of .*Overridden.*## ❌ deploy of .*FAILED and rolled back")
+        self.assertIn(failed["id"], text)
+        # What can't be told isn't done.
+        code, _, err = self.magellan(*self.deploying(self.stand_in("good", "x"), 2, "--markdown", "nowhere/x.md"))
+        self.assertEqual((code, self.current()), (2, record["release"]), err)
+
     def test_values_never_reach_a_shell_unquoted(self) -> None:
         trap = host.path("/tmp/pwned")
         why = "a 'quoted' \"reason\" $(touch /tmp/pwned) `touch /tmp/pwned`; touch /tmp/pwned\nsecond line \\ & | * ~"
