@@ -21,7 +21,7 @@ use crate::deploy::iam;
 use crate::deploy::judged::{Asked, Verdicts};
 use crate::deploy::lock::{Held, Lock};
 use crate::deploy::plan::{self, Change};
-use crate::deploy::record::{Action, Index, Indexed, Journal, Outcome, Override, Plan, Record};
+use crate::deploy::record::{Action, Index, Indexed, Journal, Judged, Outcome, Override, Record};
 use crate::deploy::rollout::{Rollout, STEPS, facts};
 use crate::deploy::status::{Status, environment_differs};
 use crate::deploy::store::{Folder, S3, Store};
@@ -161,17 +161,13 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
         let selected: Vec<String> = selected.iter().map(|d| unit::name(&d.name)).collect();
         let candidate = candidate(&environment, &all, selected, &binary, commit.clone(), &seen)?;
         let changes = plan::changes(&seen, &candidate.bundle.manifest, &deployed)?;
-        let asked = Asked {
-            strategies,
-            environment: &environment,
-            manifest: &candidate.bundle.manifest,
-            archive: &archive,
-            verdicts: &verdicts,
-            today: plan::day(now()),
-        };
+        let manifest = &candidate.bundle.manifest;
+        let today = plan::day(now());
+        let asked =
+            Asked { strategies, environment: &environment, manifest, archive: &archive, verdicts: &verdicts, today };
         let mut against = plan::untimely(&environment, &seen, &changes, now());
         if seen.all("bad").any(|bad| bad == candidate.bundle.digest) {
-            let what = format!("release {} failed here before", short(&candidate.bundle.digest));
+            let what = format!("release {} failed here before, or was rolled back", short(&candidate.bundle.digest));
             against.push(Error::new(Code::ReleaseBad, what));
         }
         if options.strategy == "all" {
@@ -179,22 +175,7 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
         } else {
             against.extend(plan::check_unselected(&changes, &candidate.selected));
         }
-        let mut before = seen.rollout().map(|record| record.strategies).unwrap_or_default();
-        let mut judged = BTreeMap::new();
-        for one in &candidate.deployed {
-            let shipped = &candidate.bundle.manifest.strategies[&one.name];
-            // What isn't selected was judged when it was deployed.
-            let was = before.remove(&one.name).filter(|was| was.unit_digest == shipped.unit_digest);
-            let judgement = match was.filter(|_| !candidate.selected.contains(&shipped.unit)) {
-                Some(was) => was,
-                None => {
-                    let (judgement, refused) = asked.judge(one, &plan::running(&seen, &one.name)?)?;
-                    against.extend(refused);
-                    judgement
-                }
-            };
-            judged.insert(one.name.clone(), judgement);
-        }
+        let judged = judge(&candidate, &asked, &seen, &mut against)?;
         println_plan(&environment, connected, &seen, &candidate, &changes)?;
         let overridden = settle(options, &against)?;
         if options.rolling.dry_run {
@@ -202,32 +183,53 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
         }
         confirm(&options.rolling, &environment)?;
         let units: Vec<Unit> = candidate.deployed.iter().map(|d| Unit::read(&d.unit())).collect::<Result<_>>()?;
-        let digest = candidate.bundle.digest.clone();
-        let (previous, previous_commit) = seen.running()?.map(|(release, m)| (release, m.commit)).unzip();
-        let plan = Plan {
-            id: id(&commit.id, &digest),
-            action: Action::Deploy,
-            environment: environment.name.clone(),
-            host: connected.host.clone(),
-            owner: owner(),
-            bundle: bundle::key(commit.made, &commit.id, &digest),
-            release: digest,
-            commit: commit.id.clone(),
-            previous,
-            previous_commit,
-            units: candidate.bundle.manifest.strategies.values().map(|s| s.unit.clone()).collect(),
+        let digest = &candidate.bundle.digest;
+        let key = bundle::key(commit.made, &commit.id, digest);
+        let record = Record {
             strategies: judged,
             overridden,
             stabilize: options.rolling.stabilize,
             needs: plan::needs(candidate.bundle.unpacked, &units),
-            seen: host_number(&seen),
+            ..beginning(Action::Deploy, connected, &seen)?.of(now(), digest, &key, &commit.id)
         };
-        let record = roll(connected, plan, Some(&candidate.file), &options.rolling, options.to.json)?;
+        let record = roll(connected, record, &seen, Some(&candidate.file), &options.rolling, options.to.json)?;
         if record.outcome == Some(Outcome::Running) && environment.kind == Kind::Production {
             record_baselines(options, &verdicts, &record, &place)?;
         }
         Ok(exit_code(&record))
     })
+}
+
+/// The judgement of each strategy that would run, and all that speaks against them.
+fn judge(
+    candidate: &Candidate,
+    asked: &Asked<'_>,
+    seen: &Answer,
+    against: &mut Vec<Error>,
+) -> Result<BTreeMap<String, Judged>> {
+    let mut before = seen.rollout().map(|record| record.strategies).unwrap_or_default();
+    let mut all = BTreeMap::new();
+    for one in &candidate.deployed {
+        let shipped = &candidate.bundle.manifest.strategies[&one.name];
+        // What isn't selected was judged when it was deployed.
+        let was = before.remove(&one.name).filter(|was| was.unit_digest == shipped.unit_digest);
+        let judged = match was.filter(|_| !candidate.selected.contains(&shipped.unit)) {
+            Some(was) => was,
+            None => {
+                let (judged, refused) = asked.judge(one, &plan::running(seen, &one.name)?)?;
+                against.extend(refused);
+                judged
+            }
+        };
+        all.insert(one.name.clone(), judged);
+    }
+    Ok(all)
+}
+
+/// The record of a rollout that begins here and now.
+fn beginning(action: Action, connected: &Connected<'_>, seen: &Answer) -> Result<Record> {
+    let running = seen.running()?.map(|(release, manifest)| (release, manifest.commit));
+    Ok(Record::new(action, &connected.environment.name, &connected.host, owner(), running))
 }
 
 fn exit_code(record: &Record) -> u8 {
@@ -312,23 +314,32 @@ fn confirm(rolling: &Rolling, environment: &Environment) -> Result<()> {
     if read.is_ok() && answer.trim() == environment.name { Ok(()) } else { Err(refused()) }
 }
 
-fn id(commit: &str, digest: &str) -> String {
-    let part = |text: &str| text.get(..8).unwrap_or(text).to_owned();
-    format!("{}-{}-{}", now().strftime("%Y%m%dT%H%M%SZ"), part(commit), part(digest))
-}
-
 /// Takes the lock and rolls out; whatever happens, what was recorded is told.
-fn roll(connected: &Connected<'_>, plan: Plan, bundle: Option<&Path>, rolling: &Rolling, json: bool) -> Result<Record> {
+fn roll(
+    connected: &Connected<'_>,
+    record: Record,
+    planned: &Answer,
+    bundle: Option<&Path>,
+    rolling: &Rolling,
+    json: bool,
+) -> Result<Record> {
     let Connected { environment, store, transport, .. } = connected;
     check_writable(rolling)?;
-    let lock = Lock::take(*store, &environment.name, &plan.id, &plan.owner, now(), plan.seen / STEPS)?;
+    let number = host_number(planned);
+    let lock = Lock::take(*store, &environment.name, &record.id, &record.owner, now(), number / STEPS)?;
     // The plan is about a host that was seen before the lock was held.
-    let seen = facts(*transport, environment, false)?;
-    if (host_number(&seen), seen.running()?.map(|r| r.0)) != (plan.seen, plan.previous.clone()) {
+    let now_is = facts(*transport, environment, false).and_then(|seen| {
+        let running = seen.running()?.map(|(release, _)| release);
+        match (host_number(&seen), &running) == (number, &record.previous) {
+            true => Ok(()),
+            false => Err(Error::new(Code::PlanOutdated, "the host was changed after it was planned")),
+        }
+    });
+    if let Err(err) = now_is {
         lock.release(now())?;
-        return Err(Error::new(Code::PlanOutdated, "the host was changed after it was planned"));
+        return Err(err);
     }
-    let record = Record::new(plan, lock.generation());
+    let record = Record { generation: lock.generation(), ..record };
     let journal = Journal::begin(*store, record).map_err(unfinished)?;
     let rollout =
         Rollout { store: *store, transport: *transport, environment, lock, journal, bundle, now: &now, tell: &tell };
@@ -428,7 +439,7 @@ pub(super) fn rollback(options: &Rollback) -> Result<u8> {
     let environment = options.to.environment()?;
     options.to.connect(&environment, |connected| {
         let seen = facts(connected.transport, &environment, false)?;
-        let (current, previous_commit) = seen.running()?.map(|(release, m)| (release, m.commit)).unzip();
+        let current = seen.running()?.map(|(release, _)| release);
         let index = Index::read(connected.store, &environment.name)?;
         let target = earlier_release(&index, &seen, current.as_deref(), options.release.as_deref())?;
         eprintln!(
@@ -443,25 +454,12 @@ pub(super) fn rollback(options: &Rollback) -> Result<u8> {
             return Ok(0);
         }
         confirm(&options.rolling, &environment)?;
-        let plan = Plan {
-            id: id(&target.commit, &target.release),
-            action: Action::Rollback,
-            environment: environment.name.clone(),
-            host: connected.host.clone(),
-            owner: owner(),
-            release: target.release.clone(),
-            bundle: target.bundle.clone(),
-            commit: target.commit.clone(),
-            previous: current,
-            previous_commit,
-            units: target.strategies.values().map(|s| s.unit.clone()).collect(),
+        let record = Record {
             strategies: target.strategies.clone(),
-            overridden: None,
             stabilize: options.rolling.stabilize,
-            needs: crate::deploy::record::Needs::default(),
-            seen: host_number(&seen),
+            ..beginning(Action::Rollback, connected, &seen)?.of(now(), &target.release, &target.bundle, &target.commit)
         };
-        let record = roll(connected, plan, None, &options.rolling, options.to.json)?;
+        let record = roll(connected, record, &seen, None, &options.rolling, options.to.json)?;
         Ok(exit_code(&record))
     })
 }

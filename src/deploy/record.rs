@@ -165,7 +165,8 @@ pub struct Needs {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    schema_version: u32,
+    /// Of this form.
+    pub schema_version: u32,
     /// Its name: UTC time, commit, release.
     pub id: String,
     /// What.
@@ -188,8 +189,6 @@ pub struct Record {
     pub previous: Option<String>,
     /// The commit of that.
     pub previous_commit: Option<String>,
-    /// Units that the release starts.
-    pub units: Vec<String>,
     /// Its strategies.
     pub strategies: BTreeMap<String, Judged>,
     /// What somebody overrode.
@@ -206,67 +205,46 @@ pub struct Record {
     pub outcome: Option<Outcome>,
 }
 
-/// What a rollout is about, before it has a number.
-pub struct Plan {
-    /// See [`Record`]; so the others.
-    pub id: String,
-    /// What.
-    pub action: Action,
-    /// Where.
-    pub environment: String,
-    /// The machine.
-    pub host: String,
-    /// Who.
-    pub owner: String,
-    /// The release's digest.
-    pub release: String,
-    /// Where the bundle lies.
-    pub bundle: String,
-    /// The commit.
-    pub commit: String,
-    /// What runs.
-    pub previous: Option<String>,
-    /// The commit of that.
-    pub previous_commit: Option<String>,
-    /// Units.
-    pub units: Vec<String>,
-    /// Strategies.
-    pub strategies: BTreeMap<String, Judged>,
-    /// Overridden.
-    pub overridden: Option<Override>,
-    /// Seconds.
-    pub stabilize: u64,
-    /// Of the host.
-    pub needs: Needs,
-    /// Number of the host's latest change when it was seen.
-    pub seen: u64,
-}
-
 impl Record {
-    /// The beginning of a rollout.
-    pub fn new(plan: Plan, generation: u64) -> Self {
+    /// The beginning of a rollout: what, where, by whom, and what runs before it, with its commit.
+    pub fn new(
+        action: Action,
+        environment: &str,
+        host: &str,
+        owner: String,
+        previous: Option<(String, String)>,
+    ) -> Self {
+        let (previous, previous_commit) = previous.unzip();
         Self {
             schema_version: SCHEMA_VERSION,
-            id: plan.id,
-            action: plan.action,
-            environment: plan.environment,
-            host: plan.host,
-            owner: plan.owner,
-            generation,
-            release: plan.release,
-            bundle: plan.bundle,
-            commit: plan.commit,
-            previous: plan.previous,
-            previous_commit: plan.previous_commit,
-            units: plan.units,
-            strategies: plan.strategies,
-            overridden: plan.overridden,
-            stabilize: plan.stabilize,
-            needs: plan.needs,
+            id: String::new(),
+            action,
+            environment: environment.to_owned(),
+            host: host.to_owned(),
+            owner,
+            generation: 0,
+            release: String::new(),
+            bundle: String::new(),
+            commit: String::new(),
+            previous,
+            previous_commit,
+            strategies: BTreeMap::new(),
+            overridden: None,
+            stabilize: 0,
+            needs: Needs::default(),
             steps: Vec::new(),
             health: Vec::new(),
             outcome: None,
         }
+    }
+
+    /// The same of a release and its strategies, under a name of its own: UTC time, commit, release.
+    #[must_use]
+    pub fn of(self, now: jiff::Timestamp, release: &str, bundle: &str, commit: &str) -> Self {
+        let part = |text: &str| text.get(..8).unwrap_or(text).to_owned();
+        let id = format!("{}-{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), part(commit), part(release));
+        let [release, bundle, commit] = [release, bundle, commit].map(str::to_owned);
+        Self { id, release, bundle, commit, ..self }
     }
 
     /// The step as it went, if it was begun.
