@@ -802,6 +802,14 @@ pub(super) struct Rolling {
     /// Print the plan as a diff against the host, and change nothing.
     #[arg(long)]
     pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) telling: Telling,
+}
+
+/// Where its summary goes.
+#[cfg(feature = "deploy")]
+#[derive(ClapArgs, Debug)]
+pub(super) struct Telling {
     /// Append a block of Markdown to this file, e.g. $GITHUB_STEP_SUMMARY.
     #[arg(long, value_name = "FILE")]
     pub(super) markdown: Option<PathBuf>,
@@ -857,12 +865,8 @@ pub(super) struct Resume {
     /// The owner is surely gone, though it was heard of a moment ago on another machine.
     #[arg(long)]
     pub(super) take_over: bool,
-    /// Append a block of Markdown to this file.
-    #[arg(long, value_name = "FILE")]
-    pub(super) markdown: Option<PathBuf>,
-    /// Write the record as JSON into this file.
-    #[arg(long, value_name = "FILE")]
-    pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) telling: Telling,
 }
 
 #[cfg(feature = "deploy")]

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::args::{
     BundleBuild, BundleCommand, Deploy, DeployCommand, Destination, Doctor, Health, Place, Resume, Rollback, Rolling,
-    TransportArg,
+    Telling, TransportArg,
 };
 use super::{print, to_json, write};
 use crate::archive::map;
@@ -324,7 +324,7 @@ fn roll(
     json: bool,
 ) -> Result<Record> {
     let Connected { environment, store, transport, .. } = connected;
-    check_writable(rolling)?;
+    check_writable(&rolling.telling)?;
     let number = host_number(planned);
     let lock = Lock::take(*store, &environment.name, &record.id, &record.owner, now(), number / STEPS)?;
     // The plan is about a host that was seen before the lock was held.
@@ -344,16 +344,16 @@ fn roll(
     let rollout =
         Rollout { store: *store, transport: *transport, environment, lock, journal, bundle, now: &now, tell: &tell };
     let (record, done) = rollout.run();
-    tell_all(&record, json, rolling.markdown.as_deref(), rolling.out.as_deref())?;
+    tell_all(&record, json, &rolling.telling)?;
     done.map(|()| record).map_err(unfinished)
 }
 
 /// What can't be told afterwards isn't done.
-fn check_writable(rolling: &Rolling) -> Result<()> {
-    if let Some(path) = &rolling.markdown {
+fn check_writable(telling: &Telling) -> Result<()> {
+    if let Some(path) = &telling.markdown {
         super::gate::append(path, "")?;
     }
-    let folder = rolling.out.as_ref().and_then(|path| path.parent()).unwrap_or(Path::new(""));
+    let folder = telling.out.as_ref().and_then(|path| path.parent()).unwrap_or(Path::new(""));
     let made = if folder.as_os_str().is_empty() { Ok(()) } else { std::fs::create_dir_all(folder) };
     made.map_err(|e| Error::new(Code::CannotWrite, e.to_string()).at(folder.display()))
 }
@@ -368,10 +368,11 @@ fn unfinished(err: Error) -> Error {
 }
 
 /// What became of a rollout is said first, and isn't hidden by a file that can't be written.
-fn tell_all(record: &Record, json: bool, markdown: Option<&Path>, out: Option<&Path>) -> Result<()> {
+fn tell_all(record: &Record, json: bool, telling: &Telling) -> Result<()> {
     print(&if json { to_json(record) } else { summary::text(record) })?;
-    let appended = markdown.map_or(Ok(()), |path| super::gate::append(path, &summary::markdown(record)));
-    let written = out.map_or(Ok(()), |path| write(path, &to_json(record)));
+    let appended =
+        telling.markdown.as_deref().map_or(Ok(()), |path| super::gate::append(path, &summary::markdown(record)));
+    let written = telling.out.as_deref().map_or(Ok(()), |path| write(path, &to_json(record)));
     for err in [appended, written].into_iter().filter_map(Result::err) {
         eprintln!("error[{}]: {err}", err.code().slug());
     }
@@ -426,7 +427,7 @@ fn resume(options: &Resume) -> Result<u8> {
             tell: &tell,
         };
         let (record, done) = rollout.run();
-        tell_all(&record, options.to.json, options.markdown.as_deref(), options.out.as_deref())?;
+        tell_all(&record, options.to.json, &options.telling)?;
         done.map_err(unfinished)?;
         if record.outcome == Some(Outcome::Running) && environment.kind == Kind::Production {
             eprintln!("baselines are NOT recorded: run `magellan baseline record DIR` with the folder of the verdict");
