@@ -128,7 +128,7 @@ codes! {
             "A setting of the unit has a value that a deployed service can't have.";
             "use an allowed value"
         NoEnvironment "no-environment":
-            "There is no file deployed/environments/<name>.toml.";
+            "There is no file deployed/environments/NAME.toml.";
             "name one of those that are there with --environment, or add one"
         BadEnvironment "bad-environment":
             "The environment file isn't TOML, lacks a key, has one that nothing reads, or a value that can't be right.";

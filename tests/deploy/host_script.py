@@ -4,6 +4,7 @@
 """
 import base64
 import contextlib
+import gzip
 import hashlib
 import http.server
 import io
@@ -147,6 +148,8 @@ class HostScript(unittest.TestCase):
 
     def fact(self, line: str) -> tuple[str, str]:
         key, value = line.split("=", 1)
+        if key.endswith(":gz64"):
+            return key[:-5], gzip.decompress(base64.b64decode(value, validate=True)).decode()
         if key.endswith(":b64"):
             return key[:-4], base64.b64decode(value, validate=True).decode()
         return key, value
@@ -462,13 +465,16 @@ class HostScript(unittest.TestCase):
     def test_history_is_appended_once_and_whole(self) -> None:
         bundle = self.bundle()
         self.deploy(bundle)
-        line = json.dumps({"release": bundle.digest, "reason": HOSTILE, "é": "ü"}, ensure_ascii=False)
+        running = {"release": bundle.digest, "outcome": {"outcome": "running"}, "reason": HOSTILE, "é": "ü"}
+        line = json.dumps(running, ensure_ascii=False, separators=(",", ":"))
         self.assertEqual(self.ok("record", line=line).get("recorded"), "new")
         self.assertEqual(self.ok("record", line=line).get("recorded"), "already")
         self.host.sh(f"printf '{{\"half' >> {DEPLOY_STATE}/history")
-        self.ok("record", line='{"next": 1}')
-        self.assertEqual(self.host.read(f"{DEPLOY_STATE}/history"), line + '\n{"half\n{"next": 1}\n')
-        self.assertEqual(self.ok("facts").get("history"), line)
+        # A later one that failed, and names it as what ran before, didn't bring it.
+        other = json.dumps({"release": "f" * 64, "previous": bundle.digest}, separators=(",", ":"))
+        self.ok("record", line=other)
+        self.assertEqual(self.host.read(f"{DEPLOY_STATE}/history"), f'{line}\n{{"half\n{other}\n')
+        self.assertEqual(self.ok("facts").get("history"), f"{line}\n")
         for bad in ("no json", "{}\n{}", ""):
             self.refused("record", "usage", line=bad)
 
@@ -525,7 +531,9 @@ class HostScript(unittest.TestCase):
         for more in ((), asked):
             answer = self.ok("facts", "journal=yes", *more)
             self.assertLessEqual(len(answer.raw), LIMIT)
-        self.assertIn("manifest", answer.get("omitted").split())
+        # What nothing may be decided without comes first, and what doesn't fit is named.
+        self.assertIsNotNone(answer.get("manifest"))
+        self.assertIn("unit.magellan-29", answer.get("omitted").split())
         self.assertEqual(self.ok("facts").get("failures").splitlines()[-1], "failure")
 
     # ---- nothing is evaluated ----
