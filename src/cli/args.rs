@@ -764,19 +764,27 @@ impl From<SessionArg> for Hours {
     }
 }
 
+/// The environment by its name.
+#[cfg(feature = "deploy")]
+#[derive(ClapArgs, Debug)]
+pub(super) struct Named {
+    /// The environment: deployed/environments/<NAME>.toml.
+    #[arg(long, value_name = "NAME", required = true)]
+    pub(super) environment: Option<String>,
+    /// The folder `deployed` [default: the nearest one above the working directory].
+    #[arg(long, value_name = "DIR")]
+    pub(super) deployed: Option<PathBuf>,
+}
+
 /// Where a rollout goes, and how it gets there.
 #[cfg(feature = "deploy")]
 #[derive(ClapArgs, Debug)]
 pub(super) struct Destination {
-    /// The environment: deployed/environments/<NAME>.toml.
-    #[arg(long, value_name = "NAME", required = true)]
-    pub(super) environment: Option<String>,
+    #[command(flatten)]
+    pub(super) named: Named,
     /// Through AWS to the environment's instance, or on this machine without AWS.
     #[arg(long, value_enum, default_value_t = TransportArg::Ssm)]
     pub(super) transport: TransportArg,
-    /// The folder `deployed` [default: the nearest one above the working directory].
-    #[arg(long, value_name = "DIR")]
-    pub(super) deployed: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -897,18 +905,7 @@ pub(super) enum Doctor {
     /// Check on the host whatever must hold before a deploy.
     Host(Destination),
     /// Print the least IAM policy that a deployer of the environment needs.
-    Iam(Iam),
-}
-
-#[cfg(feature = "deploy")]
-#[derive(ClapArgs, Debug)]
-pub(super) struct Iam {
-    /// The environment: deployed/environments/<NAME>.toml.
-    #[arg(long, value_name = "NAME")]
-    pub(super) environment: String,
-    /// The folder `deployed` [default: the nearest one above the working directory].
-    #[arg(long, value_name = "DIR")]
-    pub(super) deployed: Option<PathBuf>,
+    Iam(Named),
 }
 
 #[cfg(feature = "deploy")]
@@ -923,12 +920,8 @@ pub(super) enum BundleCommand {
 #[cfg(feature = "deploy")]
 #[derive(ClapArgs, Debug)]
 pub(super) struct BundleBuild {
-    /// The environment: deployed/environments/<NAME>.toml.
-    #[arg(long, value_name = "NAME")]
-    pub(super) environment: String,
-    /// The folder `deployed` [default: the nearest one above the working directory].
-    #[arg(long, value_name = "DIR")]
-    pub(super) deployed: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) named: Named,
     /// The program that is shipped [default: this one].
     #[arg(long, value_name = "FILE")]
     pub(super) binary: Option<PathBuf>,

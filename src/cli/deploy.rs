@@ -1,94 +1,34 @@
-//! `magellan deploy`, `rollback`, `status`, `health`, `releases`, `doctor` and `bundle`
+//! `magellan deploy`, `deploy resume` and `rollback`: whatever changes a host
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::args::{
-    BundleBuild, BundleCommand, Deploy, DeployCommand, Destination, Doctor, Health, Place, Resume, Rollback, Rolling,
-    Telling, TransportArg,
-};
+use super::args::{Deploy, DeployCommand, Place, Resume, Rollback, Rolling, Telling};
+use super::bundle::program;
+use super::destination::{Connected, machine};
 use super::{print, to_json, write};
-use crate::archive::map;
-use crate::deploy::aws::Aws;
 use crate::deploy::bundle::{self, Bundle, Parts};
 use crate::deploy::commit::Commit;
-use crate::deploy::host::{Answer, Call};
-use crate::deploy::iam;
+use crate::deploy::host::Answer;
 use crate::deploy::judged::{Asked, Verdicts};
 use crate::deploy::lock::{Held, Lock};
 use crate::deploy::plan::{self, Change};
 use crate::deploy::record::{Action, Index, Indexed, Journal, Judged, Outcome, Override, Record};
 use crate::deploy::rollout::{Rollout, STEPS, facts};
-use crate::deploy::status::{Status, environment_differs};
-use crate::deploy::store::{Folder, S3, Store};
-use crate::deploy::summary::{self, short};
-use crate::deploy::transport::{Local, Ssm, Transport};
+use crate::deploy::summary;
 use crate::error::{Code, Error, Result};
 use crate::gate::{Deployed, discover};
 use crate::registry::AnyStrategy;
-use crate::release::{Environment, Kind};
-use crate::report::table;
+use crate::release::{Environment, Kind, short};
 use crate::unit::{self, Unit};
-
-/// The largest bundle read.
-const LARGEST: u64 = 1 << 30;
 
 pub(super) fn run(options: Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     match &options.command {
         Some(DeployCommand::Resume(options)) => resume(options),
         None => deploy(&options, strategies),
-    }
-}
-
-/// Where things are and the way to the machine, asserted.
-struct Connected<'a> {
-    environment: &'a Environment,
-    store: &'a dyn Store,
-    transport: &'a dyn Transport,
-    /// The machine, for people.
-    host: String,
-}
-
-impl Destination {
-    fn folder(&self) -> Result<PathBuf> {
-        Place { archive: None, deployed: self.deployed.clone(), no_mmap: false }.deployed()
-    }
-
-    fn environment(&self) -> Result<Environment> {
-        Environment::read(&self.folder()?, self.environment.as_deref().unwrap_or_default())
-    }
-
-    /// Asserts account, region and machine, then hands over the way there.
-    fn connect<T>(&self, environment: &Environment, then: impl FnOnce(&Connected<'_>) -> Result<T>) -> Result<T> {
-        if self.transport == TransportArg::Local {
-            let store = Folder::open(Path::new(&format!("{}-deploy/store", environment.host.state)))?;
-            let name = machine();
-            if name != environment.target.hostname {
-                let what = format!(
-                    "this machine is called `{name}`, the environment file says `{}`",
-                    environment.target.hostname
-                );
-                return Err(Error::new(Code::WrongTarget, what));
-            }
-            let host = format!("{name} (local)");
-            return then(&Connected { environment, store: &store, transport: &Local, host });
-        }
-        let aws = Aws::connect(&environment.region)?;
-        let account = aws.account()?;
-        if account != environment.account {
-            let what =
-                format!("the credentials are of account {account}, {} is in {}", environment.name, environment.account);
-            return Err(Error::new(Code::WrongTarget, what));
-        }
-        let store = S3::new(&aws, &environment.bucket, &environment.account);
-        let transport = Ssm::find(&aws, &environment.target)?;
-        let Environment { target, region, .. } = environment;
-        let host = format!("{} ({}), account {account}, region {region}", transport.instance(), target.hostname);
-        then(&Connected { environment, store: &store, transport: &transport, host })
     }
 }
 
@@ -114,11 +54,6 @@ fn owner() -> String {
     })
 }
 
-fn machine() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_or_else(|_| "this machine".to_owned(), |h| h.trim().to_owned())
-}
-
 /// Whether an owner was a process of this machine that is no more.
 fn is_gone(held: &Held) -> bool {
     let here = format!("@{} process ", machine());
@@ -129,8 +64,6 @@ fn is_gone(held: &Held) -> bool {
 fn tell(step: &str) {
     eprintln!("… {step}");
 }
-
-// ---- deploy ----
 
 /// What would be rolled out.
 struct Candidate {
@@ -143,8 +76,8 @@ struct Candidate {
 }
 
 fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
-    let deployed = options.to.folder()?;
-    let environment = options.to.environment()?;
+    let deployed = options.to.named.folder()?;
+    let environment = options.to.named.environment()?;
     let all = discover(&deployed)?;
     let selected: Vec<&Deployed> =
         all.iter().filter(|d| options.strategy == "all" || d.name == options.strategy).collect();
@@ -162,7 +95,7 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
         let candidate = candidate(&environment, &all, selected, &binary, commit.clone(), &seen)?;
         let changes = plan::changes(&seen, &candidate.bundle.manifest, &deployed)?;
         let manifest = &candidate.bundle.manifest;
-        let today = plan::day(now());
+        let today = super::gate::today();
         let asked =
             Asked { strategies, environment: &environment, manifest, archive: &archive, verdicts: &verdicts, today };
         let mut against = plan::untimely(&environment, &seen, &changes, now());
@@ -176,7 +109,7 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
             against.extend(plan::check_unselected(&changes, &candidate.selected));
         }
         let judged = judge(&candidate, &asked, &seen, &mut against)?;
-        println_plan(&environment, connected, &seen, &candidate, &changes)?;
+        show_plan(&environment, connected, &seen, &candidate, &changes)?;
         let overridden = settle(options, &against)?;
         if options.rolling.dry_run {
             return Ok(0);
@@ -236,15 +169,6 @@ fn exit_code(record: &Record) -> u8 {
     record.outcome.as_ref().map_or(6, Outcome::exit_code)
 }
 
-/// The program that is shipped.
-fn program(named: Option<&Path>) -> Result<PathBuf> {
-    match named {
-        Some(path) => Ok(path.to_owned()),
-        None => std::env::current_exe()
-            .map_err(|e| Error::new(Code::Io, format!("can't find this program's own file: {e}"))),
-    }
-}
-
 /// The bundle of all strategies that run there, and of those that are selected.
 fn candidate(
     environment: &Environment,
@@ -258,13 +182,14 @@ fn candidate(
     let ships = |d: &&Deployed| selected.contains(&unit::name(&d.name)) || running.contains_key(&d.name);
     let deployed: Vec<Deployed> = all.iter().filter(ships).cloned().collect();
     let bundle = Bundle::build(&Parts { environment, strategies: &deployed, binary, commit: &commit.id })?;
-    plan::check_services(environment, &bundle.manifest)?;
+    environment.check_units(bundle.manifest.strategies.values().map(|shipped| &shipped.unit))?;
     let folder = tempfile::tempdir().map_err(|e| Error::new(Code::Io, e.to_string()))?;
-    let file = bundle::write(&bundle, &folder.path().join("release.tar.zst"))?;
+    let file = folder.path().join("release.tar.zst");
+    bundle::write(&bundle, &file)?;
     Ok(Candidate { bundle, file, commit, deployed, selected, _folder: folder })
 }
 
-fn println_plan(
+fn show_plan(
     environment: &Environment,
     connected: &Connected<'_>,
     seen: &Answer,
@@ -394,10 +319,8 @@ fn record_baselines(options: &Deploy, verdicts: &Verdicts, record: &Record, plac
     Ok(())
 }
 
-// ---- resume, rollback ----
-
 fn resume(options: &Resume) -> Result<u8> {
-    let environment = options.to.environment()?;
+    let environment = options.to.named.environment()?;
     options.to.connect(&environment, |connected| {
         let Connected { store, transport, .. } = connected;
         let nothing = || Error::new(Code::NothingToResume, format!("no rollout of {} is unfinished", environment.name));
@@ -437,7 +360,7 @@ fn resume(options: &Resume) -> Result<u8> {
 }
 
 pub(super) fn rollback(options: &Rollback) -> Result<u8> {
-    let environment = options.to.environment()?;
+    let environment = options.to.named.environment()?;
     options.to.connect(&environment, |connected| {
         let seen = facts(connected.transport, &environment, false)?;
         let current = seen.running()?.map(|(release, _)| release);
@@ -493,196 +416,4 @@ fn earlier_release<'i>(
             }
         }
     }
-}
-
-// ---- what is there ----
-
-pub(super) fn status(to: &Destination) -> Result<u8> {
-    let environment = to.environment()?;
-    to.connect(&environment, |connected| {
-        let seen = facts(connected.transport, &environment, false)?;
-        let status = Status::of(std::slice::from_ref(&seen), &environment, connected.host.clone())?;
-        if seen.running()?.is_some_and(|(_, manifest)| environment_differs(&manifest, &environment)) {
-            eprintln!("note: deployed/environments/{}.toml is another than the release's", environment.name);
-        }
-        print(&if to.json { to_json(&status) } else { status_text(&status) })?;
-        match (status.drift.first(), &status.release) {
-            (Some(first), _) => Err(Error::new(Code::Drift, first.clone())),
-            (None, Some(_)) if !status.is_healthy() => Ok(7),
-            _ => Ok(0),
-        }
-    })
-}
-
-fn status_text(status: &Status) -> String {
-    let mut text = format!("{}: {}\n", status.environment, status.host);
-    match (&status.release, &status.commit) {
-        (Some(release), Some(commit)) => text += &format!("release {} of commit {}\n", short(release), short(commit)),
-        _ => text += "nothing is deployed\n",
-    }
-    if let Some(rollout) = &status.rollout {
-        text += &format!("rolled out by {} as {}\n", rollout.owner, rollout.id);
-        for (strategy, (verdict, digest)) in &rollout.verdicts {
-            text += &format!("  {strategy}: {verdict}, verdict {}\n", short(digest));
-        }
-        if let Some(overridden) = &rollout.overridden {
-            text += &format!("OVERRIDDEN by {overridden}\n");
-        }
-    }
-    text += &units_text(&status.units);
-    status.failures.iter().for_each(|line| text += &format!("failed: {line}\n"));
-    status.drift.iter().for_each(|line| text += &format!("DRIFT: {line}\n"));
-    text
-}
-
-fn units_text(units: &[crate::deploy::health::UnitHealth]) -> String {
-    if units.is_empty() {
-        return String::new();
-    }
-    let header = ["unit", "state", "since", "process", "digest", "health"].map(str::to_owned);
-    let since =
-        |seconds: f64| Timestamp::from_second(seconds as i64).map_or_else(|_| "never".to_owned(), |t| t.to_string());
-    let rows = units.iter().map(|u| {
-        let health = if u.is_well() { "well".to_owned() } else { u.faults.join("; ") };
-        vec![
-            u.unit.clone(),
-            u.state.clone(),
-            since(u.since),
-            u.pid.to_string(),
-            short(&u.unit_digest).to_owned(),
-            health,
-        ]
-    });
-    table::plain(header.into_iter(), rows.collect())
-}
-
-pub(super) fn health(options: &Health) -> Result<u8> {
-    let environment = options.to.environment()?;
-    options.to.connect(&environment, |connected| {
-        let mut looks = vec![facts(connected.transport, &environment, false)?];
-        if options.stabilize > 0 {
-            std::thread::sleep(Duration::from_secs(options.stabilize));
-            looks.push(facts(connected.transport, &environment, false)?);
-        }
-        let status = Status::of(&looks, &environment, connected.host.clone())?;
-        print(&if options.to.json { to_json(&status.units) } else { units_text(&status.units) })?;
-        match status.is_healthy() {
-            true => Ok(0),
-            false if status.units.is_empty() => Err(Error::new(Code::Unhealthy, "nothing is deployed")),
-            false => Ok(7),
-        }
-    })
-}
-
-pub(super) fn releases(to: &Destination) -> Result<u8> {
-    let environment = to.environment()?;
-    to.connect(&environment, |connected| {
-        let seen = facts(connected.transport, &environment, false)?;
-        let index = Index::read(connected.store, &environment.name)?;
-        if to.json {
-            print(&to_json(&index))?;
-            return Ok(0);
-        }
-        let header = ["ended", "release", "commit", "outcome", "verdicts", "here"].map(str::to_owned);
-        let has = |key: &str, release: &str| seen.all(key).any(|r| r == release);
-        let rows = index.rollouts.iter().map(|r| {
-            let verdicts: Vec<String> =
-                r.strategies.iter().map(|(n, j)| format!("{n} {}", j.status.as_deref().unwrap_or("none"))).collect();
-            let here = match (has("current", &r.release), has("bad", &r.release), has("release", &r.release)) {
-                (true, ..) => "current",
-                (_, true, _) => "bad",
-                (.., true) => "there",
-                _ => "pruned",
-            };
-            vec![
-                r.ended.clone(),
-                short(&r.release).to_owned(),
-                short(&r.commit).to_owned(),
-                r.outcome.name().to_owned(),
-                verdicts.join(", "),
-                here.to_owned(),
-            ]
-        });
-        print(&table::plain(header.into_iter(), rows.collect()))?;
-        Ok(0)
-    })
-}
-
-pub(super) fn doctor(command: &Doctor) -> Result<u8> {
-    match command {
-        Doctor::Iam(options) => {
-            let to = Destination {
-                environment: Some(options.environment.clone()),
-                transport: TransportArg::Ssm,
-                deployed: options.deployed.clone(),
-                json: true,
-            };
-            print(&to_json(&iam::deployer(&to.environment()?)))?;
-            Ok(0)
-        }
-        Doctor::Host(to) => {
-            let environment = to.environment()?;
-            to.connect(&environment, |connected| {
-                let mut call = Call::new("preflight", &environment)
-                    .with("remote", &environment.host.remote)
-                    .with("hostname", &environment.target.hostname);
-                for unit in &environment.services {
-                    call = call.with("unit", unit);
-                }
-                let answer = connected.transport.call(&call)?;
-                let problems: Vec<&str> = answer.all("problem").collect();
-                let sick = answer.failed.is_some();
-                let text = problems.iter().map(|p| format!("✗ {p}\n")).collect::<String>();
-                let text = if sick { text } else { format!("{}: nothing speaks against a deploy\n", connected.host) };
-                print(&if to.json {
-                    to_json(&serde_json::json!({"schema_version": 1, "problems": problems}))
-                } else {
-                    text
-                })?;
-                if sick && problems.is_empty() {
-                    answer.done("preflight")?;
-                }
-                Ok(if sick { 7 } else { 0 })
-            })
-        }
-    }
-}
-
-// ---- bundles ----
-
-pub(super) fn bundle(command: &BundleCommand) -> Result<u8> {
-    match command {
-        BundleCommand::Build(options) => build(options),
-        BundleCommand::Verify(options) => {
-            let bytes = map::bytes_up_to(&options.file, LARGEST)?.to_vec();
-            let bundle = Bundle::verify(bytes).map_err(|e| e.at(options.file.display()))?;
-            let manifest = &bundle.manifest;
-            let units: Vec<String> =
-                manifest.strategies.values().map(|s| format!("  {} {}\n", s.unit_digest, s.unit)).collect();
-            print(&format!(
-                "{}  {}\nfor {}, of commit {}, {} files as in its manifest\n{}",
-                bundle.digest,
-                options.file.display(),
-                manifest.environment,
-                manifest.commit,
-                manifest.files.len(),
-                units.concat(),
-            ))?;
-            Ok(0)
-        }
-    }
-}
-
-fn build(options: &BundleBuild) -> Result<u8> {
-    let place = Place { archive: None, deployed: options.deployed.clone(), no_mmap: false };
-    let deployed = place.deployed()?;
-    let environment = Environment::read(&deployed, &options.environment)?;
-    let commit = Commit::of(&deployed)?;
-    let strategies = discover(&deployed)?;
-    let binary = program(options.binary.as_deref())?;
-    let parts = Parts { environment: &environment, strategies: &strategies, binary: &binary, commit: &commit.id };
-    let bundle = Bundle::build(&parts)?;
-    bundle::write(&bundle, &options.out)?;
-    print(&format!("{}  {}\n", bundle.digest, options.out.display()))?;
-    Ok(0)
 }

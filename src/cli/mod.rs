@@ -2,13 +2,19 @@
 
 mod args;
 mod backtest;
+#[cfg(feature = "deploy")]
+mod bundle;
 mod ci;
 mod code;
 mod data;
 #[cfg(feature = "deploy")]
 mod deploy;
+#[cfg(feature = "deploy")]
+mod destination;
 mod explain;
 mod gate;
+#[cfg(feature = "deploy")]
+mod host;
 mod ledger;
 mod research;
 #[cfg(feature = "live")]
@@ -66,15 +72,15 @@ pub fn main(strategies: &[&dyn AnyStrategy]) -> ExitCode {
         #[cfg(feature = "deploy")]
         Command::Rollback(options) => deploy::rollback(&options),
         #[cfg(feature = "deploy")]
-        Command::Status(to) => deploy::status(&to),
+        Command::Status(to) => host::status(&to),
         #[cfg(feature = "deploy")]
-        Command::Health(options) => deploy::health(&options),
+        Command::Health(options) => host::health(&options),
         #[cfg(feature = "deploy")]
-        Command::Releases(to) => deploy::releases(&to),
+        Command::Releases(to) => host::releases(&to),
         #[cfg(feature = "deploy")]
-        Command::Doctor { command } => deploy::doctor(&command),
+        Command::Doctor { command } => host::doctor(&command),
         #[cfg(feature = "deploy")]
-        Command::Bundle { command } => deploy::bundle(&command),
+        Command::Bundle { command } => bundle::run(&command),
     };
     done.map_or_else(|err| report(&err), ExitCode::from)
 }

@@ -58,7 +58,7 @@ fn of_release(options: &Run, strategy: &dyn AnyStrategy, release: &Release) -> R
     }
     let shipped = release.strategy(strategy.name())?;
     release.check(BINARY)?;
-    let config = release.check(&format!("deployed/{}/config.json", strategy.name()))?;
+    let config = release.check(&release::config_path(strategy.name()))?;
     let identity = Identity {
         strategy: strategy.name().to_owned(),
         environment: Some(release.environment.name.clone()),

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use regex_lite::Regex;
 use tar::{Archive, Builder, EntryType, Header};
@@ -12,7 +12,10 @@ use crate::archive::manifest::sha256_hex;
 use crate::archive::map::{self, Access};
 use crate::error::{Code, Error, Result};
 use crate::gate::Deployed;
-use crate::release::{BINARY, ENVIRONMENT, Environment, MANIFEST, Manifest, Shipped, ShippedFile, unit_digest};
+use crate::release::{
+    BINARY, ENVIRONMENT, Environment, MANIFEST, Manifest, Shipped, ShippedFile, config_path, drop_in_path, short,
+    unit_digest, unit_path,
+};
 use crate::unit;
 
 /// Checksums in the form of `sha256sum --check`.
@@ -21,7 +24,7 @@ pub const CHECKSUMS: &str = "checksums";
 pub const UNITS: &str = "units";
 /// Started when a unit has failed.
 const FAILED: (&str, &str) = ("magellan-failed@.service", include_str!("magellan-failed@.service"));
-/// Fast, and within a tenth of what more time would save.
+/// A tenth more bytes than level 9, in a quarter of its time.
 const LEVEL: i32 = 3;
 /// No release is larger once it is unpacked, bytes.
 const LARGEST: u64 = 2 << 30;
@@ -135,18 +138,6 @@ impl Bundle {
     }
 }
 
-fn config_path(strategy: &str) -> String {
-    format!("deployed/{strategy}/config.json")
-}
-
-pub(super) fn unit_path(strategy: &str) -> String {
-    format!("deployed/{strategy}/{}", unit::file_name(strategy))
-}
-
-fn drop_in_path(unit: &str) -> String {
-    format!("drop-ins/{unit}.conf")
-}
-
 fn units_text(strategies: &BTreeMap<String, Shipped>) -> String {
     let line = |(name, s): (&String, &Shipped)| {
         format!("{} {} {} {}\n", s.unit_digest, s.unit, unit_path(name), drop_in_path(&s.unit))
@@ -216,17 +207,16 @@ fn unpack(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>> {
 /// the same key.
 pub fn key(committed: jiff::Timestamp, commit: &str, digest: &str) -> String {
     let at = committed.strftime("%Y%m%dT%H%M%SZ");
-    format!("bundles/{at}-{}-{digest}.tar.zst", commit.get(..12).unwrap_or(commit))
+    format!("bundles/{at}-{}-{digest}.tar.zst", short(commit))
 }
 
 /// Writes it to a file.
 ///
 /// # Errors
 /// Usage error if it can't be written.
-pub fn write(bundle: &Bundle, path: &Path) -> Result<PathBuf> {
+pub fn write(bundle: &Bundle, path: &Path) -> Result<()> {
     crate::archive::write_whole(path, &bundle.bytes, 0o644)
-        .map_err(|e| Error::new(Code::CannotWrite, e.to_string()).at(path.display()))?;
-    Ok(path.to_owned())
+        .map_err(|e| Error::new(Code::CannotWrite, e.to_string()).at(path.display()))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::host::{Answer, UnitFacts};
+use crate::release::short;
 
 /// A heartbeat older than this isn't one, seconds: services write one every 30.
 const STALE: f64 = 90.0;
@@ -142,7 +143,6 @@ fn of_heartbeat(look: &Look<'_>, unit_digest: &str) -> Vec<String> {
         faults.push(format!("the heartbeat is {age:.0} s old, allowed are {STALE:.0}"));
     }
     if beat.unit_digest != unit_digest {
-        let short = |digest: &str| digest.chars().take(12).collect::<String>();
         faults.push(format!("it runs {}, expected {}", short(&beat.unit_digest), short(unit_digest)));
     }
     faults

@@ -34,6 +34,14 @@ impl Call {
             .with("state", &host.state)
     }
 
+    /// Whether anything speaks against changing the host.
+    pub fn preflight<'u>(environment: &Environment, units: impl Iterator<Item = &'u String>) -> Self {
+        let call = Self::new("preflight", environment)
+            .with("remote", &environment.host.remote)
+            .with("hostname", &environment.target.hostname);
+        units.fold(call, |call, unit| call.with("unit", unit))
+    }
+
     /// With one more argument; its value may hold anything but NUL.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl std::fmt::Display) -> Self {

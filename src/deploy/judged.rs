@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::bundle::unit_path;
 use super::record::Judged;
 use crate::bar::Date;
 use crate::error::{Code, Error, Result};
@@ -10,7 +9,7 @@ use crate::gate::digest::{self, Subject};
 use crate::gate::verify::Stored;
 use crate::gate::{Deployed, subject_of};
 use crate::registry::AnyStrategy;
-use crate::release::{self, BINARY, Environment, Manifest};
+use crate::release::{self, BINARY, Environment, Manifest, unit_path};
 
 /// Verdicts as `magellan gate --out` leaves them, in one folder or in its folders.
 pub struct Verdicts(Vec<(PathBuf, Stored)>);

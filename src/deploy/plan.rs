@@ -10,10 +10,10 @@ use super::commit::earlier;
 use super::host::Answer;
 use super::judged::Running;
 use super::record::Needs;
-use crate::bar::Date;
 use crate::calendar;
 use crate::error::{Code, Error, Result};
-use crate::release::{BINARY, Environment, Manifest, When};
+use crate::release::{BINARY, Environment, Manifest, When, config_path, drop_in_path, short, unit_path};
+use crate::unit::Unit;
 
 /// What becomes of a unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,12 +58,11 @@ pub fn changes(facts: &Answer, new: &Manifest, deployed: &Path) -> Result<Vec<(S
 
 /// What differs of a unit between two releases.
 fn why(name: &str, unit: &str, old: &Manifest, new: &Manifest, deployed: &Path) -> Vec<String> {
-    let config = format!("deployed/{name}/config.json");
     let parts = [
         ("binary", BINARY.to_owned()),
-        ("config", config.clone()),
-        ("unit file", format!("deployed/{name}/{unit}.service")),
-        ("environment", format!("drop-ins/{unit}.conf")),
+        ("config", config_path(name)),
+        ("unit file", unit_path(name)),
+        ("environment", drop_in_path(unit)),
     ];
     let sha256 = |manifest: &Manifest, path: &str| manifest.files.get(path).map(|f| f.sha256.clone());
     let mut reasons: Vec<String> =
@@ -146,23 +145,10 @@ pub fn untimely(environment: &Environment, facts: &Answer, changes: &[(String, C
 }
 
 /// What the release needs of its host.
-pub fn needs(unpacked: u64, units: &[crate::unit::Unit]) -> Needs {
+pub fn needs(unpacked: u64, units: &[Unit]) -> Needs {
     // The bundle beside the release, and something to spare.
     let disk_kib = unpacked * 2 / 1024 + 64 * 1024;
-    Needs { disk_kib, memory_kib: units.iter().filter_map(crate::unit::Unit::memory_max).sum::<u64>() / 1024 }
-}
-
-/// The release's units must be among the environment's services.
-///
-/// # Errors
-/// Config error.
-pub fn check_services(environment: &Environment, new: &Manifest) -> Result<()> {
-    let mut units = new.strategies.values().map(|s| &s.unit);
-    match units.find(|unit| !environment.services.contains(unit)) {
-        None => Ok(()),
-        Some(unit) => Err(Error::new(Code::BadEnvironment, format!("services of {} lacks {unit}", environment.name))
-            .help(format!("add it in deployed/environments/{}.toml, or don't deploy it there", environment.name))),
-    }
+    Needs { disk_kib, memory_kib: units.iter().filter_map(Unit::memory_max).sum::<u64>() / 1024 }
 }
 
 /// The plan as a diff against the host.
@@ -171,10 +157,9 @@ pub fn check_services(environment: &Environment, new: &Manifest) -> Result<()> {
 /// Refused if what runs can't be told.
 pub fn text(facts: &Answer, new: &Manifest, digest: &str, changes: &[(String, Change)]) -> Result<String> {
     let old = facts.running()?;
-    let short = |text: &str| text.chars().take(12).collect::<String>();
     let (release, commit) = match &old {
         Some((release, manifest)) => (short(release), short(&manifest.commit)),
-        None => ("none".to_owned(), "none".to_owned()),
+        None => ("none", "none"),
     };
     let (to, digest) = (short(&new.commit), short(digest));
     let mut plan = format!("  commit   {commit} → {to}\n  release  {release} → {digest}\n");
@@ -198,11 +183,6 @@ pub fn check_unselected(changes: &[(String, Change)], selected: &[String]) -> Ve
                 .help("deploy with --strategy all")
         })
         .collect()
-}
-
-/// The day, UTC.
-pub fn day(now: Timestamp) -> Date {
-    Date::of_utc(i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -174,14 +174,9 @@ impl Rollout<'_> {
 
     fn preflight(&mut self, seen: &mut Seen) -> Result<()> {
         let Record { needs, strategies, .. } = &self.journal.record;
-        let mut call = Call::new("preflight", self.environment)
-            .with("remote", &self.environment.host.remote)
-            .with("hostname", &self.environment.target.hostname)
+        let call = Call::preflight(self.environment, strategies.values().map(|judged| &judged.unit))
             .with("need_kib", needs.disk_kib)
             .with("need_mem_kib", needs.memory_kib);
-        for judged in strategies.values() {
-            call = call.with("unit", &judged.unit);
-        }
         let answer = self.transport.call(&call)?.done("preflight")?;
         let off = answer.number("now").unwrap_or(f64::NAN) - (self.now)().as_millisecond() as f64 / 1e3;
         if off.is_nan() || off.abs() > CLOCK {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::record::{Action, Outcome, Record};
+use crate::release::short;
 use crate::report::markdown::escaped;
 
 /// What the outcome means, in a line.
@@ -103,9 +104,4 @@ pub fn markdown(record: &Record) -> String {
         escaped(&record.owner)
     );
     text
-}
-
-/// The beginning of a digest, enough to tell releases apart.
-pub fn short(digest: &str) -> &str {
-    digest.get(..12).unwrap_or(digest)
 }

@@ -9,6 +9,7 @@ use super::verdict::{Status, Verdict};
 use crate::archive::map;
 use crate::bar::Date;
 use crate::error::{Code, Error, Result};
+use crate::release;
 
 /// Numbers of two machines may differ by this much, of the larger one.
 const TOLERANCE: f64 = 1e-9;
@@ -47,7 +48,9 @@ impl Stored {
         let Some(strategies) = of else { return Err(altered("no verdict: it has no strategies".to_owned())) };
         for one in strategies {
             let name = one.get("strategy").and_then(Value::as_str).unwrap_or_default();
-            if !is_name(name) || strategies.iter().filter(|s| s.get("strategy") == one.get("strategy")).count() > 1 {
+            if !release::is_name(name)
+                || strategies.iter().filter(|s| s.get("strategy") == one.get("strategy")).count() > 1
+            {
                 return Err(altered(format!("`{name}` is no strategy's name, or stands twice")));
             }
             if Some(digest::digest(one).as_str()) != one.get("digest").and_then(Value::as_str) {
@@ -163,11 +166,6 @@ fn accepted_until<'v>(verdicts: impl Iterator<Item = &'v Value>) -> Option<Date>
     let accepted = verdicts.filter_map(|one| one.get("acknowledgements")?.as_array()).flatten();
     let holding = accepted.filter(|a| a.get("expired") == Some(&Value::Bool(false)));
     holding.filter_map(|a| a.get("expires")?.as_str()?.parse().ok()).min()
-}
-
-/// Names become file names.
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 /// Compares a stored verdict with another of the same subject; how many values were the same.

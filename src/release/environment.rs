@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use regex_lite::Regex;
 use serde::Deserialize;
 
+use super::is_name;
 use crate::archive::map;
 use crate::error::{Code, Error, Result};
 use crate::finding::Span;
@@ -102,7 +103,7 @@ impl Environment {
     /// Config error, with line and column.
     pub fn read(deployed: &Path, name: &str) -> Result<Self> {
         let path = deployed.join(FOLDER).join(format!("{name}.toml"));
-        if !is_word(name) || !path.exists() {
+        if !is_name(name) || !path.exists() {
             let known = Self::all(deployed).iter().map(|p| stem(p)).collect::<Vec<_>>().join(", ");
             let known = if known.is_empty() { "there is none".to_owned() } else { format!("known are {known}") };
             return Err(Error::new(Code::NoEnvironment, format!("there is no environment `{name}`"))
@@ -190,6 +191,19 @@ impl Environment {
         found
     }
 
+    /// Holds the units of a release to its services.
+    ///
+    /// # Errors
+    /// Config error at the first that isn't one.
+    pub fn check_units<'u>(&self, mut units: impl Iterator<Item = &'u String>) -> Result<()> {
+        match units.find(|unit| !self.services.contains(unit)) {
+            None => Ok(()),
+            Some(unit) => Err(Error::new(Code::BadEnvironment, format!("services lacks {unit}"))
+                .at(self.path.display())
+                .help("add it to services, or don't deploy it there")),
+        }
+    }
+
     /// Holds its services to the units that there are.
     ///
     /// # Errors
@@ -215,10 +229,6 @@ impl Environment {
 
 fn stem(path: &Path) -> String {
     path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-fn is_word(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::archive::manifest::sha256_hex;
 use crate::archive::map::{self, Access};
 use crate::error::{Code, Error, Result, quoted};
+use crate::unit;
 
 pub use environment::{Environment, FOLDER, Host, Kind, Target, When};
 
@@ -110,6 +111,31 @@ impl Manifest {
 fn is_plain(path: &str) -> bool {
     let part = |part: &str| !part.is_empty() && part != "." && part != "..";
     path.split('/').all(part) && path.chars().all(|c| c.is_ascii_alphanumeric() || "._-@/".contains(c))
+}
+
+/// Where a strategy's config lies in a release.
+pub fn config_path(strategy: &str) -> String {
+    format!("deployed/{strategy}/config.json")
+}
+
+/// Where its unit file lies.
+pub fn unit_path(strategy: &str) -> String {
+    format!("deployed/{strategy}/{}", unit::file_name(strategy))
+}
+
+/// Where a unit's drop-in lies.
+pub fn drop_in_path(unit: &str) -> String {
+    format!("drop-ins/{unit}.conf")
+}
+
+/// The beginning of a digest, enough to tell releases apart.
+pub fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+/// Whether a name can be that of a file or folder: letters, digits, `_` and `-`.
+pub fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 /// What a strategy's process is made of.

@@ -154,7 +154,7 @@ remote = "{host.remote}"
         operations = {request.operation for request in faults.requests}
         self.assertFalse({o for o in operations if o.startswith(("Delete", "List"))}, "nothing is deleted or listed")
 
-    def change(self, text: str = '"seed": 1') -> str:
+    def change(self) -> str:
         """Another seed in the config, committed; its commit."""
         config = json.loads((host.work / CONFIG).read_text())
         config["performance_criteria"]["seed"] += 1
@@ -338,13 +338,11 @@ class Unwell(Deployed):
 
     def test_what_runs_is_not_bad_for_having_been_tried_again(self) -> None:
         good = self.first()
-        host.sh(f"systemctl stop {UNIT}; chmod 000 {STATE}/{STRATEGY}; chattr +i {STATE}/{STRATEGY} 2>/dev/null || true; "
-                f"mkdir -p {UNITS}/{UNIT}.service.d; printf '[Service]\\nExecStartPre=false\\n' > {UNITS}/{UNIT}.service.d/zz.conf; "
-                "systemctl daemon-reload")
+        host.sh(f"systemctl stop {UNIT}; "
+                f"printf '[Service]\\nExecStartPre=false\\n' > {UNITS}/{UNIT}.service.d/zz.conf; systemctl daemon-reload")
         record = self.deploy(self.stand_in(), code=UNRESOLVED)
         self.assertEqual((record["previous"], record["release"]), (good["release"], good["release"]))
-        host.sh(f"rm {UNITS}/{UNIT}.service.d/zz.conf; systemctl daemon-reload; chattr -i {STATE}/{STRATEGY} 2>/dev/null || true; "
-                f"chmod 755 {STATE}/{STRATEGY}")
+        host.sh(f"rm {UNITS}/{UNIT}.service.d/zz.conf; systemctl daemon-reload")
         self.deploy(self.stand_in())
 
     def test_a_unit_that_somebody_made_is_said_and_kept(self) -> None:
@@ -703,12 +701,19 @@ class Faulty(Deployed):
         first = self.first()
         self.change()
         lost = invocation(Status="TimedOut", StatusDetails="ExecutionTimedOut", StandardOutputContent="")
-        switched = lambda: self.current() != first["release"]
-        faults.on("GetCommandInvocation", lambda request, forward: (lost if switched() else same)(request, forward), times=1000)
-        same = lambda request, forward: forward()
-        # Only until the rollback begins.
-        faults.on("PutObject", before(lambda: faults._rules.pop(0) if switched() and len(faults._rules) > 1 else None),
-                  times=ALWAYS, key="deploys/")
+        going_back = threading.Event()
+
+        def lose(request, forward):
+            switched = self.current() != first["release"]
+            return lost(request, forward) if switched and not going_back.is_set() else forward()
+
+        def notice(request, forward):
+            if b'"roll_back"' in request.body:
+                going_back.set()
+            return forward()
+
+        faults.on("GetCommandInvocation", lose, times=ALWAYS)
+        faults.on("PutObject", notice, times=ALWAYS, key="deploys/")
         record = self.deploy(self.stand_in(), code=ROLLED_BACK)
         self.assertEqual(record["outcome"]["outcome"], "rolled_back")
 
