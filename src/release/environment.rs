@@ -131,12 +131,11 @@ impl Environment {
             .map_err(|e| Error::new(Code::BadEnvironment, format!("not UTF-8 text: {e}")).at(path.display()))?;
         let parsed: Result<Self, toml::de::Error> = toml::from_str(&text);
         let mut environment = parsed.map_err(|e| {
-            let span = e.span().map(|s| Span::of(&text, s.start, s.end));
-            let error = Error::new(Code::BadEnvironment, e.message().trim().to_owned());
-            span.map_or_else(
-                || Error::new(Code::BadEnvironment, e.message()).at(path.display()),
-                |s| error.at_line(path, s.line, Some(s.column)),
-            )
+            let error = Error::new(Code::BadEnvironment, e.message().trim());
+            match e.span().map(|s| Span::of(&text, s.start, s.end)) {
+                Some(span) => error.at_line(path, span.line, Some(span.column)),
+                None => error.at(path.display()),
+            }
         })?;
         if let Some((key, what)) = environment.faults().into_iter().next() {
             let line = text.lines().position(|l| l.trim_start().starts_with(key)).map_or(1, |i| i + 1);

@@ -5,7 +5,7 @@
 serves on 127.0.0.1 until its standard input ends, so that it ends with the process that started it. SSM's
 commands run with PREFIX before them. Tests use the class Emulator, which starts exactly that.
 
-How far it is AWS (selfcheck.py checks it):
+How far it is AWS (test_fixtures.py checks it):
 
 | call                            | like AWS | not like AWS                                                      |
 |---------------------------------|----------|-------------------------------------------------------------------|

@@ -1,6 +1,6 @@
 """Shows that the fixtures of the deploy tests are what they say. Needs what host.py and emulator.py need.
 
-    python tests/deploy/selfcheck.py
+    python tests/deploy/test_fixtures.py
 """
 import base64
 import hashlib

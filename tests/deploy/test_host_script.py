@@ -1,6 +1,6 @@
 """The deploy's host script alone, on a real systemd, with bundles made by hand.
 
-    python3 tests/deploy/host_script.py
+    python3 tests/deploy/test_host_script.py
 """
 import base64
 import contextlib
