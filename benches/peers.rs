@@ -12,11 +12,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use deployable_strategies::hourly_swing::{Hourly, HourlySwing};
-use magellan::archive::map::Access;
 use magellan::archive::{Archive, Series};
 use magellan::bar::{Bars, Symbol, Timeframe};
 use magellan::calendar;
 use magellan::costs::Costs;
+use magellan::disk::map::Access;
 use magellan::history::{History, Hours};
 use magellan::metrics::{Benchmark, Metrics, buy_and_hold};
 use magellan::replay::Terms;

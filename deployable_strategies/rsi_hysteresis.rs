@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use magellan::bar::{Symbol, Timeframe};
 use magellan::config::document::Document;
 use magellan::config::{Config, Overnight, Parameters};
-use magellan::error::{Code, Result};
+use magellan::error::{Result, codes};
 use magellan::finding::Finding;
 use magellan::indicator::{Indicator, Smoothing};
 use magellan::order::{Order, Reason, Size};
@@ -104,7 +104,7 @@ impl<P: Pace> Deployable for RsiHysteresis<P> {
             return Vec::new();
         }
         let what = format!("{path}.hysteresis_lower is {lower}, allowed are 0 to hysteresis_upper ({upper})");
-        let finding = Finding::new(Code::Contradiction, format!("{path}.hysteresis_lower"), what);
+        let finding = Finding::new(codes::CONTRADICTION, format!("{path}.hysteresis_lower"), what);
         vec![finding.value(lower.to_string(), format!("0 to {upper}"))]
     }
 

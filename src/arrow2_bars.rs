@@ -18,7 +18,7 @@ use arrow2::array::{Array, PrimitiveArray};
 use arrow2::datatypes::{DataType, TimeUnit};
 
 use crate::bar::{Bars, Timeframe};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result, codes};
 
 /// Lends arrays as bars: `start` holds ns UTC, `ohlcv` is `[open, high, low, close, volume]`.
 ///
@@ -30,7 +30,7 @@ pub fn lend<'a>(
     start: &'a PrimitiveArray<i64>,
     ohlcv: [&'a PrimitiveArray<f64>; 5],
 ) -> Result<Bars<'a>> {
-    let mismatch = |what: String| Err(Error::new(Code::ColumnMismatch, what));
+    let mismatch = |what: String| Err(Error::new(codes::COLUMN_MISMATCH, what));
     let is_utc = |zone: &Option<String>| matches!(zone.as_deref(), None | Some("UTC" | "Z" | "+00:00"));
     match start.data_type() {
         DataType::Int64 => {}

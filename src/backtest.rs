@@ -9,12 +9,14 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 use serde_json::Value;
 
-use crate::archive::{Archive, SYNTHETIC, Series, manifest::sha256_hex, split_factor, tables::Split};
+use crate::archive::tables::Split;
+use crate::archive::{Archive, SYNTHETIC, Series, split_factor};
 use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe};
 use crate::calendar;
 use crate::config::Config;
 use crate::costs::Costs;
-use crate::error::{Code, Error, Result};
+use crate::disk::hash::sha256_hex;
+use crate::error::{Error, Result, codes};
 use crate::finding::Finding;
 use crate::history::{History, Hours};
 use crate::indicator::{Columns, Memory};
@@ -504,11 +506,11 @@ fn costs(request: &Request<'_>, config: &Config) -> Costs {
 /// Contradictions between the request and the strategy.
 pub(crate) fn check<S: Deployable>((start, end): (Date, Date), hours: Option<Hours>) -> Result<()> {
     if start > end {
-        return Err(Error::new(Code::BadArgument, format!("the start date {start} is after the end date {end}")));
+        return Err(Error::new(codes::BAD_ARGUMENT, format!("the start date {start} is after the end date {end}")));
     }
     if S::TIMEFRAME == Timeframe::Day && hours == Some(Hours::All) {
         return Err(Error::new(
-            Code::BadArgument,
+            codes::BAD_ARGUMENT,
             format!("{} trades daily bars: they have no hours to choose", S::NAME),
         )
         .help("leave out --session all"));
@@ -610,7 +612,7 @@ pub(crate) fn check_period<S: Deployable>(
         [] => "no bar lies in a session".to_owned(),
     };
     Err(Error::new(
-        Code::NoBars,
+        codes::NO_BARS,
         format!("{} has no {} bars from {start} to {end}; {has}", history.symbol, S::TIMEFRAME),
     )
     .at(archive.folder().display()))

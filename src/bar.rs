@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Code, Error, Result, quoted};
+use crate::error::{Error, Result, codes, quoted};
 
 /// Nanoseconds since 1970-01-01T00:00:00Z.
 pub type Nanos = i64;
@@ -42,7 +42,7 @@ impl FromStr for Symbol {
             && text.bytes().all(allowed)
             && text.bytes().next().is_some_and(|b| b.is_ascii_uppercase());
         if !valid {
-            return Err(Error::new(Code::BadArgument, format!("{} is not a symbol", quoted(text)))
+            return Err(Error::new(codes::BAD_ARGUMENT, format!("{} is not a symbol", quoted(text)))
                 .help("a symbol is up to 12 of A-Z 0-9 . - and starts with a letter, e.g. AMC"));
         }
         let mut bytes = [0; 12];
@@ -124,7 +124,7 @@ impl FromStr for Timeframe {
 
     fn from_str(text: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|t| t.name().eq_ignore_ascii_case(text)).ok_or_else(|| {
-            Error::new(Code::BadArgument, format!("{} is not a timeframe", quoted(text)))
+            Error::new(codes::BAD_ARGUMENT, format!("{} is not a timeframe", quoted(text)))
                 .help("use 1Min, 1Hour or 1Day")
         })
     }
@@ -174,7 +174,7 @@ impl FromStr for Date {
         let plausible = |d: &jiff::civil::Date| strict && (1900..=2100).contains(&d.year());
         let date = jiff::civil::Date::from_str(text).ok().filter(plausible);
         date.map(Self::from).ok_or_else(|| {
-            Error::new(Code::BadArgument, format!("{} is not a date", quoted(text)))
+            Error::new(codes::BAD_ARGUMENT, format!("{} is not a date", quoted(text)))
                 .help("write dates of 1900 to 2100 as YYYY-MM-DD, e.g. 2024-04-01")
         })
     }
@@ -251,11 +251,11 @@ impl<'a> Bars<'a> {
     pub fn new(timeframe: Timeframe, start: &'a [Nanos], ohlcv: [&'a [f64]; 5]) -> Result<Self> {
         if let Some(column) = ohlcv.iter().find(|c| c.len() != start.len()) {
             let (have, want) = (column.len(), start.len());
-            return Err(Error::new(Code::ColumnMismatch, format!("a column has {have} rows where start has {want}")));
+            return Err(Error::new(codes::COLUMN_MISMATCH, format!("a column has {have} rows where start has {want}")));
         }
         if let Some(i) = start.windows(2).position(|w| w[0] >= w[1]) {
             let (a, b) = (iso_utc(start[i]), iso_utc(start[i + 1]));
-            return Err(Error::new(Code::BarsDisordered, format!("bar starts do not increase: {a} then {b}")));
+            return Err(Error::new(codes::BARS_DISORDERED, format!("bar starts do not increase: {a} then {b}")));
         }
         Ok(Self::trusted(timeframe, start, ohlcv))
     }

@@ -12,7 +12,7 @@ use jiff::civil::{self, Weekday};
 use jiff::tz::{TimeZone, TimeZoneTransition};
 
 use crate::bar::{DAY, Date, HOUR, MINUTE, Nanos, SECOND};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result, codes};
 
 /// First date the calendar knows: 1990-01-01.
 pub const FIRST: Date = Date(7305);
@@ -109,7 +109,7 @@ pub fn check_covered(date: Date) -> Result<()> {
     if (FIRST..=LAST).contains(&date) {
         return Ok(());
     }
-    Err(Error::new(Code::OutsideCalendar, format!("{date} is outside the exchange calendar, {FIRST} to {LAST}")))
+    Err(Error::new(codes::OUTSIDE_CALENDAR, format!("{date} is outside the exchange calendar, {FIRST} to {LAST}")))
 }
 
 /// New York's offset from UTC in nanoseconds (negative).

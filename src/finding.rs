@@ -184,6 +184,7 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::codes;
 
     #[test]
     fn spans_count_lines_and_characters_from_one() {
@@ -198,9 +199,9 @@ mod tests {
 
     #[test]
     fn a_config_fault_comes_before_a_data_fault_and_notes_do_not_count() {
-        let note = Finding::new(Code::PhantomDays, "", "").severity(Severity::Note);
-        let data = Finding::new(Code::NoBars, "", "");
-        let config = Finding::new(Code::UnknownKey, "", "");
+        let note = Finding::new(codes::PHANTOM_DAYS, "", "").severity(Severity::Note);
+        let data = Finding::new(codes::NO_BARS, "", "");
+        let config = Finding::new(codes::UNKNOWN_KEY, "", "");
         assert_eq!(exit_code([&note]), 0);
         assert_eq!(exit_code([&note, &data]), 3);
         assert_eq!(exit_code([&data, &config]), 2);

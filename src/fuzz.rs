@@ -18,8 +18,6 @@ use crate::gate::acknowledge;
 use crate::gate::baseline::Baseline;
 use crate::gate::verify::Stored;
 use crate::ledger::read_returns;
-use crate::unit::Unit;
-use crate::workflow::Workflow;
 
 /// A target: its name, and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -32,8 +30,6 @@ pub const TARGETS: &[Target] = &[
     ("csv", csv_bars),
     ("tables", split_and_move_tables),
     ("config", config_file),
-    ("unit", unit_file),
-    ("workflow", workflow_file),
     ("verdict", verdict_and_what_goes_with_it),
     ("returns", kept_returns),
     ("words", words),
@@ -110,27 +106,6 @@ fn config_file(bytes: &[u8]) {
     for finding in found {
         let Span { start, end, .. } = finding.span.expect("placed");
         assert!(start <= end && end <= document.text.len(), "{finding:?}");
-    }
-}
-
-fn unit_file(bytes: &[u8]) {
-    let Ok(text) = String::from_utf8(bytes.to_vec()) else { return };
-    let unit = Unit { path: "magellan-bear-trap.service".into(), text };
-    for finding in unit.examine("bear_trap") {
-        if let Some(span) = finding.span {
-            assert!(unit.text.get(span.start..span.end).is_some(), "{finding:?}");
-        }
-    }
-}
-
-/// Findings lie in the text, whatever it is.
-fn workflow_file(bytes: &[u8]) {
-    let Ok(text) = String::from_utf8(bytes.to_vec()) else { return };
-    let workflow = Workflow { path: "deploy-strategies.yml".into(), text };
-    for finding in workflow.examine() {
-        if let Some(span) = finding.span {
-            assert!(workflow.text.get(span.start..span.end).is_some(), "{finding:?}");
-        }
     }
 }
 
@@ -211,8 +186,6 @@ mod tests {
             "csv" => b"timestamp,open,high,low,close,volume\n2024-07-01T14:00:00Z,1,2,1,2,3\n".to_vec(),
             "tables" => b"symbol,effective_date,new_shares_per_old\nAMC,2024-07-01,1/30\n".to_vec(),
             "config" => include_bytes!("../deployed/bear_trap/config.json").to_vec(),
-            "unit" => include_bytes!("../deployed/bear_trap/magellan-bear-trap.service").to_vec(),
-            "workflow" => include_bytes!("../.github/workflows/deploy-strategies.yml").to_vec(),
             "verdict" => baseline(),
             "returns" => returns(),
             _ => b"AMC.rsi_period=14".to_vec(),
@@ -220,7 +193,7 @@ mod tests {
     }
 
     fn baseline() -> Vec<u8> {
-        let config = crate::archive::manifest::sha256_hex(b"{}");
+        let config = crate::disk::hash::sha256_hex(b"{}");
         let subject = crate::gate::digest::Subject::new("b".into(), &config, "m", &json!({}), 1);
         let baseline = json!({
             "schema_version": 1, "sha256": "", "heads": [], "strategy": "bear_trap", "subject": subject, "verdict": "", "config": "{}",
@@ -235,13 +208,13 @@ mod tests {
     }
 
     fn returns() -> Vec<u8> {
-        use arrow::array::{ArrayRef, Date32Array, Float64Array, UInt64Array};
+        use arrow_array::{ArrayRef, Date32Array, Float64Array, UInt64Array};
         let columns: [(&str, ArrayRef); 3] = [
             ("point", std::sync::Arc::new(UInt64Array::from(vec![0, 0, 1]))),
             ("session", std::sync::Arc::new(Date32Array::from(vec![1, 2, 1]))),
             ("return", std::sync::Arc::new(Float64Array::from(vec![0.5, 0.25, -0.5]))),
         ];
-        let batch = arrow::array::RecordBatch::try_from_iter(columns).expect("a batch");
+        let batch = arrow_array::RecordBatch::try_from_iter(columns).expect("a batch");
         let mut writer = ::parquet::arrow::ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("a writer");
         writer.write(&batch).expect("written");
         writer.into_inner().expect("closed")

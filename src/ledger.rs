@@ -12,17 +12,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use arrow::array::AsArray;
-use arrow::datatypes::{Date32Type, Float64Type, UInt64Type};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Float64Type, UInt64Type};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::archive::import::parquet::{guarded, open};
-use crate::archive::manifest::sha256_hex;
-use crate::archive::{map, write_atomically};
 use crate::bar::{Date, Symbol};
-use crate::error::{Code, Error, Result};
+use crate::disk::hash::sha256_hex;
+use crate::disk::map;
+use crate::disk::write::write_atomically;
+use crate::error::{Error, Result, codes};
 use crate::sweep::grid::{Axis, Choice, Condition, Grid};
 
 /// Version of the record's form.
@@ -139,7 +140,7 @@ impl Ledger {
     pub fn open(root: &Path, strategy: &str) -> Result<Self> {
         let read = || Self::read(root, strategy);
         // A listing under a writer may miss what its newest record names: look again.
-        read().or_else(|e| if e.code() == Code::LedgerGap { read() } else { Err(e) })
+        read().or_else(|e| if e.code() == codes::LEDGER_GAP { read() } else { Err(e) })
     }
 
     fn read(root: &Path, strategy: &str) -> Result<Self> {
@@ -149,7 +150,7 @@ impl Ledger {
             let (hash, record) = read_record(&path)?;
             if record.trials.strategy != strategy {
                 let what = format!("a record of {} lies among those of {strategy}", record.trials.strategy);
-                return Err(Error::new(Code::LedgerAltered, what).at(path.display()));
+                return Err(Error::new(codes::LEDGER_ALTERED, what).at(path.display()));
             }
             if let Some(returns) = &record.returns {
                 returns_path(&folder, returns, &hash)?;
@@ -160,7 +161,7 @@ impl Ledger {
         for (hash, record) in &ledger.records {
             if let Some(gone) = record.heads.iter().find(|head| !ledger.records.contains_key(*head)) {
                 let what = format!("record {gone} is gone; {hash} names it");
-                return Err(Error::new(Code::LedgerGap, what).at(ledger.folder.display()));
+                return Err(Error::new(codes::LEDGER_GAP, what).at(ledger.folder.display()));
             }
         }
         Ok(ledger)
@@ -189,15 +190,15 @@ impl Ledger {
         let (path, bytes) = self.checked_returns(hash, name)?;
         let read =
             guarded(|| read_returns(bytes)).unwrap_or_else(|| Err("the Parquet library gave up on it".to_owned()));
-        read.map_err(|e| Error::new(Code::LedgerAltered, format!("no returns: {e}")).at(path.display()))
+        read.map_err(|e| Error::new(codes::LEDGER_ALTERED, format!("no returns: {e}")).at(path.display()))
     }
 
     fn checked_returns(&self, hash: &str, name: &str) -> Result<(PathBuf, bytes::Bytes)> {
         let path = returns_path(&self.folder, name, hash)?;
-        let bytes = map::bytes_up_to(&path, LARGEST).map_err(|e| e.recode(Code::LedgerAltered))?;
+        let bytes = map::bytes_up_to(&path, LARGEST).map_err(|e| e.recode(codes::LEDGER_ALTERED))?;
         if sha256_hex(&bytes) != *name {
             let what = "the returns were altered: their name isn't the hash of their bytes";
-            return Err(Error::new(Code::LedgerAltered, what).at(path.display()));
+            return Err(Error::new(codes::LEDGER_ALTERED, what).at(path.display()));
         }
         Ok((path, bytes))
     }
@@ -212,7 +213,7 @@ impl Ledger {
         while let Some(hash) = wanted.pop() {
             let Some(record) = self.records.get(&hash) else {
                 let what = format!("record {hash} is gone");
-                return Err(Error::new(Code::LedgerGap, what).at(self.folder.display()));
+                return Err(Error::new(codes::LEDGER_GAP, what).at(self.folder.display()));
             };
             if records.insert(hash, record.clone()).is_none() {
                 wanted.extend(record.heads.iter().cloned());
@@ -326,7 +327,7 @@ impl Ledger {
             return Ok(());
         }
         let unwritable = |e: Error| {
-            e.recode(Code::CannotWrite)
+            e.recode(codes::CANNOT_WRITE)
                 .help("trials are counted before they are seen: name a folder that can be written with --ledger DIR")
         };
         if let (Some(bytes), Some(name)) = (returns, &name) {
@@ -334,7 +335,7 @@ impl Ledger {
         }
         let (hash, text, record) = self.record(kind, trials, division, name);
         if text.len() as u64 > LARGEST {
-            return Err(Error::new(Code::BadArgument, "the grid has too many values to be recorded")
+            return Err(Error::new(codes::BAD_ARGUMENT, "the grid has too many values to be recorded")
                 .help("take larger steps, or fewer keys"));
         }
         write_atomically(&self.folder.join(format!("{hash}.json")), text.as_bytes()).map_err(unwritable)?;
@@ -413,7 +414,7 @@ impl Trials {
         let points = self.choice.points(&grid)?;
         if points.len() as u64 != self.points {
             let what = format!("the grid has {} points, the record says {}", points.len(), self.points);
-            return Err(Error::new(Code::LedgerAltered, what));
+            return Err(Error::new(codes::LEDGER_ALTERED, what));
         }
         let axes = |point: u64| grid.indices(point).zip(parts.iter().rev());
         Ok(points.iter().map(|&p| axes(p).fold(base, |sum, (i, axis)| sum.wrapping_add(axis[i]))).collect())
@@ -481,8 +482,8 @@ pub(crate) fn read_returns(bytes: bytes::Bytes) -> std::result::Result<Vec<Kept>
 
 /// A record whose name is the hash of its bytes.
 fn read_record(path: &Path) -> Result<(String, Record)> {
-    let altered = |what: String| Error::new(Code::LedgerAltered, what).at(path.display());
-    let bytes = map::bytes_up_to(path, LARGEST).map_err(|e| e.recode(Code::LedgerAltered))?;
+    let altered = |what: String| Error::new(codes::LEDGER_ALTERED, what).at(path.display());
+    let bytes = map::bytes_up_to(path, LARGEST).map_err(|e| e.recode(codes::LEDGER_ALTERED))?;
     let hash = sha256_hex(&bytes);
     if path.file_stem().is_none_or(|stem| stem != hash.as_str()) {
         return Err(altered("the record was altered: its name isn't the hash of its bytes".to_owned()));
@@ -502,7 +503,7 @@ fn returns_path(folder: &Path, name: &str, record: &str) -> Result<PathBuf> {
         return Ok(path);
     }
     let what = format!("the returns {name} are gone; record {record} names them");
-    Err(Error::new(Code::LedgerGap, what).at(folder.display()))
+    Err(Error::new(codes::LEDGER_GAP, what).at(folder.display()))
 }
 
 #[cfg(test)]
@@ -596,10 +597,10 @@ mod tests {
             altered[at] ^= 1;
             std::fs::remove_file(&path).expect("removable");
             std::fs::write(&path, altered).expect("writable");
-            assert_eq!(code(), Err(Code::LedgerAltered), "byte {at}");
+            assert_eq!(code(), Err(codes::LEDGER_ALTERED), "byte {at}");
         }
         std::fs::remove_file(&path).expect("removable");
-        assert_eq!(code(), Err(Code::LedgerGap));
+        assert_eq!(code(), Err(codes::LEDGER_GAP));
         std::fs::write(&path, bytes).expect("writable");
         assert_eq!(code(), Ok(()));
     }

@@ -31,6 +31,8 @@ pub mod order;
 pub mod calendar;
 pub mod history;
 
+pub mod disk;
+
 pub mod archive;
 
 pub mod indicator;
@@ -53,10 +55,8 @@ pub mod sweep;
 pub mod ledger;
 
 pub mod config;
-pub mod unit;
 
-pub mod release;
-pub mod workflow;
+pub mod deployed;
 
 pub mod registry;
 
@@ -67,19 +67,6 @@ pub mod study;
 pub mod walk_forward;
 
 pub mod gate;
-
-pub mod validate;
-
-pub mod report;
-
-#[cfg(feature = "live")]
-pub mod live;
-
-#[cfg(feature = "deploy")]
-pub mod deploy;
-
-#[cfg(feature = "cli")]
-pub mod cli;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

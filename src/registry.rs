@@ -11,7 +11,7 @@ use crate::backtest::{self, Bench, Request, Run};
 use crate::bar::{Date, Symbol, Timeframe};
 use crate::config::document::{Document, Part};
 use crate::config::{self, Config, Overnight, Override, Parameters, schema};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result, codes};
 use crate::finding::Finding;
 use crate::history::History;
 use crate::runner::{Broker, Decision, Event, Runner};
@@ -208,18 +208,18 @@ pub(crate) fn contradictions<S: Deployable>(document: &Document) -> Vec<Finding>
     let mut found = Vec::new();
     if let Some(name) = document.text_at("strategy.name").filter(|n| *n != S::NAME) {
         let what = format!("strategy.name is `{name}`, expected `{}`", S::NAME);
-        found.push(Finding::new(Code::OtherStrategy, "strategy.name", what).value(name, S::NAME));
+        found.push(Finding::new(codes::OTHER_STRATEGY, "strategy.name", what).value(name, S::NAME));
     }
     let timeframe: Option<Timeframe> = document.typed("data_requirements.timeframe");
     if let Some(timeframe) = timeframe.filter(|t| *t != S::TIMEFRAME) {
         let what = format!("data_requirements.timeframe is {timeframe}, {} trades {} bars", S::NAME, S::TIMEFRAME);
-        let finding = Finding::new(Code::Contradiction, "data_requirements.timeframe", what);
+        let finding = Finding::new(codes::CONTRADICTION, "data_requirements.timeframe", what);
         found.push(finding.value(timeframe.name(), S::TIMEFRAME.name()).help(format!("write {}", S::TIMEFRAME)));
     }
     let (path, held) = ("trading_hours.allow_overnight_holds", S::OVERNIGHT == Overnight::Held);
     if let Some(said) = document.flag(path).filter(|said| *said != held) {
         let what = format!("{path} is {said}, but {} is {:?} overnight", S::NAME, S::OVERNIGHT);
-        let finding = Finding::new(Code::Contradiction, path, what).value(said.to_string(), held.to_string());
+        let finding = Finding::new(codes::CONTRADICTION, path, what).value(said.to_string(), held.to_string());
         found.push(finding.help(format!("write {held}")));
     }
     found.extend(parameter_contradictions::<S>(document));
@@ -238,7 +238,7 @@ fn parameter_contradictions<S: Deployable>(document: &Document) -> Vec<Finding> 
     let (mut found, mut needed) = (Vec::new(), 0.0);
     if block == "symbol_parameters" && by_symbol(&"strategy_parameters") {
         let what = "symbol_parameters and strategy_parameters are both given; only the first would be read";
-        let finding = Finding::new(Code::Contradiction, "strategy_parameters", what);
+        let finding = Finding::new(codes::CONTRADICTION, "strategy_parameters", what);
         found.push(finding.help("keep the parameters in one of the two blocks"));
     }
     for symbol in document.symbols() {
@@ -247,7 +247,7 @@ fn parameter_contradictions<S: Deployable>(document: &Document) -> Vec<Finding> 
             None => {
                 let what = format!("{path} is missing: {} has no parameters for {symbol}", S::NAME);
                 let help = format!("add {path}, or leave {symbol} out of symbols");
-                found.push(Finding::new(Code::MissingKey, path, what).help(help));
+                found.push(Finding::new(codes::MISSING_KEY, path, what).help(help));
             }
             Some(value) => {
                 if let Ok(strategy) = serde_json::from_value::<S>(value.clone()) {
@@ -259,7 +259,7 @@ fn parameter_contradictions<S: Deployable>(document: &Document) -> Vec<Finding> 
     }
     if let Some(power) = document.number("account_info.buying_power").filter(|power| needed > *power) {
         let what = format!("the allocations add up to {needed}, above account_info.buying_power {power} dollars");
-        let finding = Finding::new(Code::Contradiction, "account_info.buying_power", what);
+        let finding = Finding::new(codes::CONTRADICTION, "account_info.buying_power", what);
         found.push(
             finding
                 .value(power.to_string(), format!("at least {needed}"))
@@ -276,7 +276,7 @@ fn parameter_contradictions<S: Deployable>(document: &Document) -> Vec<Finding> 
 pub fn find<'a>(strategies: &[&'a dyn AnyStrategy], name: &str) -> Result<&'a dyn AnyStrategy> {
     strategies.iter().copied().find(|s| s.name() == name).ok_or_else(|| {
         let known: Vec<&str> = strategies.iter().map(|s| s.name()).collect();
-        Error::new(Code::UnknownStrategy, format!("there is no strategy `{name}`"))
+        Error::new(codes::UNKNOWN_STRATEGY, format!("there is no strategy `{name}`"))
             .help(format!("known are {}", known.join(", ")))
     })
 }

@@ -4,7 +4,7 @@ use crate::account::{Account, Book, Fill};
 use crate::bar::{Bars, Date, Nanos, Symbol};
 use crate::calendar::Session;
 use crate::costs::Costs;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result, codes};
 use crate::history::History;
 use crate::indicator::{Columns, Memory, Rolling};
 use crate::order::Order;
@@ -149,11 +149,11 @@ fn replay_desks<S: Strategy, R: Recorder<S::Inputs>>(
 ) -> Result<Replay> {
     desks.sort_by_key(|d| d.history.symbol);
     if let Some(twice) = desks.windows(2).find(|w| w[0].history.symbol == w[1].history.symbol) {
-        return Err(Error::new(Code::BadArgument, format!("{} is given twice", twice[0].history.symbol)));
+        return Err(Error::new(codes::BAD_ARGUMENT, format!("{} is given twice", twice[0].history.symbol)));
     }
     if desks.iter().all(|d| d.ahead.is_empty()) {
         let (start, end) = (terms.start, terms.end);
-        return Err(Error::new(Code::NoBars, format!("no bars in a session between {start} and {end}"))
+        return Err(Error::new(codes::NO_BARS, format!("no bars in a session between {start} and {end}"))
             .help("`magellan data list` shows what the archive holds"));
     }
     let mut account = Account::new(terms.capital, terms.costs, terms.limits);

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bar::{Date, Symbol};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result, codes};
 use crate::metrics::{Benchmark, Measure, Metrics, Outcome, Tally};
 use crate::study::{Kept, Study};
 
@@ -56,14 +56,14 @@ impl Division {
     pub fn cut(&self, sessions: &[Date]) -> Result<Vec<Fold>> {
         let &Self { scheme, folds, train, purge, embargo } = self;
         let few = |what: &str, have: usize| {
-            Error::new(Code::BadArgument, format!("a fold has {have} sessions {what}, at least 2 are needed"))
+            Error::new(codes::BAD_ARGUMENT, format!("a fold has {have} sessions {what}, at least 2 are needed"))
                 .help("take fewer folds, a longer period, or a smaller --purge or --embargo")
         };
         let n = sessions.len();
         let blocks = if scheme == Scheme::CrossValidation { folds } else { folds + 1 };
         if blocks < 2 {
             let least = if scheme == Scheme::CrossValidation { 2 } else { 1 };
-            return Err(Error::new(Code::BadArgument, format!("{folds} folds; at least {least} are needed")));
+            return Err(Error::new(codes::BAD_ARGUMENT, format!("{folds} folds; at least {least} are needed")));
         }
         if n / blocks < 2 {
             return Err(few("to judge on", n / blocks));
@@ -78,9 +78,8 @@ impl Division {
             {
                 let what =
                     format!("the test from {} has {before} sessions before it, --train wants {train}", sessions[from]);
-                return Err(
-                    Error::new(Code::BadArgument, what).help("take fewer folds, a longer period or a smaller --train")
-                );
+                return Err(Error::new(codes::BAD_ARGUMENT, what)
+                    .help("take fewer folds, a longer period or a smaller --train"));
             }
             let first = match scheme {
                 Scheme::Rolling => before.saturating_sub(train.unwrap_or(to - from)),

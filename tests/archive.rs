@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{
+use arrow_array::{
     ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray,
 };
 use magellan::archive::Archive;
 use magellan::archive::import::{Import, Imported, import};
-use magellan::archive::map::Access;
 use magellan::bar::Timeframe;
+use magellan::disk::map::Access;
 use magellan::error::{ErrorKind, Result};
 use tempfile::TempDir;
 

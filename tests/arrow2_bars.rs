@@ -7,7 +7,7 @@ use deployable_strategies::daily_trend::DailyTrend;
 use magellan::arrow2_bars::lend;
 use magellan::bar::{Bars, Timeframe};
 use magellan::calendar;
-use magellan::error::Code;
+use magellan::error::codes;
 use magellan::history::{History, Hours};
 use magellan::replay::{Instrument, Replay, replay};
 
@@ -60,14 +60,14 @@ fn arrays_that_are_no_bars_are_refused() {
     let close = wave(start.len());
     let code = |bars: magellan::error::Result<Bars<'_>>| bars.expect_err("refused").code();
     let seconds = starts(DataType::Timestamp(TimeUnit::Second, None));
-    assert_eq!(code(lend(Timeframe::Day, &seconds, [&close; 5])), Code::ColumnMismatch);
+    assert_eq!(code(lend(Timeframe::Day, &seconds, [&close; 5])), codes::COLUMN_MISMATCH);
     let elsewhere = starts(nanos(Some("America/New_York")));
-    assert_eq!(code(lend(Timeframe::Day, &elsewhere, [&close; 5])), Code::ColumnMismatch);
+    assert_eq!(code(lend(Timeframe::Day, &elsewhere, [&close; 5])), codes::COLUMN_MISMATCH);
     let holes: Bitmap = (0..close.len()).map(|i| i != 7).collect();
     let holed = close.clone().with_validity(Some(holes));
-    assert_eq!(code(lend(Timeframe::Day, &start, [&close, &close, &holed, &close, &close])), Code::ColumnMismatch);
+    assert_eq!(code(lend(Timeframe::Day, &start, [&close, &close, &holed, &close, &close])), codes::COLUMN_MISMATCH);
     let short = wave(3);
-    assert_eq!(code(lend(Timeframe::Day, &start, [&short; 5])), Code::ColumnMismatch);
+    assert_eq!(code(lend(Timeframe::Day, &start, [&short; 5])), codes::COLUMN_MISMATCH);
     let backwards = PrimitiveArray::from_vec(start.values().iter().rev().copied().collect()).to(nanos(None));
-    assert_eq!(code(lend(Timeframe::Day, &backwards, [&close; 5])), Code::BarsDisordered);
+    assert_eq!(code(lend(Timeframe::Day, &backwards, [&close; 5])), codes::BARS_DISORDERED);
 }

@@ -2,11 +2,13 @@
 //! a next step. One row an input.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use magellan_shell::report::errors;
 
 use crate::support::{magellan, root, run};
 
@@ -446,21 +448,23 @@ fn a_pipe_in_place_of_a_file_is_refused_at_once() {
 
 #[test]
 fn the_error_reference_is_current_and_each_code_is_used() {
-    let page = magellan::report::errors::reference();
+    let page = errors::reference();
     let path = root().join("docs/errors.md");
     if std::env::var_os("MAGELLAN_GOLDEN").is_some() {
         fs::write(&path, &page).expect("written");
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
     assert!(committed == page, "docs/errors.md is stale: run the tests with MAGELLAN_GOLDEN=1 and commit it");
-    let sources: String = crate::tidy::sources(&root().join("src"))
-        .into_iter()
-        .chain(crate::tidy::sources(&root().join("deployable_strategies")))
-        .filter(|p| !p.ends_with(Path::new("error/code.rs")))
+    let folders = ["src", "lint/src", "shell/src", "deployable_strategies"];
+    let sources: String = folders
+        .iter()
+        .flat_map(|folder| crate::tidy::sources(&root().join(folder)))
+        .filter(|p| !p.ends_with("codes.rs"))
         .map(|p| fs::read_to_string(p).expect("read"))
         .collect();
-    for code in magellan::error::Code::ALL {
-        assert!(sources.contains(&format!("Code::{code:?}")), "nothing reports {code:?}");
+    for code in errors::all() {
+        let name = code.slug().to_uppercase().replace('-', "_");
+        assert!(sources.contains(&format!("codes::{name}")), "nothing reports {code:?}");
     }
 }
 
@@ -469,5 +473,5 @@ fn explain_tells_cause_and_next_step() {
     let place = Place::new();
     let one = place.ok("explain record-changed");
     assert!(one.contains("exit 3") && one.contains("try: restore"), "{one}");
-    assert_eq!(place.ok("explain").matches("try: ").count(), magellan::error::Code::ALL.len());
+    assert_eq!(place.ok("explain").matches("try: ").count(), errors::all().count());
 }

@@ -3,10 +3,10 @@
 use std::fs::{self, File};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampNanosecondArray};
+use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampNanosecondArray};
 use magellan::archive::Archive;
-use magellan::archive::map::Access;
 use magellan::bar::Timeframe;
+use magellan::disk::map::Access;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -119,7 +119,7 @@ fn columns_that_bars_are_not_made_of_are_passed_over() {
         .into_iter()
         .zip(bars.columns().iter().cloned())
         .collect();
-    let mut list = arrow::array::ListBuilder::new(arrow::array::Float64Builder::new());
+    let mut list = arrow_array::builder::ListBuilder::new(arrow_array::builder::Float64Builder::new());
     (0..100).for_each(|i| list.append_value((0..i).map(|k| Some(f64::from(k)))));
     columns.push(("depth", Arc::new(list.finish())));
     columns.push(("note", Arc::new(StringArray::from(vec!["x".repeat(100_000).as_str(); 100]))));
@@ -137,8 +137,8 @@ fn a_long_text_that_every_row_repeats_is_refused() {
         .zip(bars.columns().iter().cloned())
         .collect();
     let long: ArrayRef = Arc::new(StringArray::from(vec!["A".repeat(8 << 20).as_str()]));
-    let keys = arrow::array::Int32Array::from(vec![0; 400]);
-    columns.push(("symbol", Arc::new(arrow::array::DictionaryArray::new(keys, long))));
+    let keys = arrow_array::Int32Array::from(vec![0; 400]);
+    columns.push(("symbol", Arc::new(arrow_array::DictionaryArray::new(keys, long))));
     let batch = RecordBatch::try_from_iter(columns).expect("a batch");
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -323,7 +323,7 @@ fn a_record_put_in_anothers_place_is_found_even_if_the_hashes_were_forged() {
         let amc = &mut manifest.records[0];
         (amc.path, amc.sha256, amc.xxh3) = (gme.path, gme.sha256, gme.xxh3);
         manifest.sha256 = String::new();
-        let digest = magellan::archive::manifest::sha256_hex(&serde_json::to_vec(&manifest).expect("JSON"));
+        let digest = magellan::disk::hash::sha256_hex(&serde_json::to_vec(&manifest).expect("JSON"));
         manifest.sha256 = digest;
         *bytes = serde_json::to_vec_pretty(&manifest).expect("JSON");
     });

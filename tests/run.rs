@@ -8,12 +8,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use magellan::archive::Archive;
-use magellan::archive::manifest::sha256_hex;
-use magellan::archive::map::Access;
 use magellan::backtest::{Change, Request};
 use magellan::bar::{Date, iso_utc};
-use magellan::release::{Manifest, Shipped, ShippedFile};
-use magellan::report::files::{DECISIONS, TRADES, order_text};
+use magellan::disk::hash::sha256_hex;
+use magellan::disk::map::Access;
+use magellan_shell::release::{Manifest, Shipped, ShippedFile};
+use magellan_shell::report::files::{DECISIONS, TRADES, order_text};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -445,7 +445,7 @@ fn release(folder: &Path, environment: &str) -> PathBuf {
     let parts = ["magellan", config, unit, drop_in].map(|path| files[path].sha256.clone());
     let strategy = Shipped {
         unit: "magellan-bear-trap".to_owned(),
-        unit_digest: magellan::release::unit_digest(&parts[0], &parts[1], &parts[2], &parts[3]),
+        unit_digest: magellan_shell::release::unit_digest(&parts[0], &parts[1], &parts[2], &parts[3]),
         config_sha256: parts[1].clone(),
     };
     let manifest = Manifest::new(environment, &"0".repeat(40), files, [("bear_trap".to_owned(), strategy)].into());

@@ -3,11 +3,11 @@
 
 use magellan::account::{Account, Fill};
 use magellan::archive::Archive;
-use magellan::archive::map::Access;
 use magellan::backtest::{Change, Decision as Replayed, Request};
 use magellan::bar::{Date, HOUR, MINUTE, Nanos, SECOND, Symbol, Timeframe};
 use magellan::calendar::{self, Session};
 use magellan::costs::Costs;
+use magellan::disk::map::Access;
 use magellan::history::History;
 use magellan::indicator::{Field, Indicator, Memory, Smoothing};
 use magellan::order::{Bracket, Entry, Level, Order, Reason, Size, Target};

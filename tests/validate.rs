@@ -10,7 +10,7 @@ use deployable_strategies::ALL;
 use magellan::config::document::Document;
 use magellan::config::{self, schema};
 use magellan::registry;
-use magellan::validate::config_schema;
+use magellan_shell::validate::config_schema;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

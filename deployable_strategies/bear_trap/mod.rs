@@ -3,7 +3,7 @@
 use magellan::bar::{MINUTE, Symbol, Timeframe};
 use magellan::config::document::Document;
 use magellan::config::{Config, Overnight, Parameters};
-use magellan::error::{Code, Error, Result};
+use magellan::error::{Error, Result, codes};
 use magellan::finding::Finding;
 use magellan::indicator::{Indicator, Memory};
 use magellan::order::{Bracket, Entry, Level, Order, Size, Target};
@@ -162,7 +162,7 @@ impl Deployable for BearTrap {
         let risk = &config.risk_management;
         let need = |value: Option<f64>, key: &str| {
             let what = || format!("risk_management.{key} is missing; bear_trap sizes by it");
-            value.ok_or_else(|| Error::new(Code::MissingKey, what()).at(config.path.display()))
+            value.ok_or_else(|| Error::new(codes::MISSING_KEY, what()).at(config.path.display()))
         };
         let mut strategy: Self = config.parameters()?;
         strategy.risk_fraction = need(risk.per_trade_risk_pct, "per_trade_risk_pct")?;
@@ -174,7 +174,7 @@ impl Deployable for BearTrap {
         let mut found = Vec::new();
         let mut unless = |holds: bool, path: String, what: String, allowed: String| {
             if !holds {
-                found.push(Finding::new(Code::Contradiction, &path, format!("{path} is {what}")).value(what, allowed));
+                found.push(Finding::new(codes::CONTRADICTION, &path, format!("{path} is {what}")).value(what, allowed));
             }
         };
         let (bars, longest) = (self.min_session_bars, self.volume_period.max(self.atr_period));
@@ -200,7 +200,7 @@ impl Deployable for BearTrap {
         for key in ["per_trade_risk_pct", "max_position_dollars"] {
             if document.get("risk_management").is_some_and(|r| r.get(key).is_none()) {
                 let at = format!("risk_management.{key}");
-                found.push(Finding::new(Code::MissingKey, &at, format!("{at} is missing; bear_trap sizes by it")));
+                found.push(Finding::new(codes::MISSING_KEY, &at, format!("{at} is missing; bear_trap sizes by it")));
             }
         }
         found

@@ -1,17 +1,17 @@
-//! One target of `magellan::fuzz::TARGETS`, chosen by `MAGELLAN_FUZZ`.
+//! One target of the crates' `fuzz::TARGETS`, chosen by `MAGELLAN_FUZZ`.
 #![no_main]
 
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use magellan::fuzz::TARGETS;
 
 static TARGET: OnceLock<fn(&[u8])> = OnceLock::new();
 
 fn chosen() -> fn(&[u8]) {
     let name = std::env::var("MAGELLAN_FUZZ").unwrap_or_default();
-    let names: Vec<&str> = TARGETS.iter().map(|t| t.0).collect();
-    let found = TARGETS.iter().find(|t| t.0 == name).map(|t| t.1);
+    let all = [magellan::fuzz::TARGETS, magellan_lint::fuzz::TARGETS, magellan_shell::fuzz::TARGETS].concat();
+    let names: Vec<&str> = all.iter().map(|t| t.0).collect();
+    let found = all.iter().find(|t| t.0 == name).map(|t| t.1);
     found.unwrap_or_else(|| panic!("MAGELLAN_FUZZ is `{name}`, targets are {}", names.join(" ")))
 }
 

@@ -8,7 +8,7 @@
 use super::Series;
 use crate::bar::{Date, Nanos, Timeframe};
 use crate::calendar;
-use crate::error::Code;
+use crate::error::codes;
 use crate::finding::Finding;
 
 /// Fewer bars in common tell nothing.
@@ -34,7 +34,7 @@ pub(crate) fn compare(one: &Series, other: &Series, from: Date, to: Date) -> Opt
                 "its closes fit the {} bars only if each is stamped with its end, not its start",
                 if series.timeframe == fine.timeframe { coarse.timeframe } else { fine.timeframe }
             );
-            return Some(Finding::new(Code::EndStamped, about, what));
+            return Some(Finding::new(codes::END_STAMPED, about, what));
         }
     }
     None

@@ -8,7 +8,7 @@
 use crate::archive::tables::{Move, Split};
 use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe, iso_utc};
 use crate::calendar;
-use crate::error::{Code, Result};
+use crate::error::{Code, Result, codes};
 use crate::finding::{Finding, Severity};
 use crate::history::{History, Hours, SessionBars};
 
@@ -72,7 +72,7 @@ impl Audit<'_> {
             // Nothing to judge is not nothing found.
             let what = format!("none of {} bars lies in a session", self.bars.len());
             found.push(
-                Finding::new(Code::NoBars, self.about(""), what).help("check the timestamps' zone and bar width"),
+                Finding::new(codes::NO_BARS, self.about(""), what).help("check the timestamps' zone and bar width"),
             );
         }
         found.extend(self.bad_bars());
@@ -116,7 +116,7 @@ impl Audit<'_> {
         match declared {
             Some(declared) => {
                 let what = format!("{what}; declared: {}", declared.reason);
-                Finding::new(Code::DeclaredDay, self.about(&date.to_string()), what).severity(Severity::Note)
+                Finding::new(codes::DECLARED_DAY, self.about(&date.to_string()), what).severity(Severity::Note)
             }
             None => Finding::new(code, self.about(&date.to_string()), what),
         }
@@ -147,7 +147,7 @@ impl Audit<'_> {
                 "{count} bars contradict themselves, the first at {at}: open {} high {} low {} close {}",
                 bar.open, bar.high, bar.low, bar.close
             );
-            Finding::new(Code::BadOhlc, self.about(&at), what)
+            Finding::new(codes::BAD_OHLC, self.about(&at), what)
         })
     }
 
@@ -174,7 +174,7 @@ impl Audit<'_> {
         if bars == 0 {
             return Vec::new();
         }
-        let code = if self.timeframe == Timeframe::Day { Code::PhantomDays } else { Code::OffHours };
+        let code = if self.timeframe == Timeframe::Day { codes::PHANTOM_DAYS } else { codes::OFF_HOURS };
         let what = format!(
             "{bars} bars on days without a session: {saturdays} Saturdays, {sundays} Sundays, {holidays} holidays"
         );
@@ -208,15 +208,15 @@ impl Audit<'_> {
     fn hole(&self, run: &[Date]) -> Vec<Finding> {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { return Vec::new() };
         if run.len() < STRETCH {
-            let one = |date: &Date| self.of_day(Code::MissingSessions, *date, "the session has no bar".to_owned());
+            let one = |date: &Date| self.of_day(codes::MISSING_SESSIONS, *date, "the session has no bar".to_owned());
             return run.iter().map(one).collect();
         }
         let what = format!("{} sessions from {first} to {last} have no bar", run.len());
         let is_declared = |date: &Date| self.moves.iter().any(|m| (m.symbol, m.date) == (self.symbol, *date));
         if run.iter().all(is_declared) {
-            return vec![self.of_day(Code::MissingSessions, *first, what)];
+            return vec![self.of_day(codes::MISSING_SESSIONS, *first, what)];
         }
-        let code = if self.whole { Code::MissingSessions } else { Code::NotArchived };
+        let code = if self.whole { codes::MISSING_SESSIONS } else { codes::NOT_ARCHIVED };
         let severity = if self.whole { Severity::Error } else { Severity::Note };
         vec![Finding::new(code, self.about(&format!("{first} to {last}")), what).severity(severity)]
     }
@@ -230,7 +230,7 @@ impl Audit<'_> {
         let cut = days.iter().filter(|d| d.filled < PARTIAL);
         cut.map(|d| {
             let what = format!("{} bars, {:.0} % of the session's", d.bars, d.filled * 100.0);
-            self.of_day(Code::PartialSession, d.date, what)
+            self.of_day(codes::PARTIAL_SESSION, d.date, what)
         })
         .collect()
     }
@@ -247,7 +247,7 @@ impl Audit<'_> {
             if day.volume < THIN * usual {
                 let what =
                     format!("volume is {:.1} % of the median of the sessions around it", day.volume / usual * 100.0);
-                found.push(self.of_day(Code::ThinDay, day.date, what));
+                found.push(self.of_day(codes::THIN_DAY, day.date, what));
             }
         }
         found
@@ -265,7 +265,7 @@ impl Audit<'_> {
             let change = day.close * self.ratio(before.date, day.date) / before.close - 1.0;
             if change.abs() > JUMP {
                 let what = format!("the close moves {:+.1} %, from {} to {}", change * 100.0, before.close, day.close);
-                found.push(self.of_day(Code::UndeclaredJump, day.date, what));
+                found.push(self.of_day(codes::UNDECLARED_JUMP, day.date, what));
             }
         }
         found
@@ -296,7 +296,7 @@ impl Audit<'_> {
                             spiked = Some(day);
                             let what =
                                 format!("a price of {lone} at {} stands between {from} and {price}", iso_utc(at));
-                            found.push(self.of_day(Code::PriceSpike, day, what));
+                            found.push(self.of_day(codes::PRICE_SPIKE, day, what));
                         }
                         if !is_spike {
                             before = Some(lone);
@@ -337,8 +337,8 @@ impl Audit<'_> {
                     split.ratio, before.close, day.close
                 );
                 found.push(match shown {
-                    true => Finding::new(Code::SplitFound, about, what).severity(Severity::Note),
-                    false => self.of_day(Code::SplitNotFound, split.date, what),
+                    true => Finding::new(codes::SPLIT_FOUND, about, what).severity(Severity::Note),
+                    false => self.of_day(codes::SPLIT_NOT_FOUND, split.date, what),
                 });
             }
         }
@@ -375,7 +375,7 @@ impl Audit<'_> {
                 per_cent(shifted),
                 per_cent(inside)
             );
-            Finding::new(Code::TimeZone, self.about(""), what)
+            Finding::new(codes::TIME_ZONE, self.about(""), what)
         })
     }
 }
@@ -466,7 +466,7 @@ mod tests {
     fn a_bar_that_contradicts_itself_is_found() {
         let mut made = Made::days(5);
         made.ohlcv[1][2] = 9.0;
-        assert_eq!(made.found(&[], &[]), [(Code::BadOhlc, "AMC 1Day 2024-07-03T00:00:00Z".into())]);
+        assert_eq!(made.found(&[], &[]), [(codes::BAD_OHLC, "AMC 1Day 2024-07-03T00:00:00Z".into())]);
     }
 
     #[test]
@@ -486,13 +486,13 @@ mod tests {
     fn a_missing_session_is_named_and_a_long_stretch_is_not_archived() {
         let mut made = Made::days(60);
         made.remove(5..6);
-        assert_eq!(made.found(&[], &[]), [(Code::MissingSessions, "AMC 1Day 2024-07-09".into())]);
-        assert_eq!(made.found(&[], &[declared("2024-07-09")])[0].0, Code::DeclaredDay);
+        assert_eq!(made.found(&[], &[]), [(codes::MISSING_SESSIONS, "AMC 1Day 2024-07-09".into())]);
+        assert_eq!(made.found(&[], &[declared("2024-07-09")])[0].0, codes::DECLARED_DAY);
         let mut made = Made::days(60);
         made.remove(20..40);
-        assert_eq!(made.found(&[], &[])[0].0, Code::NotArchived);
+        assert_eq!(made.found(&[], &[])[0].0, codes::NOT_ARCHIVED);
         let whole = made.audit(&[], &[], true);
-        assert_eq!((whole[0].code, whole[0].severity), (Code::MissingSessions, Severity::Error));
+        assert_eq!((whole[0].code, whole[0].severity), (codes::MISSING_SESSIONS, Severity::Error));
     }
 
     #[test]
@@ -500,7 +500,7 @@ mod tests {
         // 2024-07-03 is a half day: 210 minutes are all of it.
         let mut made = Made::minutes(8);
         made.remove(100..390);
-        assert_eq!(made.found(&[], &[]), [(Code::PartialSession, "AMC 1Min 2024-07-01".into())]);
+        assert_eq!(made.found(&[], &[]), [(codes::PARTIAL_SESSION, "AMC 1Min 2024-07-01".into())]);
         let mut sparse = Made::minutes(8);
         for i in (0..sparse.start.len()).rev().filter(|i| i % 7 != 0) {
             sparse.remove(i..i + 1);
@@ -514,7 +514,7 @@ mod tests {
         let mut made = Made::days(60);
         made.ohlcv[4][30] = 99.0;
         let day = Date::of_utc(made.start[30]).to_string();
-        assert_eq!(made.found(&[], &[]), [(Code::ThinDay, format!("AMC 1Day {day}"))]);
+        assert_eq!(made.found(&[], &[]), [(codes::THIN_DAY, format!("AMC 1Day {day}"))]);
         made.ohlcv[4][30] = 101.0;
         assert_eq!(made.found(&[], &[]), []);
         // Twenty for one: the volumes before it count twentyfold.
@@ -522,7 +522,7 @@ mod tests {
         made.scale_from(40, 1.0 / 20.0);
         made.ohlcv[4][40..].iter_mut().for_each(|v| *v *= 20.0);
         made.ohlcv[4][30] = 1_000.0;
-        assert_eq!(made.found(&[split], &[])[0].0, Code::SplitFound);
+        assert_eq!(made.found(&[split], &[])[0].0, codes::SPLIT_FOUND);
     }
 
     #[test]
@@ -531,10 +531,10 @@ mod tests {
         made.scale_from(10, 0.25);
         let day = Date::of_utc(made.start[10]);
         let about = format!("AMC 1Day {day}");
-        assert_eq!(made.found(&[], &[]), [(Code::UndeclaredJump, about.clone())]);
+        assert_eq!(made.found(&[], &[]), [(codes::UNDECLARED_JUMP, about.clone())]);
         let split = Split { symbol: symbol(), date: day, ratio: 4.0 };
-        assert_eq!(made.found(&[split], &[]), [(Code::SplitFound, about.clone())]);
-        assert_eq!(made.found(&[], &[declared(&day.to_string())]), [(Code::DeclaredDay, about)]);
+        assert_eq!(made.found(&[split], &[]), [(codes::SPLIT_FOUND, about.clone())]);
+        assert_eq!(made.found(&[], &[declared(&day.to_string())]), [(codes::DECLARED_DAY, about)]);
         made.scale_from(10, 4.0 * 1.4);
         assert_eq!(made.found(&[], &[]), [], "40 % is allowed");
     }
@@ -544,7 +544,7 @@ mod tests {
         let made = Made::days(30);
         let split = Split { symbol: symbol(), date: Date::of_utc(made.start[10]), ratio: 4.0 };
         let codes: Vec<Code> = made.found(&[split], &[]).into_iter().map(|f| f.0).collect();
-        assert!(codes.contains(&Code::SplitNotFound) && codes.contains(&Code::UndeclaredJump), "{codes:?}");
+        assert!(codes.contains(&codes::SPLIT_NOT_FOUND) && codes.contains(&codes::UNDECLARED_JUMP), "{codes:?}");
     }
 
     #[test]
@@ -554,8 +554,8 @@ mod tests {
         assert_eq!(made.found(&[Split { symbol: symbol(), date, ratio: 1.05 }], &[]), []);
         let split = Split { symbol: symbol(), date, ratio: 1.5 };
         let codes = |moves: &[Move]| made.found(&[split], moves).into_iter().map(|f| f.0).collect::<Vec<Code>>();
-        assert_eq!(codes(&[]), [Code::UndeclaredJump, Code::SplitNotFound]);
-        assert_eq!(codes(&[declared(&date.to_string())]), [Code::DeclaredDay; 2]);
+        assert_eq!(codes(&[]), [codes::UNDECLARED_JUMP, codes::SPLIT_NOT_FOUND]);
+        assert_eq!(codes(&[declared(&date.to_string())]), [codes::DECLARED_DAY; 2]);
     }
 
     #[test]
@@ -565,7 +565,7 @@ mod tests {
         let gone = Date::of_utc(made.start[10]).to_string();
         made.remove(10..11);
         let codes: Vec<Code> = made.found(&[], &[declared(&gone)]).into_iter().map(|f| f.0).collect();
-        assert_eq!(codes, [Code::DeclaredDay, Code::UndeclaredJump]);
+        assert_eq!(codes, [codes::DECLARED_DAY, codes::UNDECLARED_JUMP]);
     }
 
     #[test]
@@ -573,8 +573,8 @@ mod tests {
         let mut made = Made::days(60);
         let days: Vec<Move> = made.start[20..35].iter().map(|&s| declared(&Date::of_utc(s).to_string())).collect();
         made.remove(20..35);
-        assert_eq!(made.audit(&[], &days, true)[0].code, Code::DeclaredDay);
-        assert_eq!(made.audit(&[], &days[1..], true)[0].code, Code::MissingSessions);
+        assert_eq!(made.audit(&[], &days, true)[0].code, codes::DECLARED_DAY);
+        assert_eq!(made.audit(&[], &days[1..], true)[0].code, codes::MISSING_SESSIONS);
     }
 
     #[test]
@@ -582,11 +582,11 @@ mod tests {
         let mut made = Made::minutes(2);
         // A close, and the high that goes with it.
         (made.ohlcv[3][100], made.ohlcv[1][100]) = (1_000.0, 1_000.0);
-        assert_eq!(made.found(&[], &[]), [(Code::PriceSpike, "AMC 1Min 2024-07-01".into())]);
-        assert_eq!(made.found(&[], &[declared("2024-07-01")])[0].0, Code::DeclaredDay);
+        assert_eq!(made.found(&[], &[]), [(codes::PRICE_SPIKE, "AMC 1Min 2024-07-01".into())]);
+        assert_eq!(made.found(&[], &[declared("2024-07-01")])[0].0, codes::DECLARED_DAY);
         let mut open = Made::days(30);
         (open.ohlcv[0][10], open.ohlcv[2][10]) = (3.0, 3.0);
-        assert_eq!(open.found(&[], &[])[0].0, Code::PriceSpike);
+        assert_eq!(open.found(&[], &[])[0].0, codes::PRICE_SPIKE);
         // The price doubles within a session, and stays.
         let mut lasting = Made::minutes(2);
         lasting.scale_from(100, 2.0);
@@ -596,7 +596,7 @@ mod tests {
         let mut split = Made::days(30);
         split.scale_from(10, 0.05);
         let twenty = Split { symbol: symbol(), date: Date::of_utc(split.start[10]), ratio: 20.0 };
-        assert_eq!(split.found(&[twenty], &[])[0].0, Code::SplitFound);
+        assert_eq!(split.found(&[twenty], &[])[0].0, codes::SPLIT_FOUND);
     }
 
     #[test]
@@ -606,14 +606,14 @@ mod tests {
         for (column, value) in made.ohlcv.iter_mut().zip([10.0, 1.0, 9.5, 10.0, 1_000.0]) {
             column.insert(0, value);
         }
-        assert_eq!(made.found(&[], &[])[0].0, Code::BadOhlc);
+        assert_eq!(made.found(&[], &[])[0].0, codes::BAD_OHLC);
     }
 
     #[test]
     fn a_series_without_a_bar_in_a_session_is_not_nothing_found() {
         let mut made = Made::days(0);
         made.push(date("2024-07-06").utc_midnight());
-        assert_eq!(made.found(&[], &[])[0].0, Code::NoBars);
+        assert_eq!(made.found(&[], &[])[0].0, codes::NO_BARS);
     }
 
     #[test]
@@ -622,7 +622,7 @@ mod tests {
         for start in &mut made.start {
             *start -= 4 * crate::bar::HOUR;
         }
-        assert!(made.found(&[], &[]).iter().any(|f| f.0 == Code::TimeZone));
+        assert!(made.found(&[], &[]).iter().any(|f| f.0 == codes::TIME_ZONE));
     }
 
     #[test]

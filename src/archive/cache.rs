@@ -8,18 +8,19 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
-use arrow::buffer::{Buffer, ScalarBuffer};
-use arrow::datatypes::{DataType, Field, Schema};
-use arrow::ipc::reader::read_footer_length;
-use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
-use arrow::ipc::{MetadataVersion, root_as_footer, root_as_message};
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
+use arrow_buffer::{Buffer, ScalarBuffer};
+use arrow_ipc::reader::read_footer_length;
+use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
+use arrow_ipc::{MetadataVersion, root_as_footer, root_as_message};
+use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::map::{self, Access};
-use super::write_atomically;
-use crate::error::{Code, Error, Result};
+use crate::disk::map;
+use crate::disk::map::Access;
+use crate::disk::write::write_atomically;
+use crate::error::{Error, Result, codes};
 
 /// The columns of a series.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,7 +105,7 @@ pub(super) fn write(path: &Path, key: &str, columns: &Cached) -> Result<()> {
 }
 
 pub(crate) fn encode(key: &str, columns: &Cached) -> Result<Vec<u8>> {
-    let fault = |e: arrow::error::ArrowError| Error::new(Code::Io, format!("can't write the cache: {e}"));
+    let fault = |e: arrow_schema::ArrowError| Error::new(codes::IO, format!("can't write the cache: {e}"));
     let mut arrays: Vec<ArrayRef> = vec![Arc::new(Int64Array::new(columns.start.clone(), None))];
     let mut metadata = HashMap::from([(KEY.to_owned(), key.to_owned())]);
     metadata.insert(COLUMNS[0].to_owned(), checksum(columns.start.inner().as_slice()));

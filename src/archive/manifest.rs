@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::map;
 use super::tables::{Move, Split};
 use crate::bar::{Nanos, Symbol, Timeframe, iso_utc};
-use crate::error::{Code, Error, Result};
+use crate::disk::hash::sha256_hex;
+use crate::disk::map;
+use crate::error::{Error, Result, codes};
 
 /// What daily bars cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,9 +102,9 @@ impl Manifest {
         let path = Self::path(archive);
         if !path.exists() {
             let what = "there is no archive here: manifest.json is missing";
-            return Err(Error::new(Code::NoArchive, what).at(archive.display()));
+            return Err(Error::new(codes::NO_ARCHIVE, what).at(archive.display()));
         }
-        Self::parse(&path, &map::bytes_up_to(&path, LIMIT).map_err(|e| e.recode(Code::ManifestDamaged))?)
+        Self::parse(&path, &map::bytes_up_to(&path, LIMIT).map_err(|e| e.recode(codes::MANIFEST_DAMAGED))?)
     }
 
     /// As [`Manifest::read`], of bytes at hand.
@@ -132,7 +132,7 @@ impl Manifest {
         };
         if let Some(pair) = manifest.records.windows(2).find(mixed) {
             let what = format!("{} {} mixes bars of different origin", pair[0].symbol, pair[0].timeframe);
-            return Err(Error::new(Code::ProvenanceMixed, what).at(path.display()));
+            return Err(Error::new(codes::PROVENANCE_MIXED, what).at(path.display()));
         }
         if let Some(split) = manifest.splits.iter().find(|s| !super::tables::is_ratio(s.ratio)) {
             return Err(damaged(
@@ -171,20 +171,10 @@ impl Record {
 }
 
 fn damaged(path: &Path, what: impl Into<String>) -> Error {
-    Error::new(Code::ManifestDamaged, what).at(path.display())
+    Error::new(codes::MANIFEST_DAMAGED, what).at(path.display())
 }
 
 /// Whether a relative path could point outside the archive.
 fn leaves(path: &str) -> bool {
     path.split('/').any(|part| part.is_empty() || part == "." || part == ".." || part.contains(['\\', ':']))
-}
-
-/// Lower-case hex of SHA-256.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// Lower-case hex of XXH3-128.
-pub(crate) fn xxh3_hex(bytes: &[u8]) -> String {
-    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(bytes))
 }

@@ -11,28 +11,26 @@ pub mod audit;
 pub(crate) mod cache;
 pub mod import;
 pub mod manifest;
-pub mod map;
 pub(crate) mod record;
 pub mod synth;
 pub mod tables;
 pub mod verify;
 
-use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use arrow::buffer::ScalarBuffer;
+use arrow_buffer::ScalarBuffer;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe};
 use crate::calendar;
-use crate::error::{Code, Error, Result};
+use crate::disk::hash::{sha256_hex, xxh3_hex};
+use crate::disk::map::{self, Access};
+use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
 use audit::Audit;
 use cache::Cached;
 use manifest::{Manifest, Record};
-use map::Access;
 use record::Row;
 use tables::Split;
 
@@ -165,7 +163,7 @@ impl Archive {
         let known = self.symbols(timeframe);
         let known: Vec<&str> = known.iter().map(Symbol::as_str).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(" ") };
-        Error::new(Code::NoBars, format!("the archive has no {timeframe} bars of {symbol}"))
+        Error::new(codes::NO_BARS, format!("the archive has no {timeframe} bars of {symbol}"))
             .at(self.folder.display())
             .help(format!("it has {timeframe} bars of: {known}; import {symbol}, or take it out of symbols"))
     }
@@ -194,7 +192,7 @@ fn check_order(rows: &[Row]) -> Result<()> {
     match rows.windows(2).find(|w| w[0].start >= w[1].start) {
         None => Ok(()),
         Some(w) => {
-            Err(Error::new(Code::BarsDisordered, format!("bars out of order at {}", crate::bar::iso_utc(w[1].start))))
+            Err(Error::new(codes::BARS_DISORDERED, format!("bars out of order at {}", crate::bar::iso_utc(w[1].start))))
         }
     }
 }
@@ -204,10 +202,10 @@ fn checked_bytes(folder: &Path, record: &Record, access: Access) -> Result<Bytes
     let path = folder.join(&record.path);
     let restore =
         "run again if an import was under way; else restore the file, or import its source into a new archive";
-    let bytes = map::bytes(&path, access).map_err(|e| e.recode(Code::RecordMissing).help(restore))?;
-    if manifest::xxh3_hex(&bytes) != record.xxh3 {
+    let bytes = map::bytes(&path, access).map_err(|e| e.recode(codes::RECORD_MISSING).help(restore))?;
+    if xxh3_hex(&bytes) != record.xxh3 {
         let what = "the record was changed or damaged: its hash is not the manifest's";
-        return Err(Error::new(Code::RecordChanged, what).at(path.display()).help(restore));
+        return Err(Error::new(codes::RECORD_CHANGED, what).at(path.display()).help(restore));
     }
     Ok(bytes)
 }
@@ -262,7 +260,7 @@ impl Series {
             *column = column.iter().zip(&factors).map(adjust).collect();
         }
         let applied = serde_json::to_string(splits).unwrap_or_default();
-        series.hash = manifest::sha256_hex(format!("{}{applied}", self.hash).as_bytes());
+        series.hash = sha256_hex(format!("{}{applied}", self.hash).as_bytes());
         series
     }
 }
@@ -270,26 +268,4 @@ impl Series {
 /// Product of the ratios of the splits after `date`.
 pub fn split_factor(splits: &[Split], date: Date) -> f64 {
     splits.iter().filter(|s| s.date > date).fold(1.0, |f, s| f * s.ratio)
-}
-
-/// How names of files begin that aren't whole yet.
-pub(crate) const TEMPORARY: &str = ".writing-";
-
-/// Writes a file of the archive so that it is there whole or not at all: temporary file, fsync,
-/// rename, read-only.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_whole(path, bytes, 0o444).map_err(|e| Error::io(path, &e))
-}
-
-/// Writes a file so that it is there whole or not at all, with these permissions less the umask.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut builder = tempfile::Builder::new();
-    let mut file = builder.prefix(TEMPORARY).permissions(fs::Permissions::from_mode(mode)).tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    fs::File::open(folder)?.sync_all()
 }

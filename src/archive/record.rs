@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Float64Array, RecordBatch, TimestampNanosecondArray};
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, TimestampNanosecondArray};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -17,7 +17,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::manifest::{DayBasis, Record};
 use crate::bar::{Nanos, Symbol, Timeframe};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result, codes};
 
 /// One bar as archived. Absent extras are NaN.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ pub(crate) fn encode(label: &Label, rows: &[Row]) -> Result<Vec<u8>> {
 }
 
 fn fault(label: &Label, err: &parquet::errors::ParquetError) -> Error {
-    Error::new(Code::Io, format!("can't write Parquet: {err}")).at(label.symbol)
+    Error::new(codes::IO, format!("can't write Parquet: {err}")).at(label.symbol)
 }
 
 fn batch(rows: &[Row]) -> Result<RecordBatch> {
@@ -77,7 +77,7 @@ fn batch(rows: &[Row]) -> Result<RecordBatch> {
             columns.push(Arc::new(column));
         }
     }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::new(Code::Io, e.to_string()))
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::new(codes::IO, e.to_string()))
 }
 
 fn properties(label: &Label) -> WriterProperties {
@@ -105,7 +105,7 @@ fn properties(label: &Label) -> WriterProperties {
 /// # Errors
 /// Data error if the file isn't such a record.
 pub(crate) fn decode(path: &Path, bytes: Bytes, entry: &Record) -> Result<Vec<Row>> {
-    let foreign = |what: String| Err(Error::new(Code::RecordForeign, what).at(path.display()));
+    let foreign = |what: String| Err(Error::new(codes::RECORD_FOREIGN, what).at(path.display()));
     let file = super::import::parquet::read(path, bytes)?;
     let label = (file.symbol, file.timeframe, file.provenance.as_deref());
     if label != (Some(entry.symbol), Some(entry.timeframe), Some(&entry.provenance)) {

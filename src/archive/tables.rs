@@ -6,9 +6,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::map;
 use crate::bar::{Date, Symbol};
-use crate::error::{Code, Error, Result, quoted};
+use crate::disk::map;
+use crate::error::{Error, Result, codes, quoted};
 
 /// One share became `ratio` shares (4 for 4:1; 1/30 for a reverse split) on `date`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ pub fn read_moves(path: &Path) -> Result<Vec<Move>> {
 pub(crate) fn parse_moves(path: &Path, source: impl Read) -> Result<Vec<Move>> {
     parse(path, source, MOVE_HEADER, |[symbol, date, reason]| {
         if reason.is_empty() {
-            return Err(Error::new(Code::BadTable, "a move needs a reason"));
+            return Err(Error::new(codes::BAD_TABLE, "a move needs a reason"));
         }
         Ok(Move { symbol: symbol.parse()?, date: date.parse()?, reason: reason.to_owned() })
     })
@@ -91,10 +91,10 @@ pub(crate) fn parse_moves(path: &Path, source: impl Read) -> Result<Vec<Move>> {
 
 fn parse<T>(path: &Path, source: impl Read, header: [&str; 3], row: impl Fn([&str; 3]) -> Result<T>) -> Result<Vec<T>> {
     let expected = format!("expected the columns {}", header.join(","));
-    let fault = |e: csv::Error| Error::new(Code::BadTable, e.to_string()).at(path.display()).help(expected.clone());
+    let fault = |e: csv::Error| Error::new(codes::BAD_TABLE, e.to_string()).at(path.display()).help(expected.clone());
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(source);
     if !reader.headers().map_err(fault)?.iter().eq(header) {
-        return Err(Error::new(Code::BadTable, "the header is not that of this table")
+        return Err(Error::new(codes::BAD_TABLE, "the header is not that of this table")
             .at(path.display())
             .help(expected));
     }
@@ -103,7 +103,7 @@ fn parse<T>(path: &Path, source: impl Read, header: [&str; 3], row: impl Fn([&st
         let record = record.map_err(fault)?;
         let line = record.position().map_or(0, csv::Position::line);
         let fields = [0, 1, 2].map(|i| record.get(i).unwrap_or_default());
-        let as_data = |e: Error| e.recode(Code::BadTable).at_line(path, line as usize, None);
+        let as_data = |e: Error| e.recode(codes::BAD_TABLE).at_line(path, line as usize, None);
         rows.push(row(fields).map_err(as_data)?);
     }
     Ok(rows)
@@ -121,7 +121,7 @@ fn parse_ratio(text: &str) -> Result<f64> {
         None => number(text),
     };
     ratio.filter(|r| is_ratio(*r)).ok_or_else(|| {
-        Error::new(Code::BadTable, format!("{} is not a split ratio", quoted(text)))
+        Error::new(codes::BAD_TABLE, format!("{} is not a split ratio", quoted(text)))
             .help("write new shares per old share: 10 for 10:1, 1/30 for a reverse split")
     })
 }
@@ -136,7 +136,7 @@ pub(super) fn merge_splits(known: &mut Vec<Split>, new: Vec<Split>) -> Result<us
             Some(ratio) => {
                 let (a, b) = (ratio, split.ratio);
                 let what = format!("two splits of {} on {}: {a} and {b}", split.symbol, split.date);
-                return Err(Error::new(Code::SplitConflict, what));
+                return Err(Error::new(codes::SPLIT_CONFLICT, what));
             }
             None => known.push(split),
         }

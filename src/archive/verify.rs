@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::map::Access;
 use super::record::Row;
-use super::{Archive, cache, checked_bytes, hash_of, manifest, record};
+use super::{Archive, cache, checked_bytes, hash_of, record};
 use crate::bar::{Symbol, Timeframe};
-use crate::error::{Code, Result};
+use crate::disk::hash::sha256_hex;
+use crate::disk::map::Access;
+use crate::error::{Result, codes};
 use crate::finding::{Finding, Severity};
 
 /// What was verified, and what was found.
@@ -45,7 +46,7 @@ pub fn verify(archive: &Archive) -> Result<Verified> {
     }
     if done.records == 0 && done.findings.is_empty() {
         // Nothing to verify is not nothing found.
-        done.findings.push(Finding::new(Code::NoBars, "", "the manifest names no record").file(&archive.folder));
+        done.findings.push(Finding::new(codes::NO_BARS, "", "the manifest names no record").file(&archive.folder));
     }
     done.findings.extend(unnamed(archive)?);
     Ok(done)
@@ -59,8 +60,8 @@ fn one(archive: &Archive, symbol: Symbol, timeframe: Timeframe) -> Verified {
     for entry in &entries {
         let path = archive.folder.join(&entry.path);
         let read = checked_bytes(&archive.folder, entry, Access::Read).and_then(|bytes| {
-            if manifest::sha256_hex(&bytes) != entry.sha256 {
-                return Err(crate::error::Error::new(Code::RecordChanged, "its SHA-256 is not the manifest's")
+            if sha256_hex(&bytes) != entry.sha256 {
+                return Err(crate::error::Error::new(codes::RECORD_CHANGED, "its SHA-256 is not the manifest's")
                     .at(path.display()));
             }
             record::decode(&path, bytes, entry)
@@ -83,11 +84,11 @@ fn one(archive: &Archive, symbol: Symbol, timeframe: Timeframe) -> Verified {
             Ok(cached) if cached == super::columns(&rows) => done.caches += 1,
             Ok(_) => {
                 let what = "the cache holds other values than its records";
-                done.findings.push(Finding::new(Code::CacheWrong, &about, what).file(&path));
+                done.findings.push(Finding::new(codes::CACHE_WRONG, &about, what).file(&path));
             }
             // Not used by anyone: the next load makes it anew.
             Err(why) => {
-                let note = Finding::new(Code::CacheWrong, &about, format!("the cache is not used: {why}"));
+                let note = Finding::new(codes::CACHE_WRONG, &about, format!("the cache is not used: {why}"));
                 done.findings.push(note.severity(Severity::Note).file(&path).help("nothing to do: it is made anew"));
             }
         }
@@ -104,7 +105,7 @@ fn unnamed(archive: &Archive) -> Result<Vec<Finding>> {
     Ok(unnamed
         .map(|path| {
             let what = "the manifest doesn't name this file; it is never read";
-            let note = Finding::new(Code::RecordForeign, "", what).severity(Severity::Note).file(&path);
+            let note = Finding::new(codes::RECORD_FOREIGN, "", what).severity(Severity::Note).file(&path);
             note.help("nothing to do: the next import removes it")
         })
         .collect())

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::document::Document;
 use crate::bar::{Date, Symbol, Timeframe};
-use crate::error::Code;
+use crate::error::codes;
 use crate::finding::Finding;
 
 pub(super) fn find(document: &Document) -> Vec<Finding> {
@@ -16,7 +16,7 @@ pub(super) fn find(document: &Document) -> Vec<Finding> {
 }
 
 fn contradiction(path: impl Into<String>, what: impl Into<String>) -> Finding {
-    Finding::new(Code::Contradiction, path, what)
+    Finding::new(codes::CONTRADICTION, path, what)
 }
 
 fn buying_power(document: &Document) -> Vec<Finding> {
@@ -101,7 +101,7 @@ fn trading_days(document: &Document) -> Vec<Finding> {
     if days == want {
         return Vec::new();
     }
-    vec![Finding::new(Code::NotAllowed, path, format!("{path} is {days}, allowed is {want}")).value(days, want)]
+    vec![Finding::new(codes::NOT_ALLOWED, path, format!("{path} is {days}, allowed is {want}")).value(days, want)]
 }
 
 fn periods(document: &Document) -> Vec<Finding> {

@@ -9,14 +9,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Override;
-use crate::archive::manifest::sha256_hex;
-use crate::archive::map;
 use crate::bar::Symbol;
-use crate::error::{Code, Error, Result};
+use crate::disk::hash::sha256_hex;
+use crate::disk::map;
+use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Span};
 
 /// Largest config read.
-pub(crate) const LIMIT: u64 = 1 << 20;
+pub const LIMIT: u64 = 1 << 20;
 
 /// A config file, read but not yet judged.
 #[derive(Clone, Debug)]
@@ -57,12 +57,12 @@ impl Document {
     /// override names nothing.
     pub fn read(path: &Path, overrides: &[Override]) -> Result<Self> {
         if !path.exists() {
-            return Err(Error::new(Code::NoConfig, "there is no config.json").at(path.display()));
+            return Err(Error::new(codes::NO_CONFIG, "there is no config.json").at(path.display()));
         }
-        let unreadable = |e: Error| e.recode(Code::ConfigUnreadable);
+        let unreadable = |e: Error| e.recode(codes::CONFIG_UNREADABLE);
         let bytes = map::bytes_up_to(path, LIMIT).map_err(unreadable)?;
         let text = String::from_utf8(bytes.to_vec())
-            .map_err(|e| Error::new(Code::ConfigUnreadable, format!("not UTF-8 text: {e}")).at(path.display()))?;
+            .map_err(|e| Error::new(codes::CONFIG_UNREADABLE, format!("not UTF-8 text: {e}")).at(path.display()))?;
         Self::parse(path, text, overrides)
     }
 
@@ -72,7 +72,7 @@ impl Document {
     /// As [`Document::read`].
     pub fn parse(path: &Path, text: String, overrides: &[Override]) -> Result<Self> {
         if text.starts_with('\u{feff}') {
-            return Err(Error::new(Code::ConfigSyntax, "the text begins with a byte order mark")
+            return Err(Error::new(codes::CONFIG_SYNTAX, "the text begins with a byte order mark")
                 .at_line(path, 1, Some(1))
                 .help("save it as UTF-8 without a byte order mark"));
         }
@@ -216,7 +216,7 @@ impl Document {
     /// Keys that stand twice.
     pub(super) fn duplicates(&self) -> Vec<Finding> {
         let found = |(path, range): &(String, Range<usize>)| {
-            let mut finding = Finding::new(Code::DuplicateKey, path, format!("{path} stands twice"));
+            let mut finding = Finding::new(codes::DUPLICATE_KEY, path, format!("{path} stands twice"));
             finding.span = Some(Span::of(&self.text, range.start, range.end));
             finding.file(&self.path)
         };
@@ -281,5 +281,5 @@ pub(crate) fn join(path: &str, key: &str) -> String {
 fn syntax_error(path: &Path, err: &serde_json::Error) -> Error {
     let text = err.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
-    Error::new(Code::ConfigSyntax, what).at_line(path, err.line().max(1), Some(err.column().max(1)))
+    Error::new(codes::CONFIG_SYNTAX, what).at_line(path, err.line().max(1), Some(err.column().max(1)))
 }

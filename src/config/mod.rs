@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::bar::{Date, Symbol, Timeframe};
 use crate::costs::Costs;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result, codes};
 use crate::finding::Finding;
 use crate::history::Hours;
 use crate::metrics::{Measure, Metrics};
@@ -610,7 +610,7 @@ impl Config {
         }
         let mut config: Self = serde_path_to_error::deserialize(document.value()).map_err(|e| {
             let what = format!("{}: {}", e.path(), e.inner());
-            Error::new(Code::WrongType, what).at(document.path.display())
+            Error::new(codes::WRONG_TYPE, what).at(document.path.display())
         })?;
         config.path = document.path.clone();
         config.sha256 = document.sha256.clone();
@@ -628,7 +628,7 @@ impl Config {
         };
         let value = block.get(symbol.as_str()).ok_or_else(|| {
             let what = format!("{} has no parameters for {symbol}", self.strategy.name);
-            Error::new(Code::MissingKey, what)
+            Error::new(codes::MISSING_KEY, what)
                 .at(self.path.display())
                 .help(format!("add {name}.{symbol}, or leave {symbol} out"))
         })?;
@@ -648,7 +648,7 @@ impl Config {
         serde_path_to_error::deserialize(value).map_err(|e| {
             let inner = e.path().to_string();
             let path = if inner == "." { at.to_owned() } else { format!("{at}.{inner}") };
-            Error::new(Code::WrongType, format!("{path}: {}", e.inner())).at(self.path.display())
+            Error::new(codes::WRONG_TYPE, format!("{path}: {}", e.inner())).at(self.path.display())
         })
     }
 
@@ -756,13 +756,14 @@ fn in_order_of_text(mut found: Vec<Finding>) -> Vec<Finding> {
 /// Unknown and missing keys are shown at keys, the rest at values.
 fn placed(document: &Document, mut finding: Finding) -> Finding {
     let demands_nothing = ["performance_criteria", "performance_criteria.periods", "performance_criteria.criteria"];
-    if demands_nothing.contains(&finding.subject.as_str()) && matches!(finding.code, Code::MissingKey | Code::WrongType)
+    if demands_nothing.contains(&finding.subject.as_str())
+        && matches!(finding.code, codes::MISSING_KEY | codes::WRONG_TYPE)
     {
-        finding.code = Code::NoCriteria;
-        finding.help = Code::NoCriteria.next().to_owned();
+        finding.code = codes::NO_CRITERIA;
+        finding.help = codes::NO_CRITERIA.next().to_owned();
     }
     let part = match finding.code {
-        Code::UnknownKey | Code::MissingKey => Part::Key,
+        codes::UNKNOWN_KEY | codes::MISSING_KEY => Part::Key,
         _ => Part::Value,
     };
     document.place(finding, part)

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result, codes};
 
 /// One `--set`: a parameter of one symbol, a parameter of all, or any path of the config.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +16,7 @@ impl std::str::FromStr for Override {
 
     fn from_str(text: &str) -> Result<Self> {
         let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
-            Error::new(Code::BadArgument, format!("`{text}` is not key=value"))
+            Error::new(codes::BAD_ARGUMENT, format!("`{text}` is not key=value"))
                 .help("e.g. rsi_period=14 or TSLA.rsi_period=14")
         })?;
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
@@ -29,7 +29,7 @@ impl Override {
     pub(super) fn apply(&self, config: &mut Value) -> Result<Vec<String>> {
         let paths = self.paths(config);
         if paths.is_empty() {
-            return Err(Error::new(Code::BadArgument, format!("{}: the config has no such value", self.key)).help(
+            return Err(Error::new(codes::BAD_ARGUMENT, format!("{}: the config has no such value", self.key)).help(
                 "name a parameter (rsi_period), a symbol's (TSLA.rsi_period), or a path (execution.friction_bps)",
             ));
         }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::document::join;
 use crate::bar::Date;
-use crate::error::Code;
+use crate::error::codes;
 use crate::finding::{Finding, nearest};
 
 /// What a number means, e.g. `dollars`: an annotation that editors ignore.
@@ -134,7 +134,7 @@ fn combined(schema: &Map<String, Value>, value: &Value, path: &str, found: &mut 
         && any.iter().all(|one| !examine(one, value, path).is_empty())
     {
         let allowed = text(schema, ALLOWED);
-        found.push(Finding::new(Code::MissingKey, path, format!("{path} needs {allowed}")));
+        found.push(Finding::new(codes::MISSING_KEY, path, format!("{path} needs {allowed}")));
     }
     for one in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
         walk(one, value, path, found);
@@ -177,11 +177,11 @@ fn wrong_type(schema: &Map<String, Value>, value: &Value, path: &str) -> Option<
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     };
-    let finding = Finding::new(Code::WrongType, path, format!("{} is {kind}, it must be {want}", here(path)));
+    let finding = Finding::new(codes::WRONG_TYPE, path, format!("{} is {kind}, it must be {want}", here(path)));
     let help = match value {
         Value::Null => "leave the key out, or write a value",
         Value::String(_) if want.contains("number") || want.contains("boolean") => "write it without quotes",
-        _ => Code::WrongType.next(),
+        _ => codes::WRONG_TYPE.next(),
     };
     Some(finding.value(short(value), want).help(help))
 }
@@ -198,7 +198,7 @@ fn wrong_choice(schema: &Map<String, Value>, value: &Value, path: &str) -> Optio
     let words: Vec<String> = allowed.iter().map(short).collect();
     let list = words.join(", ");
     let what = format!("{} is {}, allowed is {list}", here(path), short(value));
-    let mut finding = Finding::new(Code::NotAllowed, path, what).value(short(value), &list);
+    let mut finding = Finding::new(codes::NOT_ALLOWED, path, what).value(short(value), &list);
     if let Some(word) = value.as_str().and_then(|v| nearest(v, allowed.iter().filter_map(Value::as_str))) {
         finding = finding.help(format!("did you mean \"{word}\"?"));
     }
@@ -228,7 +228,7 @@ fn out_of_range(schema: &Map<String, Value>, number: &serde_json::Number, path: 
     let range = format!("{range} {}", text(schema, UNIT));
     let range = range.trim_end();
     let what = format!("{} is {number}, allowed are {range}", here(path));
-    Some(Finding::new(Code::OutOfRange, path, what).value(number.to_string(), range))
+    Some(Finding::new(codes::OUT_OF_RANGE, path, what).value(number.to_string(), range))
 }
 
 fn wrong_text(schema: &Map<String, Value>, value: &str, path: &str) -> Option<Finding> {
@@ -240,7 +240,7 @@ fn wrong_text(schema: &Map<String, Value>, value: &str, path: &str) -> Option<Fi
     }
     let allowed = text(schema, ALLOWED);
     let what = format!("{} is {}, allowed is {allowed}", here(path), short(&json!(value)));
-    Some(Finding::new(Code::NotAllowed, path, what).value(short(&json!(value)), allowed))
+    Some(Finding::new(codes::NOT_ALLOWED, path, what).value(short(&json!(value)), allowed))
 }
 
 fn walk_array(schema: &Map<String, Value>, items: &[Value], path: &str, found: &mut Vec<Finding>) {
@@ -249,7 +249,7 @@ fn walk_array(schema: &Map<String, Value>, items: &[Value], path: &str, found: &
     if limit("minItems").is_some_and(|min| count < min) || limit("maxItems").is_some_and(|max| count > max) {
         let (min, max) = (limit("minItems").unwrap_or(0), limit("maxItems"));
         let allowed = max.map_or_else(|| format!("at least {min}"), |max| format!("{min} to {max}"));
-        let code = if items.is_empty() { Code::MissingKey } else { Code::OutOfRange };
+        let code = if items.is_empty() { codes::MISSING_KEY } else { codes::OUT_OF_RANGE };
         let what = format!("{path} has {count} entries, allowed are {allowed}");
         found.push(Finding::new(code, path, what).value(count.to_string(), allowed).help("add or remove entries"));
     }
@@ -259,7 +259,7 @@ fn walk_array(schema: &Map<String, Value>, items: &[Value], path: &str, found: &
         let at = format!("{path}[{i}]");
         if unique && !seen.insert(item) {
             let what = format!("{} is listed twice in {path}", short(item));
-            found.push(Finding::new(Code::DuplicateKey, &at, what).help("remove one of the two"));
+            found.push(Finding::new(codes::DUPLICATE_KEY, &at, what).help("remove one of the two"));
         }
         if let Some(each) = schema.get("items") {
             walk(each, item, &at, found);
@@ -297,12 +297,12 @@ fn walk_object(schema: &Map<String, Value>, object: &Map<String, Value>, path: &
     if let Some(min) = schema.get("minProperties").and_then(Value::as_u64)
         && (object.len() as u64) < min
     {
-        found.push(Finding::new(Code::MissingKey, path, format!("{} is empty", here(path))));
+        found.push(Finding::new(codes::MISSING_KEY, path, format!("{} is empty", here(path))));
     }
 }
 
 fn missing_key(schema: Option<&Value>, path: &str) -> Finding {
-    let finding = Finding::new(Code::MissingKey, path, format!("{path} is missing"));
+    let finding = Finding::new(codes::MISSING_KEY, path, format!("{path} is missing"));
     let said = |key: &str| schema.and_then(|s| s.get(key)).and_then(Value::as_str);
     match said("description") {
         Some(text) => finding.help(format!("add it: {}", text.split("\n\n").next().unwrap_or(text).replace('\n', " "))),
@@ -312,7 +312,7 @@ fn missing_key(schema: Option<&Value>, path: &str) -> Finding {
 
 fn unknown_key(path: &str, known: &[&str]) -> Finding {
     let key = path.rsplit('.').next().unwrap_or(path);
-    let finding = Finding::new(Code::UnknownKey, path, format!("{path} is read by nobody"));
+    let finding = Finding::new(codes::UNKNOWN_KEY, path, format!("{path} is read by nobody"));
     match nearest(key, known.iter().copied()) {
         Some(name) => finding.help(format!("did you mean `{name}`?")),
         None if known.is_empty() => finding,
@@ -327,7 +327,7 @@ fn unknown_name(names: &Value, key: &str, path: &str) -> Finding {
     if known.is_empty() {
         let allowed = names.get(ALLOWED).and_then(Value::as_str).unwrap_or_default();
         let what = format!("`{key}` at {path} is not {allowed}");
-        return Finding::new(Code::UnknownKey, path, what).value(short(&json!(key)), allowed);
+        return Finding::new(codes::UNKNOWN_KEY, path, what).value(short(&json!(key)), allowed);
     }
     unknown_key(path, &known)
 }

@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::verdict::{Check, Group, PeriodVerdict, Status};
-use crate::archive::{map, write_whole};
 use crate::bar::Date;
-use crate::error::{Code, Error, Result};
+use crate::disk::map;
+use crate::disk::write::write_whole;
+use crate::error::{Error, Result, codes};
 
 /// The file beside a config.
 pub const FILE: &str = "acknowledgements.json";
@@ -47,7 +48,7 @@ impl Acknowledgement {
     /// # Errors
     /// Usage error that names the field.
     pub fn check(&self) -> Result<()> {
-        let bad = |what: String| Err(Error::new(Code::BadAcknowledgement, what));
+        let bad = |what: String| Err(Error::new(codes::BAD_ACKNOWLEDGEMENT, what));
         for (name, text) in [("check", &self.check), ("period", &self.period), ("who", &self.who), ("why", &self.why)] {
             if text.trim().is_empty() {
                 return bad(format!("`{name}` is empty"));
@@ -82,13 +83,13 @@ pub fn read(config: &Path, today: Date) -> Result<Vec<Acknowledgement>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let bytes = map::bytes_up_to(&path, LARGEST).map_err(|e| e.recode(Code::BadAcknowledgement))?;
+    let bytes = map::bytes_up_to(&path, LARGEST).map_err(|e| e.recode(codes::BAD_ACKNOWLEDGEMENT))?;
     parse(&path, &bytes, today)
 }
 
 /// As [`read`], of bytes at hand.
 pub(crate) fn parse(path: &Path, bytes: &[u8], today: Date) -> Result<Vec<Acknowledgement>> {
-    let bad = |what: String| Error::new(Code::BadAcknowledgement, what).at(path.display());
+    let bad = |what: String| Error::new(codes::BAD_ACKNOWLEDGEMENT, what).at(path.display());
     let mut all: Vec<Acknowledgement> = serde_json::from_slice(bytes).map_err(|e| bad(e.to_string()))?;
     for one in &mut all {
         one.check().map_err(|e| bad(e.what().to_owned()))?;
@@ -117,7 +118,7 @@ pub fn add(config: &Path, one: Acknowledgement) -> Result<()> {
     let text = serde_json::to_string_pretty(&written).unwrap_or_default() + "\n";
     let path = path(config);
     write_whole(&path, text.as_bytes(), 0o644)
-        .map_err(|e| Error::new(Code::CannotWrite, format!("can't write: {e}")).at(path.display()))
+        .map_err(|e| Error::new(codes::CANNOT_WRITE, format!("can't write: {e}")).at(path.display()))
 }
 
 /// A figure beyond its level, or one that the history doesn't allow. Nothing proved, a look ahead and

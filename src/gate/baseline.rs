@@ -13,14 +13,16 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Subject;
 use super::verdict::{Check, Group, Status};
-use crate::archive::manifest::sha256_hex;
-use crate::archive::{Archive, map, write_whole};
+use crate::archive::Archive;
 use crate::backtest::{Request, Run};
 use crate::bar::{Date, Symbol};
 use crate::config::document::Document;
 use crate::config::{Config, Levels, NonInferiority, Period};
 use crate::costs::Costs;
-use crate::error::{Code, Error, Result};
+use crate::disk::hash::sha256_hex;
+use crate::disk::map;
+use crate::disk::write::write_whole;
+use crate::error::{Error, Result, codes};
 use crate::metrics::{Measure, SESSIONS_PER_YEAR, session_returns};
 use crate::registry::AnyStrategy;
 use crate::stats::paired::ledoit_wolf_bootstrap;
@@ -130,13 +132,13 @@ impl Baseline {
     /// # Errors
     /// Refused if it isn't what it should be.
     pub fn read_file(path: &Path, strategy: &str) -> Result<Self> {
-        let bytes = map::bytes_up_to(path, LARGEST).map_err(|e| e.recode(Code::BadBaseline))?;
+        let bytes = map::bytes_up_to(path, LARGEST).map_err(|e| e.recode(codes::BAD_BASELINE))?;
         Self::parse(path, &bytes, strategy)
     }
 
     /// As [`Baseline::read_file`], of bytes at hand.
     pub(crate) fn parse(path: &Path, bytes: &[u8], strategy: &str) -> Result<Self> {
-        let bad = |what: String| Error::new(Code::BadBaseline, what).at(path.display());
+        let bad = |what: String| Error::new(codes::BAD_BASELINE, what).at(path.display());
         let baseline: Self = serde_json::from_slice(bytes).map_err(|e| bad(format!("no baseline: {e}")))?;
         if baseline.schema_version != SCHEMA_VERSION {
             return Err(bad(format!("form {} of a baseline, known is {SCHEMA_VERSION}", baseline.schema_version)));
@@ -203,7 +205,7 @@ impl Baseline {
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string(self).unwrap_or_default() + "\n";
         write_whole(path, text.as_bytes(), 0o644)
-            .map_err(|e| Error::new(Code::CannotWrite, format!("can't write: {e}")).at(path.display()))
+            .map_err(|e| Error::new(codes::CANNOT_WRITE, format!("can't write: {e}")).at(path.display()))
     }
 }
 
@@ -292,7 +294,7 @@ impl Pair<'_> {
         // Common costs: what trading costs is no merit of either.
         config.execution = self.config.execution.clone();
         let request = Request::portfolio(&config, self.archive, self.period.start_date, self.period.end_date);
-        self.strategy.backtest(&request)?.pop().ok_or_else(|| Error::new(Code::NoBars, "nothing was replayed"))
+        self.strategy.backtest(&request)?.pop().ok_or_else(|| Error::new(codes::NO_BARS, "nothing was replayed"))
     }
 }
 

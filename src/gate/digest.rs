@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::verdict::StrategyVerdict;
-use crate::archive::manifest::sha256_hex;
+use crate::disk::hash::sha256_hex;
 
 /// Changes whenever the gate's own rules do: constants, resampling, regimes.
 const RULES: &str = "gate 1";

@@ -19,24 +19,23 @@ mod verdict;
 pub mod verify;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::archive::Archive;
-use crate::archive::manifest::sha256_hex;
-use crate::archive::map;
 use crate::backtest::{Bench, Closes, Request, Run, Scope, trials};
 use crate::bar::Date;
 use crate::calendar;
 use crate::config::document::Document;
 use crate::config::{CRITERIA, Config, EVIDENCE, Period};
-use crate::error::{Code, Error, Result};
+use crate::deployed::{Deployed, LARGEST_UNIT};
+use crate::disk::hash::sha256_hex;
+use crate::disk::map;
+use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
 use crate::ledger::{Kind, Ledger, Trials};
 use crate::metrics::{Measure, Metrics, session_returns};
 use crate::registry::{self, AnyStrategy};
-use crate::release;
 use crate::stats::bootstrap;
-use crate::unit;
 use baseline::{Baseline, Comparison, Pair};
 use causality::Causality;
 use criteria::{Criteria, NO_LEVELS, NONE_ALLOWED, Sample, check};
@@ -68,8 +67,6 @@ pub struct Gate<'a> {
     pub binary: &'a (dyn Fn() -> Result<String> + Sync),
     /// The day for which acknowledgements hold.
     pub today: Date,
-    /// A check that isn't made: only the self-test asks for that.
-    pub(crate) without: Option<&'a str>,
     /// Whether pages are wanted, and so what they draw.
     pub pages: bool,
     /// Hears what is under way.
@@ -126,53 +123,11 @@ fn expectations(config: &Config, metrics: &Metrics) -> Vec<Expectation> {
     std::iter::once(trades).chain(holding).collect()
 }
 
-/// A folder under `deployed/`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deployed {
-    /// Name of the folder.
-    pub name: String,
-    /// Its `config.json`.
-    pub config: PathBuf,
-}
-
-impl Deployed {
-    /// Its systemd unit.
-    pub fn unit(&self) -> PathBuf {
-        self.config.with_file_name(unit::file_name(&self.name))
-    }
-}
-
-/// The deployed strategies: every folder of `deployed` but that of the environments, whether or
-/// not its config is there. The one way to find them.
-///
-/// # Errors
-/// Config error if there is none.
-pub fn discover(deployed: &Path) -> Result<Vec<Deployed>> {
-    let entries = std::fs::read_dir(deployed).map_err(|e| {
-        Error::new(Code::NoDeployedFolder, format!("can't list the deployed strategies: {e}")).at(deployed.display())
-    })?;
-    let mut found = Vec::new();
-    for entry in entries {
-        let folder = entry.map_err(|e| Error::io(deployed, &e))?.path();
-        let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        // A link that leads nowhere is a strategy that is missing, not one that was never there.
-        if (folder.is_dir() || folder.is_symlink()) && !name.starts_with('.') && name != release::FOLDER {
-            found.push(Deployed { name, config: folder.join("config.json") });
-        }
-    }
-    if found.is_empty() {
-        let what = "no strategy is deployed: there is no */config.json";
-        return Err(Error::new(Code::NothingDeployed, what).at(deployed.display()));
-    }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
-}
-
 /// What a verdict of a deployed strategy is about. `binary` and `manifest` are SHA-256.
 fn subject(deployed: &Deployed, document: &Document, config: &Config, binary: &str, manifest: &str) -> Result<Subject> {
     let unit = deployed.unit();
     let unit = match unit.exists() {
-        true => sha256_hex(&map::bytes_up_to(&unit, unit::LIMIT)?),
+        true => sha256_hex(&map::bytes_up_to(&unit, LARGEST_UNIT)?),
         false => "no unit".to_owned(),
     };
     // What ships of a strategy beside its config: the binary and its unit, if it has one.
@@ -201,6 +156,11 @@ impl Gate<'_> {
     /// Judges one deployed strategy. An error becomes its verdict, so that one broken strategy
     /// doesn't hide the others.
     pub fn judge(&self, deployed: &Deployed) -> Judged {
+        self.judge_without(deployed, None)
+    }
+
+    /// As [`Gate::judge`], one check not being made: how the self-test shows that each check is needed.
+    pub(crate) fn judge_without(&self, deployed: &Deployed, check: Option<&str>) -> Judged {
         let mut judged = Judged {
             verdict: StrategyVerdict {
                 strategy: deployed.name.clone(),
@@ -219,7 +179,7 @@ impl Gate<'_> {
             periods: Vec::new(),
             heat: None,
         };
-        let verdict = match self.judge_periods(deployed, &mut judged) {
+        let verdict = match self.judge_periods(deployed, check, &mut judged) {
             Ok(()) => {
                 let worst = judged.verdict.periods.iter().map(|p| p.status).max();
                 StrategyVerdict { status: worst.unwrap_or(Status::Error), ..judged.verdict }
@@ -233,7 +193,7 @@ impl Gate<'_> {
         Judged { verdict: StrategyVerdict { digest, ..verdict }, ..judged }
     }
 
-    fn judge_periods(&self, deployed: &Deployed, judged: &mut Judged) -> Result<()> {
+    fn judge_periods(&self, deployed: &Deployed, without: Option<&str>, judged: &mut Judged) -> Result<()> {
         let strategy = registry::find(self.strategies, &deployed.name).map_err(|e| e.at(deployed.config.display()))?;
         let document = strategy.read_document(&deployed.config, &[])?;
         let config = Config::from_document(&document)?;
@@ -255,7 +215,9 @@ impl Gate<'_> {
             judged.heat = Heat::of(&ledger, verdict.synthetic, &document.settings(&first.run.symbols))?;
         }
         for candidate in &candidates {
-            let (period, shown) = self.judge_period(candidate, &luck, baseline.as_ref(), &subject, &tell)?;
+            let (mut period, shown) = self.judge_period(candidate, &luck, baseline.as_ref(), &subject, &tell)?;
+            period.checks.retain(|c| Some(c.metric) != without);
+            period.status = period.worst();
             verdict.periods.push(period);
             judged.periods.push(shown);
         }
@@ -286,7 +248,7 @@ impl Gate<'_> {
     ) -> Result<Candidate<'c>> {
         let request = Request::portfolio(config, self.archive, period.start_date, period.end_date);
         let bench = strategy.bench(&request)?;
-        let run = bench.runs()?.pop().ok_or_else(|| Error::new(Code::NoBars, "nothing was replayed"))?;
+        let run = bench.runs()?.pop().ok_or_else(|| Error::new(codes::NO_BARS, "nothing was replayed"))?;
         check_coverage(period, &run).map_err(|e| e.at(self.archive.folder().display()))?;
         let returns = session_returns(&run.replay);
         Ok(Candidate { strategy, document, config, period, bench, run, returns })
@@ -313,7 +275,7 @@ impl Gate<'_> {
             None => Ok(ledger),
             Some(gone) => {
                 let what = format!("record {gone} is gone: what is deployed was judged with it");
-                Err(Error::new(Code::LedgerGap, what).at(self.ledger.join(strategy.name()).display()))
+                Err(Error::new(codes::LEDGER_GAP, what).at(self.ledger.join(strategy.name()).display()))
             }
         }
     }
@@ -349,7 +311,6 @@ impl Gate<'_> {
         answers.checks.push(luck.check());
         causality.answer(&mut answers);
         answers.checks.push(trusted(&run.data_findings));
-        answers.checks.retain(|c| Some(c.metric) != self.without);
         let verdict = candidate.verdict(answers, power, paired.comparison, robustness, causality);
         let closes = if self.pages { bench.closes()? } else { Vec::new() };
         Ok((verdict, Shown { run: run.clone(), deployed: paired.returns, sharpes, closes }))
@@ -460,7 +421,7 @@ fn check_coverage(period: &Period, run: &Run) -> Result<()> {
         None => Ok(()),
         Some((symbol, from, to)) => {
             let what = format!("{symbol} covers {from} to {to} of the period {}, {first} to {last}", period.name);
-            Err(Error::new(Code::PeriodUncovered, what))
+            Err(Error::new(codes::PERIOD_UNCOVERED, what))
         }
     }
 }

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::digest::{self, Subject};
 use super::verdict::{Status, Verdict};
-use crate::archive::map;
 use crate::bar::Date;
-use crate::error::{Code, Error, Result};
-use crate::release;
+use crate::deployed::is_name;
+use crate::disk::map;
+use crate::error::{Error, Result, codes};
 
 /// Numbers of two machines may differ by this much, of the larger one.
 const TOLERANCE: f64 = 1e-9;
@@ -28,11 +28,11 @@ impl Stored {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = map::bytes_up_to(path, LARGEST)?;
         let value: Value = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::new(Code::VerdictAltered, format!("no verdict: {e}")).at(path.display()))?;
+            .map_err(|e| Error::new(codes::VERDICT_ALTERED, format!("no verdict: {e}")).at(path.display()))?;
         // Another reader must not take another of two keys for the verdict.
         let written = serde_json::to_string_pretty(&value).unwrap_or_default() + "\n";
         if written.as_bytes() != &bytes[..] {
-            return Err(Error::new(Code::VerdictAltered, "it isn't as it was written").at(path.display()));
+            return Err(Error::new(codes::VERDICT_ALTERED, "it isn't as it was written").at(path.display()));
         }
         Self::new(value).map_err(|e| e.at(path.display()))
     }
@@ -42,15 +42,13 @@ impl Stored {
     /// # Errors
     /// Refused if it was altered, or is no verdict.
     pub fn new(verdict: Value) -> Result<Self> {
-        let altered = |what: String| Error::new(Code::VerdictAltered, what);
+        let altered = |what: String| Error::new(codes::VERDICT_ALTERED, what);
         let stored = Self(verdict);
         let of = stored.0.get("strategies").and_then(Value::as_array).filter(|all| !all.is_empty());
         let Some(strategies) = of else { return Err(altered("no verdict: it has no strategies".to_owned())) };
         for one in strategies {
             let name = one.get("strategy").and_then(Value::as_str).unwrap_or_default();
-            if !release::is_name(name)
-                || strategies.iter().filter(|s| s.get("strategy") == one.get("strategy")).count() > 1
-            {
+            if !is_name(name) || strategies.iter().filter(|s| s.get("strategy") == one.get("strategy")).count() > 1 {
                 return Err(altered(format!("`{name}` is no strategy's name, or stands twice")));
             }
             if Some(digest::digest(one).as_str()) != one.get("digest").and_then(Value::as_str) {
@@ -74,7 +72,7 @@ impl Stored {
         };
         match fits {
             true => Ok(()),
-            false => Err(Error::new(Code::VerdictAltered, format!("the subject of {name} isn't that of its fields"))),
+            false => Err(Error::new(codes::VERDICT_ALTERED, format!("the subject of {name} isn't that of its fields"))),
         }
     }
 
@@ -150,13 +148,13 @@ impl Stored {
     /// Refused, with its status.
     pub fn check_deploys(&self, strategy: &str, today: Date) -> Result<()> {
         if let Some(day) = accepted_until(self.one(strategy).into_iter()).filter(|day| *day < today) {
-            return Err(Error::new(Code::VerdictForbids, format!("it rests on what was accepted until {day}")));
+            return Err(Error::new(codes::VERDICT_FORBIDS, format!("it rests on what was accepted until {day}")));
         }
         let status = self.status(strategy).unwrap_or("none");
         let deploys = [Status::Pass, Status::Warn].iter().any(|s| s.name() == status);
         match deploys {
             true => Ok(()),
-            false => Err(Error::new(Code::VerdictForbids, format!("the verdict of {strategy} is {status}"))),
+            false => Err(Error::new(codes::VERDICT_FORBIDS, format!("the verdict of {strategy} is {status}"))),
         }
     }
 }
@@ -189,12 +187,12 @@ pub fn compare(stored: &Stored, again: &Verdict) -> Result<usize> {
 }
 
 fn equal(path: &str, a: &Value, b: &Value) -> Result<usize> {
-    let differs = || Err(Error::new(Code::VerdictDiffers, format!("{path} was {}, is {}", brief(a), brief(b))));
+    let differs = || Err(Error::new(codes::VERDICT_DIFFERS, format!("{path} was {}, is {}", brief(a), brief(b))));
     match (a, b) {
         (Value::Object(a_fields), Value::Object(b_fields)) => {
             if let Some(key) = b_fields.keys().chain(a_fields.keys()).find(|k| a.get(k).is_some() != b.get(k).is_some())
             {
-                return Err(Error::new(Code::VerdictDiffers, format!("{path}.{key} is in one of the two only")));
+                return Err(Error::new(codes::VERDICT_DIFFERS, format!("{path}.{key} is in one of the two only")));
             }
             a_fields.iter().map(|(key, value)| equal(&format!("{path}.{key}"), value, &b[key])).sum()
         }
@@ -223,7 +221,7 @@ mod tests {
     fn numbers_may_differ_by_rounding_and_by_no_more() {
         let (a, near, far) = (json!({"x": [1.0]}), json!({"x": [1.0 + 1e-10]}), json!({"x": [1.0 + 1e-8]}));
         assert_eq!(equal("v", &a, &near).map_err(|e| e.code()), Ok(1));
-        assert_eq!(equal("v", &a, &far).map_err(|e| e.code()), Err(Code::VerdictDiffers));
+        assert_eq!(equal("v", &a, &far).map_err(|e| e.code()), Err(codes::VERDICT_DIFFERS));
         assert!(equal("v", &a, &json!({"x": [1.0], "y": 1})).is_err() && equal("v", &a, &json!({})).is_err());
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::account::Fill;
 use crate::bar::{Bar, Date, Nanos, Symbol};
 use crate::calendar::Session;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result, codes};
 use crate::history::History;
 use crate::indicator::{Memory, Rolling};
 use crate::order::Order;
@@ -156,7 +156,7 @@ impl<S: Strategy> Runner<S> {
         let mut seats: Vec<Seat<S>> = strategies.into_iter().map(|(symbol, s)| Seat::new(symbol, s)).collect();
         seats.sort_by_key(|seat| seat.symbol);
         if let Some(twice) = seats.windows(2).find(|w| w[0].symbol == w[1].symbol) {
-            return Err(Error::new(Code::BadArgument, format!("{} is given twice", twice[0].symbol)));
+            return Err(Error::new(codes::BAD_ARGUMENT, format!("{} is given twice", twice[0].symbol)));
         }
         Ok(Self { seats, session: Session::default() })
     }
@@ -226,7 +226,7 @@ impl<S: Strategy> Runner<S> {
     fn seat(&mut self, symbol: Symbol) -> Result<&mut Seat<S>> {
         match self.seats.binary_search_by_key(&symbol, |seat| seat.symbol) {
             Ok(at) => Ok(&mut self.seats[at]),
-            Err(_) => Err(Error::new(Code::BadArgument, format!("there are bars of {symbol}, which isn't traded"))),
+            Err(_) => Err(Error::new(codes::BAD_ARGUMENT, format!("there are bars of {symbol}, which isn't traded"))),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{Answer, Broker, Tick};
 use crate::account::{Account, Book, Fill};
 use crate::bar::{Bars, Date, Symbol};
 use crate::calendar::Session;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result, codes};
 use crate::order::Order;
 use crate::risk::Block;
 use crate::strategy::Position;
@@ -41,7 +41,7 @@ impl Simulated {
     fn desk(&mut self, symbol: Symbol) -> Result<(&mut Account, &mut Desk)> {
         match self.desks.binary_search_by_key(&symbol, |desk| desk.symbol) {
             Ok(at) => Ok((&mut self.account, &mut self.desks[at])),
-            Err(_) => Err(Error::new(Code::BadArgument, format!("there is no book for {symbol}"))),
+            Err(_) => Err(Error::new(codes::BAD_ARGUMENT, format!("there is no book for {symbol}"))),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::backtest::{Loaded, Scope, check, check_period, load};
 use crate::bar::{Date, Symbol};
 use crate::config::document::Document;
 use crate::config::{Config, Override, PARAMETER_BLOCKS, Parameters, examine_parameters};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
 use crate::history::{History, Hours};
 use crate::ledger::{Trials, Varied};
@@ -190,7 +190,7 @@ pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &Request<'a>) -> Res
     {
         if let Some((other, _)) = set.iter().find(|(_, known)| *known == path) {
             let what = format!("--grid {other} and --grid {} both set {}", axis.key, path.join("."));
-            return Err(Error::new(Code::BadArgument, what).help("leave one of the two out"));
+            return Err(Error::new(codes::BAD_ARGUMENT, what).help("leave one of the two out"));
         }
         set.push((&axis.key, path));
     }
@@ -215,7 +215,7 @@ fn way<S: Deployable>(document: &Document, axis: &Axis, symbols: &[Symbol]) -> R
     let paths = probe.paths(document.value());
     if paths.is_empty() {
         let what = format!("--grid {}: the config has no such value", axis.key);
-        return Err(Error::new(Code::BadArgument, what)
+        return Err(Error::new(codes::BAD_ARGUMENT, what)
             .at(document.path.display())
             .help("name a parameter (rsi_period), a symbol's (TSLA.rsi_period), or a path (execution.friction_bps)"));
     }
@@ -228,17 +228,17 @@ fn way<S: Deployable>(document: &Document, axis: &Axis, symbols: &[Symbol]) -> R
     let paths: Vec<Vec<String>> = paths.into_iter().filter(|path| !is_of_other(path)).collect();
     if paths.is_empty() {
         let what = format!("--grid {}: that symbol is not among those swept", axis.key);
-        return Err(Error::new(Code::BadArgument, what).help("add it to --symbols, or leave the axis out"));
+        return Err(Error::new(codes::BAD_ARGUMENT, what).help("add it to --symbols, or leave the axis out"));
     }
     let hours = ["premarket", "after_hours"];
     if paths.iter().any(|path| path[0] == "data_requirements" && hours.contains(&path[path.len() - 1].as_str())) {
         let what = format!("--grid {}: which bars count is no parameter", axis.key);
-        return Err(Error::new(Code::BadArgument, what).help("sweep once with --session regular and once with all"));
+        return Err(Error::new(codes::BAD_ARGUMENT, what).help("sweep once with --session regular and once with all"));
     }
     let settings = document.settings(symbols);
     if !paths.iter().any(|path| matters(&settings, path)) {
         let what = format!("--grid {}: no replay depends on it", axis.key);
-        return Err(Error::new(Code::BadArgument, what).help("leave it out: all its points would be the same"));
+        return Err(Error::new(codes::BAD_ARGUMENT, what).help("leave it out: all its points would be the same"));
     }
     let is_parameter = paths.iter().all(|path| PARAMETER_BLOCKS.contains(&path[0].as_str()) && path.len() > 1);
     Ok(Way { paths, is_parameter })
@@ -312,7 +312,7 @@ impl<S: Deployable> Prepared<'_, S> {
             return Ok(());
         }
         let what = format!("the allocations add up to {needed}, above account_info.buying_power {power} dollars");
-        Err(self.at_point(Error::new(Code::Contradiction, what), point))
+        Err(self.at_point(Error::new(codes::CONTRADICTION, what), point))
     }
 
     /// Points by the config that the axes outside the parameter blocks give them.

@@ -19,11 +19,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray,
-    UInt64Array,
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, UInt64Type};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array,
 };
-use arrow::datatypes::{DataType, Field, Float64Type, Schema, UInt64Type};
+use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -34,11 +35,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Kept, Row, Study, together};
-use crate::archive::manifest::{sha256_hex, xxh3_hex};
-use crate::archive::{TEMPORARY, map, write_whole};
 use crate::backtest::label;
 use crate::config::CRITERIA;
-use crate::error::{Code, Error, Result};
+use crate::disk::hash::sha256_hex;
+use crate::disk::hash::xxh3_hex;
+use crate::disk::map;
+use crate::disk::write::TEMPORARY;
+use crate::disk::write::write_whole;
+use crate::error::{Error, Result, codes};
 use crate::ledger::Trials;
 use crate::metrics::{Measure, Metrics};
 use crate::sweep::grid::{Grid, sample};
@@ -107,10 +111,10 @@ impl Plan {
     /// Refused if it is none, or another version's.
     pub fn parse(text: &str) -> Result<Self> {
         let plan: Self =
-            serde_json::from_str(text).map_err(|e| Error::new(Code::OtherSweep, format!("no plan: {e}")))?;
+            serde_json::from_str(text).map_err(|e| Error::new(codes::OTHER_SWEEP, format!("no plan: {e}")))?;
         let known = plan.schema_version == SCHEMA_VERSION && plan.engine == env!("CARGO_PKG_VERSION");
         if !known || plan.part_points == 0 || plan.trials.points == 0 || plan.text() != text {
-            return Err(Error::new(Code::OtherSweep, "the plan was not written by this version of Magellan")
+            return Err(Error::new(codes::OTHER_SWEEP, "the plan was not written by this version of Magellan")
                 .help("merge with the version that swept"));
         }
         Ok(plan)
@@ -163,10 +167,10 @@ impl Store {
             let held = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
             if held != text {
                 let what = format!("the folder holds another sweep{}", differences(&held, &text));
-                return Err(Error::new(Code::OtherSweep, what).at(folder.display()));
+                return Err(Error::new(codes::OTHER_SWEEP, what).at(folder.display()));
             }
         } else if folder.join("results.parquet").exists() || folder.join("parts").exists() {
-            return Err(Error::new(Code::OtherSweep, "the folder holds results without a plan").at(folder.display()));
+            return Err(Error::new(codes::OTHER_SWEEP, "the folder holds results without a plan").at(folder.display()));
         } else {
             write_whole(&path, text.as_bytes(), 0o666).map_err(|e| cannot_write(&path, &e))?;
         }
@@ -183,7 +187,7 @@ impl Store {
             let opened = self.open(part, Kind::Rows, &files.rows).and(self.open(part, Kind::Returns, &files.returns));
             match opened {
                 Ok(_) => done.push(part),
-                Err(e) if e.code() == Code::PartDamaged => {
+                Err(e) if e.code() == codes::PART_DAMAGED => {
                     for path in [&files.rows, &files.returns] {
                         match fs::remove_file(path) {
                             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(path, &e)),
@@ -313,7 +317,7 @@ impl Store {
             let held = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
             if held != text {
                 let what = format!("its plan is that of another sweep{}", differences(&held, &text));
-                return Err(Error::new(Code::OtherSweep, what).at(source.display()));
+                return Err(Error::new(codes::OTHER_SWEEP, what).at(source.display()));
             }
             for (part, files) in store.parts()? {
                 let intact = store.is_intact(part, &files);
@@ -335,7 +339,7 @@ impl Store {
         if !missing.is_empty() {
             let some = missing[..missing.len().min(10)].join(", ");
             let what = format!("{} of {} parts are missing: {some}", missing.len(), plan.parts());
-            return Err(Error::new(Code::SweepIncomplete, what));
+            return Err(Error::new(codes::SWEEP_INCOMPLETE, what));
         }
         Ok(Parts(parts))
     }
@@ -370,7 +374,7 @@ impl Store {
 
     /// A part's batches.
     fn read(&self, part: usize, kind: Kind, path: &Path) -> Result<Vec<RecordBatch>> {
-        let damaged = |e: String| Error::new(Code::PartDamaged, e).at(path.display());
+        let damaged = |e: String| Error::new(codes::PART_DAMAGED, e).at(path.display());
         let reader =
             self.open(part, kind, path)?.with_batch_size(GROUP_ROWS).build().map_err(|e| damaged(e.to_string()))?;
         reader.collect::<Result<_, _>>().map_err(|e| damaged(e.to_string()))
@@ -378,8 +382,8 @@ impl Store {
 
     /// A part's file, if its bytes are those that were written for this part of this plan.
     fn open(&self, part: usize, kind: Kind, path: &Path) -> Result<ParquetRecordBatchReaderBuilder<Bytes>> {
-        let damaged = |what: &str| Error::new(Code::PartDamaged, what).at(path.display());
-        let bytes = map::bytes_up_to(path, LARGEST).map_err(|e| e.recode(Code::PartDamaged))?;
+        let damaged = |what: &str| Error::new(codes::PART_DAMAGED, what).at(path.display());
+        let bytes = map::bytes_up_to(path, LARGEST).map_err(|e| e.recode(codes::PART_DAMAGED))?;
         if !has_its_checksum(path, &bytes) {
             return Err(damaged("the part's bytes don't have the checksum in its name"));
         }
@@ -387,7 +391,7 @@ impl Store {
         let pairs = reader.metadata().file_metadata().key_value_metadata();
         let said = |key: &str| pairs.and_then(|pairs| pairs.iter().find(|p| p.key == key)?.value.clone());
         if said(KEY_PLAN).as_deref() != Some(&self.plan) {
-            return Err(Error::new(Code::OtherSweep, "the part belongs to another sweep").at(path.display()));
+            return Err(Error::new(codes::OTHER_SWEEP, "the part belongs to another sweep").at(path.display()));
         }
         if said(KEY_PART) != Some(part_of(part, kind)) {
             return Err(damaged("the file is that of another part"));
@@ -405,7 +409,7 @@ fn readable() -> fs::Permissions {
 }
 
 fn cannot_write(path: &Path, err: &std::io::Error) -> Error {
-    Error::new(Code::CannotWrite, format!("can't write results: {err}")).at(path.display())
+    Error::new(codes::CANNOT_WRITE, format!("can't write results: {err}")).at(path.display())
 }
 
 /// Which parts of two plans differ, for a message.
@@ -477,7 +481,7 @@ fn batch_of_rows(first: usize, points: &[u64], grid: &Grid, rows: &[Row]) -> Res
         fields.push(Field::new(name, DataType::Float64, true));
         columns.push(Arc::new(Float64Array::from_iter(rows.iter().map(|r| of(&r.metrics).value()))));
     }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::new(Code::Io, e.to_string()))
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::new(codes::IO, e.to_string()))
 }
 
 /// `point`, `session`, `return`
@@ -493,7 +497,7 @@ fn batch_of_returns(first: usize, kept: &[Kept]) -> Result<RecordBatch> {
         Arc::new(Date32Array::from_iter_values(kept.iter().flat_map(|k| k.equity.iter().map(|e| e.0.0)))),
         Arc::new(Float64Array::from_iter_values(kept.iter().flat_map(Kept::returns))),
     ];
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::new(Code::Io, e.to_string()))
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::new(codes::IO, e.to_string()))
 }
 
 fn encode(plan: &str, part: &str, batch: RecordBatch) -> Result<Vec<u8>> {
@@ -507,7 +511,7 @@ fn join<W: Write + Send>(
     out: W,
     parts: impl Iterator<Item = Result<Vec<RecordBatch>>>,
 ) -> Result<W> {
-    let fault = |e: parquet::errors::ParquetError| Error::new(Code::CannotWrite, format!("can't write Parquet: {e}"));
+    let fault = |e: parquet::errors::ParquetError| Error::new(codes::CANNOT_WRITE, format!("can't write Parquet: {e}"));
     let mut pairs = vec![KeyValue::new(KEY_PLAN.to_owned(), plan.to_owned())];
     pairs.extend(part.map(|part| KeyValue::new(KEY_PART.to_owned(), part.to_string())));
     let properties = WriterProperties::builder()
@@ -524,7 +528,7 @@ fn join<W: Write + Send>(
         Ok(batches) => batches.into_iter().map(Ok).collect(),
         Err(e) => vec![Err(e)],
     });
-    let first = batches.next().unwrap_or_else(|| Err(Error::new(Code::SweepIncomplete, "no part has a row")))?;
+    let first = batches.next().unwrap_or_else(|| Err(Error::new(codes::SWEEP_INCOMPLETE, "no part has a row")))?;
     let mut writer = ArrowWriter::try_new(out, first.schema(), Some(properties)).map_err(fault)?;
     writer.write(&first).map_err(fault)?;
     for batch in batches {
@@ -562,7 +566,7 @@ pub struct Rank<'a> {
 pub fn best(results: &Path, rank: Rank<'_>, top: usize, axes: &[String], figures: &[&str]) -> Result<Vec<Best>> {
     let Rank { by, lowest } = rank;
     let sign = if lowest { -1.0 } else { 1.0 };
-    let foreign = |e: String| Error::new(Code::PartDamaged, e).at(results.display());
+    let foreign = |e: String| Error::new(codes::PART_DAMAGED, e).at(results.display());
     // From the disk, and only what is asked for: millions of rows needn't be in memory.
     let file = fs::File::open(results).map_err(|e| Error::io(results, &e))?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| foreign(e.to_string()))?;
@@ -588,7 +592,7 @@ pub fn best(results: &Path, rank: Rank<'_>, top: usize, axes: &[String], figures
                 Ok(column.is_valid(i).then(|| column.value(i)))
             };
             let show = |axis: &String| {
-                let cell = arrow::util::display::array_value_to_string(column(axis)?, i);
+                let cell = arrow_cast::display::array_value_to_string(column(axis)?, i);
                 let cell = cell.map_err(|e| foreign(e.to_string()))?;
                 Ok(serde_json::from_str(&cell).unwrap_or(Value::String(cell)))
             };

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result, codes};
 
 /// Most values of one axis.
 const LONGEST: f64 = 1_000_000.0;
@@ -34,7 +34,7 @@ impl FromStr for Axis {
 
     fn from_str(text: &str) -> Result<Self> {
         let fault = |what: String| // In the message itself, since a command line shows no more of it.
-            Error::new(Code::BadArgument, format!("{what}; write key=5..44, key=0.1..0.5:0.1 or key=v1,v2"));
+            Error::new(codes::BAD_ARGUMENT, format!("{what}; write key=5..44, key=0.1..0.5:0.1 or key=v1,v2"));
         let (key, values) = text
             .split_once('=')
             .filter(|(key, values)| !key.is_empty() && !values.is_empty())
@@ -104,24 +104,27 @@ impl Grid {
     pub fn check(&self) -> Result<()> {
         let mut seen = BTreeSet::new();
         if let Some(twice) = self.axes.iter().find(|axis| !seen.insert(&axis.key)) {
-            return Err(Error::new(Code::BadArgument, format!("the key {} is swept twice", twice.key)));
+            return Err(Error::new(codes::BAD_ARGUMENT, format!("the key {} is swept twice", twice.key)));
         }
         for condition in &self.conditions {
             if let Some(key) = condition.keys().into_iter().find(|key| self.axes.iter().all(|axis| axis.key != *key)) {
                 let swept: Vec<&str> = self.axes.iter().map(|axis| axis.key.as_str()).collect();
-                return Err(Error::new(Code::BadArgument, format!("`{}`: {key} is not swept", condition.text))
+                return Err(Error::new(codes::BAD_ARGUMENT, format!("`{}`: {key} is not swept", condition.text))
                     .help(format!("conditions may name {}", swept.join(", "))));
             }
         }
         for axis in &self.axes {
             let mut seen = HashSet::new();
             if let Some(twice) = axis.values.iter().find(|value| !seen.insert(value.to_string())) {
-                return Err(Error::new(Code::BadArgument, format!("{}: the value {twice} is listed twice", axis.key)));
+                return Err(Error::new(
+                    codes::BAD_ARGUMENT,
+                    format!("{}: the value {twice} is listed twice", axis.key),
+                ));
             }
         }
         match self.combinations() {
             Some(_) => Ok(()),
-            None => Err(Error::new(Code::BadArgument, "the grid has more than 2^53 combinations")
+            None => Err(Error::new(codes::BAD_ARGUMENT, "the grid has more than 2^53 combinations")
                 .help("take larger steps, or fewer keys")),
         }
     }
@@ -172,13 +175,13 @@ impl Grid {
     /// Usage error if there are more than a sweep can hold.
     pub fn all(&self) -> Result<Vec<u64>> {
         if self.combinations().is_none_or(|n| n > MOST_VISITED) {
-            return Err(Error::new(Code::BadArgument, format!("the grid has more than {MOST_VISITED} combinations"))
+            return Err(Error::new(codes::BAD_ARGUMENT, format!("the grid has more than {MOST_VISITED} combinations"))
                 .help("take larger steps, or a random part with --random N"));
         }
         let mut all = Vec::new();
         for combination in (0..self.combinations().unwrap_or(0)).filter(|&c| self.holds(c)) {
             if all.len() == MOST_POINTS {
-                return Err(Error::new(Code::BadArgument, format!("the grid has more than {MOST_POINTS} points"))
+                return Err(Error::new(codes::BAD_ARGUMENT, format!("the grid has more than {MOST_POINTS} points"))
                     .help("take larger steps, or a random part with --random N"));
             }
             all.push(combination);
@@ -194,7 +197,7 @@ impl Grid {
     pub fn random(&self, count: usize, seed: u64) -> Result<Vec<u64>> {
         if count == 0 || count > MOST_POINTS {
             return Err(Error::new(
-                Code::BadArgument,
+                codes::BAD_ARGUMENT,
                 format!("{count} random points; allowed are 1 to {MOST_POINTS}"),
             ));
         }
@@ -214,7 +217,7 @@ impl Grid {
                 drawn.insert(combination);
             }
         }
-        Err(Error::new(Code::BadArgument, "too few combinations meet the conditions to draw from")
+        Err(Error::new(codes::BAD_ARGUMENT, "too few combinations meet the conditions to draw from")
             .help("name ranges that the conditions leave more of"))
     }
 }
@@ -332,7 +335,7 @@ impl FromStr for Condition {
         let fault = || {
             let example = "hysteresis_lower < hysteresis_upper - 2";
             Error::new(
-                Code::BadArgument,
+                codes::BAD_ARGUMENT,
                 format!("`{text}` is no comparison of keys and numbers, such as \"{example}\""),
             )
         };

@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use rayon::prelude::*;
 
 use crate::bar::Date;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result, codes};
 use crate::history::History;
 use crate::indicator::{Columns, Indicator};
 use crate::metrics::{Benchmark, Metrics, Outcome};
@@ -158,7 +158,7 @@ fn disagreement<S: Strategy>(point: usize) -> Error {
         "{}: its rules or needs don't say what its decide does (point {point} of those replayed together)",
         S::NAME
     );
-    Error::new(Code::RulesDisagree, what)
+    Error::new(codes::RULES_DISAGREE, what)
 }
 
 /// A test of one indicator: side and the level's bits.
@@ -463,6 +463,6 @@ mod tests {
         let benchmark = Benchmark::default();
         let sweep = Sweep { histories: &[history], terms, benchmark: &benchmark, memory: 0, how: How::Fast };
         let refused = sweep.run(&[Liar(point); 100], |_, judged| judged.metrics.trades).expect_err("a lie");
-        assert_eq!(refused.code(), Code::RulesDisagree);
+        assert_eq!(refused.code(), codes::RULES_DISAGREE);
     }
 }

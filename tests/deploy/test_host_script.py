@@ -23,7 +23,7 @@ from typing import NamedTuple
 import host as machine
 from host import CHECKOUT, DEPLOY_STATE, RELEASES, STATE, UNITS, USER, Host
 
-SCRIPT = pathlib.Path(__file__).parents[2] / "src/deploy/host.sh"
+SCRIPT = pathlib.Path(__file__).parents[2] / "shell/src/deploy/host.sh"
 LIMIT = 20_000
 ALL = ("magellan-bear-trap", "magellan-daily-trend")
 # What a shell would do with a value that isn't quoted.

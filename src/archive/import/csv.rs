@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{BarFile, Rows, TIMESTAMPS};
-use crate::archive::map;
 use crate::archive::record::{PRICES, Row};
 use crate::archive::tables::LONGEST_HEADER;
 use crate::bar::{Nanos, Symbol};
-use crate::error::{Code, Error, Result, quoted};
+use crate::disk::map;
+use crate::error::{Error, Result, codes, quoted};
 
 /// Largest CSV file.
 const LARGEST: u64 = 4 << 30;
@@ -29,7 +29,7 @@ pub(super) fn read(path: &Path) -> Result<BarFile> {
 
 /// As [`read`], of text from anywhere; the path serves names and messages.
 pub(crate) fn read_from(path: &Path, source: impl std::io::Read) -> Result<BarFile> {
-    let fault = |e: csv::Error| Error::new(Code::SourceUnreadable, e.to_string()).at(path.display());
+    let fault = |e: csv::Error| Error::new(codes::SOURCE_UNREADABLE, e.to_string()).at(path.display());
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(source);
     let header = reader.headers().map_err(fault)?.clone();
     let columns = Columns::find(&header).map_err(|e| e.at(path.display()))?;
@@ -78,7 +78,7 @@ impl Columns {
     fn row(&self, record: &csv::StringRecord, named: Option<Symbol>, line: u64) -> Result<(Symbol, Row)> {
         let field = |i: usize| record.get(i).unwrap_or_default();
         let symbol = match self.symbol {
-            Some(i) => field(i).parse().map_err(|e: Error| e.recode(Code::BadValue))?,
+            Some(i) => field(i).parse().map_err(|e: Error| e.recode(codes::BAD_VALUE))?,
             None => named.ok_or_else(super::no_symbol)?,
         };
         let extra = |i: Option<usize>| match i.map(field) {
@@ -106,7 +106,7 @@ fn has_no_zone(timestamp: &str) -> bool {
 }
 
 fn number(text: &str) -> Result<f64> {
-    text.parse().map_err(|_| Error::new(Code::BadValue, format!("{} is not a number", quoted(text))))
+    text.parse().map_err(|_| Error::new(codes::BAD_VALUE, format!("{} is not a number", quoted(text))))
 }
 
 /// `2024-04-01T13:30:00Z`, `2024-04-01 09:30:00-04:00`, naive as UTC, or a date.
@@ -121,7 +121,7 @@ fn timestamp(text: &str) -> Result<Nanos> {
     };
     let found = zoned.or_else(naive).and_then(|t| i64::try_from(t.as_nanosecond()).ok());
     found.ok_or_else(|| {
-        Error::new(Code::BadValue, format!("{} is not a timestamp", quoted(text)))
+        Error::new(codes::BAD_VALUE, format!("{} is not a timestamp", quoted(text)))
             .help("write the start of the bar in UTC or with its offset, e.g. 2024-04-01T13:30:00Z")
     })
 }

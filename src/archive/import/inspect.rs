@@ -15,7 +15,7 @@ use crate::archive::manifest::Manifest;
 use crate::archive::record::Row;
 use crate::bar::{Bars, Date, Symbol, Timeframe, iso_utc};
 use crate::calendar;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
 
 /// What was looked at, and what was found.
@@ -59,7 +59,7 @@ pub fn inspect(import: &Import) -> Result<Inspected> {
                     if known.0 != origin {
                         let what = format!("marked `{origin}`, but {} is marked `{}`", file_name(&known.1), known.0);
                         let about = format!("{symbol} {timeframe}");
-                        done.findings.push(Finding::new(Code::ProvenanceMixed, about, what).file(path));
+                        done.findings.push(Finding::new(codes::PROVENANCE_MIXED, about, what).file(path));
                     }
                 }
                 done.provenance.insert(origin);
@@ -69,7 +69,7 @@ pub fn inspect(import: &Import) -> Result<Inspected> {
     }
     if naive > 0 {
         let what = format!("{naive} of {} files have timestamps without a zone; they are read as UTC", paths.len());
-        done.findings.push(Finding::new(Code::NaiveTimes, "", what).severity(Severity::Note));
+        done.findings.push(Finding::new(codes::NAIVE_TIMES, "", what).severity(Severity::Note));
     }
     done.series = all.len();
     let judged: Vec<(u64, Vec<Finding>)> =
@@ -105,7 +105,7 @@ fn of_file(
         None
     });
     if file.series.is_empty() {
-        found.push(Finding::new(Code::SourceUnreadable, "", "the file has no rows"));
+        found.push(Finding::new(codes::SOURCE_UNREADABLE, "", "the file has no rows"));
     }
     for (symbol, mut rows) in file.series {
         let width = match timeframe(&rows, stated, path, import) {
@@ -118,7 +118,7 @@ fn of_file(
         let about = format!("{symbol} {width}");
         if let Some(pair) = rows.windows(2).find(|w| w[0].start > w[1].start) {
             let what = format!("row {} is earlier than the row before it; import sorts", pair[1].origin.1);
-            let warning = Finding::new(Code::BarsDisordered, &about, what).severity(Severity::Warning);
+            let warning = Finding::new(codes::BARS_DISORDERED, &about, what).severity(Severity::Warning);
             found.push(warning.help("nothing to do: import sorts"));
         }
         let wrong: Vec<Error> = rows.iter().filter_map(|row| check_row(row, width).err()).collect();
@@ -154,7 +154,7 @@ fn of_series((symbol, timeframe): Key, mut rows: Rows, paths: &[PathBuf], tables
     });
     match audited {
         Ok(mut audited) => {
-            for finding in audited.iter_mut().filter(|f| f.code == Code::PhantomDays) {
+            for finding in audited.iter_mut().filter(|f| f.code == codes::PHANTOM_DAYS) {
                 finding.what += &by_file(&rows, paths);
             }
             found.extend(audited);
@@ -192,15 +192,15 @@ fn repeated(rows: &mut Rows, about: &str, paths: &[PathBuf]) -> Vec<Finding> {
         let row = |row: &Row| format!("{} row {}: {}", name(row.origin.0), row.origin.1, describe(row));
         let at = iso_utc(a.start);
         let what = format!("{} bars differ, the first at {at}: {}; {}", conflicts.len(), row(a), row(b));
-        found.push(Finding::new(Code::ConflictingBars, about, what).file(path(b.origin.0)));
+        found.push(Finding::new(codes::CONFLICTING_BARS, about, what).file(path(b.origin.0)));
     }
     for (index, count) in within {
         let what = format!("{count} bars stand twice, identically");
-        found.push(Finding::new(Code::DuplicateBars, about, what).severity(Severity::Note).file(path(index)));
+        found.push(Finding::new(codes::DUPLICATE_BARS, about, what).severity(Severity::Note).file(path(index)));
     }
     for ((first, later), count) in across {
         let what = format!("{count} bars are also in {}, identically", name(first));
-        found.push(Finding::new(Code::OverlappingSources, about, what).severity(Severity::Note).file(path(later)));
+        found.push(Finding::new(codes::OVERLAPPING_SOURCES, about, what).severity(Severity::Note).file(path(later)));
     }
     found
 }

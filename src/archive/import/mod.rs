@@ -16,13 +16,18 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::manifest::{DayBasis, Manifest, Record, sha256_hex, xxh3_hex};
-use super::map::{self, Access};
+use super::manifest::{DayBasis, Manifest, Record};
 use super::record::{self, Label, Row};
-use super::{SYNTHETIC, TEMPORARY, tables, write_atomically};
+use super::{SYNTHETIC, tables};
 use crate::bar::{DAY, Date, HOUR, MINUTE, Nanos, Symbol, Timeframe, iso_utc};
 use crate::calendar;
-use crate::error::{Code, Error, Result};
+use crate::disk::hash::sha256_hex;
+use crate::disk::hash::xxh3_hex;
+use crate::disk::map;
+use crate::disk::map::Access;
+use crate::disk::write::TEMPORARY;
+use crate::disk::write::write_atomically;
+use crate::error::{Error, Result, codes};
 
 /// Rows of one symbol.
 pub(crate) type Rows = Vec<Row>;
@@ -126,7 +131,7 @@ pub(super) fn write_new(archive: &Path, series: &[(Label, Rows)]) -> Result<()> 
     make_folder(archive)?;
     let _lock = lock(archive)?;
     if Manifest::path(archive).exists() {
-        return Err(Error::new(Code::ArchiveExists, "there is an archive already").at(archive.display()));
+        return Err(Error::new(codes::ARCHIVE_EXISTS, "there is an archive already").at(archive.display()));
     }
     let mut manifest = Manifest::default();
     for (label, rows) in series {
@@ -154,7 +159,7 @@ fn check_provenance(name: &str) -> Result<()> {
     if !name.is_empty() && name.len() <= 40 && name.bytes().all(allowed) {
         return Ok(());
     }
-    Err(Error::new(Code::BadArgument, format!("`{name}` is not a provenance name"))
+    Err(Error::new(codes::BAD_ARGUMENT, format!("`{name}` is not a provenance name"))
         .help("use up to 40 of a-z 0-9 - _, e.g. alpaca-sip"))
 }
 
@@ -165,7 +170,7 @@ fn collect(import: &Import, manifest: &mut Manifest, done: &mut Imported) -> Res
     let mut moves: Vec<PathBuf> = import.moves.iter().cloned().collect();
     for source in &import.sources {
         if !source.exists() {
-            return Err(Error::new(Code::SourceMissing, "there is no such file or folder").at(source.display()));
+            return Err(Error::new(codes::SOURCE_MISSING, "there is no such file or folder").at(source.display()));
         }
         let folder = source.is_dir();
         if folder && Manifest::path(source).exists() {
@@ -181,7 +186,9 @@ fn collect(import: &Import, manifest: &mut Manifest, done: &mut Imported) -> Res
                 "csv" if !folder || csv::has_bars(&path) => bars.push(path),
                 _ if folder => done.skipped.push(path),
                 _ => {
-                    return Err(Error::new(Code::NotASource, "neither a .parquet nor a .csv file").at(path.display()));
+                    return Err(
+                        Error::new(codes::NOT_A_SOURCE, "neither a .parquet nor a .csv file").at(path.display())
+                    );
                 }
             }
         }
@@ -195,7 +202,7 @@ fn collect(import: &Import, manifest: &mut Manifest, done: &mut Imported) -> Res
     }
     if bars.is_empty() && done.splits_added + done.moves_added == 0 && import.splits.is_none() && import.moves.is_none()
     {
-        return Err(Error::new(Code::SourceMissing, "no .parquet or .csv file with bars among the sources")
+        return Err(Error::new(codes::SOURCE_MISSING, "no .parquet or .csv file with bars among the sources")
             .help("bars need the columns timestamp, open, high, low, close and volume"));
     }
     Ok(bars)
@@ -260,7 +267,7 @@ fn gather(
         let provenance = provenance(&file, path, import).map_err(place)?;
         let stated = file.day_basis.as_deref().map(parse_day_basis).transpose().map_err(place)?;
         if file.series.is_empty() {
-            return Err(place(Error::new(Code::SourceUnreadable, "the file has no rows")));
+            return Err(place(Error::new(codes::SOURCE_UNREADABLE, "the file has no rows")));
         }
         for (symbol, mut rows) in file.series {
             done.rows_read += rows.len() as u64;
@@ -286,7 +293,7 @@ fn gather(
 fn provenance(file: &BarFile, path: &Path, import: &Import) -> Result<String> {
     match (&file.provenance, &import.provenance) {
         (Some(marked), Some(named)) if marked != named => Err(Error::new(
-            Code::ProvenanceRenamed,
+            codes::PROVENANCE_RENAMED,
             format!("the file is marked `{marked}` and can't be imported as `{named}`"),
         )
         .help(format!("leave out --provenance; a mark such as `{SYNTHETIC}` stays with the bars"))),
@@ -299,7 +306,7 @@ fn provenance(file: &BarFile, path: &Path, import: &Import) -> Result<String> {
 fn same(known: Option<String>, new: &str, symbol: Symbol) -> Result<String> {
     match known {
         Some(known) if known != new => Err(Error::new(
-            Code::ProvenanceMixed,
+            codes::PROVENANCE_MIXED,
             format!("{symbol} would mix bars of provenance `{known}` and `{new}`"),
         )),
         _ => Ok(new.to_owned()),
@@ -308,7 +315,7 @@ fn same(known: Option<String>, new: &str, symbol: Symbol) -> Result<String> {
 
 /// Bar width by what was said, by the file's name and by the spacing; they must agree.
 fn timeframe(rows: &[Row], marked: Option<Timeframe>, path: &Path, import: &Import) -> Result<Timeframe> {
-    let wrong = |what: String, help: &str| Err(Error::new(Code::BarWidth, what).help(help));
+    let wrong = |what: String, help: &str| Err(Error::new(codes::BAR_WIDTH, what).help(help));
     let odd = |t: Timeframe| rows.iter().find(|r| r.start.rem_euclid(t.width()) != 0);
     let stated = import.timeframe.or(marked);
     let said = stated.or_else(|| timeframe_from_name(path));
@@ -421,7 +428,7 @@ pub(super) fn check_row(row: &Row, timeframe: Timeframe) -> Result<()> {
     if !priced || !volume.is_finite() || volume < 0.0 {
         let at = iso_utc(row.start);
         return Err(Error::new(
-            Code::BadPrice,
+            codes::BAD_PRICE,
             format!("row {} ({at}): open {open}, high {high}, low {low}, close {close}, volume {volume}", row.origin.1),
         )
         .help("prices must be above 0 and volumes not negative; correct or remove the row"));
@@ -446,7 +453,7 @@ fn parse_day_basis(text: &str) -> Result<DayBasis> {
     [DayBasis::Session, DayBasis::UtcExtended, DayBasis::Undeclared]
         .into_iter()
         .find(|b| b.name() == text)
-        .ok_or_else(|| Error::new(Code::SourceUnreadable, format!("`{text}` is not a day basis")))
+        .ok_or_else(|| Error::new(codes::SOURCE_UNREADABLE, format!("`{text}` is not a day basis")))
 }
 
 fn join_days(a: Option<DayBasis>, b: Option<DayBasis>) -> Result<Option<DayBasis>> {
@@ -454,9 +461,10 @@ fn join_days(a: Option<DayBasis>, b: Option<DayBasis>) -> Result<Option<DayBasis
     match (a, b) {
         (None | Some(Undeclared), other) | (other, None | Some(Undeclared)) => Ok(other.or(a)),
         (Some(a), Some(b)) if a == b => Ok(Some(a)),
-        (Some(a), Some(b)) => {
-            Err(Error::new(Code::DaysMixed, format!("days of basis `{}` and `{}` can't be mixed", a.name(), b.name())))
-        }
+        (Some(a), Some(b)) => Err(Error::new(
+            codes::DAYS_MIXED,
+            format!("days of basis `{}` and `{}` can't be mixed", a.name(), b.name()),
+        )),
     }
 }
 
@@ -500,7 +508,7 @@ fn merge(
     let duplicates = drop_duplicates(&mut rows).map_err(|conflict| {
         let (a, b) = *conflict;
         let at = iso_utc(a.start);
-        Error::new(Code::ConflictingBars, format!("two different bars start at {at}\n  {}\n  {}", name(&a), name(&b)))
+        Error::new(codes::CONFLICTING_BARS, format!("two different bars start at {at}\n  {}\n  {}", name(&a), name(&b)))
             .at(format!("{} {}", key.0, key.1))
     })?;
     let label = Label { symbol: key.0, timeframe: key.1, provenance: provenance.unwrap_or_default(), day_basis };
@@ -610,11 +618,11 @@ pub(super) fn is_record_path(archive: &Path, path: &Path) -> bool {
 }
 
 fn missing_column(name: &str, found: &[String]) -> Error {
-    Error::new(Code::MissingColumn, format!("there is no column `{name}`; the file has {}", found.join(", ")))
+    Error::new(codes::MISSING_COLUMN, format!("there is no column `{name}`; the file has {}", found.join(", ")))
 }
 
 fn no_symbol() -> Error {
-    Error::new(Code::MissingValue, "neither a symbol column nor a file name that starts with a symbol")
+    Error::new(codes::MISSING_VALUE, "neither a symbol column nor a file name that starts with a symbol")
         .help("add a column `symbol`, or name the file like AMC_1min_20240401_20240630.parquet")
 }
 

@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use arrow::array::{Array, AsArray, Float64Array, RecordBatch, StringArray, TimestampNanosecondArray};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampNanosecondType};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, TimestampNanosecondType};
+use arrow_array::{Array, Float64Array, RecordBatch, StringArray, TimestampNanosecondArray};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
@@ -15,7 +17,7 @@ use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 use super::{BarFile, Rows, TIMESTAMPS, claims};
 use crate::archive::record::{KEY_DAY_BASIS, KEY_PROVENANCE, KEY_SYMBOL, KEY_TIMEFRAME, PRICES, Row};
 use crate::bar::Symbol;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result, codes};
 
 /// Reads a file; its rows keep their order. The path serves names and messages only.
 pub(crate) fn read(path: &Path, bytes: Bytes) -> Result<BarFile> {
@@ -23,7 +25,7 @@ pub(crate) fn read(path: &Path, bytes: Bytes) -> Result<BarFile> {
 }
 
 fn foreign(path: &Path, why: &dyn std::fmt::Display) -> Error {
-    Error::new(Code::SourceUnreadable, format!("not a readable Parquet file: {why}")).at(path.display())
+    Error::new(codes::SOURCE_UNREADABLE, format!("not a readable Parquet file: {why}")).at(path.display())
 }
 
 thread_local! {
@@ -110,15 +112,18 @@ fn read_batch(
     let (trade_count, vwap) = (number(batch, "trade_count")?, number(batch, "vwap")?);
     let symbols = text(batch, "symbol")?;
     if let Some(i) = (0..batch.num_rows()).find(|&i| starts.is_null(i) || prices.iter().any(|c| c.is_null(i))) {
-        return Err(Error::new(Code::MissingValue, format!("row {} has no timestamp, price or volume", first + i + 1)));
+        return Err(Error::new(
+            codes::MISSING_VALUE,
+            format!("row {} has no timestamp, price or volume", first + i + 1),
+        ));
     }
     for i in 0..batch.num_rows() {
         let symbol = match &symbols {
             Some(column) if column.is_valid(i) => column
                 .value(i)
                 .parse()
-                .map_err(|e: Error| Error::new(Code::BadValue, format!("row {}: {e}", first + i + 1)))?,
-            Some(_) => return Err(Error::new(Code::MissingValue, format!("row {} has no symbol", first + i + 1))),
+                .map_err(|e: Error| Error::new(codes::BAD_VALUE, format!("row {}: {e}", first + i + 1)))?,
+            Some(_) => return Err(Error::new(codes::MISSING_VALUE, format!("row {} has no symbol", first + i + 1))),
             None => symbol.ok_or_else(super::no_symbol)?,
         };
         let extra = |c: &Option<Float64Array>| c.as_ref().filter(|c| c.is_valid(i)).map_or(f64::NAN, |c| c.value(i));
@@ -160,7 +165,7 @@ fn timestamps(batch: &RecordBatch) -> Result<(TimestampNanosecondArray, bool)> {
     let column = column.ok_or_else(|| super::missing_column("timestamp", &names(batch)))?;
     let kind = column.data_type();
     if !matches!(kind, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64) {
-        return Err(Error::new(Code::ColumnType, format!("the timestamp column is {kind}, not a timestamp"))
+        return Err(Error::new(codes::COLUMN_TYPE, format!("the timestamp column is {kind}, not a timestamp"))
             .help("a plain number doesn't say its unit: store timestamps as timestamps"));
     }
     let zone = match kind {
@@ -176,7 +181,7 @@ fn number(batch: &RecordBatch, name: &str) -> Result<Option<Float64Array>> {
     let Some(column) = find(batch, name) else { return Ok(None) };
     if !column.data_type().is_numeric() && *column.data_type() != DataType::Null {
         let kind = column.data_type();
-        return Err(Error::new(Code::ColumnType, format!("the column {name} is {kind}, not a number")));
+        return Err(Error::new(codes::COLUMN_TYPE, format!("the column {name} is {kind}, not a number")));
     }
     let cast = cast(column, &DataType::Float64, name)?;
     Ok(Some(cast.as_primitive::<Float64Type>().clone()))
@@ -188,7 +193,8 @@ fn text(batch: &RecordBatch, name: &str) -> Result<Option<StringArray>> {
     Ok(Some(cast.as_string::<i32>().clone()))
 }
 
-fn cast(column: &dyn Array, to: &DataType, name: &str) -> Result<arrow::array::ArrayRef> {
+fn cast(column: &dyn Array, to: &DataType, name: &str) -> Result<arrow_array::ArrayRef> {
     let options = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(column, to, &options).map_err(|e| Error::new(Code::ColumnType, format!("the column {name}: {e}")))
+    cast_with_options(column, to, &options)
+        .map_err(|e| Error::new(codes::COLUMN_TYPE, format!("the column {name}: {e}")))
 }

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::planted::{ALL, Daily, END, Hourly, Pace, Place, START, Weather};
 use crate::archive::Archive;
-use crate::archive::map::Access;
 use crate::backtest::{Request, Scope, trials};
 use crate::config::document::Document;
 use crate::config::{Config, Override};
+use crate::disk::map::Access;
 use crate::error::Result;
 use crate::ledger::Kind;
 use crate::registry;

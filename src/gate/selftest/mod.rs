@@ -10,10 +10,11 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::verdict::Status;
-use super::{Gate, Judged, discover};
+use super::{Gate, Judged};
 use crate::archive::Archive;
-use crate::archive::map::Access;
 use crate::bar::Date;
+use crate::deployed::discover;
+use crate::disk::map::Access;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use cases::{CASES, Case};
@@ -91,12 +92,11 @@ impl Place {
             baselines: &baselines,
             binary: &|| Ok("the self-test".to_owned()),
             today: Date::default(),
-            without,
             pages: false,
             progress: &|_, _| {},
         };
         let deployed = discover(&self.deployed())?;
-        Ok(gate.judge(&deployed[0]))
+        Ok(gate.judge_without(&deployed[0], without))
     }
 
     /// Records as deployed what is planted here now.

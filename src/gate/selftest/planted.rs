@@ -13,7 +13,7 @@ use crate::archive::import::{Import, import};
 use crate::bar::{Date, HOUR, Symbol, Timeframe, iso_utc};
 use crate::calendar;
 use crate::config::{Config, Overnight, Parameters};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result, codes};
 use crate::indicator::{Indicator, SelfTestOnly, Smoothing};
 use crate::order::{Order, Reason, Size};
 use crate::registry::{AnyStrategy, Deployable, Entry, EquityRows};
@@ -181,7 +181,7 @@ pub(super) struct Place(TempDir);
 
 impl Place {
     pub(super) fn new() -> Result<Self> {
-        tempfile::tempdir().map(Self).map_err(|e| Error::new(Code::CannotWrite, e.to_string()))
+        tempfile::tempdir().map(Self).map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()))
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -263,7 +263,7 @@ impl Place {
     ) -> Result<()> {
         let timeframe = if strategy == Hourly::NAME { "1Hour" } else { "1Day" };
         let mut config: Value = serde_json::from_str(TEMPLATE)
-            .map_err(|e| Error::new(Code::ConfigSyntax, format!("the self-test's config: {e}")))?;
+            .map_err(|e| Error::new(codes::CONFIG_SYNTAX, format!("the self-test's config: {e}")))?;
         config["strategy"]["name"] = json!(strategy);
         config["symbols"] = json!(symbols);
         config["strategy_parameters"] = parameters;
@@ -289,8 +289,8 @@ fn hours_of(session: &calendar::Session) -> impl Iterator<Item = i64> + use<> {
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    crate::archive::write_whole(path, text.as_bytes(), 0o644)
-        .map_err(|e| Error::new(Code::CannotWrite, e.to_string()).at(path.display()))
+    crate::disk::write::write_whole(path, text.as_bytes(), 0o644)
+        .map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()).at(path.display()))
 }
 
 /// A config that demands nothing yet.

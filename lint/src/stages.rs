@@ -1,0 +1,217 @@
+//! The stages of a pipeline: validate, gate, deploy, verify. Each is there, needs the one before,
+//! can't be passed over, and one job is red unless all of them succeeded.
+
+use std::ops::Range;
+
+use super::deploys::{self, DEPLOY};
+use super::expressions::{self, Run};
+use super::shell::{self, Joined, Simple};
+use super::steps::expression;
+use super::yaml::Node;
+use super::{Job, Lint, Step};
+use crate::codes;
+
+/// The command that judges, and the stage's job.
+pub(super) const GATE: &str = "gate";
+
+/// A stage: its job's name or names, and the commands of which it runs one.
+struct Stage {
+    names: &'static [&'static str],
+    commands: &'static [&'static str],
+    /// Whether it must be there whatever else is.
+    required: bool,
+}
+
+const STAGES: [Stage; 4] = [
+    Stage { names: &["validate"], commands: &["validate"], required: true },
+    Stage { names: &[GATE, "backtest"], commands: &[GATE], required: true },
+    Stage { names: &[DEPLOY], commands: &[DEPLOY], required: false },
+    Stage { names: &["verify"], commands: &["health", "status"], required: false },
+];
+
+impl Stage {
+    fn name(&self) -> &'static str {
+        self.names[0]
+    }
+
+    fn job<'a, 'b>(&self, jobs: &'b [Job<'a>]) -> Option<&'b Job<'a>> {
+        self.names.iter().find_map(|name| jobs.iter().find(|job| job.id() == *name))
+    }
+}
+
+/// A job that is red unless the stages succeeded: one whose name ends so.
+fn is_result(job: &Job<'_>) -> bool {
+    job.id().ends_with("result")
+}
+
+pub(super) fn examine(root: &Node, jobs: &[Job<'_>], lint: &mut Lint<'_>) {
+    let at = root.entry("jobs").map_or(0..0, |(key, _)| key.at.clone());
+    for (i, stage) in STAGES.iter().enumerate() {
+        // Who deploys verifies, and who verifies deploys.
+        let needed = stage.required || STAGES.iter().any(|s| !s.required && s.job(jobs).is_some());
+        let Some(job) = stage.job(jobs) else {
+            if needed {
+                lint.error(codes::MISSING_STAGE, at.clone(), "jobs", format!("there is no job `{}`", stage.name()));
+            }
+            continue;
+        };
+        if let Some(before) = STAGES[..i].last() {
+            follows(job, before.job(jobs).map_or(before.name(), Job::id), lint);
+        }
+        runs_its_command(stage, job, lint);
+        is_never_passed_over(stage, job, jobs, lint);
+    }
+    results(jobs, &at, lint);
+}
+
+/// Names in `needs`.
+fn needs<'a>(job: &Job<'a>) -> Vec<&'a str> {
+    let Some(needs) = job.node.get("needs") else { return Vec::new() };
+    needs.text().into_iter().chain(needs.items().iter().filter_map(Node::text)).collect()
+}
+
+fn follows(job: &Job<'_>, before: &str, lint: &mut Lint<'_>) {
+    if !needs(job).contains(&before) {
+        let at = job.node.entry("needs").map_or(job.key.at.clone(), |(key, value)| key.at.start..value.at.end);
+        let what = format!("`{}` doesn't wait for `{before}`: it runs even if that fails", job.id());
+        lint.error(codes::SKIPPED_STAGE, at, &format!("{}.needs", job.subject()), what);
+    }
+}
+
+fn runs_its_command(stage: &Stage, job: &Job<'_>, lint: &mut Lint<'_>) {
+    let runs = |step: &Step<'_>| stage.commands.iter().any(|command| step.runs(command));
+    if job.node.get("uses").is_none() && !job.steps.iter().any(runs) {
+        let what = format!("no step of `{}` runs `magellan {}`", job.id(), stage.commands.join("` or `magellan "));
+        lint.error(codes::MISSING_STAGE, job.key.at.clone(), &job.subject(), what);
+    }
+}
+
+/// Whether something with this condition may run though what it needs failed.
+pub(super) fn is_regardless(condition: &Node) -> bool {
+    let failed = Run { event: None, succeeded: Some(false) };
+    !expressions::never_runs(condition.text().unwrap_or_default(), failed)
+}
+
+fn is_never_passed_over(stage: &Stage, job: &Job<'_>, jobs: &[Job<'_>], lint: &mut Lint<'_>) {
+    if let Some((key, value)) = job.node.entry("if") {
+        let when = jobs.iter().find(|job| job.id() == DEPLOY).and_then(deploys::plain_condition);
+        let what = match job.id() {
+            id if is_regardless(value) => Some(format!("`{id}` runs even if what it needs failed")),
+            id if stage.required => Some(format!("`{id}` may be skipped")),
+            // A run that deploys must verify.
+            id if id != DEPLOY && deploys::plain_condition(job) != when => {
+                Some(format!("`{id}` may be skipped where `deploy` isn't: leave out its condition"))
+            }
+            _ => None,
+        };
+        if let Some(what) = what {
+            lint.error(codes::SKIPPED_STAGE, key.at.start..value.at.end, &format!("{}.if", job.subject()), what);
+        }
+    }
+    for step in job.steps.iter().filter(|step| !step.magellan().is_empty()) {
+        if let Some((key, value)) = step.node.entry("if") {
+            let what = "a step of a stage that runs `magellan` must always run, and only if those before it succeeded";
+            lint.error(codes::SKIPPED_STAGE, key.at.start..value.at.end, &format!("{}.if", step.subject), what);
+        }
+    }
+}
+
+/// Every stage there is must be held to `success` by a job that always runs.
+fn results(jobs: &[Job<'_>], at: &Range<usize>, lint: &mut Lint<'_>) {
+    let results: Vec<&Job<'_>> = jobs.iter().filter(|job| is_result(job)).collect();
+    let present: Vec<&str> = STAGES.iter().filter_map(|s| s.job(jobs)).map(Job::id).collect();
+    if results.is_empty() && !present.is_empty() {
+        let what = format!("no job, such as `gate-result`, is red unless {} succeeded", present.join(", "));
+        return lint.error(codes::UNCHECKED_RESULT, at.clone(), "jobs", what);
+    }
+    for job in &results {
+        always_runs(job, jobs, lint);
+        // What it needs, it must ask for: a needed job that was skipped would go unseen.
+        for name in needs(job).into_iter().filter(|name| !checks(job, name)) {
+            unchecked(job, name, lint);
+        }
+    }
+    for name in present {
+        if !results.iter().any(|job| needs(job).contains(&name)) {
+            unchecked(results[0], name, lint);
+        }
+    }
+}
+
+fn unchecked(job: &Job<'_>, name: &str, lint: &mut Lint<'_>) {
+    let what = format!("`{}` doesn't hold the result of `{name}` to `success`", job.id());
+    let at = job.node.entry("needs").map_or(job.key.at.clone(), |(key, value)| key.at.start..value.at.end);
+    lint.error(codes::UNCHECKED_RESULT, at, &job.subject(), what);
+}
+
+fn always_runs(job: &Job<'_>, jobs: &[Job<'_>], lint: &mut Lint<'_>) {
+    let condition = job.node.entry("if");
+    let later = needs(job).iter().any(|name| STAGES.iter().any(|s| !s.required && s.names.contains(name)));
+    // Deploying may have a condition, and the job that checks it the same one.
+    let when = jobs.iter().find(|job| later && job.id() == DEPLOY).and_then(deploys::plain_condition);
+    let holds = condition.is_some_and(|(_, value)| match expression(value).strip_prefix("always()") {
+        Some("") => true,
+        // What asks for success would pass over a failure.
+        Some(rest) if rest.contains("success()") || rest.contains("failure()") || rest.contains("cancelled()") => false,
+        Some(rest) => when.is_some() && rest.strip_prefix("&&").map(deploys::unwrapped) == when.as_deref(),
+        None => false,
+    });
+    if !holds {
+        let at = condition.map_or(job.key.at.clone(), |(key, value)| key.at.start..value.at.end);
+        let what = match when {
+            Some(_) => {
+                format!("`{}` must run in the runs that deploy: `always() && (<condition of deploy>)`", job.id())
+            }
+            None => format!("`{}` is skipped where a stage is, and to GitHub that is no failure", job.id()),
+        };
+        lint.error(codes::UNCHECKED_RESULT, at, &format!("{}.if", job.subject()), what);
+    }
+}
+
+/// Whether a step of `job` fails unless the result of `name` is `success`.
+fn checks(job: &Job<'_>, name: &str) -> bool {
+    job.steps.iter().any(|step| tests(job, step, name) || exits(step, name))
+}
+
+/// `test "$GATE" = success`, with `GATE: ${{ needs.gate.result }}` in `env`.
+fn tests(job: &Job<'_>, step: &Step<'_>, name: &str) -> bool {
+    let script = step.script().unwrap_or_default();
+    let result = |text: &str| {
+        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        text == format!("${{{{needs.{name}.result}}}}")
+    };
+    let is_result = |simple: &Simple, word: usize| {
+        let Some(word) = simple.words.get(word) else { return false };
+        let variable = word.text.trim_start_matches('$').trim_matches(['{', '}']);
+        let from = |node: &Node| node.get("env").and_then(|env| env.text_at(variable)).map(result);
+        let raw = script[word.at.clone()].trim_matches('"');
+        result(raw) || word.text.starts_with('$') && from(step.node).or_else(|| from(job.node)).unwrap_or(false)
+    };
+    let compares = |simple: &Simple| {
+        let words: Vec<&str> = simple.words.iter().map(|w| w.text.as_str()).collect();
+        let equals = matches!(
+            words[..],
+            ["test", _, "=" | "==", "success"] | ["[" | "[[", _, "=" | "==", "success", "]" | "]]"]
+        );
+        equals && is_result(simple, 1)
+    };
+    let lists = shell::parse(script).lists;
+    let count = lists.len();
+    step.node.get("if").is_none()
+        && lists.iter().enumerate().any(|(i, list)| {
+            let plain = list.parts.iter().all(|p| p.joined != Joined::Or && !p.negated) && !list.asked && !list.looped;
+            // A failure before `&&` doesn't end the script; at its end it is the exit code.
+            let counts = list.parts.len() == 1 || i + 1 == count;
+            plain && counts && list.parts.iter().any(|p| p.simple().is_some_and(compares))
+        })
+}
+
+/// `run: exit 1` under `if: needs.gate.result != 'success'`, joined by `||` only.
+fn exits(step: &Step<'_>, name: &str) -> bool {
+    let Some(condition) = step.node.get("if").map(expression) else { return false };
+    let wanted = format!("needs.{name}.result!='success'").to_lowercase();
+    // A condition means `success() && (…)`: behind a step that failed the job is red already.
+    let alternatives: Vec<&str> = condition.split("||").map(|part| part.trim_matches(['(', ')'])).collect();
+    let fails = ["exit 1", "false"].contains(&step.script().unwrap_or_default().trim());
+    fails && !condition.contains("&&") && alternatives.contains(&wanted.as_str())
+}

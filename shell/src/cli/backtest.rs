@@ -1,0 +1,119 @@
+//! `magellan backtest`
+
+use std::time::Instant;
+
+use magellan::backtest::{Request, Run, Scope, trials};
+use magellan::bar::Symbol;
+use magellan::config::{Config, Override};
+use magellan::error::{Error, Result};
+use magellan::ledger::{Kind, Ledger};
+use magellan::registry::{self, AnyStrategy};
+use serde_json::{Value, json};
+
+use super::args::Backtest;
+use super::{print, timing, to_json};
+use crate::codes;
+use crate::report::{files, table};
+
+pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
+    archived_data_only()?;
+    let strategy = registry::find(strategies, &options.strategy)?;
+    let document = options.subject.document(strategy)?;
+    let config = Config::from_document(&document)?;
+    if let Some(bps) = options.slippage_bps.filter(|bps| !(0.0..=1_000.0).contains(bps)) {
+        return Err(Error::new(codes::BAD_ARGUMENT, format!("--slippage-bps is {bps}, allowed are 0 to 1000")));
+    }
+    let archive = options.subject.place.archive()?;
+    let scope = options.scope.into();
+    let request = Request {
+        config: &config,
+        archive: &archive,
+        symbols: options.subject.symbols.as_deref(),
+        scope,
+        hours: options.subject.hours(),
+        start: options.start_date,
+        end: options.end_date,
+        slippage_bps: options.slippage_bps,
+        record: options.out.is_some(),
+    };
+    if options.timings {
+        timing("start, config, open archive", started);
+    }
+    if let Some(folder) = &options.out {
+        // What can't be written is no trial.
+        std::fs::create_dir_all(folder)
+            .map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()).at(folder.display()))?;
+    }
+    let runs = strategy.backtest(&request)?;
+    if options.timings {
+        timing("replayed", started);
+    }
+    // Counted before anything is seen.
+    let symbols: Vec<Symbol> = runs.iter().flat_map(|run| run.data.keys().copied()).collect();
+    let slippage = options.slippage_bps.map(|bps| Override::new("execution.friction_bps", json!(bps)));
+    let settings = match slippage.map(|slippage| document.with(&[slippage])) {
+        Some(Ok(changed)) => changed.settings(&symbols),
+        _ => document.settings(&symbols),
+    };
+    let trials = trials(strategy, &settings, &runs, scope, (options.start_date, options.end_date));
+    Ledger::open(&options.subject.ledger()?, strategy.name())?.add(Kind::Backtest, &trials, None)?;
+    if let Some(folder) = &options.out {
+        for run in &runs {
+            files::write(folder, strategy, &config, scope, run)?;
+        }
+    }
+    print(&if options.json { to_json(&summary(strategy, &config, scope, &runs)) } else { table::backtest(&runs) })?;
+    if options.timings {
+        timing("total", started);
+    }
+    Ok(0)
+}
+
+/// Honours `USE_ARCHIVED_DATA`. These commands have no live source to ask, so its three
+/// meanings give the same answer; anything else is somebody's mistake.
+pub(super) fn archived_data_only() -> Result<()> {
+    match std::env::var("USE_ARCHIVED_DATA").as_deref() {
+        Err(std::env::VarError::NotPresent) | Ok("true" | "false") => Ok(()),
+        other => {
+            let value = other.unwrap_or("not text");
+            Err(Error::new(
+                codes::ENVIRONMENT,
+                format!("USE_ARCHIVED_DATA is `{value}`, allowed are true, false or unset"),
+            ))
+        }
+    }
+}
+
+fn summary(strategy: &dyn AnyStrategy, config: &Config, scope: Scope, runs: &[Run]) -> Value {
+    let runs: Vec<Value> = runs
+        .iter()
+        .map(|run| {
+            let blocks: serde_json::Map<String, Value> =
+                run.replay.blocks.iter().map(|(b, n)| (b.name().to_owned(), json!(n))).collect();
+            json!({
+                "label": run.label,
+                "symbols": run.symbols,
+                "metrics": run.metrics,
+                "bars": run.replay.bars,
+                "bars_held": run.replay.bars_held,
+                "gate_blocks": blocks,
+                "halted_since": run.replay.halted_since,
+                "fills_outside_session": run.replay.fills_outside_session(),
+                "slippage_bps": run.costs.slippage_bps,
+                "hours": format!("{:?}", run.hours).to_ascii_lowercase(),
+                "provenance": run.provenance,
+                "synthetic": run.is_synthetic(),
+                "data_sha256": run.data_hash,
+            })
+        })
+        .collect();
+    json!({
+        "schema_version": 1,
+        "strategy": strategy.name(),
+        "scope": scope.name(),
+        "config": config.path,
+        "config_sha256": config.sha256,
+        "not_evaluable": config.not_evaluable(),
+        "runs": runs,
+    })
+}

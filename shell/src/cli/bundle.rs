@@ -1,0 +1,61 @@
+//! `magellan bundle`
+
+use std::path::{Path, PathBuf};
+
+use magellan::deployed::discover;
+use magellan::disk::map;
+use magellan::error::{Error, Result};
+
+use super::args::{BundleBuild, BundleCommand};
+use super::print;
+use crate::codes;
+use crate::deploy::bundle::{self, Bundle, Parts};
+use crate::deploy::commit::Commit;
+
+/// The largest bundle read.
+const LARGEST: u64 = 1 << 30;
+
+pub(super) fn run(command: &BundleCommand) -> Result<u8> {
+    match command {
+        BundleCommand::Build(options) => build(options),
+        BundleCommand::Verify(options) => {
+            let bytes = map::bytes_up_to(&options.file, LARGEST)?.to_vec();
+            let bundle = Bundle::verify(bytes).map_err(|e| e.at(options.file.display()))?;
+            let manifest = &bundle.manifest;
+            let units: Vec<String> =
+                manifest.strategies.values().map(|s| format!("  {} {}\n", s.unit_digest, s.unit)).collect();
+            print(&format!(
+                "{}  {}\nfor {}, of commit {}, {} files as in its manifest\n{}",
+                bundle.digest,
+                options.file.display(),
+                manifest.environment,
+                manifest.commit,
+                manifest.files.len(),
+                units.concat(),
+            ))?;
+            Ok(0)
+        }
+    }
+}
+
+fn build(options: &BundleBuild) -> Result<u8> {
+    let deployed = options.named.folder()?;
+    let environment = options.named.environment()?;
+    let commit = Commit::of(&deployed)?;
+    let strategies = discover(&deployed)?;
+    let binary = program(options.binary.as_deref())?;
+    let parts = Parts { environment: &environment, strategies: &strategies, binary: &binary, commit: &commit.id };
+    let bundle = Bundle::build(&parts)?;
+    bundle::write(&bundle, &options.out)?;
+    print(&format!("{}  {}\n", bundle.digest, options.out.display()))?;
+    Ok(0)
+}
+
+/// The program that is shipped.
+pub(super) fn program(named: Option<&Path>) -> Result<PathBuf> {
+    match named {
+        Some(path) => Ok(path.to_owned()),
+        None => std::env::current_exe()
+            .map_err(|e| Error::new(codes::IO, format!("can't find this program's own file: {e}"))),
+    }
+}

@@ -1,0 +1,245 @@
+//! `magellan data …`
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use magellan::archive::SYNTHETIC;
+use magellan::archive::import::inspect::{Inspected, inspect};
+use magellan::archive::import::{self, Imported};
+use magellan::archive::manifest::Record;
+use magellan::archive::verify::{self, Verified};
+use magellan::archive::{Archive, synth};
+use magellan::bar::{Symbol, Timeframe, iso_utc};
+use magellan::calendar;
+use magellan::deployed::discover;
+use magellan::error::{Error, Result};
+use magellan::finding::{self, Finding};
+use magellan::registry::{self, AnyStrategy};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use super::args::{Check, Data, Format, Import, List, Place, Synth, Verify};
+use super::findings::{counts, in_format};
+use super::{print, to_json};
+use crate::codes;
+use crate::report::{findings, table};
+
+pub(super) fn run(command: Data, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+    match command {
+        Data::Import(options) => import(options),
+        Data::Check(options) => check(&options),
+        Data::Verify(options) => verify(&options),
+        Data::List(options) => list(&options),
+        Data::Synth(options) => synthesise(&options, strategies),
+    }
+}
+
+fn import(options: Import) -> Result<u8> {
+    let json = options.json;
+    let archive = options.archive;
+    let plan = import::Import {
+        sources: options.sources,
+        splits: options.splits,
+        moves: options.moves,
+        provenance: options.provenance,
+        timeframe: options.timeframe,
+    };
+    let done = import::import(&archive, &plan)?;
+    print(&if json { to_json(&as_json(&done)) } else { as_text(&done) })?;
+    Ok(0)
+}
+
+fn total(counts: &[(Symbol, Timeframe, u64)]) -> u64 {
+    counts.iter().map(|c| c.2).sum()
+}
+
+fn as_text(done: &Imported) -> String {
+    let mut text = format!(
+        "{} files, {} rows read: {} bars added, {} identical duplicates dropped, {} splits and {} moves added\n",
+        done.files,
+        done.rows_read,
+        total(&done.added),
+        total(&done.duplicates),
+        done.splits_added,
+        done.moves_added,
+    );
+    for (symbol, timeframe, count) in &done.duplicates {
+        let _ = writeln!(text, "  {symbol} {timeframe}: {count} identical duplicates dropped");
+    }
+    for path in &done.skipped {
+        let _ = writeln!(text, "  skipped {}: no bars in it", path.display());
+    }
+    text
+}
+
+fn as_json(done: &Imported) -> Value {
+    let counts = |all: &[(Symbol, Timeframe, u64)]| -> Vec<Value> {
+        all.iter()
+            .map(|(symbol, timeframe, rows)| json!({"symbol": symbol, "timeframe": timeframe, "rows": rows}))
+            .collect()
+    };
+    json!({
+        "schema_version": 1,
+        "files": done.files,
+        "rows_read": done.rows_read,
+        "added": counts(&done.added),
+        "duplicates": counts(&done.duplicates),
+        "splits_added": done.splits_added,
+        "moves_added": done.moves_added,
+        "skipped": done.skipped,
+    })
+}
+
+fn check(options: &Check) -> Result<u8> {
+    let done = if options.sources.is_empty() { check_archive(options) } else { check_sources(options) };
+    let mut done = done
+        .or_else(|err| in_format(err, options.format, |f| Inspected { findings: vec![f], ..Inspected::default() }))?;
+    if done.series == 0 && done.findings.is_empty() {
+        // Nothing to check is not nothing found.
+        done.findings.push(Finding::new(codes::NO_BARS, "", "there is no bar to check"));
+    }
+    let origins: Vec<&str> = done.provenance.iter().map(String::as_str).collect();
+    let (files, origins) = (files(done.files), origins.join("+"));
+    let checked = format!("checked {files}{} series, {} bars, provenance {origins}", done.series, done.bars);
+    show(options.format, &checked, &done.findings)
+}
+
+fn files(count: usize) -> String {
+    if count == 0 { String::new() } else { format!("{count} files, ") }
+}
+
+fn check_sources(options: &Check) -> Result<Inspected> {
+    let Check { sources, splits, moves, timeframe, .. } = options;
+    let (sources, splits, moves) = (sources.clone(), splits.clone(), moves.clone());
+    inspect(&import::Import { sources, splits, moves, timeframe: *timeframe, provenance: None })
+}
+
+fn check_archive(options: &Check) -> Result<Inspected> {
+    let archive = options.place.archive()?;
+    let mut series: Vec<(Symbol, Timeframe)> =
+        archive.manifest().records.iter().map(|r| (r.symbol, r.timeframe)).collect();
+    series.dedup();
+    if let Some(symbols) = &options.symbols {
+        if let Some(&unknown) = symbols.iter().find(|&s| series.iter().all(|known| known.0 != *s)) {
+            return Err(Error::new(codes::NO_BARS, format!("the archive has no bars of {unknown}"))
+                .at(archive.folder().display()));
+        }
+        series.retain(|(symbol, _)| symbols.contains(symbol));
+    }
+    let audited: Vec<(u64, Vec<Finding>)> =
+        series.par_iter().map(|&(symbol, timeframe)| audit(&archive, symbol, timeframe)).collect();
+    let bars = audited.iter().map(|a| a.0).sum();
+    let findings = audited.into_iter().flat_map(|a| a.1).map(|f| f.file(archive.folder())).collect();
+    let provenance = archive.manifest().records.iter().map(|r| r.provenance.clone()).collect();
+    Ok(Inspected { files: 0, series: series.len(), bars, provenance, findings })
+}
+
+fn audit(archive: &Archive, symbol: Symbol, timeframe: Timeframe) -> (u64, Vec<Finding>) {
+    let audited = archive.load(symbol, timeframe).and_then(|series| {
+        let found = archive.audit(&series, calendar::FIRST, calendar::LAST, false)?;
+        Ok((series.bars().len() as u64, found))
+    });
+    audited.unwrap_or_else(|err| {
+        let about = format!("{symbol} {timeframe}");
+        (0, vec![Finding { subject: about, ..Finding::from(&err) }])
+    })
+}
+
+fn verify(options: &Verify) -> Result<u8> {
+    let verified = options.place.archive().and_then(|archive| verify::verify(&archive));
+    let done = verified
+        .or_else(|err| in_format(err, options.format, |f| Verified { findings: vec![f], ..Verified::default() }))?;
+    let checked = format!("verified {} records with {} bars, {} caches", done.records, done.bars, done.caches);
+    show(options.format, &checked, &done.findings)
+}
+
+/// Findings of data, which lie in no text, as a table; its exit code.
+fn show(format: Format, checked: &str, found: &[Finding]) -> Result<u8> {
+    let exit = finding::exit_code(found);
+    print(&match format {
+        Format::Text => {
+            // A synthetic archive says so wherever it is spoken of.
+            let note = if checked.contains(SYNTHETIC) { format!("{}\n", table::SYNTHETIC_NOTE) } else { String::new() };
+            let shown = if found.is_empty() { String::new() } else { findings::table(found) };
+            format!("{shown}{note}{checked}: {}\n", counts(found))
+        }
+        Format::Github => findings::github(found),
+        Format::Json => to_json(&json!({
+            "schema_version": 1,
+            "status": if exit == 0 { "pass" } else { "fail" },
+            "exit_code": exit,
+            "checked": checked,
+            "findings": findings::json(found),
+        })),
+    })?;
+    Ok(exit)
+}
+
+fn list(options: &List) -> Result<u8> {
+    let archive = options.place.archive()?;
+    let manifest = archive.manifest();
+    if options.json {
+        print(&to_json(&manifest))?;
+        return Ok(0);
+    }
+    let mut series: BTreeMap<(Timeframe, Symbol), Vec<&Record>> = BTreeMap::new();
+    for record in &manifest.records {
+        series.entry((record.timeframe, record.symbol)).or_default().push(record);
+    }
+    let mut table =
+        table::table(["symbol", "timeframe", "first bar", "last bar", "rows", "provenance", "SHA-256 (by year)"]);
+    for ((timeframe, symbol), records) in &series {
+        let (first, last) = (records[0], records[records.len() - 1]);
+        let rows: u64 = records.iter().map(|r| r.rows).sum();
+        let days = first.day_basis.map_or(String::new(), |b| format!(" ({})", b.name()));
+        let hashes: Vec<String> =
+            records.iter().map(|r| format!("{} {}", r.year, r.sha256.get(..12).unwrap_or(&r.sha256))).collect();
+        table.add_row([
+            symbol.to_string(),
+            timeframe.to_string(),
+            iso_utc(first.first),
+            iso_utc(last.last),
+            rows.to_string(),
+            format!("{}{days}", first.provenance),
+            hashes.join("\n"),
+        ]);
+    }
+    let mut text = format!("{table}\n");
+    for split in &manifest.splits {
+        let _ = writeln!(text, "split {} {}: {} new shares per old", split.symbol, split.date, split.ratio);
+    }
+    for entry in &manifest.moves {
+        let _ = writeln!(text, "declared move {} {}: {}", entry.symbol, entry.date, entry.reason);
+    }
+    if archive.is_synthetic() {
+        let _ = writeln!(text, "{}", table::SYNTHETIC_NOTE);
+    }
+    print(&text)?;
+    Ok(0)
+}
+
+fn synthesise(options: &Synth, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+    let place = Place { archive: None, deployed: options.deployed.clone(), no_mmap: false };
+    let mut wanted = Vec::new();
+    for deployed in discover(&place.deployed()?)? {
+        let strategy = registry::find(strategies, &deployed.name)?;
+        let config = strategy.read_config(&deployed.config, &[])?;
+        let timeframe = strategy.timeframe();
+        let periods = config.performance_criteria.periods.iter();
+        let (starts, ends): (Vec<_>, Vec<_>) = periods.map(|p| (p.start_date, p.end_date)).unzip();
+        let (Some(first), Some(last)) = (starts.into_iter().min(), ends.into_iter().max()) else {
+            return Err(
+                Error::new(codes::NO_CRITERIA, "performance_criteria names no period").at(deployed.config.display())
+            );
+        };
+        wanted.extend(config.symbols.iter().map(|&symbol| synth::Wanted { symbol, timeframe, first, last }));
+    }
+    let rows = synth::write(&options.archive, options.seed, &wanted)?;
+    print(&format!(
+        "{rows} bars of {} series written to {}\n{}\n",
+        wanted.len(),
+        options.archive.display(),
+        table::SYNTHETIC_NOTE
+    ))?;
+    Ok(0)
+}

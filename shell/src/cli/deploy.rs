@@ -1,0 +1,423 @@
+//! `magellan deploy`, `deploy resume` and `rollback`: whatever changes a host
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use magellan::deployed::discover;
+use magellan::deployed::{self, Deployed};
+use magellan::error::{Error, Result};
+use magellan::registry::AnyStrategy;
+
+use super::args::{Deploy, DeployCommand, Place, Resume, Rollback, Rolling, Telling};
+use super::bundle::program;
+use super::destination::{Connected, machine};
+use super::{print, to_json, write};
+use crate::codes;
+use crate::deploy::bundle::{self, Bundle, Parts};
+use crate::deploy::commit::Commit;
+use crate::deploy::host::Answer;
+use crate::deploy::judged::{Asked, Verdicts};
+use crate::deploy::lock::{Held, Lock};
+use crate::deploy::plan::{self, Change};
+use crate::deploy::record::{Action, Index, Indexed, Journal, Judged, Outcome, Override, Record};
+use crate::deploy::rollout::{Rollout, STEPS, facts};
+use crate::deploy::summary;
+use crate::release::{Environment, Kind, short};
+use crate::unit::Unit;
+
+pub(super) fn run(options: Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+    match &options.command {
+        Some(DeployCommand::Resume(options)) => resume(options),
+        None => deploy(&options, strategies),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line is where time enters")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Who deploys: a run of a workflow, or somebody on a machine.
+fn owner() -> String {
+    let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let run = || {
+        Some(format!(
+            "{}/{}/actions/runs/{}",
+            var("GITHUB_SERVER_URL")?,
+            var("GITHUB_REPOSITORY")?,
+            var("GITHUB_RUN_ID")?
+        ))
+    };
+    run().unwrap_or_else(|| {
+        let user = var("USER").or_else(|| var("LOGNAME")).unwrap_or_else(|| "somebody".to_owned());
+        format!("{user}@{} process {}", machine(), std::process::id())
+    })
+}
+
+/// Whether an owner was a process of this machine that is no more.
+fn is_gone(held: &Held) -> bool {
+    let here = format!("@{} process ", machine());
+    let process = held.owner.split_once(&here).and_then(|(_, process)| process.parse::<u32>().ok());
+    process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists())
+}
+
+fn tell(step: &str) {
+    eprintln!("… {step}");
+}
+
+/// What would be rolled out.
+struct Candidate {
+    bundle: Bundle,
+    file: PathBuf,
+    commit: Commit,
+    deployed: Vec<Deployed>,
+    selected: Vec<String>,
+    _folder: tempfile::TempDir,
+}
+
+fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+    let deployed = options.to.named.folder()?;
+    let environment = options.to.named.environment()?;
+    let all = discover(&deployed)?;
+    let selected: Vec<&Deployed> =
+        all.iter().filter(|d| options.strategy == "all" || d.name == options.strategy).collect();
+    if selected.is_empty() {
+        return Err(Error::new(codes::NOT_DEPLOYED, format!("`{}` is not deployed", options.strategy)));
+    }
+    let commit = Commit::of(&deployed)?;
+    let binary = program(options.binary.as_deref())?;
+    let place = Place { archive: options.archive.clone(), deployed: Some(deployed.clone()), no_mmap: false };
+    let archive = place.archive()?.manifest().sha256.clone();
+    let verdicts = Verdicts::read(&options.verdicts)?;
+    options.to.connect(&environment, |connected| {
+        let seen = facts(connected.transport, &environment, false)?;
+        let selected: Vec<String> = selected.iter().map(|d| deployed::unit_name(&d.name)).collect();
+        let candidate = candidate(&environment, &all, selected, &binary, commit.clone(), &seen)?;
+        let changes = plan::changes(&seen, &candidate.bundle.manifest, &deployed)?;
+        let manifest = &candidate.bundle.manifest;
+        let today = super::gate::today();
+        let asked =
+            Asked { strategies, environment: &environment, manifest, archive: &archive, verdicts: &verdicts, today };
+        let mut against = plan::untimely(&environment, &seen, &changes, now());
+        if seen.all("bad").any(|bad| bad == candidate.bundle.digest) {
+            let what = format!("release {} failed here before, or was rolled back", short(&candidate.bundle.digest));
+            against.push(Error::new(codes::RELEASE_BAD, what));
+        }
+        if options.strategy == "all" {
+            environment
+                .check_services(&candidate.deployed.iter().map(|d| deployed::unit_name(&d.name)).collect::<Vec<_>>())?;
+        } else {
+            against.extend(plan::check_unselected(&changes, &candidate.selected));
+        }
+        let judged = judge(&candidate, &asked, &seen, &mut against)?;
+        show_plan(&environment, connected, &seen, &candidate, &changes)?;
+        let overridden = settle(options, &against)?;
+        if options.rolling.dry_run {
+            return Ok(0);
+        }
+        confirm(&options.rolling, &environment)?;
+        let units: Vec<Unit> = candidate.deployed.iter().map(|d| Unit::read(&d.unit())).collect::<Result<_>>()?;
+        let digest = &candidate.bundle.digest;
+        let key = bundle::key(commit.made, &commit.id, digest);
+        let record = Record {
+            strategies: judged,
+            overridden,
+            stabilize: options.rolling.stabilize,
+            needs: plan::needs(candidate.bundle.unpacked, &units),
+            ..beginning(Action::Deploy, connected, &seen)?.of(now(), digest, &key, &commit.id)
+        };
+        let record = roll(connected, record, &seen, Some(&candidate.file), &options.rolling, options.to.json)?;
+        if record.outcome == Some(Outcome::Running) && environment.kind == Kind::Production {
+            record_baselines(options, &verdicts, &record, &place)?;
+        }
+        Ok(exit_code(&record))
+    })
+}
+
+/// The judgement of each strategy that would run, and all that speaks against them.
+fn judge(
+    candidate: &Candidate,
+    asked: &Asked<'_>,
+    seen: &Answer,
+    against: &mut Vec<Error>,
+) -> Result<BTreeMap<String, Judged>> {
+    let mut before = seen.rollout().map(|record| record.strategies).unwrap_or_default();
+    let mut all = BTreeMap::new();
+    for one in &candidate.deployed {
+        let shipped = &candidate.bundle.manifest.strategies[&one.name];
+        // What isn't selected was judged when it was deployed.
+        let was = before.remove(&one.name).filter(|was| was.unit_digest == shipped.unit_digest);
+        let judged = match was.filter(|_| !candidate.selected.contains(&shipped.unit)) {
+            Some(was) => was,
+            None => {
+                let (judged, refused) = asked.judge(one, &plan::running(seen, &one.name)?)?;
+                against.extend(refused);
+                judged
+            }
+        };
+        all.insert(one.name.clone(), judged);
+    }
+    Ok(all)
+}
+
+/// The record of a rollout that begins here and now.
+fn beginning(action: Action, connected: &Connected<'_>, seen: &Answer) -> Result<Record> {
+    let running = seen.running()?.map(|(release, manifest)| (release, manifest.commit));
+    Ok(Record::new(action, &connected.environment.name, &connected.host, owner(), running))
+}
+
+fn exit_code(record: &Record) -> u8 {
+    record.outcome.as_ref().map_or(6, Outcome::exit_code)
+}
+
+/// The bundle of all strategies that run there, and of those that are selected.
+fn candidate(
+    environment: &Environment,
+    all: &[Deployed],
+    selected: Vec<String>,
+    binary: &Path,
+    commit: Commit,
+    seen: &Answer,
+) -> Result<Candidate> {
+    let running = seen.running()?.map(|(_, manifest)| manifest.strategies).unwrap_or_default();
+    let ships = |d: &&Deployed| selected.contains(&deployed::unit_name(&d.name)) || running.contains_key(&d.name);
+    let deployed: Vec<Deployed> = all.iter().filter(ships).cloned().collect();
+    let bundle = Bundle::build(&Parts { environment, strategies: &deployed, binary, commit: &commit.id })?;
+    environment.check_units(bundle.manifest.strategies.values().map(|shipped| &shipped.unit))?;
+    let folder = tempfile::tempdir().map_err(|e| Error::new(codes::IO, e.to_string()))?;
+    let file = folder.path().join("release.tar.zst");
+    bundle::write(&bundle, &file)?;
+    Ok(Candidate { bundle, file, commit, deployed, selected, _folder: folder })
+}
+
+fn show_plan(
+    environment: &Environment,
+    connected: &Connected<'_>,
+    seen: &Answer,
+    candidate: &Candidate,
+    changes: &[(String, Change)],
+) -> Result<()> {
+    let Candidate { bundle, commit, .. } = candidate;
+    let text = plan::text(seen, &bundle.manifest, &bundle.digest, changes)?;
+    let head = format!("{}: {}\n", environment.name, connected.host);
+    let size = bundle.bytes.len() as f64 / f64::from(1 << 20);
+    eprintln!("{head}{text}  bundle   {} ({size:.1} MiB)", bundle::key(commit.made, &commit.id, &bundle.digest));
+    Ok(())
+}
+
+/// Refuses, unless somebody takes responsibility.
+fn settle(options: &Deploy, against: &[Error]) -> Result<Option<Override>> {
+    let lines: Vec<String> = against.iter().map(|e| format!("{} ({})", e, e.code().slug())).collect();
+    let Some(first) = against.first() else { return Ok(None) };
+    match (&options.overriding, &options.who) {
+        (Some(why), Some(who)) => {
+            eprintln!("OVERRIDDEN by {who}: {why}");
+            lines.iter().for_each(|line| eprintln!("  refused: {line}"));
+            Ok(Some(Override { who: who.clone(), why: why.clone(), refused: lines }))
+        }
+        _ => {
+            lines.iter().for_each(|line| eprintln!("refused: {line}"));
+            let more = if lines.len() > 1 { format!(" (and {} more)", lines.len() - 1) } else { String::new() };
+            let place = first.place().map_or_else(String::new, |place| format!("{place}: "));
+            let error = Error::new(first.code(), format!("{place}{}{more}", first.what()));
+            Err(error.help(first.suggestion()))
+        }
+    }
+}
+
+fn confirm(rolling: &Rolling, environment: &Environment) -> Result<()> {
+    if rolling.yes {
+        return Ok(());
+    }
+    let refused = || Error::new(codes::UNCONFIRMED, "nothing was changed");
+    if !std::io::stdin().is_terminal() {
+        return Err(refused());
+    }
+    eprint!("Type `{}` to go on: ", environment.name);
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    if read.is_ok() && answer.trim() == environment.name { Ok(()) } else { Err(refused()) }
+}
+
+/// Takes the lock and rolls out; whatever happens, what was recorded is told.
+fn roll(
+    connected: &Connected<'_>,
+    record: Record,
+    planned: &Answer,
+    bundle: Option<&Path>,
+    rolling: &Rolling,
+    json: bool,
+) -> Result<Record> {
+    let Connected { environment, store, transport, .. } = connected;
+    check_writable(&rolling.telling)?;
+    let number = host_number(planned);
+    let lock = Lock::take(*store, &environment.name, &record.id, &record.owner, now(), number / STEPS)?;
+    // The plan is about a host that was seen before the lock was held.
+    let now_is = facts(*transport, environment, false).and_then(|seen| {
+        let running = seen.running()?.map(|(release, _)| release);
+        match (host_number(&seen), &running) == (number, &record.previous) {
+            true => Ok(()),
+            false => Err(Error::new(codes::PLAN_OUTDATED, "the host was changed after it was planned")),
+        }
+    });
+    if let Err(err) = now_is {
+        lock.release(now())?;
+        return Err(err);
+    }
+    let record = Record { generation: lock.generation(), ..record };
+    let journal = Journal::begin(*store, record).map_err(unfinished)?;
+    let rollout =
+        Rollout { store: *store, transport: *transport, environment, lock, journal, bundle, now: &now, tell: &tell };
+    let (record, done) = rollout.run();
+    tell_all(&record, json, &rolling.telling)?;
+    done.map(|()| record).map_err(unfinished)
+}
+
+/// What can't be told afterwards isn't done.
+fn check_writable(telling: &Telling) -> Result<()> {
+    if let Some(path) = &telling.markdown {
+        super::gate::append(path, "")?;
+    }
+    let folder = telling.out.as_ref().and_then(|path| path.parent()).unwrap_or(Path::new(""));
+    let made = if folder.as_os_str().is_empty() { Ok(()) } else { std::fs::create_dir_all(folder) };
+    made.map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()).at(folder.display()))
+}
+
+/// The number of the latest command that changed the host.
+fn host_number(seen: &Answer) -> u64 {
+    seen.get("generation").and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+fn unfinished(err: Error) -> Error {
+    if err.code() == codes::LOCK_LOST { err } else { Error::new(codes::UNFINISHED, err.to_string()) }
+}
+
+/// What became of a rollout is said first, and isn't hidden by a file that can't be written.
+fn tell_all(record: &Record, json: bool, telling: &Telling) -> Result<()> {
+    print(&if json { to_json(record) } else { summary::text(record) })?;
+    let appended =
+        telling.markdown.as_deref().map_or(Ok(()), |path| super::gate::append(path, &summary::markdown(record)));
+    let written = telling.out.as_deref().map_or(Ok(()), |path| write(path, &to_json(record)));
+    for err in [appended, written].into_iter().filter_map(Result::err) {
+        eprintln!("error[{}]: {err}", err.code().slug());
+    }
+    Ok(())
+}
+
+/// What runs in production is what the next candidates are compared with.
+fn record_baselines(options: &Deploy, verdicts: &Verdicts, record: &Record, place: &Place) -> Result<()> {
+    let root = options.baselines.folder(place)?;
+    for (name, judged) in record.strategies.iter().filter(|(_, judged)| judged.verdict.is_some()) {
+        match verdicts.folder(name, &judged.subject) {
+            Some(folder) => match super::verdict::record_from(folder, Some(name), &root) {
+                Ok(text) => eprint!("baseline recorded, commit it: {text}"),
+                Err(err) => eprintln!("baseline of {name} NOT recorded: {err}\n  try: {}", err.suggestion()),
+            },
+            None => eprintln!("baseline of {name} NOT recorded: its verdict isn't here"),
+        }
+    }
+    Ok(())
+}
+
+fn resume(options: &Resume) -> Result<u8> {
+    let environment = options.to.named.environment()?;
+    options.to.connect(&environment, |connected| {
+        let Connected { store, transport, .. } = connected;
+        let nothing =
+            || Error::new(codes::NOTHING_TO_RESUME, format!("no rollout of {} is unfinished", environment.name));
+        let surely = |held: &Held| options.take_over || is_gone(held);
+        let lock = Lock::take_over(*store, &environment.name, &owner(), now(), surely)?.ok_or_else(nothing)?;
+        let Some(mut journal) = Journal::open(*store, &environment.name, lock.deploy())? else {
+            // It died before it wrote anything down, and so before it did anything.
+            let deploy = lock.deploy().to_owned();
+            lock.release(now())?;
+            print(&format!("{deploy} had not begun; the environment is free again\n"))?;
+            return Ok(0);
+        };
+        if journal.record.host != connected.host {
+            let Record { host, .. } = &journal.record;
+            let what = format!("the rollout was on {host}, and {} is {}", environment.name, connected.host);
+            return Err(Error::new(codes::WRONG_TARGET, what));
+        }
+        journal.record.generation = lock.generation();
+        let rollout = Rollout {
+            store: *store,
+            transport: *transport,
+            environment: &environment,
+            lock,
+            journal,
+            bundle: None,
+            now: &now,
+            tell: &tell,
+        };
+        let (record, done) = rollout.run();
+        tell_all(&record, options.to.json, &options.telling)?;
+        done.map_err(unfinished)?;
+        if record.outcome == Some(Outcome::Running) && environment.kind == Kind::Production {
+            eprintln!("baselines are NOT recorded: run `magellan baseline record DIR` with the folder of the verdict");
+        }
+        Ok(exit_code(&record))
+    })
+}
+
+pub(super) fn rollback(options: &Rollback) -> Result<u8> {
+    let environment = options.to.named.environment()?;
+    options.to.connect(&environment, |connected| {
+        let seen = facts(connected.transport, &environment, false)?;
+        let current = seen.running()?.map(|(release, _)| release);
+        let index = Index::read(connected.store, &environment.name)?;
+        let target = earlier_release(&index, &seen, current.as_deref(), options.release.as_deref())?;
+        eprintln!(
+            "{}: {}\n  release  {} → {} (commit {})",
+            environment.name,
+            connected.host,
+            current.as_deref().map_or("none", short),
+            short(&target.release),
+            short(&target.commit)
+        );
+        if options.rolling.dry_run {
+            return Ok(0);
+        }
+        confirm(&options.rolling, &environment)?;
+        let record = Record {
+            strategies: target.strategies.clone(),
+            stabilize: options.rolling.stabilize,
+            ..beginning(Action::Rollback, connected, &seen)?.of(now(), &target.release, &target.bundle, &target.commit)
+        };
+        let record = roll(connected, record, &seen, None, &options.rolling, options.to.json)?;
+        Ok(exit_code(&record))
+    })
+}
+
+/// The release to go back to: as named, or the latest that ran well, isn't this one and hasn't
+/// failed here.
+fn earlier_release<'i>(
+    index: &'i Index,
+    seen: &Answer,
+    current: Option<&str>,
+    named: Option<&str>,
+) -> Result<&'i Indexed> {
+    let is_bad = |release: &str| seen.all("bad").any(|bad| bad == release);
+    let ran_well = index.rollouts.iter().rev().filter(|r| r.outcome == Outcome::Running);
+    let mut others = ran_well.filter(|r| current != Some(&r.release));
+    let none = |what: String| Error::new(codes::NO_RELEASE, what);
+    match named {
+        None => {
+            others.find(|r| !is_bad(&r.release)).ok_or_else(|| none("no other release has run well here".to_owned()))
+        }
+        Some(named) => {
+            let found = others.find(|r| named.len() >= 8 && r.release.starts_with(named));
+            let found = found.ok_or_else(|| none(format!("no other release `{named}` has run well here")))?;
+            match is_bad(&found.release) {
+                true => Err(Error::new(
+                    codes::RELEASE_BAD,
+                    format!("release {} failed here, or was rolled back", short(&found.release)),
+                )),
+                false => Ok(found),
+            }
+        }
+    }
+}

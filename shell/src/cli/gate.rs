@@ -1,0 +1,238 @@
+//! `magellan gate`
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use magellan::archive::Archive;
+use magellan::bar::Date;
+use magellan::deployed::Deployed;
+use magellan::deployed::discover;
+use magellan::disk::hash::sha256_hex;
+use magellan::disk::map::{self, Access};
+use magellan::error::{Error, Result};
+use magellan::gate::acknowledge::{self, Acknowledgement};
+use magellan::gate::{Gate, Judged, Verdict};
+use magellan::registry::AnyStrategy;
+use rayon::prelude::*;
+
+use super::args::{Acknowledge, Gate as Options, GateCommand, Judging};
+use super::{print, timing, to_json, write};
+use crate::codes;
+use crate::report::{github, html, junit, markdown, table};
+
+pub(super) fn run(options: &Options, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
+    match &options.command {
+        Some(GateCommand::Selftest(options)) => return super::selftest::run(options),
+        Some(GateCommand::Acknowledge(options)) => return accept(options, strategies),
+        None => {}
+    }
+    super::backtest::archived_data_only()?;
+    let deployed = options.judging.deployed()?;
+    if options.list {
+        let names: Vec<&str> = deployed.iter().map(|d| d.name.as_str()).collect();
+        print(&(serde_json::to_string(&names).unwrap_or_default() + "\n"))?;
+        return Ok(0);
+    }
+    if options.html.is_some() && deployed.len() > 1 {
+        return Err(Error::new(codes::COMMAND_LINE, "--html is one strategy's page, and several are deployed")
+            .help("add --strategy NAME, or write all with --out DIR"));
+    }
+    let means = Means::new(&options.judging, options.html.is_some() || options.out.is_some())?;
+    if options.timings {
+        timing("start, discover, open archive", started);
+    }
+    let progress = progress();
+    let tell = |strategy: &str, what: &str| {
+        progress.set_message(format!("{strategy}: {what}"));
+        if options.timings {
+            timing(&format!("{strategy}: {what}"), started);
+        }
+    };
+    let judged = means.judge(strategies, &deployed, None, &tell);
+    progress.finish_and_clear();
+    let verdict = Verdict::new(judged.iter().map(|j| j.verdict.clone()).collect());
+    write_files(options, &verdict, &judged)?;
+    let text = match options.json {
+        true => to_json(&verdict),
+        false if options.github => github::gate(&verdict) + &table::gate(&verdict),
+        false => table::gate(&verdict),
+    };
+    print(&text)?;
+    if options.timings {
+        timing("total", started);
+    }
+    Ok(verdict.exit_code)
+}
+
+/// What judging needs besides the strategies.
+pub(super) struct Means {
+    archive: Archive,
+    ledger: PathBuf,
+    baselines: PathBuf,
+    today: Date,
+    pages: bool,
+}
+
+impl Means {
+    pub(super) fn new(judging: &Judging, pages: bool) -> Result<Self> {
+        let Judging { place, counting, baselines, .. } = judging;
+        // Beside the replay, which doesn't need it.
+        std::thread::spawn(|| LazyLock::force(&BINARY));
+        Ok(Self {
+            archive: place.archive()?,
+            ledger: counting.folder(place)?,
+            baselines: baselines.folder(place)?,
+            today: today(),
+            pages,
+        })
+    }
+
+    /// The same on another day, if there is one.
+    pub(super) fn on(self, day: Option<Date>) -> Self {
+        Self { today: day.unwrap_or(self.today), ..self }
+    }
+
+    pub(super) fn baselines(&self) -> &Path {
+        &self.baselines
+    }
+
+    pub(super) fn ledger(&self) -> &Path {
+        &self.ledger
+    }
+
+    /// Judges several strategies side by side.
+    pub(super) fn judge(
+        &self,
+        strategies: &[&dyn AnyStrategy],
+        deployed: &[Deployed],
+        heads: Option<&BTreeMap<String, Vec<String>>>,
+        progress: &(dyn Fn(&str, &str) + Sync),
+    ) -> Vec<Judged> {
+        let gate = Gate {
+            strategies,
+            archive: &self.archive,
+            ledger: &self.ledger,
+            heads,
+            baselines: &self.baselines,
+            binary: &|| BINARY.clone().map_err(|what| Error::new(codes::IO, what)),
+            today: self.today,
+            pages: self.pages,
+            progress,
+        };
+        deployed.par_iter().map(|one| gate.judge(one)).collect()
+    }
+}
+
+impl Judging {
+    /// The deployed strategies that are to be judged.
+    pub(super) fn deployed(&self) -> Result<Vec<Deployed>> {
+        let mut deployed = discover(&self.place.deployed()?)?;
+        if let Some(only) = &self.strategy {
+            deployed.retain(|d| d.name == *only);
+            if deployed.is_empty() {
+                return Err(Error::new(codes::NOT_DEPLOYED, format!("`{only}` is not deployed")));
+            }
+        }
+        Ok(deployed)
+    }
+}
+
+/// SHA-256 of this program's file.
+static BINARY: LazyLock<Result<String, String>> = LazyLock::new(|| {
+    let path = std::env::current_exe().map_err(|e| format!("can't find this program's own file: {e}"))?;
+    Ok(sha256_hex(&map::bytes(&path, Access::Map).map_err(|e| e.to_string())?))
+});
+
+/// Today, UTC.
+#[expect(clippy::disallowed_methods, reason = "the command line is where time enters")]
+pub(super) fn today() -> Date {
+    Date::of_utc(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
+}
+
+/// On a terminal: what is under way.
+fn progress() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn write_files(options: &Options, verdict: &Verdict, judged: &[Judged]) -> Result<()> {
+    if let Some(folder) = &options.out {
+        write_folder(folder, verdict, judged)?;
+    }
+    if let (Some(path), [only]) = (&options.html, judged) {
+        write(path, &html::page(only)?)?;
+    }
+    if let Some(path) = &options.junit {
+        write(path, &junit::gate(verdict)?)?;
+    }
+    if let Some(path) = &options.markdown {
+        append(path, &markdown::gate(verdict))?;
+    }
+    Ok(())
+}
+
+fn write_folder(folder: &Path, verdict: &Verdict, judged: &[Judged]) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()).at(folder.display()))?;
+    for one in judged {
+        let name = &one.verdict.strategy;
+        write(&folder.join(format!("{name}.html")), &html::page(one)?)?;
+        if let Some(baseline) = one.baseline.as_ref().filter(|_| one.verdict.status.deploys()) {
+            baseline.write(&folder.join(format!("{name}.baseline.json")))?;
+        }
+    }
+    write(&folder.join("verdict.json"), &to_json(verdict))
+}
+
+/// Summaries of several steps follow each other in one file.
+pub(super) fn append(path: &Path, text: &str) -> Result<()> {
+    use std::io::Write;
+    let fault =
+        |e: std::io::Error| Error::new(codes::CANNOT_WRITE, format!("can't write results: {e}")).at(path.display());
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).map_err(fault)?;
+    file.write_all(text.as_bytes()).map_err(fault)
+}
+
+/// Records an accepted failure beside the config that it is accepted for.
+fn accept(options: &Acknowledge, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+    let deployed = discover(&options.place.deployed()?)?;
+    let Some(one) = deployed.iter().find(|d| d.name == options.strategy) else {
+        return Err(Error::new(codes::NOT_DEPLOYED, format!("`{}` is not deployed", options.strategy)));
+    };
+    let strategy = magellan::registry::find(strategies, &one.name)?;
+    let config = strategy.read_config(&one.config, &[])?;
+    let periods = &config.performance_criteria.periods;
+    let period = match (&options.period, &periods[..]) {
+        (Some(name), _) => periods.iter().find(|p| p.name == *name),
+        (None, [only]) => Some(only),
+        (None, _) => None,
+    };
+    let Some(period) = period else {
+        let names: Vec<&str> = periods.iter().map(|p| p.name.as_str()).collect();
+        return Err(Error::new(codes::BAD_ARGUMENT, "which period is it for?")
+            .help(format!("name it with --period: {}", names.join(", "))));
+    };
+    if !magellan::gate::check_names().any(|name| name == options.check) {
+        let known: Vec<&str> = magellan::gate::check_names().collect();
+        return Err(Error::new(codes::BAD_ARGUMENT, format!("there is no check `{}`", options.check))
+            .help(format!("known are {}", known.join(", "))));
+    }
+    let acknowledgement = Acknowledgement {
+        check: options.check.clone(),
+        period: period.name.clone(),
+        config_sha256: config.sha256.clone(),
+        who: options.who.clone(),
+        why: options.why.clone(),
+        accepted: today(),
+        expires: options.expires,
+        expired: false,
+    };
+    acknowledge::add(&one.config, acknowledgement)?;
+    print(&format!("{} says so now; commit it\n", acknowledge::path(&one.config).display()))?;
+    Ok(0)
+}

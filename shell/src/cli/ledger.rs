@@ -1,0 +1,130 @@
+//! `magellan ledger`
+
+use magellan::error::{Error, Result};
+use magellan::ledger::Ledger;
+use serde_json::{Value, json};
+
+use super::args::{LedgerArgs, LedgerCommand, LedgerVerify};
+use super::{print, to_json};
+use crate::codes;
+use crate::report::table;
+
+pub(super) fn run(command: LedgerCommand) -> Result<u8> {
+    match command {
+        LedgerCommand::Show(options) => show(&options),
+        LedgerCommand::Verify(options) => verify(&options),
+    }
+}
+
+/// The ledgers asked for, verified.
+fn open(options: &LedgerArgs) -> Result<Vec<(String, Ledger)>> {
+    let root = options.counting.folder(&options.place)?;
+    let known = Ledger::strategies(&root)?;
+    let names = match &options.strategy {
+        None => known,
+        Some(name) if known.contains(name) => vec![name.clone()],
+        Some(name) => {
+            let what = format!("no trial of `{name}` is recorded");
+            return Err(Error::new(codes::NOT_DEPLOYED, what).at(root.display()).help(if known.is_empty() {
+                "no strategy has one yet".to_owned()
+            } else {
+                format!("known are: {}", known.join(", "))
+            }));
+        }
+    };
+    names.into_iter().map(|name| Ok((name.clone(), Ledger::open(&root, &name)?))).collect()
+}
+
+fn show(options: &LedgerArgs) -> Result<u8> {
+    let mut shown: Vec<Value> = Vec::new();
+    let mut rows = Vec::new();
+    for (name, ledger) in open(options)? {
+        let n = ledger.count()?;
+        let records: Vec<Value> = ledger
+            .records()
+            .iter()
+            .map(|(hash, record)| {
+                let t = &record.trials;
+                json!({
+                    "sha256": hash,
+                    "kind": record.kind.name(),
+                    "points": t.points,
+                    "symbols": t.data.keys().collect::<Vec<_>>(),
+                    "start_date": t.start_date,
+                    "end_date": t.end_date,
+                    "axes": t.axes.iter().map(|a| &a.key).collect::<Vec<_>>(),
+                    "synthetic": t.synthetic,
+                    "returns": record.returns,
+                })
+            })
+            .collect();
+        for (hash, record) in ledger.records() {
+            let t = &record.trials;
+            let axes: Vec<&str> = t.axes.iter().map(|a| a.key.as_str()).collect();
+            let symbols: Vec<String> = t.data.keys().map(|s| s.to_string()).collect();
+            rows.push(vec![
+                name.clone(),
+                hash[..12].to_owned(),
+                record.kind.name().to_owned(),
+                t.points.to_string(),
+                axes.join(" "),
+                few(&symbols),
+                format!("{} to {}", t.start_date, t.end_date),
+                if t.synthetic { "synthetic" } else { "" }.to_owned(),
+                if record.returns.is_some() { "kept" } else { "" }.to_owned(),
+            ]);
+        }
+        let heads = ledger.heads();
+        rows.push(vec![name.clone(), "N".to_owned(), String::new(), n.to_string()]);
+        shown.push(json!({"strategy": name, "trials": n, "heads": heads, "records": records}));
+    }
+    let header = ["strategy", "record", "by", "trials", "varied", "symbols", "sessions", "bars", "returns"];
+    print(&match options.json {
+        true => to_json(&json!({"schema_version": 1, "strategies": shown})),
+        false if rows.is_empty() => "no trial is recorded\n".to_owned(),
+        false => {
+            table::plain(header.map(str::to_owned).into_iter(), rows)
+                + "N counts distinct pairs of settings and bars.\n"
+        }
+    })?;
+    Ok(0)
+}
+
+/// The first of many, and how many.
+fn few(symbols: &[String]) -> String {
+    match symbols {
+        [a, b, _, _, ..] => format!("{a} {b} … ({})", symbols.len()),
+        all => all.join(" "),
+    }
+}
+
+fn verify(options: &LedgerVerify) -> Result<u8> {
+    let LedgerVerify { ledger: options, require } = options;
+    let root = options.counting.folder(&options.place)?;
+    if !root.is_dir() {
+        return Err(Error::new(codes::LEDGER_GAP, "there is no ledger")
+            .at(root.display())
+            .help("name it with --ledger DIR"));
+    }
+    let mut lines = Vec::new();
+    let mut seen = Vec::new();
+    let opened = open(options)?;
+    let held = |hash: &String| opened.iter().any(|(_, ledger)| ledger.records().contains_key(hash));
+    if let Some(gone) = require.iter().find(|hash| !held(hash)) {
+        return Err(Error::new(codes::LEDGER_GAP, format!("record {gone} is required, and not there"))
+            .at(root.display())
+            .help("restore it from version control; with --strategy, require only that strategy's records"));
+    }
+    for (name, ledger) in opened {
+        ledger.verify_returns()?;
+        let (n, records) = (ledger.count()?, ledger.records().len());
+        lines.push(format!("{name}: {records} records, {n} trials, none altered, none gone\n"));
+        seen.push(json!({"strategy": name, "records": records, "trials": n}));
+    }
+    print(&match options.json {
+        true => to_json(&json!({"schema_version": 1, "strategies": seen})),
+        false if lines.is_empty() => "no trial is recorded\n".to_owned(),
+        false => lines.concat(),
+    })?;
+    Ok(0)
+}

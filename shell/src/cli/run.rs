@@ -1,0 +1,109 @@
+//! `magellan run`
+
+use std::path::Path;
+
+use magellan::account::Account;
+use magellan::backtest::Request;
+use magellan::bar::Date;
+use magellan::config::Config;
+use magellan::deployed;
+use magellan::disk::hash::sha256_hex;
+use magellan::disk::map::{self, Access};
+use magellan::error::{Error, Result};
+use magellan::registry::{self, AnyStrategy};
+use magellan::runner::{Archived, Simulated};
+
+use super::args::Run;
+use super::backtest::archived_data_only;
+use crate::codes;
+use crate::release::{self, BINARY, Release};
+use crate::service::{Ending, Identity, Paced, Service, Then};
+
+pub(super) fn run(options: &Run, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+    let strategy = registry::find(strategies, &options.strategy)?;
+    if !(options.pace == 0.0 || (0.1..=1e6).contains(&options.pace)) {
+        let what = format!("--pace is {}, allowed are 0 and 0.1 to 1000000 bars a second", options.pace);
+        return Err(Error::new(codes::BAD_ARGUMENT, what));
+    }
+    let program = std::env::current_exe().map_err(|e| Error::new(codes::IO, format!("where am I? {e}")))?;
+    let release = Release::of_program(&program)?;
+    archived_data(release.as_ref())?;
+    let (config, identity) = match &release {
+        Some(release) => of_release(options, strategy, release)?,
+        None => of_checkout(options, strategy, &program)?,
+    };
+    let mut service = Service::start(identity, &config, &options.state_dir)?;
+    let ending = trade(options, strategy, &config, &mut service).inspect_err(|err| service.fail(err))?;
+    Ok(if ending == Ending::Interrupted { 130 } else { 0 })
+}
+
+/// Archived bars must be asked for, and the environment of a release must allow them.
+fn archived_data(release: Option<&Release>) -> Result<()> {
+    archived_data_only()?;
+    if std::env::var("USE_ARCHIVED_DATA").as_deref() != Ok("true") {
+        return Err(Error::new(codes::NO_FEED, "there is no feed of live bars yet, and USE_ARCHIVED_DATA isn't true"));
+    }
+    match release {
+        Some(release) if !release.environment.archived_data => {
+            let what = format!("USE_ARCHIVED_DATA=true in the environment `{}`", release.environment.name);
+            Err(Error::new(codes::ARCHIVED_DATA_FORBIDDEN, what).at(release.folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// In a release: what was shipped, and nothing else.
+fn of_release(options: &Run, strategy: &dyn AnyStrategy, release: &Release) -> Result<(Config, Identity)> {
+    if let Some(folder) = &options.place.deployed {
+        let what = format!("--deployed {}: a release runs the configs that it ships", folder.display());
+        return Err(Error::new(codes::BAD_ARGUMENT, what).help("leave out --deployed"));
+    }
+    let shipped = release.strategy(strategy.name())?;
+    release.check(BINARY)?;
+    let config = release.check(&release::config_path(strategy.name()))?;
+    let identity = Identity {
+        strategy: strategy.name().to_owned(),
+        environment: Some(release.environment.name.clone()),
+        release: Some(release.digest().to_owned()),
+        unit_digest: shipped.unit_digest.clone(),
+    };
+    Ok((strategy.read_config(&config, &[])?, identity))
+}
+
+/// In a checkout: the deployed folder, and a unit that nobody installed.
+fn of_checkout(options: &Run, strategy: &dyn AnyStrategy, program: &Path) -> Result<(Config, Identity)> {
+    let folder = options.place.deployed()?.join(strategy.name());
+    let config = strategy.read_config(&folder.join("config.json"), &[])?;
+    let sha256 = |path: &Path| Ok::<String, Error>(sha256_hex(&map::bytes(path, Access::Map)?));
+    let unit = sha256(&folder.join(deployed::unit_file(strategy.name()))).map_err(|e| e.recode(codes::UNIT_MISSING))?;
+    let identity = Identity {
+        strategy: strategy.name().to_owned(),
+        environment: std::env::var("MAGELLAN_ENVIRONMENT").ok(),
+        release: None,
+        unit_digest: release::unit_digest(&sha256(program)?, &config.sha256, &unit, &sha256_hex(b"")),
+    };
+    Ok((config, identity))
+}
+
+fn trade(options: &Run, strategy: &dyn AnyStrategy, config: &Config, service: &mut Service) -> Result<Ending> {
+    let archive = options.place.archive()?;
+    let (start, end) = period(options, config);
+    let bench = strategy.bench(&Request::portfolio(config, &archive, start, end))?;
+    let histories = bench.histories()?;
+    let mut runner = strategy.runner(config)?;
+    for history in &histories {
+        runner.look_back(history, start)?;
+    }
+    let account = Account::new(config.account_info.initial_capital, config.costs(), config.limits());
+    let mut broker = Simulated::new(account, &config.symbols);
+    let mut feed = Paced::new(Archived::new(&histories, start, end), options.pace);
+    service.run(&mut *runner, &mut feed, &mut broker, if options.once { Then::End } else { Then::Wait })
+}
+
+/// As named, or from the first to the last date of the criteria's periods.
+fn period(options: &Run, config: &Config) -> (Date, Date) {
+    let periods = || config.performance_criteria.periods.iter();
+    let first = periods().map(|p| p.start_date).min().unwrap_or_default();
+    let last = periods().map(|p| p.end_date).max().unwrap_or_default();
+    (options.start_date.unwrap_or(first), options.end_date.unwrap_or(last))
+}

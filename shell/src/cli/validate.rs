@@ -1,0 +1,67 @@
+//! `magellan validate` and `magellan schema`: stage 1.
+
+use magellan::error::Result;
+use magellan::finding;
+use magellan::registry::AnyStrategy;
+use serde_json::json;
+
+use super::args::{Format, Schema, Validate};
+use super::findings::{colour, counts, in_format};
+use super::{code, print, to_json};
+use crate::report::findings;
+use crate::report::table::SYNTHETIC_NOTE;
+use crate::validate::{self, Validated};
+
+pub(super) fn run(options: &Validate, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+    let deployed = options.place.deployed()?;
+    let archive = options.place.archive();
+    let only = options.strategy.as_deref();
+    let mut done = validate::validate(&deployed, only, strategies, &archive)
+        .or_else(|e| in_format(e, options.format, |f| Validated { findings: vec![f], ..Validated::default() }))?;
+    let synthetic = archive.as_ref().is_ok_and(|a| a.is_synthetic());
+    let tests = match options.code {
+        false => None,
+        true => Some(code::check(&deployed, only, &mut done.findings)?),
+    };
+    let exit = finding::exit_code(&done.findings);
+    print(&match options.format {
+        Format::Text => text(&done, tests, synthetic),
+        Format::Github => findings::github(&done.findings),
+        Format::Json => to_json(&json!({
+            "schema_version": 1,
+            "status": if exit == 0 { "pass" } else { "fail" },
+            "exit_code": exit,
+            "configs": done.configs,
+            "units": done.units,
+            "environments": done.environments,
+            "synthetic": synthetic,
+            "strategy_tests": tests,
+            "findings": findings::json(&done.findings),
+        })),
+    })?;
+    Ok(exit)
+}
+
+fn text(done: &Validated, tests: Option<usize>, synthetic: bool) -> String {
+    let environments = match done.environments {
+        0 => String::new(),
+        n => format!(", {n} environments"),
+    };
+    let checked = format!("validated {} configs and {} units{environments}", done.configs, done.units);
+    let tested = tests.map_or_else(String::new, |n| format!("; code checked, {n} unit tests of strategies passed"));
+    let shown = findings::text(&done.findings, &done.texts, colour());
+    let note = if synthetic { format!("{SYNTHETIC_NOTE}\n") } else { String::new() };
+    format!("{shown}{note}{checked}{tested}: {}\n", counts(&done.findings))
+}
+
+pub(super) fn schema(options: &Schema, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+    let text = match options.verdict {
+        true => to_json(&schemars::schema_for!(magellan::gate::Verdict)),
+        false => to_json(&validate::config_schema(strategies)),
+    };
+    match &options.out {
+        Some(path) => super::write(path, &text)?,
+        None => print(&text)?,
+    }
+    Ok(0)
+}

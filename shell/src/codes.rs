@@ -1,0 +1,164 @@
+//! The codes of the shell, and those of the library.
+
+pub use magellan::error::codes::*;
+
+magellan::error_codes! {
+    Usage {
+        COMMAND_LINE "command-line":
+            "The command line names a command or an option that doesn't exist, or leaves one out.";
+            "run `magellan help`, or the command with --help"
+        ENVIRONMENT "environment":
+            "An environment variable that Magellan honours has a value that it doesn't know.";
+            "unset the variable, or give it one of the allowed values"
+        NOT_DEPLOYED "not-deployed":
+            "The strategy has no folder under `deployed`.";
+            "leave out --strategy to take all that are deployed, or add deployed/<strategy>/config.json"
+    }
+    Config {
+        SHARED_ACCOUNT "shared-account":
+            "Two deployed strategies name one broker account; each would trade the other's positions.";
+            "give every strategy an account of its own"
+        UNIT_MISSING "unit-missing":
+            "There is no systemd unit beside the config, so nothing would run the strategy.";
+            "add magellan-<strategy>.service beside config.json; copy that of another strategy"
+        UNIT_UNREADABLE "unit-unreadable":
+            "The unit isn't a regular file of at most 64 KiB of UTF-8 text that may be read.";
+            "check the file's kind, size, encoding and permissions"
+        UNIT_SYNTAX "unit-syntax":
+            "A line of the unit is neither a section, a setting nor a comment, or stands in no section.";
+            "write `[Section]`, `Key=value` or `# comment`"
+        UNIT_UNKNOWN_KEY "unit-unknown-key":
+            "The unit sets something that Magellan's services don't use, or in another section.";
+            "correct the name, move it to its section, or remove it"
+        UNIT_MISSING_KEY "unit-missing-key":
+            "The unit lacks a setting that a deployed service needs.";
+            "add the setting as the message says"
+        UNIT_VALUE "unit-value":
+            "A setting of the unit has a value that a deployed service can't have.";
+            "use an allowed value"
+        NO_ENVIRONMENT "no-environment":
+            "There is no file deployed/environments/NAME.toml.";
+            "name one of those that are there with --environment, or add one"
+        BAD_ENVIRONMENT "bad-environment":
+            "The environment file isn't TOML, lacks a key, has one that nothing reads, or a value that can't be right.";
+            "correct the named line; deployed/README.md describes the keys"
+        NO_FEED "no-feed":
+            "A service was started without archived data, and this binary has no other source of bars.";
+            "set USE_ARCHIVED_DATA=true where the environment file says archived_data = true"
+        NO_WORKFLOW "no-workflow":
+            "There is no folder `.github/workflows` with a workflow here or above. Nothing to check is never a pass.";
+            "run from the project's folder, or name the files"
+        NO_TOOLCHAIN "no-toolchain":
+            "`validate --code` found no Cargo project above `deployed`, or no cargo to check it with.";
+            "run it in the project's checkout, with Rust installed"
+        CODE_FORMAT "code-format":
+            "`cargo fmt --check` found unformatted code.";
+            "run `cargo fmt --all`"
+        CODE_LINT "code-lint":
+            "`cargo clippy` with warnings denied found fault with the strategies' code.";
+            "correct what clippy names"
+        CODE_TESTS "code-tests":
+            "A unit test of the strategies failed, or they don't compile.";
+            "run `cargo test -p deployable_strategies --all-features --lib` and correct the first failure"
+        NO_TESTS "no-tests":
+            "No unit test ran for a deployed strategy. Zero tests prove nothing.";
+            "add tests to the strategy's mod.rs, in a module `tests`"
+    }
+    Data {
+        NO_WARM_UP "no-warm-up":
+            "All bars up to the period's end are warm-up, so the strategy would never be asked.";
+            "import earlier bars, end the period later, or lower data_requirements.warmup_bars"
+    }
+    Verdict {
+        CRITERION_CROSSED "criterion-crossed":
+            "A figure lies beyond its level in performance_criteria, or a check that is always made fails.";
+            "change the strategy, not the level; or record who accepts it with `magellan gate acknowledge`"
+        INCONCLUSIVE "inconclusive":
+            "The history can't tell whether the candidate is as good as what is deployed.";
+            "judge on a longer history, or record who accepts it with `magellan gate acknowledge`"
+        NOT_JUDGED "not-judged":
+            "The strategy could not be judged, or its bars aren't to be trusted.";
+            "mend what the message names; `magellan explain` tells more of its code"
+    }
+    Deploy {
+        AWS_FAILED "aws-failed":
+            "AWS refused a request, or could not be reached.";
+            "check credentials, network and policy: `magellan doctor iam` prints what a deployer needs"
+        STORE_FAILED "store-failed":
+            "Bundles, lock or records could not be read or written.";
+            "check the bucket's name and policy; a rollout under way is gone on with by `magellan deploy resume`"
+        STORE_BUSY "store-busy":
+            "Somebody else writes the same object, again and again.";
+            "try again"
+        UNFINISHED "unfinished":
+            "A rollout could not be brought to its end: lock or journal could not be kept.";
+            "run `magellan deploy resume`, which goes on with it"
+        HOST_FAILED "host-failed":
+            "The host script could not do what it was asked.";
+            "mend what it says, and deploy again; its log lies on the host in the state folder's -deploy"
+        HOST_SILENT "host-silent":
+            "The host gave no answer, so that it isn't known what was done.";
+            "ask `magellan status`; a rollout under way is gone on with by `magellan deploy resume`"
+    }
+    Health {
+        UNHEALTHY "unhealthy":
+            "A service isn't well, or nothing runs.";
+            "read its faults and the end of its journal; `magellan rollback` goes back"
+    }
+    Refused {
+        NO_VERDICT "no-verdict":
+            "No verdict that deploys is about what would be shipped.";
+            "judge exactly this with `magellan gate --out gate`, and name the folder with --verdicts"
+        NOT_PAIRED "not-paired":
+            "The verdict compares the candidate with something else than what runs in production.";
+            "record what runs with `magellan baseline record DIR`, and judge again"
+        SYNTHETIC_VERDICT "synthetic-verdict":
+            "A verdict on synthetic bars never authorises production.";
+            "judge on real bars: `magellan gate --archive DIR --out gate`"
+        NOT_COMMITTED "not-committed":
+            "What would be shipped isn't a commit that the host could check out.";
+            "commit and push `deployed`, and judge again"
+        SECRET_IN_BUNDLE "secret-in-bundle":
+            "A file that would be shipped holds what looks like a key.";
+            "keep keys in SSM parameters; a config names their paths only"
+        WRONG_TARGET "wrong-target":
+            "Account, region or machine isn't the one that the environment file names.";
+            "correct the environment file or use other credentials; nothing was touched"
+        DEPLOY_LOCKED "deploy-locked":
+            "Another rollout owns the environment.";
+            "wait until it has ended; if its process died, run `magellan deploy resume`"
+        PLAN_OUTDATED "plan-outdated":
+            "Between the plan and its confirmation somebody else changed the host.";
+            "run the same command again, and read the new plan"
+        LOCK_LOST "lock-lost":
+            "Somebody else has taken this rollout over, and goes on with it.";
+            "ask `magellan status`; there is nothing left to do here"
+        NOTHING_TO_RESUME "nothing-to-resume":
+            "No rollout of the environment is unfinished.";
+            "ask `magellan releases` what was rolled out"
+        RELEASE_BAD "release-bad":
+            "The release failed on this host before, or was rolled back.";
+            "deploy another, or say why this one nevertheless with --override"
+        NO_RELEASE "no-release":
+            "There is no release to go back to.";
+            "`magellan releases` lists those that are known; name one with --to"
+        DEPLOY_UNTIMELY "deploy-untimely":
+            "The market is open, or a service that would be restarted holds positions.";
+            "wait until the session has ended and it is flat, or say why now with --override"
+        UNCONFIRMED "unconfirmed":
+            "Nobody confirmed the plan.";
+            "add --yes, or answer with the environment's name"
+        DRIFT "drift":
+            "What is on the host differs from the release that should be there.";
+            "deploy the release again, which installs it anew; find out who changed it"
+        ARCHIVED_DATA_FORBIDDEN "archived-data-forbidden":
+            "USE_ARCHIVED_DATA=true was set for a service whose environment file says archived_data = false.";
+            "unset it; archived bars aren't the market"
+        BUNDLE_DAMAGED "bundle-damaged":
+            "A bundle or a release isn't what its manifest says: a byte differs, a file is missing or is one too many.";
+            "build it again with `magellan bundle build`, or deploy again: releases are never edited"
+        STATE_IN_USE "state-in-use":
+            "Another process runs with this folder of state; both would write its files.";
+            "stop the other process, or name another folder with --state-dir"
+    }
+}

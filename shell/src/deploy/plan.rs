@@ -1,0 +1,235 @@
+//! What a deploy would do to the host as it was seen, and all that speaks against it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use jiff::Timestamp;
+use magellan::calendar;
+use magellan::error::{Error, Result};
+use serde_json::Value;
+
+use super::commit::earlier;
+use super::host::Answer;
+use super::judged::Running;
+use super::record::Needs;
+use crate::codes;
+use crate::release::{BINARY, Environment, Manifest, When, config_path, drop_in_path, short, unit_path};
+use crate::unit::Unit;
+
+/// What becomes of a unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It runs what would be shipped.
+    Kept,
+    /// It is restarted, for these reasons.
+    Restarted(Vec<String>),
+    /// It is new.
+    Started,
+    /// It is stopped and removed.
+    Removed,
+}
+
+/// The units of both releases, and what becomes of each.
+///
+/// # Errors
+/// Refused if what runs can't be told.
+pub fn changes(facts: &Answer, new: &Manifest, deployed: &Path) -> Result<Vec<(String, Change)>> {
+    let old = facts.running()?.map(|(_, manifest)| manifest);
+    let mut all = Vec::new();
+    for (name, shipped) in &new.strategies {
+        let unit = facts.unit(&shipped.unit);
+        let get = |key: &str| unit.get(key).map_or("", String::as_str);
+        let (started, runs) = (get("started"), get("ActiveState") == "active");
+        let before = old.as_ref().and_then(|old| Some((old, old.strategies.get(name)?)));
+        let change = match before {
+            None if get("installed.unit").is_empty() => Change::Started,
+            None => Change::Restarted(vec!["a unit of this name was installed by hand, and is replaced".to_owned()]),
+            Some((_, was)) if was.unit_digest == shipped.unit_digest && started == shipped.unit_digest => match runs {
+                true => Change::Kept,
+                false => Change::Restarted(vec![format!("it is {}", get("ActiveState"))]),
+            },
+            Some((old, _)) => Change::Restarted(why(name, &shipped.unit, old, new, deployed)),
+        };
+        all.push((shipped.unit.clone(), change));
+    }
+    let gone = old.iter().flat_map(|old| old.strategies.iter().filter(|(name, _)| !new.strategies.contains_key(*name)));
+    all.extend(gone.map(|(_, was)| (was.unit.clone(), Change::Removed)));
+    Ok(all)
+}
+
+/// What differs of a unit between two releases.
+fn why(name: &str, unit: &str, old: &Manifest, new: &Manifest, deployed: &Path) -> Vec<String> {
+    let parts = [
+        ("binary", BINARY.to_owned()),
+        ("config", config_path(name)),
+        ("unit file", unit_path(name)),
+        ("environment", drop_in_path(unit)),
+    ];
+    let sha256 = |manifest: &Manifest, path: &str| manifest.files.get(path).map(|f| f.sha256.clone());
+    let mut reasons: Vec<String> =
+        parts.iter().filter(|(_, path)| sha256(old, path) != sha256(new, path)).map(|p| p.0.to_owned()).collect();
+    if reasons.iter().any(|r| r == "config")
+        && let Some(before) = earlier(deployed, &old.commit, &format!("{name}/config.json"))
+        && let Ok(after) = std::fs::read_to_string(deployed.join(name).join("config.json"))
+    {
+        reasons.extend(leaves_that_differ(&before, &after));
+    }
+    if reasons.is_empty() {
+        reasons.push("it wasn't started with this".to_owned());
+    }
+    reasons
+}
+
+fn leaves_that_differ(before: &str, after: &str) -> Vec<String> {
+    fn leaves(path: &str, value: &Value, into: &mut Vec<(String, String)>) {
+        match value {
+            Value::Object(fields) => {
+                let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+                fields.iter().for_each(|(key, value)| leaves(&join(key), value, into));
+            }
+            other => into.push((path.to_owned(), other.to_string())),
+        }
+    }
+    let of = |text: &str| {
+        let mut all = Vec::new();
+        leaves("", &serde_json::from_str(text).unwrap_or_default(), &mut all);
+        all
+    };
+    let (before, after) = (of(before), of(after));
+    let value = |all: &[(String, String)], path: &str| {
+        all.iter().find(|l| l.0 == path).map_or("absent".to_owned(), |l| l.1.clone())
+    };
+    let mut paths: Vec<&String> = before.iter().chain(&after).map(|l| &l.0).collect();
+    paths.sort();
+    paths.dedup();
+    let line = |path: &&String| {
+        let (was, is) = (value(&before, path), value(&after, path));
+        (was != is).then(|| format!("{path}: {was} → {is}"))
+    };
+    paths.iter().filter_map(line).collect()
+}
+
+/// What runs of a strategy, as its rollout recorded it.
+///
+/// # Errors
+/// Refused if what runs can't be told.
+pub fn running(facts: &Answer, strategy: &str) -> Result<Running> {
+    let Some((_, manifest)) = facts.running()? else { return Ok(Running::Nothing) };
+    let Some(shipped) = manifest.strategies.get(strategy) else { return Ok(Running::Nothing) };
+    let judged = facts.rollout().and_then(|mut record| record.strategies.remove(strategy));
+    let judged = judged.filter(|judged| judged.unit_digest == shipped.unit_digest);
+    Ok(judged.map_or(Running::Unknown, |judged| Running::Subject(judged.subject)))
+}
+
+/// Hours and positions that forbid a change now.
+pub fn untimely(environment: &Environment, facts: &Answer, changes: &[(String, Change)], now: Timestamp) -> Vec<Error> {
+    if environment.deploy_when == When::Always {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let at = i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX);
+    let session = calendar::session(calendar::new_york_date(at));
+    if session.trades() && session.open <= at && at < session.close {
+        let what = format!("the market is open until {}", magellan::bar::iso_utc(session.close));
+        found.push(Error::new(codes::DEPLOY_UNTIMELY, what));
+    }
+    for (unit, _) in changes.iter().filter(|(_, change)| matches!(change, Change::Restarted(_) | Change::Removed)) {
+        let beat: Value =
+            facts.unit(unit).get("heartbeat").and_then(|b| serde_json::from_str(b).ok()).unwrap_or_default();
+        match beat["open_positions"].as_u64() {
+            Some(0) => {}
+            Some(n) => found.push(Error::new(codes::DEPLOY_UNTIMELY, format!("{unit} holds {n} positions"))),
+            None => {
+                found.push(Error::new(codes::DEPLOY_UNTIMELY, format!("whether {unit} holds positions isn't known")))
+            }
+        }
+    }
+    found
+}
+
+/// What the release needs of its host.
+pub fn needs(unpacked: u64, units: &[Unit]) -> Needs {
+    // The bundle beside the release, and something to spare.
+    let disk_kib = unpacked * 2 / 1024 + 64 * 1024;
+    Needs { disk_kib, memory_kib: units.iter().filter_map(Unit::memory_max).sum::<u64>() / 1024 }
+}
+
+/// The plan as a diff against the host.
+///
+/// # Errors
+/// Refused if what runs can't be told.
+pub fn text(facts: &Answer, new: &Manifest, digest: &str, changes: &[(String, Change)]) -> Result<String> {
+    let old = facts.running()?;
+    let (release, commit) = match &old {
+        Some((release, manifest)) => (short(release), short(&manifest.commit)),
+        None => ("none", "none"),
+    };
+    let (to, digest) = (short(&new.commit), short(digest));
+    let mut plan = format!("  commit   {commit} → {to}\n  release  {release} → {digest}\n");
+    for (unit, change) in changes {
+        let _ = match change {
+            Change::Kept => writeln!(plan, "= {unit}: left running"),
+            Change::Started => writeln!(plan, "+ {unit}: installed and started"),
+            Change::Removed => writeln!(plan, "- {unit}: stopped and removed"),
+            Change::Restarted(why) => writeln!(plan, "~ {unit}: restarted\n    {}", why.join("\n    ")),
+        };
+    }
+    Ok(plan)
+}
+
+/// Strategies beside the selected ones must be what runs.
+pub fn check_unselected(changes: &[(String, Change)], selected: &[String]) -> Vec<Error> {
+    let others = changes.iter().filter(|(unit, change)| !selected.contains(unit) && *change != Change::Kept);
+    others
+        .map(|(unit, _)| {
+            Error::new(codes::NO_VERDICT, format!("{unit} differs from what runs, and isn't selected"))
+                .help("deploy with --strategy all")
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENVIRONMENT_FILE: &str = include_str!("../../../deployed/environments/production.toml");
+
+    fn production() -> Environment {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("production.toml");
+        std::fs::write(&path, ENVIRONMENT_FILE).expect("written");
+        Environment::read_as(&path, "production").expect("read")
+    }
+
+    fn answer(beat: &str) -> Answer {
+        Answer::parse(&format!("magellan-host 1 ok facts\nunit.u.heartbeat={beat}\n")).expect("an answer")
+    }
+
+    #[test]
+    fn production_isnt_changed_while_the_market_is_open_or_positions_are() {
+        let restarted = [("u".to_owned(), Change::Restarted(Vec::new()))];
+        let flat = answer(r#"{"open_positions":0}"#);
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        for (now, beat, expected) in [
+            ("2024-07-02T12:00:00Z", &flat, 0),
+            ("2024-07-02T15:00:00Z", &flat, 1),
+            ("2024-07-02T20:00:00Z", &flat, 0),
+            // Half a day, and a holiday.
+            ("2024-07-03T18:00:00Z", &flat, 0),
+            ("2024-07-04T15:00:00Z", &flat, 0),
+            ("2024-07-02T12:00:00Z", &answer(r#"{"open_positions":2}"#), 1),
+            ("2024-07-02T12:00:00Z", &answer(""), 1),
+        ] {
+            let found = untimely(&production(), beat, &restarted, at(now));
+            assert_eq!(found.len(), expected, "{now} {found:?}");
+        }
+        let kept = [("u".to_owned(), Change::Kept)];
+        assert!(untimely(&production(), &answer(""), &kept, at("2024-07-02T12:00:00Z")).is_empty());
+    }
+
+    #[test]
+    fn leaves_that_differ_are_named_with_both_values() {
+        let (before, after) = (r#"{"a":{"b":1,"c":2},"d":3}"#, r#"{"a":{"b":1,"c":5},"e":4}"#);
+        assert_eq!(leaves_that_differ(before, after), ["a.c: 2 → 5", "d: 3 → absent", "e: absent → 4"]);
+    }
+}

@@ -1,0 +1,411 @@
+//! What is written down of a rollout, while it goes on (the journal) and once it has ended (the
+//! audit record). The same value, so that the summary can say nothing that wasn't recorded.
+
+use std::collections::BTreeMap;
+
+use magellan::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use super::health::UnitHealth;
+use super::store::{Store, write};
+use crate::codes;
+
+const SCHEMA_VERSION: u32 = 1;
+
+/// What is rolled out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// A new release.
+    Deploy,
+    /// An earlier one again.
+    Rollback,
+}
+
+/// What a rollout does, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The bundle into the store.
+    Upload,
+    /// What must hold on the host before it is touched.
+    Preflight,
+    /// Commit, bundle and release on the host; nothing runs differently yet.
+    Stage,
+    /// The switch, and restarts.
+    Activate,
+    /// Observed over the stabilisation window.
+    Health,
+    /// Back, if that failed.
+    RollBack,
+    /// The former release, observed.
+    HealthAfterRollback,
+    /// History, marks, index.
+    Record,
+}
+
+impl Step {
+    /// For people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Preflight => "preflight",
+            Self::Stage => "stage",
+            Self::Activate => "activate",
+            Self::Health => "health",
+            Self::RollBack => "roll back",
+            Self::HealthAfterRollback => "health after rollback",
+            Self::Record => "record",
+        }
+    }
+}
+
+/// A step as it went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stepped {
+    /// Which.
+    pub step: Step,
+    /// When it began, UTC.
+    pub began: String,
+    /// When it ended, UTC; none while it is under way.
+    pub ended: Option<String>,
+    /// Whether it did what it should.
+    pub ok: bool,
+    /// Whether that is known: the host answered.
+    pub answered: bool,
+    /// What was observed.
+    pub seen: Vec<String>,
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Outcome {
+    /// The release runs, observed healthy.
+    Running,
+    /// It failed before anything was switched: the former release runs on.
+    Untouched,
+    /// It failed, and the former release runs again, observed healthy.
+    RolledBack {
+        /// The release that runs.
+        to: String,
+    },
+    /// It failed, there was no former release, and its units were stopped.
+    Stopped,
+    /// It failed, and what runs isn't known to be healthy.
+    Unresolved {
+        /// What is known.
+        why: String,
+    },
+}
+
+impl Outcome {
+    /// For tables.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Untouched => "untouched",
+            Self::RolledBack { .. } => "rolled back",
+            Self::Stopped => "stopped",
+            Self::Unresolved { .. } => "unresolved",
+        }
+    }
+
+    /// The documented exit code.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Running => 0,
+            Self::Untouched | Self::RolledBack { .. } => 5,
+            Self::Stopped | Self::Unresolved { .. } => 6,
+        }
+    }
+}
+
+/// What was deployed of a strategy, and what allows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judged {
+    /// Its unit.
+    pub unit: String,
+    /// What its process is made of.
+    pub unit_digest: String,
+    /// What must have been judged.
+    pub subject: String,
+    /// The digest of its verdict; none, if none fits.
+    pub verdict: Option<String>,
+    /// The verdict's status.
+    pub status: Option<String>,
+    /// Whether it rests on synthetic bars.
+    pub synthetic: bool,
+}
+
+/// Somebody took responsibility for what was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Override {
+    /// Who.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// What was refused.
+    pub refused: Vec<String>,
+}
+
+/// What a release needs of its host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Needs {
+    /// Disk for the release, KiB.
+    pub disk_kib: u64,
+    /// Memory that its units may take together, KiB.
+    pub memory_kib: u64,
+}
+
+/// A rollout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Of this form.
+    pub schema_version: u32,
+    /// Its name: UTC time, commit, release.
+    pub id: String,
+    /// What.
+    pub action: Action,
+    /// Where.
+    pub environment: String,
+    /// The machine, as asserted.
+    pub host: String,
+    /// Who began it.
+    pub owner: String,
+    /// Its number: each rollout of an environment has a higher one.
+    pub generation: u64,
+    /// The release's digest.
+    pub release: String,
+    /// Where the bundle lies in the store.
+    pub bundle: String,
+    /// The commit.
+    pub commit: String,
+    /// What ran before; none, if nothing did.
+    pub previous: Option<String>,
+    /// The commit of that.
+    pub previous_commit: Option<String>,
+    /// Its strategies.
+    pub strategies: BTreeMap<String, Judged>,
+    /// What somebody overrode.
+    pub overridden: Option<Override>,
+    /// Seconds that a service must be healthy.
+    pub stabilize: u64,
+    /// What the host must have free and in all.
+    pub needs: Needs,
+    /// What was done.
+    pub steps: Vec<Stepped>,
+    /// Units as last observed.
+    pub health: Vec<UnitHealth>,
+    /// How it ended; none while it goes on.
+    pub outcome: Option<Outcome>,
+}
+
+impl Record {
+    /// The beginning of a rollout: what, where, by whom, and what runs before it, with its commit.
+    pub fn new(
+        action: Action,
+        environment: &str,
+        host: &str,
+        owner: String,
+        previous: Option<(String, String)>,
+    ) -> Self {
+        let (previous, previous_commit) = previous.unzip();
+        Self {
+            schema_version: SCHEMA_VERSION,
+            id: String::new(),
+            action,
+            environment: environment.to_owned(),
+            host: host.to_owned(),
+            owner,
+            generation: 0,
+            release: String::new(),
+            bundle: String::new(),
+            commit: String::new(),
+            previous,
+            previous_commit,
+            strategies: BTreeMap::new(),
+            overridden: None,
+            stabilize: 0,
+            needs: Needs::default(),
+            steps: Vec::new(),
+            health: Vec::new(),
+            outcome: None,
+        }
+    }
+
+    /// The same of a release and its strategies, under a name of its own: UTC time, commit, release.
+    #[must_use]
+    pub fn of(self, now: jiff::Timestamp, release: &str, bundle: &str, commit: &str) -> Self {
+        let part = |text: &str| text.get(..8).unwrap_or(text).to_owned();
+        let id = format!("{}-{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), part(commit), part(release));
+        let [release, bundle, commit] = [release, bundle, commit].map(str::to_owned);
+        Self { id, release, bundle, commit, ..self }
+    }
+
+    /// The step as it went, if it was begun.
+    pub fn step(&self, step: Step) -> Option<&Stepped> {
+        self.steps.iter().rev().find(|s| s.step == step)
+    }
+
+    /// Whether a step ended, well or not.
+    pub fn ended(&self, step: Step) -> bool {
+        self.step(step).is_some_and(|s| s.ended.is_some())
+    }
+
+    /// Whether a step ended well.
+    pub fn did(&self, step: Step) -> bool {
+        self.step(step).is_some_and(|s| s.ok)
+    }
+}
+
+/// A record under way, kept in the store.
+pub struct Journal<'a> {
+    store: &'a dyn Store,
+    key: String,
+    version: String,
+    /// The record.
+    pub record: Record,
+}
+
+fn key(environment: &str, id: &str) -> String {
+    format!("deploys/{environment}/{id}.json")
+}
+
+impl<'a> Journal<'a> {
+    /// Begins one.
+    ///
+    /// # Errors
+    /// Deploy error if it can't be kept.
+    pub fn begin(store: &'a dyn Store, record: Record) -> Result<Self> {
+        let key = key(&record.environment, &record.id);
+        match write(store, &key, text(&record).as_bytes(), None)? {
+            Some(version) => Ok(Self { store, key, version, record }),
+            None => Err(Error::new(codes::LOCK_LOST, "another rollout has this name").at(store.name(&key))),
+        }
+    }
+
+    /// The one of this name, to go on with.
+    ///
+    /// # Errors
+    /// Deploy error if it can't be read.
+    pub fn open(store: &'a dyn Store, environment: &str, id: &str) -> Result<Option<Self>> {
+        let key = key(environment, id);
+        let Some(object) = store.get(&key)? else { return Ok(None) };
+        let record = serde_json::from_slice(&object.bytes)
+            .map_err(|e| Error::new(codes::STORE_FAILED, format!("no record: {e}")).at(store.name(&key)))?;
+        Ok(Some(Self { store, key, version: object.version, record }))
+    }
+
+    /// Keeps the record as it is now.
+    ///
+    /// # Errors
+    /// Refused if somebody else has gone on with it.
+    pub fn save(&mut self) -> Result<()> {
+        match write(self.store, &self.key, text(&self.record).as_bytes(), Some(&self.version))? {
+            Some(version) => {
+                self.version = version;
+                Ok(())
+            }
+            None => Err(Error::new(codes::LOCK_LOST, "somebody else has gone on with this rollout")
+                .at(self.store.name(&self.key))),
+        }
+    }
+
+    /// Keeps the record for good: a key of its own that is never written again.
+    ///
+    /// # Errors
+    /// Deploy error if it can't be kept.
+    pub fn audit(&self) -> Result<()> {
+        let key = format!("audit/{}/{}.json", self.record.environment, self.record.id);
+        if write(self.store, &key, text(&self.record).as_bytes(), None)?.is_some() {
+            return Ok(());
+        }
+        // Whoever went on after this was written finds the same rollout with the same end.
+        let there = self.store.get(&key)?.and_then(|object| serde_json::from_slice::<Record>(&object.bytes).ok());
+        match there.is_some_and(|there| (&there.id, &there.outcome) == (&self.record.id, &self.record.outcome)) {
+            true => Ok(()),
+            false => Err(Error::new(codes::STORE_FAILED, "another record is there").at(self.store.name(&key))),
+        }
+    }
+}
+
+/// Its text.
+pub fn text(record: &Record) -> String {
+    serde_json::to_string_pretty(record).unwrap_or_default() + "\n"
+}
+
+/// A release in an environment's index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Indexed {
+    /// The rollout.
+    pub id: String,
+    /// The release.
+    pub release: String,
+    /// Its bundle.
+    pub bundle: String,
+    /// Its commit.
+    pub commit: String,
+    /// Its strategies.
+    pub strategies: BTreeMap<String, Judged>,
+    /// When the rollout ended, UTC.
+    pub ended: String,
+    /// How.
+    pub outcome: Outcome,
+}
+
+/// All rollouts of an environment that ended, oldest first: with listing forbidden, the only way
+/// to find them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    /// The rollouts.
+    pub rollouts: Vec<Indexed>,
+}
+
+impl Index {
+    fn key(environment: &str) -> String {
+        format!("index/{environment}.json")
+    }
+
+    /// Reads it; empty if there is none.
+    ///
+    /// # Errors
+    /// Deploy error if it can't be read.
+    pub fn read(store: &dyn Store, environment: &str) -> Result<Self> {
+        Ok(Self::versioned(store, environment)?.0)
+    }
+
+    fn versioned(store: &dyn Store, environment: &str) -> Result<(Self, Option<String>)> {
+        let key = Self::key(environment);
+        let Some(object) = store.get(&key)? else { return Ok((Self::default(), None)) };
+        let index = serde_json::from_slice(&object.bytes)
+            .map_err(|e| Error::new(codes::STORE_FAILED, format!("no index: {e}")).at(store.name(&key)))?;
+        Ok((index, Some(object.version)))
+    }
+
+    /// Adds a rollout that has ended, unless it is there.
+    ///
+    /// # Errors
+    /// Deploy error if it can't be written.
+    pub fn add(store: &dyn Store, environment: &str, rollout: &Indexed) -> Result<()> {
+        for _ in 0..5 {
+            let (mut index, version) = Self::versioned(store, environment)?;
+            if index.rollouts.iter().any(|r| r.id == rollout.id) {
+                return Ok(());
+            }
+            index.rollouts.push(rollout.clone());
+            let text = serde_json::to_string_pretty(&index).unwrap_or_default() + "\n";
+            if write(store, &Self::key(environment), text.as_bytes(), version.as_deref())?.is_some() {
+                return Ok(());
+            }
+        }
+        let key = store.name(&Self::key(environment));
+        Err(Error::new(codes::STORE_FAILED, "it changes, or may not be read: five tries").at(key))
+    }
+}

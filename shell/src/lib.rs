@@ -1,0 +1,26 @@
+//! What touches clock, host and network: the command line of Magellan, its reports, the service that a unit starts, and
+//! deploys.
+
+pub mod codes;
+
+pub mod unit;
+
+pub mod release;
+
+pub mod validate;
+
+pub mod report;
+
+#[cfg(feature = "live")]
+pub mod service;
+
+#[cfg(feature = "deploy")]
+pub mod deploy;
+
+#[cfg(feature = "aws")]
+pub mod aws;
+
+pub mod cli;
+
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;

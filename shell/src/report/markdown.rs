@@ -1,0 +1,135 @@
+//! The gate's verdict as a block of Markdown, for `$GITHUB_STEP_SUMMARY` and pull requests.
+
+use std::fmt::Write as _;
+
+use magellan::gate::{Check, PeriodVerdict, Status, StrategyVerdict, Verdict};
+
+use super::table::{SYNTHETIC_NOTE, levels_of, signed, value};
+
+/// GitHub takes a mebibyte a step; what is longer would be dropped whole.
+const LONGEST: usize = 900_000;
+
+/// One block: verdict, candidate against baseline, every criterion.
+pub fn gate(verdict: &Verdict) -> String {
+    let mut text = format!("## {} Gate: {}\n\n", sign(verdict.status), verdict.status.name());
+    if verdict.synthetic {
+        let _ = writeln!(text, "> {SYNTHETIC_NOTE}\n");
+    }
+    for strategy in &verdict.strategies {
+        strategy_block(&mut text, strategy);
+    }
+    let _ = writeln!(text, "Verdict digest `{}`, exit code {}.\n", verdict.digest, verdict.exit_code);
+    if text.len() > LONGEST {
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text += "\n\n…cut off here: the whole verdict is in verdict.json.\n";
+    }
+    text
+}
+
+/// Shapes, not colours, tell them apart.
+const fn sign(status: Status) -> &'static str {
+    match status {
+        Status::Pass => "✅",
+        Status::Warn => "⚠️",
+        Status::Inconclusive => "❔",
+        Status::Fail => "❌",
+        Status::Error => "⛔",
+    }
+}
+
+fn strategy_block(text: &mut String, strategy: &StrategyVerdict) {
+    let StrategyVerdict { strategy: name, status, .. } = strategy;
+    let _ = writeln!(text, "### {} {} {}\n", sign(*status), escaped(name), status.name());
+    if let Some(error) = &strategy.error {
+        let _ = writeln!(text, "`{}`: {}\n\nTry: {}\n", error.code, escaped(&error.message), escaped(&error.help));
+    }
+    for period in &strategy.periods {
+        period_block(text, period);
+    }
+    for a in &strategy.acknowledgements {
+        let state = if a.expired { "expired" } else { "accepted until" };
+        let (check, period, who, why) = (&a.check, &a.period, &a.who, &a.why);
+        let words = [check, period, who, why].map(|w| escaped(w));
+        let _ = writeln!(text, "- {} ({}) by {}: {}; {state} {}", words[0], words[1], words[2], words[3], a.expires);
+    }
+    if let Some(luck) = &strategy.ledger {
+        let (n, effective) = (luck.n, luck.n_effective);
+        let _ = writeln!(text, "\n{n} trials in the ledger, as many as {effective:.1} independent ones.");
+    }
+    let subject = strategy.subject.as_ref().map_or("none", |s| &s.sha256);
+    let _ = writeln!(text, "\nSubject `{subject}`, digest `{}`.\n", strategy.digest);
+}
+
+fn period_block(text: &mut String, period: &PeriodVerdict) {
+    let m = &period.metrics;
+    let _ = writeln!(
+        text,
+        "**{}**: {} to {}, {} sessions, {} trades on {} symbols.\n",
+        escaped(&period.period.name),
+        m.first_session,
+        m.last_session,
+        m.sessions,
+        m.trades,
+        period.symbols.len()
+    );
+    let b = &period.baseline;
+    if let (Some(difference), Some(lower), Some(upper)) = (b.difference, b.lower, b.upper) {
+        let _ = writeln!(
+            text,
+            "Candidate less baseline: Sharpe {difference:+.3} a year ({lower:+.3} to {upper:+.3}) over {} common sessions; {}.\n",
+            b.sessions,
+            escaped(&b.how)
+        );
+    } else {
+        let _ = writeln!(text, "Against baseline: {}.\n", escaped(&b.how));
+    }
+    let _ = writeln!(text, "{}.\n", period.power.statement);
+    let _ = writeln!(text, "| | criterion | value | fails | warns | margin |\n|---|---|---:|---:|---:|---:|");
+    for check in &period.checks {
+        check_row(text, check);
+    }
+    for f in &period.data_findings {
+        let _ = writeln!(
+            text,
+            "\n- data {} `{}`: {}: {}",
+            f.severity.name(),
+            f.code,
+            escaped(&f.subject),
+            escaped(&f.what)
+        );
+    }
+    if !period.not_evaluable.is_empty() {
+        let _ = writeln!(text, "\nNot evaluable: {}.", escaped(&period.not_evaluable.join("; ")));
+    }
+    text.push('\n');
+}
+
+fn check_row(text: &mut String, check: &Check) {
+    let (fails, warns) = levels_of(check);
+    let bound = check.bound.as_ref().map_or(String::new(), |b| format!(" ({b})"));
+    let margin = check.margin.map_or(String::new(), |m| signed(check.metric, m));
+    let accepted = check.acknowledged.as_ref().map_or(String::new(), |a| format!(", accepted by {}", a.who));
+    let _ = writeln!(
+        text,
+        "| {} {}{} | {}{bound} | {} | {fails} | {warns} | {margin} |",
+        sign(check.status),
+        check.status.name(),
+        escaped(&accepted),
+        check.metric,
+        escaped(&value(check.metric, check.value)),
+    );
+}
+
+/// Text that can't become markup, nor leave its cell.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' => out.push(' '),
+            '<' => out.push_str("&lt;"),
+            '|' | '`' | '*' | '_' | '[' | ']' | '\\' => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,10 @@
+//! What is shown and written: one exporter per file.
+
+pub mod errors;
+pub mod files;
+pub mod findings;
+pub mod github;
+pub mod html;
+pub mod junit;
+pub mod markdown;
+pub mod table;

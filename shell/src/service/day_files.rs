@@ -1,0 +1,81 @@
+//! Decisions and fills, a file each a session, written as they happen.
+
+use std::fs::File;
+use std::io::{Error, Result, Write as _};
+use std::path::{Path, PathBuf};
+
+use magellan::account::Fill;
+use magellan::bar::Date;
+use magellan::runner::Decision;
+
+use crate::report::files::{self, DECISIONS, TRADES};
+
+/// The files of the session under way. Once a row could not be written they have a gap, and that
+/// stays so until a restart, which begins the session again.
+pub(super) struct DayFiles {
+    folder: PathBuf,
+    strategy: String,
+    today: Option<Today>,
+    gap: bool,
+}
+
+struct Today {
+    decisions: File,
+    fills: File,
+}
+
+impl DayFiles {
+    pub(super) fn new(folder: &Path, strategy: &str) -> Self {
+        Self { folder: folder.to_owned(), strategy: strategy.to_owned(), today: None, gap: false }
+    }
+
+    pub(super) fn have_gap(&self) -> bool {
+        self.gap
+    }
+
+    /// Begins a session's files anew: whoever restarts goes through the session again.
+    pub(super) fn open(&mut self, session: Date) -> Result<()> {
+        let day = session.civil().strftime("%Y%m%d").to_string();
+        let begin = |kind: &str, header: &str| {
+            let path = self.folder.join(format!("{}_{kind}_{day}.csv", self.strategy));
+            let mut file = File::create(&path)?;
+            file.write_all(header.as_bytes())?;
+            Ok::<File, Error>(file)
+        };
+        let opened =
+            begin("decisions", DECISIONS).and_then(|decisions| Ok(Today { decisions, fills: begin("fills", TRADES)? }));
+        let opened = self.kept(opened)?;
+        self.today = Some(opened);
+        Ok(())
+    }
+
+    pub(super) fn decisions(&mut self, decisions: &[Decision]) -> Result<()> {
+        let rows: String = decisions.iter().map(files::decision_row).collect();
+        self.append(|today| &mut today.decisions, &rows)
+    }
+
+    pub(super) fn fills(&mut self, fills: &[Fill]) -> Result<()> {
+        let rows: String = fills.iter().map(files::trade_row).collect();
+        self.append(|today| &mut today.fills, &rows)
+    }
+
+    /// Whole rows at once: a file has no buffer that could be lost.
+    fn append(&mut self, file: impl FnOnce(&mut Today) -> &mut File, rows: &str) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let written = match &mut self.today {
+            Some(today) => file(today).write_all(rows.as_bytes()),
+            None => Err(Error::other("no session's files are open")),
+        };
+        self.kept(written)
+    }
+
+    fn kept<T>(&mut self, done: Result<T>) -> Result<T> {
+        if done.is_err() {
+            self.gap = true;
+            self.today = None;
+        }
+        done
+    }
+}

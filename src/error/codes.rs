@@ -1,0 +1,234 @@
+//! The codes of the library.
+
+crate::error_codes! {
+    Usage {
+        BAD_ARGUMENT "bad-argument":
+            "The value of an option or of a call can't mean anything: no symbol, no date, out of range.";
+            "write the value as the message says"
+        UNKNOWN_STRATEGY "unknown-strategy":
+            "No strategy of that name is compiled into this binary.";
+            "name one of those listed; a new strategy needs a line in `ALL` of deployable_strategies/lib.rs"
+        CANNOT_WRITE "cannot-write":
+            "Results could not be written: the folder can't be made, the disk is full, stdout is closed.";
+            "name a folder that can be written and has space"
+    }
+    Config {
+        NO_DEPLOYED_FOLDER "no-deployed-folder":
+            "There is no folder `deployed` here or above, or it can't be read.";
+            "run from the project's folder, or name it with --deployed DIR"
+        NOTHING_DEPLOYED "nothing-deployed":
+            "The folder `deployed` holds no strategy. Nothing to judge is never a pass.";
+            "add deployed/<strategy>/config.json, or name another folder with --deployed DIR"
+        NO_CONFIG "no-config":
+            "A folder under `deployed` has no config.json.";
+            "add one, or remove the folder: each folder here is a deployed strategy"
+        CONFIG_UNREADABLE "config-unreadable":
+            "The config isn't a regular file of at most 1 MiB of UTF-8 text that may be read.";
+            "check the file's kind, size, encoding and permissions"
+        CONFIG_SYNTAX "config-syntax":
+            "The config is not JSON.";
+            "correct the text at the named line and column"
+        DUPLICATE_KEY "duplicate-key":
+            "A key stands twice in one object; readers would disagree on which counts.";
+            "remove one of the two"
+        UNKNOWN_KEY "unknown-key":
+            "Nothing reads this key, so its value would be ignored.";
+            "correct its name or remove it; `magellan schema` lists the keys"
+        MISSING_KEY "missing-key":
+            "A key that Magellan needs is not there. Nothing is defaulted.";
+            "add the key; `magellan schema` describes it"
+        WRONG_TYPE "wrong-type":
+            "A value has another type than its key.";
+            "write a value of the named type"
+        OUT_OF_RANGE "out-of-range":
+            "A value lies outside its allowed range. Mind the units: 0.02 is 2 %.";
+            "choose a value inside the range"
+        NOT_ALLOWED "not-allowed":
+            "A value is none of those that the replay and the service know; another would be ignored.";
+            "use one of the allowed values"
+        CONTRADICTION "contradiction":
+            "Two values can't both hold.";
+            "change one of them"
+        NO_CRITERIA "no-criteria":
+            "The config demands nothing: no performance_criteria, no period or no criterion.";
+            "a strategy without criteria can't pass: add performance_criteria.periods and .criteria"
+        BAD_ACKNOWLEDGEMENT "bad-acknowledgement":
+            "An accepted failure says too little, holds for too long, or its file isn't JSON.";
+            "write one with `magellan gate acknowledge`: check, period, who, why, and at most 90 days"
+        OTHER_STRATEGY "other-strategy":
+            "The config is that of another strategy than its folder's.";
+            "make strategy.name, the folder's name and the strategy the same"
+    }
+    Data {
+        NO_ARCHIVE "no-archive":
+            "The folder is not an archive: it has no manifest.json.";
+            "name one with --archive DIR, or make one with `magellan data import SRC --archive DIR`"
+        MANIFEST_DAMAGED "manifest-damaged":
+            "The archive's table of contents is not one, or its checksum doesn't match.";
+            "restore the archive from version control, or run `magellan data import` into a new folder"
+        RECORD_MISSING "record-missing":
+            "A record that the manifest names isn't there or can't be read.";
+            "restore the file, or import its source into a new archive"
+        RECORD_CHANGED "record-changed":
+            "A record's hash is not the one in the manifest: it was changed, damaged or cut.";
+            "restore the file, or import its source into a new archive"
+        RECORD_FOREIGN "record-foreign":
+            "A record says or holds something else than its entry in the manifest.";
+            "restore the file, or import its source into a new archive"
+        CACHE_WRONG "cache-wrong":
+            "A cache is intact and claims to be made from the records, but holds other values.";
+            "delete the archive's folder `cache`; it is made anew"
+        COLUMN_MISMATCH "column-mismatch":
+            "Columns of bars that were lent to Magellan differ in length, hold nulls or have another type.";
+            "lend six columns of one length, starts as ns UTC, without nulls"
+        BARS_DISORDERED "bars-disordered":
+            "Bars are not in the order of their start times.";
+            "import the source again into a new archive"
+        NO_BARS "no-bars":
+            "The archive has no bars of this symbol and width, or none in the period.";
+            "import the missing bars, change the period, or take the symbol out of the config's symbols"
+        PERIOD_UNCOVERED "period-uncovered":
+            "The archive covers a part of the period only; a verdict on it would be one on that part.";
+            "import the missing bars, or change the period in performance_criteria"
+        OUTSIDE_CALENDAR "outside-calendar":
+            "A date lies outside the exchange calendar, 1990 to 2030.";
+            "check the timestamps' unit and time zone, or update Magellan"
+        SOURCE_MISSING "source-missing":
+            "A file or folder to read isn't there.";
+            "check the path"
+        SOURCE_UNREADABLE "source-unreadable":
+            "The file can't be read as what it claims to be: it is cut, damaged or foreign.";
+            "fetch or write the file again"
+        SOURCE_TOO_LARGE "source-too-large":
+            "The file, or what it claims to hold, is larger than any that Magellan reads.";
+            "split the file, e.g. by symbol or year"
+        NOT_A_SOURCE "not-a-source":
+            "The file is neither Parquet nor CSV with bars.";
+            "name Parquet or CSV files, or folders that hold them"
+        MISSING_COLUMN "missing-column":
+            "A column that bars need is not there.";
+            "bars need the columns timestamp, open, high, low, close and volume"
+        COLUMN_TYPE "column-type":
+            "A column has a type from which its values can't be read without guessing.";
+            "store timestamps as timestamps and prices as numbers"
+        MISSING_VALUE "missing-value":
+            "A row lacks its time, symbol, price or volume.";
+            "complete or remove the row"
+        BAD_VALUE "bad-value":
+            "A field can't be read: no number, no timestamp, no symbol.";
+            "correct or remove the row"
+        BAD_PRICE "bad-price":
+            "A price is not above 0, a volume is negative, or one of them is not finite.";
+            "correct or remove the row"
+        BAR_WIDTH "bar-width":
+            "What was said of the bars' width, the file's name and the spacing of its rows disagree.";
+            "say it with --timeframe 1Min, 1Hour or 1Day, if the rows really are such bars"
+        CONFLICTING_BARS "conflicting-bars":
+            "Two different bars have one start time.";
+            "decide which source is right and import it alone"
+        BAD_TABLE "bad-table":
+            "A table of splits or moves has another header, a ratio that is none, or a row without a reason.";
+            "write symbol,effective_date,new_shares_per_old or symbol,date,reason"
+        SPLIT_CONFLICT "split-conflict":
+            "Two different split ratios for one symbol and day.";
+            "correct the split table and import all sources into a new archive; one keeps one ratio a day"
+        IO "io":
+            "The operating system refused to read or write a file.";
+            "check the path, its permissions and the free space, then run again"
+        BAD_OHLC "bad-ohlc":
+            "A bar's high is below, or its low above, one of its other prices.";
+            "fetch these bars again (low <= open, close <= high) and import all sources into a new archive"
+        DUPLICATE_BARS "duplicate-bars":
+            "The same bar stands more than once; import drops all but the first.";
+            "nothing to do: an archive holds each bar once"
+        OVERLAPPING_SOURCES "overlapping-sources":
+            "Two files hold the same bars of one series; import drops all but the first.";
+            "nothing to do: an archive holds each bar once"
+        PHANTOM_DAYS "phantom-days":
+            "Daily bars on days without a session, e.g. Saturdays: days were cut in UTC. They are never replayed.";
+            "nothing to do: they are left out; fetch session days if extended hours shouldn't count"
+        OFF_HOURS "off-hours":
+            "Intraday bars on days without a session. They are not replayed in regular hours.";
+            "nothing to do for regular hours; check the time zone if there are many"
+        MISSING_SESSIONS "missing-sessions":
+            "Exchange sessions between two archived ones have no bar at all.";
+            "import the missing sessions, or declare each day in a table of moves (symbol,date,reason)"
+        NOT_ARCHIVED "not-archived":
+            "A stretch of ten or more sessions between archived ones was never imported.";
+            "nothing to do unless a period needs it: a gate refuses a period that reaches into it"
+        PARTIAL_SESSION "partial-session":
+            "A session has less than half of the bars that this symbol always has.";
+            "import the missing bars, or declare the day in a table of moves (symbol,date,reason)"
+        THIN_DAY "thin-day":
+            "A day's volume is under a tenth of the median of the sessions around it: the day is likely cut.";
+            "fetch the day again and import into a new archive, or declare it in a table of moves (symbol,date,reason)"
+        END_STAMPED "end-stamped":
+            "Bars are stamped with their end: a strategy would know each price a bar early.";
+            "import the source again with stamps moved back by a bar's width"
+        UNDECLARED_JUMP "undeclared-jump":
+            "The close changed by more than 40 % between consecutive sessions, and no split explains it.";
+            "declare a split, or declare the day as real in a table of moves (symbol,date,reason)"
+        PRICE_SPIKE "price-spike":
+            "An open or close lies more than 40 % beyond the prices before and after it, on the same side: a bad print.";
+            "fetch these bars again and import all into a new archive, or declare the day in a table of moves"
+        SPLIT_NOT_FOUND "split-not-found":
+            "A declared split doesn't show in the prices: a wrong date, a ratio far off, or prices already adjusted.";
+            "correct the split table and import all sources into a new archive, with raw prices"
+        SPLIT_FOUND "split-found":
+            "A declared split shows in the prices.";
+            "nothing to do"
+        DECLARED_DAY "declared-day":
+            "A day that would be a finding is declared in the table of moves.";
+            "nothing to do; check the reason"
+        TIME_ZONE "time-zone":
+            "Most trading seems to happen outside the session: the times look like New York's, stored as UTC.";
+            "write timestamps with their zone, or convert them to UTC"
+        NAIVE_TIMES "naive-times":
+            "The file's timestamps have no zone; they are read as UTC.";
+            "nothing to do if they are UTC; else write timestamps with their zone"
+    }
+    Refused {
+        ARCHIVE_EXISTS "archive-exists":
+            "There is an archive already where a new one was to be made.";
+            "name a new folder: synthetic bars are never mixed into an archive"
+        PROVENANCE_RENAMED "provenance-renamed":
+            "The file carries a mark of its origin, and it was to be imported under another.";
+            "leave out --provenance; a mark such as `synthetic` stays with the bars"
+        PROVENANCE_MIXED "provenance-mixed":
+            "One series would mix bars of different origin.";
+            "keep bars of different origin in different archives"
+        DAYS_MIXED "days-mixed":
+            "One series would mix session days and UTC days.";
+            "keep session days and UTC days in different archives"
+        OTHER_SWEEP "other-sweep":
+            "The folder holds results of another sweep: other parameters, data or version.";
+            "name another folder with --out, or repeat the command that began this one"
+        SWEEP_INCOMPLETE "sweep-incomplete":
+            "Parts of a sweep are missing, so that its results would have a gap.";
+            "run the shards that are missing, then merge again"
+        PART_DAMAGED "part-damaged":
+            "A part of a sweep isn't what was written: its bytes don't match the checksum in its name.";
+            "remove the file and run the shard again: it computes what is missing"
+        LEDGER_ALTERED "ledger-altered":
+            "A record of the trial ledger isn't what was written: its name is the hash of its bytes.";
+            "restore it from version control: trials are never edited"
+        LEDGER_GAP "ledger-gap":
+            "Another record names this one as seen, and it is gone: trials would be forgotten.";
+            "restore it from version control"
+        BAD_BASELINE "bad-baseline":
+            "The record of what is deployed was altered, or is another strategy's.";
+            "restore it from version control, or record it again from a verdict with `magellan baseline record`"
+        VERDICT_ALTERED "verdict-altered":
+            "A verdict's digest isn't that of its contents, or it is no verdict.";
+            "judge again with `magellan gate --out DIR`: verdicts are never edited"
+        VERDICT_FORBIDS "verdict-forbids":
+            "The verdict is neither PASS nor WARN.";
+            "mend what failed, or record who accepts it with `magellan gate acknowledge`, and judge again"
+        VERDICT_DIFFERS "verdict-differs":
+            "Judging again, from the same trials, gave another answer than the verdict's.";
+            "restore bundle, config, archive and ledger as they were judged, or judge anew"
+        RULES_DISAGREE "rules-disagree":
+            "A strategy declares rules or needs for sweeps that say otherwise than its `decide`.";
+            "correct `rules` or `needs`, or remove them: without them a sweep asks `decide` at every bar"
+    }
+}
