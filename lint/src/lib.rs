@@ -319,10 +319,10 @@ mod tests {
             "run: target/release/magellan ledger verify || true",
         ),
         (
-            "run: cargo build --release --locked --features live,deploy",
-            "run: cargo build --release --locked --features live,deploy; exit 0",
+            "run: cargo build --release --locked --features live,aws",
+            "run: cargo build --release --locked --features live,aws; exit 0",
             "masked-failure",
-            "run: cargo build --release --locked --features live,deploy; exit 0",
+            "run: cargo build --release --locked --features live,aws; exit 0",
         ),
         (
             "          strategies=$(target",
