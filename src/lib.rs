@@ -58,13 +58,11 @@ pub mod config;
 
 pub mod deployed;
 
+pub mod deployable;
+
+pub mod research;
+
 pub mod registry;
-
-pub mod backtest;
-
-pub mod study;
-
-pub mod walk_forward;
 
 pub mod gate;
 

@@ -3,67 +3,28 @@
 use std::marker::PhantomData;
 use std::path::Path;
 
-use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::backtest::{self, Bench, Request, Run};
 use crate::bar::{Date, Symbol, Timeframe};
 use crate::config::document::{Document, Part};
-use crate::config::{self, Config, Overnight, Override, Parameters, schema};
+use crate::config::{self, Config, Override, schema};
+use crate::deployable::{Deployable, EquityRows, contradictions};
 use crate::error::{Error, Result, codes};
 use crate::finding::Finding;
 use crate::history::History;
+use crate::ledger::Ledger;
+use crate::research::backtest::{self, Change, Decision as Decided, Replayable, Request, Run};
+use crate::research::market::{Market, strategy_of};
+use crate::research::progress::Progress;
+use crate::research::sweep::{self, Keeping, Swept};
+use crate::research::sweepable::{self, SweepRequest, Sweepable};
+use crate::research::walk_forward::{self, Choosing, WalkForward};
 use crate::runner::{Broker, Decision, Event, Runner};
 use crate::strategy::Strategy;
-use crate::study::{self, Study};
-
-/// What a strategy adds to the contract to be configured and deployed. Its own fields are its
-/// parameters: their types and ranges become a part of the config's schema.
-pub trait Deployable: Strategy + DeserializeOwned + JsonSchema {
-    /// Bars it trades on.
-    const TIMEFRAME: Timeframe;
-    /// Whether prices are split-adjusted.
-    const ADJUSTED: bool;
-    /// Whether it holds overnight.
-    const OVERNIGHT: Overnight;
-    /// What `equity.csv` lists in single scope.
-    const EQUITY_ROWS: EquityRows;
-
-    /// How its parameters stand in the config.
-    const PARAMETERS: Parameters;
-
-    /// Parameters, at `path` of the document, that contradict each other or the rest of it.
-    fn contradictions(&self, _path: &str, _document: &Document) -> Vec<Finding> {
-        Vec::new()
-    }
-
-    /// The strategy of one symbol, from a config that was checked.
-    ///
-    /// # Errors
-    /// Config error if its parameters are missing.
-    fn from_config(config: &Config, symbol: Symbol) -> Result<Self>;
-
-    /// Dollars set aside for this symbol, if the config does that.
-    fn allocation(&self) -> Option<f64> {
-        None
-    }
-
-    /// Parameters for `metrics.json`.
-    fn describe(&self) -> Vec<(&'static str, Value)>;
-}
-
-/// What `equity.csv` lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EquityRows {
-    /// Every bar, with the indicators.
-    Bars,
-    /// Every session; bars go into `equity_bars.csv`.
-    Sessions,
-}
 
 /// A strategy of any type.
-pub trait AnyStrategy: Sync {
+#[expect(private_bounds, reason = "only this crate may ask for results that nobody counted")]
+pub trait AnyStrategy: Sync + Prepare {
     /// Its name.
     fn name(&self) -> &'static str;
     /// Bars it trades on.
@@ -79,28 +40,36 @@ pub trait AnyStrategy: Sync {
     fn parameters_schema(&self) -> Value;
     /// Everything that is wrong with a config for this strategy.
     fn examine(&self, document: &Document) -> Vec<Finding>;
-    /// Replays it.
-    ///
-    /// # Errors
-    /// Config, usage and data errors of the request.
-    fn backtest(&self, request: &Request<'_>) -> Result<Vec<Run>> {
-        self.bench(request)?.runs()
-    }
-    /// Loads it, to be replayed more than once.
-    ///
-    /// # Errors
-    /// As [`AnyStrategy::backtest`].
-    fn bench<'a>(&self, request: &Request<'a>) -> Result<Box<dyn Bench + 'a>>;
-    /// Loads what a sweep needs.
-    ///
-    /// # Errors
-    /// Config, usage and data errors of the request.
-    fn study<'a>(&self, request: &study::Request<'a>) -> Result<Box<dyn Study + 'a>>;
     /// A runner of it that has seen no bar yet.
     ///
     /// # Errors
     /// Config error if a symbol's parameters are missing or out of range.
     fn runner(&self, config: &Config) -> Result<Box<dyn AnyRunner>>;
+}
+
+/// Loads a strategy's bars for replays that are not counted yet.
+pub(crate) trait Prepare {
+    /// Loads it, to be replayed as asked and otherwise.
+    ///
+    /// # Errors
+    /// Config, usage and data errors of the request.
+    fn replayable<'a>(&self, request: &Request<'a>) -> Result<Box<dyn Replayable + 'a>>;
+
+    /// Loads what a sweep needs.
+    ///
+    /// # Errors
+    /// Config, usage and data errors of the request.
+    fn sweepable<'a>(&self, request: &SweepRequest<'a>) -> Result<Box<dyn Sweepable + 'a>>;
+}
+
+impl<S: Deployable> Prepare for Entry<S> {
+    fn replayable<'a>(&self, request: &Request<'a>) -> Result<Box<dyn Replayable + 'a>> {
+        backtest::prepare::<S>(request)
+    }
+
+    fn sweepable<'a>(&self, request: &SweepRequest<'a>) -> Result<Box<dyn Sweepable + 'a>> {
+        sweepable::prepare::<S>(request)
+    }
 }
 
 /// A runner of a strategy of any type: see [`Runner`].
@@ -165,22 +134,68 @@ impl<S: Deployable> AnyStrategy for Entry<S> {
         found
     }
 
-    fn bench<'a>(&self, request: &Request<'a>) -> Result<Box<dyn Bench + 'a>> {
-        backtest::prepare::<S>(request)
-    }
-
-    fn study<'a>(&self, request: &study::Request<'a>) -> Result<Box<dyn Study + 'a>> {
-        study::prepare::<S>(request)
-    }
-
     fn runner(&self, config: &Config) -> Result<Box<dyn AnyRunner>> {
         let strategies: Result<Vec<(Symbol, S)>> =
-            config.symbols.iter().map(|&symbol| Ok((symbol, backtest::strategy_of(config, symbol)?))).collect();
+            config.symbols.iter().map(|&symbol| Ok((symbol, strategy_of(config, symbol)?))).collect();
         Ok(Box::new(Runner::new(strategies?)?))
     }
 }
 
 impl dyn AnyStrategy + '_ {
+    /// Replays it: one run in portfolio scope, one per symbol in single scope. The trial is in the ledger before the
+    /// runs are handed out.
+    ///
+    /// # Errors
+    /// Config, usage and data errors of the request; usage error if the ledger can't be written.
+    pub fn backtest(&self, request: &Request<'_>, ledger: &mut Ledger) -> Result<Vec<Run>> {
+        backtest::counted(&*self.replayable(request)?, ledger)
+    }
+
+    /// Replays many points of it. The trials are in the ledger before the first is replayed.
+    ///
+    /// # Errors
+    /// Config, usage and data errors of the request; refused if the folder holds another sweep.
+    pub fn sweep(
+        &self,
+        request: &SweepRequest<'_>,
+        keeping: &Keeping<'_>,
+        ledger: &mut Ledger,
+        progress: &dyn Progress,
+    ) -> Result<Swept> {
+        sweep::counted(&*self.sweepable(request)?, keeping, ledger, progress)
+    }
+
+    /// Chooses parameters on some sessions and judges them on others. The trials are in the ledger before the first is
+    /// replayed.
+    ///
+    /// # Errors
+    /// Config, usage and data errors of the request.
+    pub fn walk_forward(
+        &self,
+        request: &SweepRequest<'_>,
+        choosing: &Choosing<'_>,
+        ledger: &mut Ledger,
+        progress: &dyn Progress,
+    ) -> Result<WalkForward> {
+        walk_forward::counted(&*self.sweepable(request)?, choosing, ledger, progress)
+    }
+
+    /// Every decision of a replay, in order: what a runner must repeat. Decisions are no figures, so nothing is counted.
+    ///
+    /// # Errors
+    /// Config, usage and data errors of the request.
+    pub fn decisions(&self, request: &Request<'_>) -> Result<Vec<Decided>> {
+        self.replayable(request)?.decisions(&Change::default())
+    }
+
+    /// The bars that a replay would see.
+    ///
+    /// # Errors
+    /// Config, usage and data errors of the request.
+    pub fn market(&self, request: &Request<'_>) -> Result<Market> {
+        Ok(self.replayable(request)?.into_market())
+    }
+
     /// Reads a config of this strategy and applies overrides.
     ///
     /// # Errors
@@ -201,72 +216,6 @@ impl dyn AnyStrategy + '_ {
             None => Ok(document),
         }
     }
-}
-
-/// What a document says that strategy `S` contradicts.
-pub(crate) fn contradictions<S: Deployable>(document: &Document) -> Vec<Finding> {
-    let mut found = Vec::new();
-    if let Some(name) = document.text_at("strategy.name").filter(|n| *n != S::NAME) {
-        let what = format!("strategy.name is `{name}`, expected `{}`", S::NAME);
-        found.push(Finding::new(codes::OTHER_STRATEGY, "strategy.name", what).value(name, S::NAME));
-    }
-    let timeframe: Option<Timeframe> = document.typed("data_requirements.timeframe");
-    if let Some(timeframe) = timeframe.filter(|t| *t != S::TIMEFRAME) {
-        let what = format!("data_requirements.timeframe is {timeframe}, {} trades {} bars", S::NAME, S::TIMEFRAME);
-        let finding = Finding::new(codes::CONTRADICTION, "data_requirements.timeframe", what);
-        found.push(finding.value(timeframe.name(), S::TIMEFRAME.name()).help(format!("write {}", S::TIMEFRAME)));
-    }
-    let (path, held) = ("trading_hours.allow_overnight_holds", S::OVERNIGHT == Overnight::Held);
-    if let Some(said) = document.flag(path).filter(|said| *said != held) {
-        let what = format!("{path} is {said}, but {} is {:?} overnight", S::NAME, S::OVERNIGHT);
-        let finding = Finding::new(codes::CONTRADICTION, path, what).value(said.to_string(), held.to_string());
-        found.push(finding.help(format!("write {held}")));
-    }
-    found.extend(parameter_contradictions::<S>(document));
-    found
-}
-
-fn parameter_contradictions<S: Deployable>(document: &Document) -> Vec<Finding> {
-    if S::PARAMETERS == Parameters::Common {
-        let common: Option<S> = document.typed("strategy_parameters");
-        return common.map_or_else(Vec::new, |s| s.contradictions("strategy_parameters", document));
-    }
-    let by_symbol = |name: &&str| document.get(name).and_then(Value::as_object).is_some_and(|o| !o.is_empty());
-    let Some(block) = ["symbol_parameters", "strategy_parameters"].into_iter().find(by_symbol) else {
-        return Vec::new();
-    };
-    let (mut found, mut needed) = (Vec::new(), 0.0);
-    if block == "symbol_parameters" && by_symbol(&"strategy_parameters") {
-        let what = "symbol_parameters and strategy_parameters are both given; only the first would be read";
-        let finding = Finding::new(codes::CONTRADICTION, "strategy_parameters", what);
-        found.push(finding.help("keep the parameters in one of the two blocks"));
-    }
-    for symbol in document.symbols() {
-        let path = format!("{block}.{symbol}");
-        match document.get(block).and_then(|b| b.get(symbol.as_str())) {
-            None => {
-                let what = format!("{path} is missing: {} has no parameters for {symbol}", S::NAME);
-                let help = format!("add {path}, or leave {symbol} out of symbols");
-                found.push(Finding::new(codes::MISSING_KEY, path, what).help(help));
-            }
-            Some(value) => {
-                if let Ok(strategy) = serde_json::from_value::<S>(value.clone()) {
-                    needed += strategy.allocation().unwrap_or(0.0);
-                    found.extend(strategy.contradictions(&path, document));
-                }
-            }
-        }
-    }
-    if let Some(power) = document.number("account_info.buying_power").filter(|power| needed > *power) {
-        let what = format!("the allocations add up to {needed}, above account_info.buying_power {power} dollars");
-        let finding = Finding::new(codes::CONTRADICTION, "account_info.buying_power", what);
-        found.push(
-            finding
-                .value(power.to_string(), format!("at least {needed}"))
-                .help("lower allocations, or trade fewer symbols"),
-        );
-    }
-    found
 }
 
 /// The strategy called `name`.

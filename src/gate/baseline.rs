@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use super::digest::Subject;
 use super::verdict::{Check, Group, Status};
 use crate::archive::Archive;
-use crate::backtest::{Request, Run};
 use crate::bar::{Date, Symbol};
 use crate::config::document::Document;
 use crate::config::{Config, Levels, NonInferiority, Period};
@@ -25,6 +24,8 @@ use crate::disk::write::write_whole;
 use crate::error::{Error, Result, codes};
 use crate::metrics::{Measure, SESSIONS_PER_YEAR, session_returns};
 use crate::registry::AnyStrategy;
+use crate::replay::Replay;
+use crate::research::backtest::{Change, Request, Run};
 use crate::stats::paired::ledoit_wolf_bootstrap;
 use crate::stats::{bootstrap, sharpe};
 
@@ -173,7 +174,7 @@ impl Baseline {
             period: period.clone(),
             costs: run.costs,
             data: run.data.clone(),
-            returns: dated(run),
+            returns: dated(&run.replay),
         };
         let baseline = Self {
             schema_version: SCHEMA_VERSION,
@@ -209,8 +210,8 @@ impl Baseline {
     }
 }
 
-fn dated(run: &Run) -> Vec<(Date, f64)> {
-    run.replay.equity.iter().map(|e| e.0).zip(session_returns(&run.replay)).collect()
+fn dated(replay: &Replay) -> Vec<(Date, f64)> {
+    replay.equity.iter().map(|e| e.0).zip(session_returns(replay)).collect()
 }
 
 /// Who is compared, on what.
@@ -252,7 +253,7 @@ impl Pair<'_> {
             Ok(found) => found,
             Err(why) => return unpaired(why),
         };
-        match compare(&dated(self.run), &returns, rule, self.config.performance_criteria.seed()) {
+        match compare(&dated(&self.run.replay), &returns, rule, self.config.performance_criteria.seed()) {
             Ok((comparison, check)) => {
                 let comparison = Comparison { how, subject, policy_differs, ..comparison };
                 Paired { comparison, check: Some(check), returns }
@@ -264,14 +265,14 @@ impl Pair<'_> {
     /// What the deployed strategy returned in this period, and how that is known.
     fn deployed_returns(&self, baseline: &Baseline) -> std::result::Result<(String, Vec<(Date, f64)>), String> {
         if baseline.subject.bundle == self.subject.bundle {
-            let run = self
+            let replay = self
                 .replay(baseline)
                 .map_err(|e| format!("the deployed parameters can't be replayed: {}", e.what()))?;
             let how = match baseline.periods.iter().all(|d| d.costs == self.run.costs) {
                 true => "same code: the deployed parameters were replayed",
                 false => "same code: the deployed parameters were replayed, at the candidate's costs, which are others",
             };
-            return Ok((how.to_owned(), dated(&run)));
+            return Ok((how.to_owned(), dated(&replay)));
         }
         let of_period = baseline.periods.iter().find(|d| d.period.name == self.period.name);
         let Some(stored) = of_period.or(baseline.periods.first()) else {
@@ -288,13 +289,13 @@ impl Pair<'_> {
     }
 
     /// The deployed parameters and symbols, on this period at the candidate's costs.
-    fn replay(&self, baseline: &Baseline) -> Result<Run> {
+    fn replay(&self, baseline: &Baseline) -> Result<Replay> {
         let document = Document::parse(&self.config.path, baseline.config.clone(), &[])?;
         let mut config = Config::from_document(&document)?;
         // Common costs: what trading costs is no merit of either.
         config.execution = self.config.execution.clone();
-        let request = Request::portfolio(&config, self.archive, self.period.start_date, self.period.end_date);
-        self.strategy.backtest(&request)?.pop().ok_or_else(|| Error::new(codes::NO_BARS, "nothing was replayed"))
+        let request = Request::portfolio(&document, self.archive, self.period.start_date, self.period.end_date);
+        self.strategy.replayable(&request)?.vary(&Change { config: Some(&config), ..Change::default() })
     }
 }
 

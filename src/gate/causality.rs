@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::Answers;
 use super::criteria::{NONE_ALLOWED, check};
 use super::verdict::Group;
-use crate::backtest::{Bench, Change, Decision};
 use crate::bar::{Nanos, Symbol, iso_utc};
 use crate::error::Result;
 use crate::metrics::Measure;
+use crate::research::backtest::{Change, Decision, Replayable};
 use crate::stats::bootstrap::stream;
 
 /// Random cuts.
@@ -59,13 +59,13 @@ impl Causality {
 /// Replays with other futures and with a doubled seed.
 ///
 /// # Errors
-/// As [`Bench::decisions`].
-pub(super) fn examine(bench: &dyn Bench, seed: u64) -> Result<Causality> {
-    let (full, starts) = rayon::join(|| bench.decisions(&Change::default()), || bench.bar_starts());
+/// As [`Replayable::decisions`].
+pub(super) fn examine(strategy: &dyn Replayable, seed: u64) -> Result<Causality> {
+    let (full, starts) = rayon::join(|| strategy.decisions(&Change::default()), || strategy.market().bar_starts());
     let (full, starts) = (full?, starts?);
     let cuts = random_cuts(&full, &starts, seed);
-    let changed: Vec<usize> = cuts.par_iter().map(|&cut| changed_by(bench, &full, cut)).collect::<Result<_>>()?;
-    let (seed_bars, changed_by_seed) = doubled_seed(bench)?;
+    let changed: Vec<usize> = cuts.par_iter().map(|&cut| changed_by(strategy, &full, cut)).collect::<Result<_>>()?;
+    let (seed_bars, changed_by_seed) = doubled_seed(strategy)?;
     Ok(Causality {
         cuts: cuts.iter().map(|&cut| iso_utc(cut)).collect(),
         decisions: full.len(),
@@ -97,17 +97,17 @@ fn random_cuts(full: &[Decision], starts: &[Nanos], seed: u64) -> Vec<Nanos> {
 }
 
 /// Decisions that change if there is nothing after a bar, or something else.
-fn changed_by(bench: &dyn Bench, full: &[Decision], cut: Nanos) -> Result<usize> {
+fn changed_by(strategy: &dyn Replayable, full: &[Decision], cut: Nanos) -> Result<usize> {
     // On its last bar a symbol is liquidated, which the whole archive doesn't do: decisions count up to
     // there.
     let before = cut + 1;
-    let last = bench.last_bars(before)?;
+    let last = strategy.market().last_bars(before)?;
     let up_to_last = |decision: &&Decision| {
         last.iter().any(|(symbol, last): &(Symbol, Nanos)| *symbol == decision.0 && decision.1 < *last)
     };
     let up_to_cut = |decision: &&Decision| decision.1 <= cut;
-    let short = bench.decisions(&Change { before: Some(before), ..Change::default() })?;
-    let other = bench.decisions(&Change { repriced_after: Some(cut), ..Change::default() })?;
+    let short = strategy.decisions(&Change { before: Some(before), ..Change::default() })?;
+    let other = strategy.decisions(&Change { repriced_after: Some(cut), ..Change::default() })?;
     Ok(differences(full, &short, up_to_last).max(differences(full, &other, up_to_cut)))
 }
 
@@ -119,11 +119,11 @@ fn differences(a: &[Decision], b: &[Decision], counts: impl Fn(&&Decision) -> bo
 
 /// From the first session that has twice the seed before it: how long the seed is, and the decisions
 /// that change with twice of it, or with all that there is.
-fn doubled_seed(bench: &dyn Bench) -> Result<(Option<usize>, Option<usize>)> {
-    let Some(period) = bench.longest_period() else { return Ok((None, None)) };
-    let seed = (SEED_PERIODS * period).max(bench.warmup());
-    let Some(start) = bench.first_after(2 * seed)? else { return Ok((Some(seed), None)) };
-    let of = |seed: Option<usize>| bench.decisions(&Change { seed, start: Some(start), ..Change::default() });
+fn doubled_seed(strategy: &dyn Replayable) -> Result<(Option<usize>, Option<usize>)> {
+    let Some(period) = strategy.longest_period() else { return Ok((None, None)) };
+    let seed = (SEED_PERIODS * period).max(strategy.warmup());
+    let Some(start) = strategy.market().first_after(2 * seed)? else { return Ok((Some(seed), None)) };
+    let of = |seed: Option<usize>| strategy.decisions(&Change { seed, start: Some(start), ..Change::default() });
     let (once, (twice, whole)) = rayon::join(|| of(Some(seed)), || rayon::join(|| of(Some(2 * seed)), || of(None)));
     let once = once?;
     let changed = |other: &[Decision]| differences(&once, other, |_| true);

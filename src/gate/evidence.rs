@@ -5,9 +5,9 @@ use super::criteria::check;
 use super::luck::Luck;
 use super::robustness::Robustness;
 use super::verdict::{Check, Group, Power, Status};
-use crate::backtest::Run;
 use crate::config::EVIDENCE;
 use crate::metrics::{Measure, SESSIONS_PER_YEAR, round_trips};
+use crate::research::backtest::Run;
 use crate::stats::{Moments, bootstrap, monte_carlo, sharpe, trials as luck_of};
 
 /// Confidence and power of the power statement.

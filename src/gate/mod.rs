@@ -22,7 +22,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::archive::Archive;
-use crate::backtest::{Bench, Closes, Request, Run, Scope, trials};
 use crate::bar::Date;
 use crate::calendar;
 use crate::config::document::Document;
@@ -35,6 +34,8 @@ use crate::finding::{Finding, Severity};
 use crate::ledger::{Kind, Ledger, Trials};
 use crate::metrics::{Measure, Metrics, session_returns};
 use crate::registry::{self, AnyStrategy};
+use crate::research::backtest::{Replayable, Request, Run};
+use crate::research::market::Closes;
 use crate::stats::bootstrap;
 use baseline::{Baseline, Comparison, Pair};
 use causality::Causality;
@@ -246,12 +247,12 @@ impl Gate<'_> {
         config: &'c Config,
         period: &'c Period,
     ) -> Result<Candidate<'c>> {
-        let request = Request::portfolio(config, self.archive, period.start_date, period.end_date);
-        let bench = strategy.bench(&request)?;
-        let run = bench.runs()?.pop().ok_or_else(|| Error::new(codes::NO_BARS, "nothing was replayed"))?;
+        let request = Request::portfolio(document, self.archive, period.start_date, period.end_date);
+        let replays = strategy.replayable(&request)?;
+        let run = replays.runs()?.pop().ok_or_else(|| Error::new(codes::NO_BARS, "nothing was replayed"))?;
         check_coverage(period, &run).map_err(|e| e.at(self.archive.folder().display()))?;
         let returns = session_returns(&run.replay);
-        Ok(Candidate { strategy, document, config, period, bench, run, returns })
+        Ok(Candidate { strategy, document, config, period, replays, run, returns })
     }
 
     /// Counts this trial, before anything is seen of it, and all others.
@@ -288,10 +289,11 @@ impl Gate<'_> {
         subject: &Subject,
         tell: &dyn Fn(&str),
     ) -> Result<(PeriodVerdict, Shown)> {
-        let Candidate { config, bench, run, .. } = candidate;
+        let Candidate { config, replays, run, .. } = candidate;
         tell("under other circumstances");
         let seed = subject.seed;
-        let (robustness, causality) = rayon::join(|| candidate.case().examine(), || causality::examine(&**bench, seed));
+        let (robustness, causality) =
+            rayon::join(|| candidate.case().examine(), || causality::examine(&**replays, seed));
         let (robustness, causality) = (robustness?, causality?);
         tell("resampling");
         let sample = candidate.sample(seed);
@@ -312,7 +314,7 @@ impl Gate<'_> {
         causality.answer(&mut answers);
         answers.checks.push(trusted(&run.data_findings));
         let verdict = candidate.verdict(answers, power, paired.comparison, robustness, causality);
-        let closes = if self.pages { bench.closes()? } else { Vec::new() };
+        let closes = if self.pages { replays.market().closes()? } else { Vec::new() };
         Ok((verdict, Shown { run: run.clone(), deployed: paired.returns, sharpes, closes }))
     }
 }
@@ -323,22 +325,19 @@ struct Candidate<'c> {
     document: &'c Document,
     config: &'c Config,
     period: &'c Period,
-    bench: Box<dyn Bench + 'c>,
+    replays: Box<dyn Replayable + 'c>,
     run: Run,
     returns: Vec<f64>,
 }
 
 impl Candidate<'_> {
     fn trials(&self) -> Trials {
-        let Candidate { strategy, document, period, run, .. } = self;
-        let settings = document.settings(&run.symbols);
-        let period = (period.start_date, period.end_date);
-        trials(*strategy, &settings, std::slice::from_ref(run), Scope::Portfolio, period)
+        self.replays.trials()
     }
 
     fn case(&self) -> Case<'_> {
-        let Candidate { strategy, document, bench, run, returns, .. } = self;
-        Case { strategy: *strategy, document, bench: &**bench, run, returns }
+        let Candidate { strategy, document, replays, run, returns, .. } = self;
+        Case { strategy: *strategy, document, replays: &**replays, run, returns }
     }
 
     fn sample(&self, seed: u64) -> Sample<'_> {

@@ -6,7 +6,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::backtest::{Bench, Change, Run};
 use crate::bar::{Date, Symbol};
 use crate::config::document::Document;
 use crate::config::{Config, Override, PARAMETER_BLOCKS};
@@ -14,6 +13,7 @@ use crate::costs::Costs;
 use crate::error::Result;
 use crate::metrics::{Benchmark, Measure, Metrics, sharpe};
 use crate::registry::AnyStrategy;
+use crate::research::backtest::{Change, Replayable, Run};
 use crate::stats::Moments;
 
 /// Multiples of the configured costs.
@@ -99,7 +99,7 @@ pub struct Neighbour {
 pub(super) struct Case<'a> {
     pub(super) strategy: &'a dyn AnyStrategy,
     pub(super) document: &'a Document,
-    pub(super) bench: &'a dyn Bench,
+    pub(super) replays: &'a dyn Replayable,
     pub(super) run: &'a Run,
     pub(super) returns: &'a [f64],
 }
@@ -125,7 +125,7 @@ impl Case<'_> {
     }
 
     fn vary(&self, change: &Change<'_>) -> Result<Metrics> {
-        Ok(Metrics::against(&self.bench.vary(change)?, &Benchmark::default()))
+        Ok(Metrics::against(&self.replays.vary(change)?, &Benchmark::default()))
     }
 
     fn at(&self, costs: Costs) -> Result<Metrics> {
@@ -169,7 +169,7 @@ impl Case<'_> {
     }
 
     fn without_symbol(&self) -> Result<Vec<LeftOut>> {
-        let symbols = self.bench.symbols();
+        let symbols = self.replays.market().symbols();
         if symbols.len() < 2 {
             return Ok(Vec::new());
         }

@@ -16,10 +16,10 @@ use crate::gate::verdict::Status;
 use crate::history::{History, Hours};
 use crate::metrics::{Benchmark, returns};
 use crate::replay::Terms;
+use crate::research::plan::SAMPLE;
 use crate::risk::Limits;
 use crate::stats::bootstrap::stream;
 use crate::stats::{Moments, normal_quantile};
-use crate::study::store::SAMPLE;
 use crate::sweep::{How, Sweep};
 
 /// Sessions of a comparison.

@@ -6,15 +6,16 @@ use serde_json::{Value, json};
 
 use super::planted::{ALL, Daily, END, Hourly, Pace, Place, START, Weather};
 use crate::archive::Archive;
-use crate::backtest::{Request, Scope, trials};
 use crate::config::document::Document;
 use crate::config::{Config, Override};
 use crate::disk::map::Access;
 use crate::error::Result;
-use crate::ledger::Kind;
 use crate::registry;
-use crate::study;
-use crate::study::store::{Plan, Rank, Store, best};
+use crate::research::backtest::Request;
+use crate::research::plan::Shard;
+use crate::research::results::Rank;
+use crate::research::sweep::Keeping;
+use crate::research::sweepable::SweepRequest;
 use crate::sweep::How;
 use crate::sweep::grid::{Axis, Choice, Grid};
 
@@ -268,7 +269,7 @@ fn sweep(place: &Place, strategy: &str, axes: &[Axis]) -> Result<Value> {
     let period = &config.performance_criteria.periods[0];
     let (start, end) = (period.start_date, period.end_date);
     let grid = Grid { axes: axes.to_vec(), conditions: Vec::new() };
-    let request = study::Request {
+    let request = SweepRequest {
         document: &document,
         archive: &archive,
         symbols: None,
@@ -276,22 +277,18 @@ fn sweep(place: &Place, strategy: &str, axes: &[Axis]) -> Result<Value> {
         start,
         end,
         grid: &grid,
+        choice: Choice::All,
         memory: 128 << 20,
         how: How::Fast,
     };
-    let study = registry::find(ALL, strategy)?.study(&request)?;
-    let points = grid.all()?;
-    let plan = Plan::new(study::trials(strategy, &request, &*study, Choice::All, points.len()), 0, study.bars());
-    let store = Store::begin(&place.sweeps(), &plan)?;
-    let parts: Vec<usize> = (0..plan.parts()).collect();
-    store.compute(&plan, &*study, (&grid, &points), &parts, &|_| {})?;
-    let returns = store.finish(&plan)?;
-    place.open_ledger(strategy)?.add(Kind::Sweep, &plan.trials, Some(&returns))?;
-    let keys: Vec<String> = axes.iter().map(|a| a.key.clone()).collect();
-    let best = best(&store.results(), Rank { by: "sharpe", lowest: false }, 1, &keys, &["sharpe"])?;
+    let folder = place.sweeps();
+    let keeping = Keeping { folder: &folder, shard: Shard::WHOLE, sample_seed: 0 };
+    let mut ledger = place.open_ledger(strategy)?;
+    let swept = registry::find(ALL, strategy)?.sweep(&request, &keeping, &mut ledger, &())?;
+    let best = swept.best(Rank { by: "sharpe", lowest: false }, 1, &["sharpe"])?;
     let values = best.first().map_or(&[][..], |best| &best.parameters);
     let overrides: Vec<Override> =
-        keys.iter().zip(values).map(|(key, value)| Override::new(key, value.clone())).collect();
+        swept.axes.iter().zip(values).map(|(key, value)| Override::new(key, value.clone())).collect();
     Ok(document.with(&overrides)?.get("strategy_parameters").cloned().unwrap_or_default())
 }
 
@@ -300,10 +297,7 @@ fn backtest(place: &Place, strategy: &str) -> Result<()> {
     let (document, archive) = open(place, strategy)?;
     let config = Config::from_document(&document)?;
     let period = &config.performance_criteria.periods[0];
-    let request = Request::portfolio(&config, &archive, period.start_date, period.end_date);
-    let strategy = registry::find(ALL, strategy)?;
-    let runs = strategy.backtest(&request)?;
-    let settings = document.settings(&config.symbols);
-    let trials = trials(strategy, &settings, &runs, Scope::Portfolio, (period.start_date, period.end_date));
-    place.open_ledger(strategy.name())?.add(Kind::Backtest, &trials, None)
+    let request = Request::portfolio(&document, &archive, period.start_date, period.end_date);
+    registry::find(ALL, strategy)?.backtest(&request, &mut place.open_ledger(strategy)?)?;
+    Ok(())
 }

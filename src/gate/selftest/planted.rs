@@ -13,10 +13,11 @@ use crate::archive::import::{Import, import};
 use crate::bar::{Date, HOUR, Symbol, Timeframe, iso_utc};
 use crate::calendar;
 use crate::config::{Config, Overnight, Parameters};
+use crate::deployable::{Deployable, EquityRows};
 use crate::error::{Error, Result, codes};
 use crate::indicator::{Indicator, SelfTestOnly, Smoothing};
 use crate::order::{Order, Reason, Size};
-use crate::registry::{AnyStrategy, Deployable, Entry, EquityRows};
+use crate::registry::{AnyStrategy, Entry};
 use crate::stats::{bootstrap::stream, normal_quantile};
 use crate::strategy::{Now, Strategy};
 

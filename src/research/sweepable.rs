@@ -1,33 +1,32 @@
-//! A deployed strategy swept over an archive: its config's keys are the axes.
+//! A deployed strategy over an archive at many points: its config's keys are the axes.
 //!
 //! An axis that leads into the parameter blocks gives each point its strategy; any other (costs,
 //! limits, warm-up) gives it a config of its own, and points with one config are swept together.
 
-pub mod store;
-
 use std::collections::{BTreeMap, HashMap};
+use std::marker::PhantomData;
 
 use rayon::prelude::*;
 use serde_json::Value;
 
-use crate::archive::{Archive, SYNTHETIC, split_factor, tables::Split};
-use crate::backtest::{Loaded, Scope, check, check_period, load};
+use super::market::{Market, Period, Scope, check, strategies_of};
+use crate::archive::Archive;
 use crate::bar::{Date, Symbol};
 use crate::config::document::Document;
 use crate::config::{Config, Override, PARAMETER_BLOCKS, Parameters, examine_parameters};
+use crate::deployable::{Deployable, contradictions};
 use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
 use crate::history::{History, Hours};
 use crate::ledger::{Trials, Varied};
-use crate::metrics::{Benchmark, Metrics, buy_and_hold, returns};
-use crate::registry::{Deployable, contradictions};
+use crate::metrics::{Benchmark, Metrics, returns};
 use crate::replay::Terms;
 use crate::sweep::grid::{Axis, Choice, Grid};
 use crate::sweep::{How, Sweep};
 
 /// What to sweep.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
+pub struct SweepRequest<'a> {
     /// The config, overrides applied.
     pub document: &'a Document,
     /// Where the bars are.
@@ -42,6 +41,8 @@ pub struct Request<'a> {
     pub end: Date,
     /// Axes and conditions.
     pub grid: &'a Grid,
+    /// All points of the grid, or some of them.
+    pub choice: Choice,
     /// Indicator columns may take this much, bytes.
     pub memory: usize,
     /// How points are replayed.
@@ -79,138 +80,118 @@ impl Kept {
     }
 }
 
-/// A strategy with its bars loaded, ready to replay points of its grid.
-pub trait Study: Sync {
-    /// Symbols, alphabetically.
-    fn symbols(&self) -> Vec<Symbol>;
+/// A strategy with its bars loaded, ready to replay points of its grid. What it returns is not counted yet: only this
+/// crate may ask it.
+pub(crate) trait Sweepable: Sync {
+    /// The bars.
+    fn market(&self) -> &Market;
+
     /// One account for all symbols, or one each.
     fn scope(&self) -> Scope;
-    /// Hash of each symbol's bars.
-    fn data(&self) -> BTreeMap<Symbol, String>;
-    /// Whether any bar is synthetic.
-    fn is_synthetic(&self) -> bool;
-    /// What an audit doubts in the bars of the period.
-    fn doubts(&self) -> Vec<Finding>;
-    /// Bars that count.
-    fn hours(&self) -> Hours;
+
+    /// Axes and conditions.
+    fn grid(&self) -> &Grid;
+
     /// Bars of all symbols in the period: what one point costs.
     fn bars(&self) -> u64;
-    /// How many accounts a point has.
-    fn accounts(&self) -> usize {
-        match self.scope() {
-            Scope::Portfolio => 1,
-            Scope::Single => self.symbols().len(),
-        }
-    }
-    /// The places of the config's settings that each axis of the grid sets.
-    fn paths(&self) -> Vec<Vec<String>>;
 
-    /// Whether every point is one that the config may hold.
+    /// The points visited, as combinations of the grid, each one that the config may hold.
     ///
     /// # Errors
-    /// Config error that names a point.
-    fn check(&self, points: &[u64]) -> Result<()>;
+    /// Config error that names a point; usage error if there is none.
+    fn points(&self) -> Result<Vec<u64>>;
+
+    /// What so many points try.
+    fn trials(&self, points: usize) -> Trials;
 
     /// Whether there are sessions to replay in a period: of every account.
     ///
     /// # Errors
     /// Data error that names the symbol and the period.
-    fn covers(&self, period: (Date, Date)) -> Result<()>;
+    fn covers(&self, period: Period) -> Result<()>;
 
     /// Replays points, given as combinations of the grid, from one session to another. Rows are
     /// in the order of points, then of symbols; so is the equity of the points that `keep` names
-    /// by their index. `done` hears how many points of one account are through.
+    /// by their index. `done` is told how many points of one account are through.
     ///
     /// # Errors
     /// Config errors of a point; data errors of the period.
     fn run(
         &self,
         points: &[u64],
-        period: (Date, Date),
+        period: Period,
         keep: &(dyn Fn(usize) -> bool + Sync),
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<(Vec<Row>, Vec<Kept>)>;
 }
 
-/// What a sweep of a study tries: `points` of the grid, chosen by `choice`.
-pub fn trials(strategy: &str, request: &Request<'_>, study: &dyn Study, choice: Choice, points: usize) -> Trials {
-    let axes = request.grid.axes.iter().zip(study.paths());
-    let axes = axes.map(|(axis, paths)| Varied { key: axis.key.clone(), paths, values: axis.values.clone() });
-    Trials {
-        strategy: strategy.to_owned(),
-        data: study.data(),
-        scope: study.scope().name().to_owned(),
-        synthetic: study.is_synthetic(),
-        hours: study.hours().name().to_owned(),
-        start_date: request.start,
-        end_date: request.end,
-        axes: axes.collect(),
-        settings: request.document.settings(&study.symbols()),
-        conditions: request.grid.conditions.iter().map(|c| c.text().to_owned()).collect(),
-        choice,
-        points: points as u64,
+/// How many accounts a point has.
+pub(crate) fn accounts(strategy: &(impl Sweepable + ?Sized)) -> usize {
+    match strategy.scope() {
+        Scope::Portfolio => 1,
+        Scope::Single => strategy.market().len(),
     }
 }
 
-/// Where an axis leads.
-struct Way {
+/// The places of the config that an axis sets.
+struct AxisPaths {
     paths: Vec<Vec<String>>,
     /// Into the parameter blocks and nowhere else.
     is_parameter: bool,
 }
 
 struct Prepared<'a, S> {
-    request: Request<'a>,
-    symbols: Vec<Symbol>,
-    loaded: Vec<Loaded<S>>,
-    ways: Vec<Way>,
+    request: SweepRequest<'a>,
     config: Config,
+    market: Market,
+    targets: Vec<AxisPaths>,
+    /// Bars of all symbols in the period.
     bars: u64,
     /// Whether an axis changes what is set aside for symbols.
     allocates: bool,
+    strategy: PhantomData<fn() -> S>,
 }
 
 /// Most values of an axis that are checked one by one; of longer ones, as many with both ends.
 const CHECKED_VALUES: usize = 2_000;
 
 /// Loads what a sweep of `S` needs and checks its axes.
-pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &Request<'a>) -> Result<Box<dyn Study + 'a>> {
-    let Request { document, archive, hours, start, end, .. } = *request;
+pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &SweepRequest<'a>) -> Result<Box<dyn Sweepable + 'a>> {
+    let SweepRequest { document, archive, hours, start, end, grid, .. } = *request;
     let period = (start, end);
     check::<S>(period, hours)?;
-    request.grid.check()?;
+    grid.check()?;
     let config = Config::from_document(document)?;
     let mut symbols = request.symbols.unwrap_or(&config.symbols).to_vec();
     symbols.sort_unstable();
     symbols.dedup();
-    let ways = request.grid.axes.iter().map(|axis| way::<S>(document, axis, &symbols)).collect::<Result<Vec<Way>>>()?;
+    let targets: Vec<AxisPaths> =
+        grid.axes.iter().map(|axis| axis_paths::<S>(document, axis, &symbols)).collect::<Result<_>>()?;
+    check_overlap(grid, &targets)?;
+    let schema = S::PARAMETERS.schema(&crate::config::schema::of::<S>());
+    grid.axes.iter().zip(&targets).try_for_each(|(axis, to)| check_values(document, &schema, axis, to))?;
+    let strategies = strategies_of::<S>(&config, &symbols)?;
+    let market = Market::load(archive, &strategies, period, hours.unwrap_or_else(|| config.hours()))?;
+    let (bars, strategy) = (market.bars_in_period()?, PhantomData);
+    let mut prepared = Prepared::<S> { request: *request, config, market, targets, bars, allocates: false, strategy };
+    prepared.allocates = prepared.allocates()?;
+    Ok(Box::new(prepared))
+}
+
+/// Refuses two axes that set the same value.
+fn check_overlap(grid: &Grid, targets: &[AxisPaths]) -> Result<()> {
     let mut set: Vec<(&String, &Vec<String>)> = Vec::new();
-    for (axis, path) in
-        request.grid.axes.iter().zip(&ways).flat_map(|(axis, way)| way.paths.iter().map(move |p| (axis, p)))
-    {
+    for (axis, path) in grid.axes.iter().zip(targets).flat_map(|(axis, to)| to.paths.iter().map(move |p| (axis, p))) {
         if let Some((other, _)) = set.iter().find(|(_, known)| *known == path) {
             let what = format!("--grid {other} and --grid {} both set {}", axis.key, path.join("."));
             return Err(Error::new(codes::BAD_ARGUMENT, what).help("leave one of the two out"));
         }
         set.push((&axis.key, path));
     }
-    let schema = S::PARAMETERS.schema(&crate::config::schema::of::<S>());
-    request.grid.axes.iter().zip(&ways).try_for_each(|(axis, way)| check_values(document, &schema, axis, way))?;
-    let loaded: Vec<Loaded<S>> =
-        symbols.par_iter().map(|&s| load(&config, archive, s, period)).collect::<Result<_>>()?;
-    let mut study = Prepared::<S> { request: *request, symbols, loaded, ways, config, bars: 0, allocates: false };
-    study.allocates = study.allocates()?;
-    let histories = study.histories(&study.config)?;
-    histories.iter().try_for_each(|history| check_period::<S>(history, archive, period))?;
-    let bars =
-        |h: &History<'_>| -> usize { h.sessions()[h.sessions_between(start, end)].iter().map(|s| s.range.len()).sum() };
-    let bars = histories.iter().map(|h| bars(h) as u64).sum();
-    drop(histories);
-    study.bars = bars;
-    Ok(Box::new(study))
+    Ok(())
 }
 
-fn way<S: Deployable>(document: &Document, axis: &Axis, symbols: &[Symbol]) -> Result<Way> {
+fn axis_paths<S: Deployable>(document: &Document, axis: &Axis, symbols: &[Symbol]) -> Result<AxisPaths> {
     let probe = Override::new(&axis.key, Value::Null);
     let paths = probe.paths(document.value());
     if paths.is_empty() {
@@ -241,7 +222,7 @@ fn way<S: Deployable>(document: &Document, axis: &Axis, symbols: &[Symbol]) -> R
         return Err(Error::new(codes::BAD_ARGUMENT, what).help("leave it out: all its points would be the same"));
     }
     let is_parameter = paths.iter().all(|path| PARAMETER_BLOCKS.contains(&path[0].as_str()) && path.len() > 1);
-    Ok(Way { paths, is_parameter })
+    Ok(AxisPaths { paths, is_parameter })
 }
 
 /// Whether a replay depends on a path of the config.
@@ -251,13 +232,13 @@ fn matters(settings: &Value, path: &[String]) -> bool {
 
 /// Each value alone must be one that the config may hold; what two values may not be together is
 /// seen point by point.
-fn check_values(document: &Document, schema: &Value, axis: &Axis, way: &Way) -> Result<()> {
+fn check_values(document: &Document, schema: &Value, axis: &Axis, to: &AxisPaths) -> Result<()> {
     let count = axis.values.len();
     let checked = count.min(CHECKED_VALUES);
     (0..checked).into_par_iter().try_for_each(|i| {
         let value = &axis.values[if checked > 1 { i * (count - 1) / (checked - 1) } else { 0 }];
         let document = document.with(&[Override::new(&axis.key, value.clone())])?;
-        let found = match way.is_parameter {
+        let found = match to.is_parameter {
             true => examine_parameters(&document, schema),
             false => crate::config::schema::examine(crate::config::common_schema(), document.value(), ""),
         };
@@ -279,23 +260,18 @@ struct Group {
 }
 
 impl<S: Deployable> Prepared<'_, S> {
-    fn histories(&self, config: &Config) -> Result<Vec<History<'_>>> {
-        let hours = self.request.hours.unwrap_or_else(|| config.hours());
-        self.loaded.iter().map(|l| History::new(l.series.symbol, S::TIMEFRAME, l.series.bars(), hours)).collect()
-    }
-
     /// Dollars set aside for all configured symbols, swept or not.
     fn allocated(config: &Config) -> Result<f64> {
-        let of = |&symbol: &Symbol| Ok(S::from_config(config, symbol)?.allocation().unwrap_or(0.0));
-        config.symbols.iter().map(of).sum()
+        let allocation = |&symbol: &Symbol| Ok(S::from_config(config, symbol)?.allocation().unwrap_or(0.0));
+        config.symbols.iter().map(allocation).sum()
     }
 
     fn allocates(&self) -> Result<bool> {
         let base = Self::allocated(&self.config)?;
-        for (way, axis) in self.ways.iter().zip(&self.request.grid.axes).filter(|(way, _)| way.is_parameter) {
+        for (to, axis) in self.targets.iter().zip(&self.request.grid.axes).filter(|(to, _)| to.is_parameter) {
             for value in [axis.values.first(), axis.values.last()].into_iter().flatten() {
                 let mut config = self.config.clone();
-                way.paths.iter().for_each(|path| config.set_parameter(path, value));
+                to.paths.iter().for_each(|path| config.set_parameter(path, value));
                 if Self::allocated(&config)? != base {
                     return Ok(true);
                 }
@@ -318,7 +294,7 @@ impl<S: Deployable> Prepared<'_, S> {
     /// Points by the config that the axes outside the parameter blocks give them.
     fn groups(&self, points: &[u64]) -> Result<Vec<Group>> {
         let grid = self.request.grid;
-        let settings: Vec<usize> = (0..self.ways.len()).filter(|&i| !self.ways[i].is_parameter).collect();
+        let settings: Vec<usize> = (0..self.targets.len()).filter(|&i| !self.targets[i].is_parameter).collect();
         let mut known: HashMap<Vec<String>, usize> = HashMap::new();
         let mut groups: Vec<Group> = Vec::new();
         for (i, &point) in points.iter().enumerate() {
@@ -349,7 +325,8 @@ impl<S: Deployable> Prepared<'_, S> {
     fn is_of_settings(&self, finding: &Finding) -> bool {
         let of_parameters = PARAMETER_BLOCKS.iter().any(|block| finding.subject.starts_with(block));
         // What must fit a parameter is seen with that parameter's own value.
-        let fits_one = finding.subject == "data_requirements.warmup_bars" && self.ways.iter().any(|w| w.is_parameter);
+        let fits_one =
+            finding.subject == "data_requirements.warmup_bars" && self.targets.iter().any(|to| to.is_parameter);
         !of_parameters && !fits_one
     }
 
@@ -361,10 +338,11 @@ impl<S: Deployable> Prepared<'_, S> {
     /// The strategies of one point, in the order of the symbols.
     fn strategies(&self, group: &Group, config: &mut Config, point: u64) -> Result<Vec<S>> {
         let values = self.request.grid.values(point);
-        for (way, value) in self.ways.iter().zip(values).filter(|(way, _)| way.is_parameter) {
-            way.paths.iter().for_each(|path| config.set_parameter(path, value));
+        for (to, value) in self.targets.iter().zip(values).filter(|(to, _)| to.is_parameter) {
+            to.paths.iter().for_each(|path| config.set_parameter(path, value));
         }
-        let strategies: Vec<S> = self.symbols.iter().map(|&s| S::from_config(config, s)).collect::<Result<_>>()?;
+        let strategies: Vec<S> =
+            self.market.symbols().into_iter().map(|s| S::from_config(config, s)).collect::<Result<_>>()?;
         let path = if S::PARAMETERS == Parameters::Common { "strategy_parameters" } else { "parameters" };
         let contradiction = strategies.iter().find_map(|s| s.contradictions(path, &group.document).into_iter().next());
         match contradiction {
@@ -373,98 +351,84 @@ impl<S: Deployable> Prepared<'_, S> {
         }
     }
 
-    /// Adds what one group's points leave in one account of `histories`.
-    #[expect(clippy::too_many_arguments, reason = "one place, called twice")]
-    fn sweep(
-        &self,
-        histories: &[History<'_>],
-        group: &Group,
-        strategies: &[(usize, S)],
-        period: (Date, Date),
-        splits: &[&[Split]],
-        keep: &(dyn Fn(usize) -> bool + Sync),
-        done: &(dyn Fn(usize) + Sync),
-    ) -> Result<Vec<(usize, Metrics, Option<Kept>)>> {
-        let whole = group.config.account_info.initial_capital;
-        let adjust = |i: usize, date: Date| if S::ADJUSTED { 1.0 } else { split_factor(splits[i], date) };
-        let borrowed: Vec<&History<'_>> = histories.iter().collect();
-        let benchmark = Benchmark::new(&buy_and_hold(&borrowed, period.0, period.1, adjust));
-        let capital = |s: &S| match self.scope() {
-            Scope::Portfolio => whole,
-            Scope::Single => s.allocation().unwrap_or(whole),
-        };
-        // Points with one capital run together.
-        let mut by_capital: BTreeMap<u64, Vec<(usize, S)>> = BTreeMap::new();
-        for (i, s) in strategies {
-            by_capital.entry(capital(s).to_bits()).or_default().push((*i, *s));
-        }
+    /// Replays one group's points in one account.
+    fn sweep(&self, account: &Account<'_>, group: &Group, strategies: &[(usize, S)]) -> Result<Vec<Replayed>> {
+        let (start, end) = account.period;
+        let histories: Vec<&History<'_>> = account.histories.iter().collect();
+        let benchmark = Benchmark::new(&account.market.buy_and_hold(&histories, account.period));
         let mut all = Vec::with_capacity(strategies.len());
-        for (capital, members) in by_capital {
-            let terms = Terms {
-                capital: f64::from_bits(capital),
-                costs: group.config.costs(),
-                limits: group.config.limits(),
-                start: period.0,
-                end: period.1,
-            };
-            let Request { memory, how, .. } = self.request;
+        for (capital, members) in self.by_capital(&group.config, strategies) {
+            let (costs, limits) = (group.config.costs(), group.config.limits());
+            let terms = Terms { capital, costs, limits, start, end };
+            let SweepRequest { memory, how, .. } = self.request;
             // Symbols with an account each run side by side.
-            let memory = memory / self.accounts();
-            let sweep = Sweep { histories, terms, benchmark: &benchmark, memory, how };
+            let memory = memory / accounts(self);
+            let sweep = Sweep { histories: account.histories, terms, benchmark: &benchmark, memory, how };
             let points: Vec<S> = members.iter().map(|m| m.1).collect();
             all.extend(sweep.run(&points, |n, judged| {
                 let point = members[n].0;
                 let equity = || judged.dates.iter().copied().zip(judged.equity.iter().copied()).collect();
-                let symbol = (self.scope() == Scope::Single).then(|| histories[0].symbol);
-                let kept = keep(point).then(|| Kept { point, symbol, capital: terms.capital, equity: equity() });
-                done(1);
-                (point, judged.metrics, kept)
+                let symbol = account.symbol;
+                let kept = (account.keep)(point).then(|| Kept { point, symbol, capital, equity: equity() });
+                (account.done)(1);
+                (Row { point, symbol, metrics: judged.metrics }, kept)
             })?);
         }
         Ok(all)
     }
-}
 
-impl<S: Deployable + 'static> Study for Prepared<'_, S> {
-    fn symbols(&self) -> Vec<Symbol> {
-        self.symbols.clone()
+    /// Points with one capital run together.
+    fn by_capital(&self, config: &Config, strategies: &[(usize, S)]) -> Vec<(f64, Vec<(usize, S)>)> {
+        let whole = config.account_info.initial_capital;
+        let mut groups: BTreeMap<u64, Vec<(usize, S)>> = BTreeMap::new();
+        for &(point, strategy) in strategies {
+            let capital = match self.scope() {
+                Scope::Portfolio => whole,
+                Scope::Single => strategy.allocation().unwrap_or(whole),
+            };
+            groups.entry(capital.to_bits()).or_default().push((point, strategy));
+        }
+        groups.into_iter().map(|(bits, members)| (f64::from_bits(bits), members)).collect()
     }
 
-    fn scope(&self) -> Scope {
-        match S::PARAMETERS {
-            Parameters::Common => Scope::Portfolio,
-            Parameters::BySymbol => Scope::Single,
+    /// Replays one group's points in all their accounts.
+    fn sweep_group(
+        &self,
+        group: &Group,
+        points: &[u64],
+        period: Period,
+        keep: &(dyn Fn(usize) -> bool + Sync),
+        done: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Replayed>> {
+        let strategies: Vec<Vec<S>> = group
+            .points
+            .par_iter()
+            .map_init(|| group.config.clone(), |config, &i| self.strategies(group, config, points[i]))
+            .collect::<Result<_>>()?;
+        let of_symbol = |k: usize| -> Vec<(usize, S)> {
+            group.points.iter().zip(&strategies).map(|(&i, by_symbol)| (i, by_symbol[k])).collect()
+        };
+        let histories = self.market.all_histories()?;
+        match self.scope() {
+            Scope::Portfolio => {
+                let (market, histories) = (self.market.some(0..self.market.len()), &histories[..]);
+                let account = Account { market, histories, symbol: None, period, keep, done };
+                self.sweep(&account, group, &of_symbol(0))
+            }
+            Scope::Single => {
+                // Few points of many symbols: the symbols run side by side.
+                let one = |k: usize| {
+                    let (market, histories) = (self.market.some(k..k + 1), &histories[k..=k]);
+                    let account = Account { market, histories, symbol: Some(histories[0].symbol), period, keep, done };
+                    self.sweep(&account, group, &of_symbol(k))
+                };
+                let each: Vec<Vec<Replayed>> = (0..histories.len()).into_par_iter().map(one).collect::<Result<_>>()?;
+                Ok(each.into_iter().flatten().collect())
+            }
         }
     }
 
-    fn data(&self) -> BTreeMap<Symbol, String> {
-        self.loaded.iter().map(|l| (l.series.symbol, l.series.hash.clone())).collect()
-    }
-
-    fn is_synthetic(&self) -> bool {
-        self.loaded.iter().any(|l| l.series.provenance == SYNTHETIC)
-    }
-
-    fn doubts(&self) -> Vec<Finding> {
-        let all = self.loaded.iter().flat_map(|l| &l.findings);
-        all.filter(|f| f.severity > Severity::Note).cloned().collect()
-    }
-
-    fn hours(&self) -> Hours {
-        self.request.hours.unwrap_or_else(|| self.config.hours())
-    }
-
-    fn bars(&self) -> u64 {
-        self.bars
-    }
-
-    fn paths(&self) -> Vec<Vec<String>> {
-        let settings = self.request.document.settings(&self.symbols);
-        let counts = |path: &&Vec<String>| matters(&settings, path);
-        let of = |way: &Way| way.paths.iter().filter(counts).map(|path| path.join(".")).collect();
-        self.ways.iter().map(of).collect()
-    }
-
+    /// Refuses points that the config may not hold.
     fn check(&self, points: &[u64]) -> Result<()> {
         // Chunk by chunk, since each may need configs of its own.
         for points in points.chunks(4_096) {
@@ -481,9 +445,82 @@ impl<S: Deployable + 'static> Study for Prepared<'_, S> {
         Ok(())
     }
 
-    fn covers(&self, period: (Date, Date)) -> Result<()> {
-        let histories = self.histories(&self.config)?;
-        let each = histories.iter().map(|h| check_period::<S>(h, self.request.archive, period));
+    /// The places of the config's settings that each axis of the grid sets.
+    fn setting_paths(&self) -> Vec<Vec<String>> {
+        let settings = self.request.document.settings(&self.market.symbols());
+        let counts = |path: &&Vec<String>| matters(&settings, path);
+        let paths = |to: &AxisPaths| to.paths.iter().filter(counts).map(|path| path.join(".")).collect();
+        self.targets.iter().map(paths).collect()
+    }
+}
+
+/// One account of a sweep: its bars, and who wants to know of its points.
+struct Account<'s> {
+    market: Market,
+    histories: &'s [History<'s>],
+    /// None for a portfolio.
+    symbol: Option<Symbol>,
+    period: Period,
+    keep: &'s (dyn Fn(usize) -> bool + Sync),
+    done: &'s (dyn Fn(usize) + Sync),
+}
+
+/// What one point left in one account.
+type Replayed = (Row, Option<Kept>);
+
+impl<S: Deployable + 'static> Sweepable for Prepared<'_, S> {
+    fn market(&self) -> &Market {
+        &self.market
+    }
+
+    fn scope(&self) -> Scope {
+        match S::PARAMETERS {
+            Parameters::Common => Scope::Portfolio,
+            Parameters::BySymbol => Scope::Single,
+        }
+    }
+
+    fn grid(&self) -> &Grid {
+        self.request.grid
+    }
+
+    fn bars(&self) -> u64 {
+        self.bars
+    }
+
+    fn points(&self) -> Result<Vec<u64>> {
+        let points = self.request.choice.points(self.request.grid)?;
+        if points.is_empty() {
+            return Err(Error::new(codes::BAD_ARGUMENT, "no point of the grid meets the conditions")
+                .help("widen --grid, or drop a --where"));
+        }
+        self.check(&points)?;
+        Ok(points)
+    }
+
+    fn trials(&self, points: usize) -> Trials {
+        let SweepRequest { document, grid, choice, start, end, .. } = self.request;
+        let axes = grid.axes.iter().zip(self.setting_paths());
+        let axes = axes.map(|(axis, paths)| Varied { key: axis.key.clone(), paths, values: axis.values.clone() });
+        Trials {
+            strategy: S::NAME.to_owned(),
+            data: self.market.data(),
+            scope: self.scope().name().to_owned(),
+            synthetic: self.market.is_synthetic(),
+            hours: self.market.hours().name().to_owned(),
+            start_date: start,
+            end_date: end,
+            axes: axes.collect(),
+            settings: document.settings(&self.market.symbols()),
+            conditions: grid.conditions.iter().map(|c| c.text().to_owned()).collect(),
+            choice,
+            points: points as u64,
+        }
+    }
+
+    fn covers(&self, period: Period) -> Result<()> {
+        let histories = self.market.all_histories()?;
+        let each = histories.iter().map(|h| self.market.check_period(h, period));
         match self.scope() {
             Scope::Single => each.collect(),
             // One symbol's bars make a session of the account.
@@ -494,46 +531,15 @@ impl<S: Deployable + 'static> Study for Prepared<'_, S> {
     fn run(
         &self,
         points: &[u64],
-        period: (Date, Date),
+        period: Period,
         keep: &(dyn Fn(usize) -> bool + Sync),
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<(Vec<Row>, Vec<Kept>)> {
         let (mut rows, mut kept) = (Vec::new(), Vec::new());
         for group in self.groups(points)? {
-            let strategies: Vec<Vec<S>> = group
-                .points
-                .par_iter()
-                .map_init(|| group.config.clone(), |config, &i| self.strategies(&group, config, points[i]))
-                .collect::<Result<_>>()?;
-            let histories = self.histories(&group.config)?;
-            let splits: Vec<&[Split]> = self.loaded.iter().map(|l| &l.splits[..]).collect();
-            let of_symbol = |k: usize| -> Vec<(usize, S)> {
-                group.points.iter().zip(&strategies).map(|(&i, by_symbol)| (i, by_symbol[k])).collect()
-            };
-            match self.scope() {
-                Scope::Portfolio => {
-                    let all = self.sweep(&histories, &group, &of_symbol(0), period, &splits, keep, done)?;
-                    for (point, metrics, equity) in all {
-                        rows.push(Row { point, symbol: None, metrics });
-                        kept.extend(equity);
-                    }
-                }
-                Scope::Single => {
-                    // Few points of many symbols: the symbols run side by side.
-                    let each: Vec<Vec<(usize, Metrics, Option<Kept>)>> = (0..histories.len())
-                        .into_par_iter()
-                        .map(|k| {
-                            let one = std::slice::from_ref(&histories[k]);
-                            self.sweep(one, &group, &of_symbol(k), period, &splits[k..=k], keep, done)
-                        })
-                        .collect::<Result<_>>()?;
-                    for (symbol, all) in self.symbols.iter().zip(each) {
-                        for (point, metrics, equity) in all {
-                            rows.push(Row { point, symbol: Some(*symbol), metrics });
-                            kept.extend(equity);
-                        }
-                    }
-                }
+            for (row, equity) in self.sweep_group(&group, points, period, keep, done)? {
+                rows.push(row);
+                kept.extend(equity);
             }
         }
         rows.sort_by_key(|row| (row.point, row.symbol));
@@ -544,11 +550,11 @@ impl<S: Deployable + 'static> Study for Prepared<'_, S> {
 
 /// All accounts of each point as one: capitals and equity added up, in the order of the symbols.
 /// An account without a session on a date is worth what it was before.
-pub fn together(kept: &[Kept]) -> Vec<Kept> {
-    kept.chunk_by(|a, b| a.point == b.point).map(one).collect()
+pub(crate) fn together(kept: &[Kept]) -> Vec<Kept> {
+    kept.chunk_by(|a, b| a.point == b.point).map(joined).collect()
 }
 
-fn one(accounts: &[Kept]) -> Kept {
+fn joined(accounts: &[Kept]) -> Kept {
     let mut dates: Vec<Date> = accounts.iter().flat_map(|a| a.equity.iter().map(|e| e.0)).collect();
     dates.sort_unstable();
     dates.dedup();

@@ -4,11 +4,18 @@
 //! different types, so that a report can't show one as the other.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use super::market::Period;
+use super::progress::Progress;
+use super::sweepable::{Kept, Sweepable, accounts};
 use crate::bar::{Date, Symbol};
+use crate::calendar;
+use crate::config::CRITERIA;
 use crate::error::{Error, Result, codes};
+use crate::finding::Finding;
+use crate::ledger::Ledger;
 use crate::metrics::{Benchmark, Measure, Metrics, Outcome, Tally};
-use crate::study::{Kept, Study};
 
 /// How sessions are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,12 +112,26 @@ impl Division {
 /// Figures of the sessions that parameters were chosen on: they flatter.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct InSample(pub Metrics);
+pub struct InSample(Metrics);
 
 /// Figures of sessions that had no part in the choice.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct OutOfSample(pub Metrics);
+pub struct OutOfSample(Metrics);
+
+impl InSample {
+    /// The figures, for those who know that they flatter.
+    pub fn flattering(&self) -> &Metrics {
+        &self.0
+    }
+}
+
+impl OutOfSample {
+    /// The figures.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0
+    }
+}
 
 /// What one account chose in one fold, and how it went.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,8 +149,21 @@ pub struct Chosen {
 }
 
 /// All folds, and the tests of each account joined.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct WalkForward {
+    /// How sessions were divided and points chosen, as the ledger has it.
+    pub division: Value,
+    /// Points chosen from.
+    pub points: usize,
+    /// Trials of the strategy that the ledger counts now: N.
+    pub trials: u64,
+    /// Whether any bar is synthetic.
+    pub synthetic: bool,
+    /// What an audit doubts in the bars.
+    pub doubts: Vec<Finding>,
+    /// Sessions chosen on and judged on.
+    pub folds: Vec<Fold>,
     /// By fold, then account.
     pub chosen: Vec<Chosen>,
     /// Session returns of all tests in order, compounded: figures of returns only. A fold
@@ -137,31 +171,124 @@ pub struct WalkForward {
     pub joined: Vec<(Option<Symbol>, OutOfSample)>,
 }
 
+/// How a walk-forward divides its sessions and what it chooses by.
+#[derive(Clone, Copy, Debug)]
+pub struct Choosing<'a> {
+    /// How sessions are divided.
+    pub division: Division,
+    /// The figure that chooses.
+    pub by: &'a str,
+    /// Whether the lowest is chosen.
+    pub lowest: bool,
+}
+
+/// Figures that joined returns have.
+pub const FIGURES_OF_RETURNS: [&str; 5] = ["sharpe", "sortino", "total_return", "max_drawdown", "volatility"];
+
+/// A figure of metrics.
+type Figure = fn(&Metrics) -> Measure;
+
+impl Choosing<'_> {
+    /// The figure that chooses.
+    ///
+    /// # Errors
+    /// Usage error if nothing can be chosen by it.
+    pub fn figure(&self) -> Result<Figure> {
+        let Some(criterion) = CRITERIA.iter().find(|c| c.name == self.by) else {
+            let known: Vec<&str> = CRITERIA.iter().map(|c| c.name).collect();
+            let what = format!("`{}` can't be chosen by", self.by);
+            return Err(Error::new(codes::BAD_ARGUMENT, what).help(format!("choose by {}", known.join(", "))));
+        };
+        if self.division.scheme == Scheme::CrossValidation && !FIGURES_OF_RETURNS.contains(&self.by) {
+            let what = format!("cross-validation joins session returns, which have no {}", self.by);
+            return Err(
+                Error::new(codes::BAD_ARGUMENT, what).help(format!("choose by {}", FIGURES_OF_RETURNS.join(", ")))
+            );
+        }
+        Ok(criterion.of)
+    }
+
+    /// As the ledger records it.
+    fn record(&self) -> Value {
+        let Division { scheme, folds, train, purge, embargo } = self.division;
+        json!({
+            "scheme": scheme,
+            "folds": folds,
+            "train": train,
+            "purge": purge,
+            "embargo": embargo,
+            "by": self.by,
+            "lowest": self.lowest,
+        })
+    }
+}
+
+/// Divides the period, records the trials, then chooses on each fold's training and judges on its test.
+pub(crate) fn counted(
+    strategy: &dyn Sweepable,
+    choosing: &Choosing<'_>,
+    ledger: &mut Ledger,
+    progress: &dyn Progress,
+) -> Result<WalkForward> {
+    let figure = choosing.figure()?;
+    let folds = choosing.division.cut(&sessions(strategy.market().period())?)?;
+    for fold in &folds {
+        fold.train.iter().chain([&fold.test]).try_for_each(|&period| strategy.covers(period))?;
+    }
+    let points = strategy.points()?;
+    ledger.add_walk_forward(&strategy.trials(points.len()), choosing.record())?;
+    let accounts = accounts(strategy);
+    progress.begins((points.len() * folds.len() * accounts) as u64, strategy.bars() as f64 / accounts as f64);
+    let rank = |metrics: &Metrics| match figure(metrics) {
+        Measure::Defined(value) if choosing.lowest => Measure::Defined(-value),
+        measure => measure,
+    };
+    let (chosen, joined) = walk(strategy, &points, &folds, &rank, &|n| progress.advances(n as u64))?;
+    progress.ends();
+    Ok(WalkForward {
+        division: choosing.record(),
+        points: points.len(),
+        trials: ledger.count()?,
+        synthetic: strategy.market().is_synthetic(),
+        doubts: strategy.market().doubts(),
+        folds,
+        chosen,
+        joined,
+    })
+}
+
+/// The exchange's sessions in a period.
+fn sessions((start, end): Period) -> Result<Vec<Date>> {
+    calendar::check_covered(start)?;
+    calendar::check_covered(end)?;
+    Ok(calendar::sessions(start, end).map(|s| s.date).collect())
+}
+
 /// Points replayed together where their equity is kept: flat memory.
 const KEPT_POINTS: usize = 256;
 
+/// The choices by fold, then account, and each account's tests joined.
+type Walked = (Vec<Chosen>, Vec<(Option<Symbol>, OutOfSample)>);
+
 /// Chooses the point with the highest figure on each fold's training and replays it on the test.
-///
-/// # Errors
-/// As [`Study::run`].
-pub fn walk_forward(
-    study: &dyn Study,
+fn walk(
+    strategy: &dyn Sweepable,
     points: &[u64],
     folds: &[Fold],
     figure: &dyn Fn(&Metrics) -> Measure,
     done: &(dyn Fn(usize) + Sync),
-) -> Result<WalkForward> {
+) -> Result<Walked> {
     let mut chosen = Vec::new();
     let mut tests: Vec<(Option<Symbol>, Vec<Kept>)> = Vec::new();
     for (i, fold) in folds.iter().enumerate() {
-        let best = choose(study, points, fold, figure, done)?;
+        let best = choose(strategy, points, fold, figure, done)?;
         let mut tried: Vec<u64> = best.iter().filter_map(|(_, best)| Some(best.as_ref()?.0)).collect();
         tried.sort_unstable();
         tried.dedup();
         let (rows, kept) = if tried.is_empty() {
             (Vec::new(), Vec::new())
         } else {
-            study.run(&tried, fold.test, &|_| true, &|_| ())?
+            strategy.run(&tried, fold.test, &|_| true, &|_| ())?
         };
         for (symbol, best) in best {
             let mut choice = Chosen { fold: i, symbol, point: None, in_sample: None, out_of_sample: None };
@@ -185,14 +312,14 @@ pub fn walk_forward(
         }
     }
     let joined = tests.into_iter().map(|(symbol, tests)| (symbol, OutOfSample(of_returns(&tests)))).collect();
-    Ok(WalkForward { chosen, joined })
+    Ok((chosen, joined))
 }
 
 type Best = (Option<Symbol>, Option<(u64, InSample)>);
 
 /// For each account the point with the highest figure, the first of several.
 fn choose(
-    study: &dyn Study,
+    strategy: &dyn Sweepable,
     points: &[u64],
     fold: &Fold,
     figure: &dyn Fn(&Metrics) -> Measure,
@@ -213,7 +340,7 @@ fn choose(
     match fold.train[..] {
         [whole] => {
             for points in points.chunks(16_384) {
-                let (rows, _) = study.run(points, whole, &|_| false, done)?;
+                let (rows, _) = strategy.run(points, whole, &|_| false, done)?;
                 rows.iter().for_each(|row| see(row.symbol, points[row.point], row.metrics));
             }
         }
@@ -222,7 +349,7 @@ fn choose(
                 let mut kept = Vec::new();
                 for (i, &range) in fold.train.iter().enumerate() {
                     let hear: &(dyn Fn(usize) + Sync) = if i == 0 { done } else { &|_| () };
-                    kept.extend(study.run(points, range, &|_| true, hear)?.1);
+                    kept.extend(strategy.run(points, range, &|_| true, hear)?.1);
                 }
                 kept.sort_by_key(|k| (k.point, k.symbol, k.equity.first().map(|e| e.0)));
                 for parts in kept.chunk_by(|a, b| (a.point, a.symbol) == (b.point, b.symbol)) {

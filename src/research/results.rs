@@ -15,7 +15,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,103 +30,28 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterVersion};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
-use super::{Kept, Row, Study, together};
-use crate::backtest::label;
+use super::market::account_name;
+use super::plan::{FILE, Plan, differences};
+use super::sweepable::{Kept, Row, together};
 use crate::config::CRITERIA;
-use crate::disk::hash::sha256_hex;
-use crate::disk::hash::xxh3_hex;
+use crate::disk::hash::{sha256_hex, xxh3_hex};
 use crate::disk::map;
-use crate::disk::write::TEMPORARY;
-use crate::disk::write::write_whole;
+use crate::disk::write::{TEMPORARY, write_whole};
 use crate::error::{Error, Result, codes};
-use crate::ledger::Trials;
 use crate::metrics::{Measure, Metrics};
-use crate::sweep::grid::{Grid, sample};
+use crate::sweep::grid::Grid;
 
-/// Most points whose session returns are kept.
-pub const SAMPLE: usize = 512;
-/// Bars replayed in one part, about.
-const PART_BARS: u64 = 500_000_000;
-/// Version of the plan's form.
-const SCHEMA_VERSION: u32 = 1;
-/// Most rows of a part.
-const PART_ROWS: u64 = 1_000_000;
-/// Most points of a part.
-const PART_POINTS: u64 = 16_384;
-/// A sweep is cut into so many parts at least, so that it can be shared out.
-const PARTS: u64 = 16;
 /// Rows of a group in the final file.
 const GROUP_ROWS: usize = 65_536;
 /// Largest file of a part.
 const LARGEST: u64 = 1 << 30;
 
-/// What a sweep is: the same plan, the same results.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Plan {
-    /// Version of this form.
-    pub schema_version: u32,
-    /// Version of Magellan.
-    pub engine: String,
-    /// What is tried.
-    pub trials: Trials,
-    /// Seed of the sample whose returns are kept.
-    pub sample_seed: u64,
-    /// Points of a part.
-    pub part_points: u64,
-}
-
-impl Plan {
-    /// The plan of a sweep in which a point replays `bars` bars.
-    pub fn new(trials: Trials, sample_seed: u64, bars: u64) -> Self {
-        let small = trials.points.div_ceil(PARTS).max(PARTS);
-        let rows = PART_ROWS / (trials.data.len() as u64).max(1);
-        let part_points = (PART_BARS / bars.max(1)).clamp(PARTS, PART_POINTS).min(small).min(rows.max(1));
-        let engine = env!("CARGO_PKG_VERSION").to_owned();
-        Self { schema_version: SCHEMA_VERSION, engine, trials, sample_seed, part_points }
-    }
-
-    /// Number of parts.
-    pub fn parts(&self) -> usize {
-        self.trials.points.div_ceil(self.part_points) as usize
-    }
-
-    /// Points of a part, by their number in the sweep.
-    pub fn part(&self, part: usize) -> Range<usize> {
-        let first = part as u64 * self.part_points;
-        first as usize..(first + self.part_points).min(self.trials.points) as usize
-    }
-
-    /// Numbers of the points whose returns are kept, ascending.
-    pub fn sample(&self) -> Vec<usize> {
-        sample(self.trials.points as usize, SAMPLE, self.sample_seed)
-    }
-
-    /// A plan as it was written.
-    ///
-    /// # Errors
-    /// Refused if it is none, or another version's.
-    pub fn parse(text: &str) -> Result<Self> {
-        let plan: Self =
-            serde_json::from_str(text).map_err(|e| Error::new(codes::OTHER_SWEEP, format!("no plan: {e}")))?;
-        let known = plan.schema_version == SCHEMA_VERSION && plan.engine == env!("CARGO_PKG_VERSION");
-        if !known || plan.part_points == 0 || plan.trials.points == 0 || plan.text() != text {
-            return Err(Error::new(codes::OTHER_SWEEP, "the plan was not written by this version of Magellan")
-                .help("merge with the version that swept"));
-        }
-        Ok(plan)
-    }
-
-    fn text(&self) -> String {
-        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
-    }
-}
-
 /// The folder of a sweep.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(crate) struct Store {
     folder: PathBuf,
     /// Hash of the plan, which each part carries.
     plan: String,
@@ -147,7 +71,7 @@ fn part_of(part: usize, kind: Kind) -> String {
 
 /// All parts of a sweep, whole.
 #[derive(Clone, Debug)]
-pub struct Parts(BTreeMap<usize, Part>);
+pub(crate) struct Parts(BTreeMap<usize, Part>);
 
 /// Files of one part.
 #[derive(Clone, Debug)]
@@ -161,8 +85,8 @@ impl Store {
     ///
     /// # Errors
     /// Refused if the folder holds another sweep.
-    pub fn begin(folder: &Path, plan: &Plan) -> Result<Self> {
-        let (path, text) = (folder.join("plan.json"), plan.text());
+    pub(crate) fn begin(folder: &Path, plan: &Plan) -> Result<Self> {
+        let (path, text) = (folder.join(FILE), plan.text());
         if path.exists() {
             let held = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
             if held != text {
@@ -181,7 +105,7 @@ impl Store {
     ///
     /// # Errors
     /// Data error if the folder can't be read.
-    pub fn done(&self) -> Result<Vec<usize>> {
+    pub(crate) fn done(&self) -> Result<Vec<usize>> {
         let mut done = Vec::new();
         for (part, files) in self.parts()? {
             let opened = self.open(part, Kind::Rows, &files.rows).and(self.open(part, Kind::Returns, &files.returns));
@@ -232,7 +156,7 @@ impl Store {
     ///
     /// # Errors
     /// Usage error if it can't be written.
-    pub fn write(
+    pub(crate) fn write(
         &self,
         part: usize,
         plan: &Plan,
@@ -243,7 +167,7 @@ impl Store {
     ) -> Result<()> {
         let first = plan.part(part).start;
         let batch = batch_of_rows(first, points, grid, rows)?;
-        let returns = batch_of_returns(first, kept)?;
+        let returns = batch_of_returns(first, &together(kept))?;
         // Rows last: a part with rows is a whole part.
         self.write_file(part, "returns", &encode(&self.plan, &part_of(part, Kind::Returns), returns)?)?;
         self.write_file(part, "parquet", &encode(&self.plan, &part_of(part, Kind::Rows), batch)?)
@@ -264,33 +188,8 @@ impl Store {
         write().map_err(|e| cannot_write(&path, &e))
     }
 
-    /// Replays `parts` of the plan and writes them; `points` are the combinations of the whole grid
-    /// that the plan visits. `done` hears how many points of one account are through.
-    ///
-    /// # Errors
-    /// As [`Study::run`]; usage error if a part can't be written.
-    pub fn compute(
-        &self,
-        plan: &Plan,
-        study: &dyn Study,
-        (grid, points): (&Grid, &[u64]),
-        parts: &[usize],
-        done: &(dyn Fn(usize) + Sync),
-    ) -> Result<()> {
-        let sample = plan.sample();
-        let period = (plan.trials.start_date, plan.trials.end_date);
-        for &part in parts {
-            let range = plan.part(part);
-            let keep = |i: usize| sample.binary_search(&(range.start + i)).is_ok();
-            let chosen = &points[range.clone()];
-            let (rows, kept) = study.run(chosen, period, &keep, done)?;
-            self.write(part, plan, chosen, grid, &rows, &together(&kept))?;
-        }
-        Ok(())
-    }
-
     /// Where all rows are, once they are merged.
-    pub fn results(&self) -> PathBuf {
+    pub(crate) fn results(&self) -> PathBuf {
         self.folder.join("results.parquet")
     }
 
@@ -298,7 +197,7 @@ impl Store {
     ///
     /// # Errors
     /// Refused if parts are missing or damaged.
-    pub fn finish(&self, plan: &Plan) -> Result<Vec<u8>> {
+    pub(crate) fn finish(&self, plan: &Plan) -> Result<Vec<u8>> {
         self.join(&Self::collect(plan, &[&self.folder])?)
     }
 
@@ -306,14 +205,14 @@ impl Store {
     ///
     /// # Errors
     /// Refused if parts are missing or damaged, or a source holds another sweep.
-    pub fn collect(plan: &Plan, sources: &[&Path]) -> Result<Parts> {
+    pub(crate) fn collect(plan: &Plan, sources: &[&Path]) -> Result<Parts> {
         let text = plan.text();
         let hash = sha256_hex(text.as_bytes());
         let mut parts: BTreeMap<usize, Part> = BTreeMap::new();
         let mut damaged: BTreeMap<usize, Part> = BTreeMap::new();
         for source in sources {
             let store = Self { folder: source.to_path_buf(), plan: hash.clone() };
-            let path = source.join("plan.json");
+            let path = source.join(FILE);
             let held = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
             if held != text {
                 let what = format!("its plan is that of another sweep{}", differences(&held, &text));
@@ -348,7 +247,7 @@ impl Store {
     ///
     /// # Errors
     /// Refused if a part was damaged since; usage error if results can't be written.
-    pub fn join(&self, parts: &Parts) -> Result<Vec<u8>> {
+    pub(crate) fn join(&self, parts: &Parts) -> Result<Vec<u8>> {
         let written = |e: std::io::Error| cannot_write(&self.folder, &e);
         let each = || parts.0.iter();
         let returns =
@@ -364,7 +263,7 @@ impl Store {
     }
 
     /// Removes what killed runs left; only where no other run is at work.
-    pub fn tidy(&self) {
+    pub(crate) fn tidy(&self) {
         for folder in [self.folder.clone(), self.folder.join("parts")] {
             let entries = fs::read_dir(folder).into_iter().flatten().flatten();
             let left = entries.filter(|e| e.file_name().to_string_lossy().starts_with(TEMPORARY));
@@ -412,20 +311,6 @@ fn cannot_write(path: &Path, err: &std::io::Error) -> Error {
     Error::new(codes::CANNOT_WRITE, format!("can't write results: {err}")).at(path.display())
 }
 
-/// Which parts of two plans differ, for a message.
-fn differences(held: &str, wanted: &str) -> String {
-    let parse = |text: &str| serde_json::from_str::<Value>(text).ok();
-    let (Some(held), Some(wanted)) = (parse(held), parse(wanted)) else { return String::new() };
-    let keys = |of: &Value, at: &str| -> Vec<String> {
-        let of = if at.is_empty() { of } else { &of[at] };
-        of.as_object().map_or_else(Vec::new, |o| o.keys().cloned().collect())
-    };
-    let top = keys(&wanted, "").into_iter().filter(|k| k != "trials" && held[k] != wanted[k]);
-    let trials = keys(&wanted, "trials").into_iter().filter(|k| held["trials"][k] != wanted["trials"][k]);
-    let differ: Vec<String> = top.chain(trials).collect();
-    if differ.is_empty() { String::new() } else { format!("; they differ in {}", differ.join(", ")) }
-}
-
 fn has_its_checksum(path: &Path, bytes: &[u8]) -> bool {
     let named = path.file_stem().and_then(|n| Some(n.to_str()?.split_once('-')?.1));
     named == Some(&xxh3_hex(bytes))
@@ -457,7 +342,7 @@ fn batch_of_rows(first: usize, points: &[u64], grid: &Grid, rows: &[Row]) -> Res
     let mut fields = vec![Field::new("point", DataType::UInt64, false), Field::new("symbol", DataType::Utf8, false)];
     let mut columns: Vec<ArrayRef> = vec![
         Arc::new(UInt64Array::from_iter_values(rows.iter().map(|r| (first + r.point) as u64))),
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|r| label(r.symbol)))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|r| account_name(r.symbol)))),
     ];
     let values: Vec<Vec<&Value>> = points.iter().map(|&point| grid.values(point)).collect();
     for (k, axis) in grid.axes.iter().enumerate() {

@@ -1,0 +1,13 @@
+//! What a researcher does with a strategy and an archive: backtests, sweeps and walk-forwards, each counted.
+//!
+//! A use case takes the strategy's [`Ledger`](crate::ledger::Ledger) and hands out no figure before its trials are
+//! recorded in it. They are called on a strategy of any type: see [`crate::registry`].
+
+pub mod backtest;
+pub mod market;
+pub mod plan;
+pub mod progress;
+pub mod results;
+pub mod sweep;
+pub mod sweepable;
+pub mod walk_forward;

@@ -1,0 +1,136 @@
+//! What a sweep is, and how its points are cut into parts and shares.
+
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Result, codes};
+use crate::ledger::Trials;
+use crate::sweep::grid::sample;
+
+/// Name of a plan's file.
+pub(super) const FILE: &str = "plan.json";
+/// Most points whose session returns are kept.
+pub const SAMPLE: usize = 512;
+/// Version of the plan's form.
+const SCHEMA_VERSION: u32 = 1;
+/// Bars replayed in one part, about.
+const PART_BARS: u64 = 500_000_000;
+/// Most rows of a part.
+const PART_ROWS: u64 = 1_000_000;
+/// Most points of a part.
+const PART_POINTS: u64 = 16_384;
+/// A sweep is cut into so many parts at least, so that it can be shared out.
+const PARTS: u64 = 16;
+
+/// One share of several, counted from 1: `2/7`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which one, from 1.
+    pub index: usize,
+    /// How many there are.
+    pub of: usize,
+}
+
+impl Shard {
+    /// All of a sweep.
+    pub const WHOLE: Self = Self { index: 1, of: 1 };
+
+    /// Whether nothing is left to others.
+    pub fn is_whole(self) -> bool {
+        self.of == 1
+    }
+
+    /// Whether a part belongs to this share.
+    pub(super) fn has(self, part: usize) -> bool {
+        part % self.of == self.index - 1
+    }
+}
+
+/// What a sweep is: the same plan, the same results.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of this form.
+    pub schema_version: u32,
+    /// Version of Magellan.
+    pub engine: String,
+    /// What is tried.
+    pub trials: Trials,
+    /// Seed of the sample whose returns are kept.
+    pub sample_seed: u64,
+    /// Points of a part.
+    pub part_points: u64,
+}
+
+impl Plan {
+    /// The plan of a sweep in which a point replays `bars` bars.
+    pub fn new(trials: Trials, sample_seed: u64, bars: u64) -> Self {
+        let small = trials.points.div_ceil(PARTS).max(PARTS);
+        let rows = PART_ROWS / (trials.data.len() as u64).max(1);
+        let part_points = (PART_BARS / bars.max(1)).clamp(PARTS, PART_POINTS).min(small).min(rows.max(1));
+        let engine = env!("CARGO_PKG_VERSION").to_owned();
+        Self { schema_version: SCHEMA_VERSION, engine, trials, sample_seed, part_points }
+    }
+
+    /// Number of parts.
+    pub fn parts(&self) -> usize {
+        self.trials.points.div_ceil(self.part_points) as usize
+    }
+
+    /// Points of a part, by their number in the sweep.
+    pub fn part(&self, part: usize) -> Range<usize> {
+        let first = part as u64 * self.part_points;
+        first as usize..(first + self.part_points).min(self.trials.points) as usize
+    }
+
+    /// Numbers of the points whose returns are kept, ascending.
+    pub fn sample(&self) -> Vec<usize> {
+        sample(self.trials.points as usize, SAMPLE, self.sample_seed)
+    }
+
+    /// The plan of the sweep in `folder`.
+    ///
+    /// # Errors
+    /// Data error if there is none; refused if it is another version's.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(FILE);
+        let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
+        Self::parse(&text).map_err(|e| e.at(path.display()))
+    }
+
+    /// A plan as it was written.
+    ///
+    /// # Errors
+    /// Refused if it is none, or another version's.
+    pub fn parse(text: &str) -> Result<Self> {
+        let plan: Self =
+            serde_json::from_str(text).map_err(|e| Error::new(codes::OTHER_SWEEP, format!("no plan: {e}")))?;
+        let known = plan.schema_version == SCHEMA_VERSION && plan.engine == env!("CARGO_PKG_VERSION");
+        if !known || plan.part_points == 0 || plan.trials.points == 0 || plan.text() != text {
+            return Err(Error::new(codes::OTHER_SWEEP, "the plan was not written by this version of Magellan")
+                .help("merge with the version that swept"));
+        }
+        Ok(plan)
+    }
+
+    pub(super) fn text(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+}
+
+/// Which parts of two plans differ, for a message.
+pub(super) fn differences(held: &str, wanted: &str) -> String {
+    let parse = |text: &str| serde_json::from_str::<Value>(text).ok();
+    let (Some(held), Some(wanted)) = (parse(held), parse(wanted)) else { return String::new() };
+    let keys = |of: &Value, at: &str| -> Vec<String> {
+        let of = if at.is_empty() { of } else { &of[at] };
+        of.as_object().map_or_else(Vec::new, |o| o.keys().cloned().collect())
+    };
+    let top = keys(&wanted, "").into_iter().filter(|k| k != "trials" && held[k] != wanted[k]);
+    let trials = keys(&wanted, "trials").into_iter().filter(|k| held["trials"][k] != wanted["trials"][k]);
+    let differ: Vec<String> = top.chain(trials).collect();
+    if differ.is_empty() { String::new() } else { format!("; they differ in {}", differ.join(", ")) }
+}

@@ -1,0 +1,140 @@
+//! A sweep: many points of a strategy's grid, counted before the first is replayed, results on disk.
+
+use std::path::{Path, PathBuf};
+
+use super::market::Period;
+use super::plan::{Plan, Shard};
+use super::progress::Progress;
+use super::results::{Best, Rank, Store, best};
+use super::sweepable::{Sweepable, accounts};
+use crate::error::{Error, Result, codes};
+use crate::finding::Finding;
+use crate::ledger::{Kind, Ledger};
+
+/// How a sweep is shared out and kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeping<'a> {
+    /// The folder of the results; parts that are there already aren't computed again.
+    pub folder: &'a Path,
+    /// Which share of the points is replayed here.
+    pub shard: Shard,
+    /// Seed of the sample of points whose session returns are kept.
+    pub sample_seed: u64,
+}
+
+/// A sweep that is done, or this process's share of it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Swept {
+    /// Points of the whole sweep.
+    pub points: usize,
+    /// Points of them that were replayed just now.
+    pub replayed: usize,
+    /// Bars that one point replays, all symbols together.
+    pub bars: u64,
+    /// Accounts a point has.
+    pub accounts: usize,
+    /// Keys of the axes.
+    pub axes: Vec<String>,
+    /// All rows; none if this was one share of several, which are to be merged.
+    pub results: Option<PathBuf>,
+    /// Trials of the strategy that the ledger counts now: N.
+    pub trials: u64,
+    /// Whether any bar is synthetic.
+    pub synthetic: bool,
+    /// What an audit doubts in the bars.
+    pub doubts: Vec<Finding>,
+}
+
+impl Swept {
+    /// The first `top` rows by a figure, with the axes' values and the figures asked for.
+    ///
+    /// # Errors
+    /// Refused if the sweep isn't complete; usage error if there is no such figure.
+    pub fn best(&self, rank: Rank<'_>, top: usize, figures: &[&str]) -> Result<Vec<Best>> {
+        match &self.results {
+            Some(results) => best(results, rank, top, &self.axes, figures),
+            None => Err(Error::new(codes::SWEEP_INCOMPLETE, "this is one share of the sweep; merge all of them first")),
+        }
+    }
+}
+
+/// Records the trials, then replays this process's share of them.
+pub(crate) fn counted(
+    strategy: &dyn Sweepable,
+    keeping: &Keeping<'_>,
+    ledger: &mut Ledger,
+    progress: &dyn Progress,
+) -> Result<Swept> {
+    let points = strategy.points()?;
+    let plan = Plan::new(strategy.trials(points.len()), keeping.sample_seed, strategy.bars());
+    let store = Store::begin(keeping.folder, &plan)?;
+    ledger.add(Kind::Sweep, &plan.trials, None)?;
+    let replayed = replay_parts(&store, &plan, strategy, &points, keeping.shard, progress)?;
+    let results = match keeping.shard.is_whole() {
+        true => Some(finish(&store, &plan, ledger)?),
+        false => None,
+    };
+    Ok(Swept {
+        points: points.len(),
+        replayed,
+        bars: strategy.bars(),
+        accounts: accounts(strategy),
+        axes: strategy.grid().axes.iter().map(|axis| axis.key.clone()).collect(),
+        results,
+        trials: ledger.count()?,
+        synthetic: strategy.market().is_synthetic(),
+        doubts: strategy.market().doubts(),
+    })
+}
+
+/// Joins all parts and records the returns that were kept.
+fn finish(store: &Store, plan: &Plan, ledger: &mut Ledger) -> Result<PathBuf> {
+    let returns = store.finish(plan)?;
+    store.tidy();
+    ledger.add(Kind::Sweep, &plan.trials, Some(&returns))?;
+    Ok(store.results())
+}
+
+/// Replays the parts of a share that aren't there yet; how many points that were.
+fn replay_parts(
+    store: &Store,
+    plan: &Plan,
+    strategy: &dyn Sweepable,
+    points: &[u64],
+    shard: Shard,
+    progress: &dyn Progress,
+) -> Result<usize> {
+    let done = store.done()?;
+    let parts: Vec<usize> = (0..plan.parts()).filter(|part| shard.has(*part) && !done.contains(part)).collect();
+    let to_do: usize = parts.iter().map(|&part| plan.part(part).len()).sum();
+    let accounts = accounts(strategy);
+    let bars_each = strategy.bars() as f64 / accounts as f64;
+    progress.begins((to_do * accounts) as u64, bars_each);
+    let period: Period = strategy.market().period();
+    let sample = plan.sample();
+    for part in parts {
+        let range = plan.part(part);
+        let keep = |i: usize| sample.binary_search(&(range.start + i)).is_ok();
+        let chosen = &points[range.clone()];
+        let (rows, kept) = strategy.run(chosen, period, &keep, &|n| progress.advances(n as u64))?;
+        store.write(part, plan, chosen, strategy.grid(), &rows, &kept)?;
+    }
+    progress.ends();
+    Ok(to_do)
+}
+
+/// Joins the shares of a sweep, records its trials, and says where the results are.
+///
+/// # Errors
+/// Refused if parts are missing or damaged, if a folder holds another sweep, or if the plan's trials aren't what it
+/// says; usage error if results can't be written.
+pub fn merge(plan: &Plan, sources: &[&Path], into: &Path, ledger: &mut Ledger) -> Result<PathBuf> {
+    plan.trials.identities().map_err(|e| e.recode(codes::OTHER_SWEEP))?;
+    let parts = Store::collect(plan, sources)?;
+    let store = Store::begin(into, plan)?;
+    ledger.add(Kind::Sweep, &plan.trials, None)?;
+    let returns = store.join(&parts)?;
+    ledger.add(Kind::Sweep, &plan.trials, Some(&returns))?;
+    Ok(store.results())
+}
