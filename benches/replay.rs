@@ -8,13 +8,15 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use deployable_strategies::ALL;
 use magellan::archive::Archive;
 use magellan::archive::import::{Import, import};
-use magellan::backtest::{Request, Scope};
 use magellan::bar::{Date, Symbol, Timeframe};
-use magellan::config::Config;
+use magellan::config::document::Document;
 use magellan::disk::map::Access;
 use magellan::history::{History, Hours};
 use magellan::indicator::{Columns, Field, Indicator, Memory, Smoothing};
+use magellan::ledger::Ledger;
 use magellan::registry;
+use magellan::research::backtest::Request;
+use magellan::research::market::Scope;
 use rayon::prelude::*;
 
 fn root() -> &'static Path {
@@ -78,21 +80,28 @@ fn indicators(c: &mut Criterion) {
     group.finish();
 }
 
-/// One replay of a deployed strategy; the number of bars.
-fn run(archive: &Archive, config: &Config, symbols: Option<&[Symbol]>, (start, end): (Date, Date)) -> u64 {
-    let strategy = registry::find(ALL, &config.strategy.name).expect("known");
+/// One counted replay of a deployed strategy; the number of bars.
+fn run(
+    archive: &Archive,
+    document: &Document,
+    ledger: &Path,
+    symbols: Option<&[Symbol]>,
+    (start, end): (Date, Date),
+) -> u64 {
+    let strategy = registry::find(ALL, document.text_at("strategy.name").expect("named")).expect("known");
     let scope = Scope::Portfolio;
     let request =
-        Request { config, archive, symbols, scope, hours: None, start, end, slippage_bps: None, record: false };
-    strategy.backtest(&request).expect("replays").iter().map(|run| run.replay.bars).sum()
+        Request { document, archive, symbols, scope, hours: None, start, end, slippage_bps: None, record: false };
+    let mut ledger = Ledger::open(ledger, strategy.name()).expect("a ledger");
+    strategy.backtest(&request, &mut ledger).expect("replays").iter().map(|run| run.replay.bars).sum()
 }
 
-fn config(name: &str) -> Config {
-    Config::read(&root().join("deployed").join(name).join("config.json"), &[]).expect("a config")
+fn config(name: &str) -> Document {
+    Document::read(&root().join("deployed").join(name).join("config.json"), &[]).expect("a config")
 }
 
 fn portfolio(c: &mut Criterion) {
-    let archive = sample();
+    let (archive, ledger) = (sample(), tempfile::tempdir().expect("a folder"));
     let mut group = c.benchmark_group("portfolio");
     for (name, start, end) in [
         ("bear_trap", "2024-04-01", "2024-06-28"),
@@ -100,8 +109,8 @@ fn portfolio(c: &mut Criterion) {
         ("hourly_swing", "2022-01-03", "2025-12-31"),
     ] {
         let (config, period) = (config(name), (date(start), date(end)));
-        group.throughput(Throughput::Elements(run(&archive, &config, None, period)));
-        group.bench_function(name, |b| b.iter(|| run(black_box(&archive), &config, None, period)));
+        group.throughput(Throughput::Elements(run(&archive, &config, ledger.path(), None, period)));
+        group.bench_function(name, |b| b.iter(|| run(black_box(&archive), &config, ledger.path(), None, period)));
     }
     group.finish();
 }
@@ -116,7 +125,7 @@ fn real(c: &mut Criterion) {
     let rows: u64 = archive.manifest().records.iter().map(|r| r.rows).sum();
     let configs = ["bear_trap", "daily_trend", "hourly_swing"].map(config);
     let windows = [("2024-04-01", "2024-06-30"), ("2024-11-01", "2025-01-31"), ("2025-04-01", "2025-06-30")];
-    let mut jobs: Vec<(&Config, Vec<Symbol>, (Date, Date))> = Vec::new();
+    let mut jobs: Vec<(&Document, Vec<Symbol>, (Date, Date))> = Vec::new();
     for (start, end) in windows {
         let period = (date(start), date(end));
         let overlaps = |s: &Symbol| {
@@ -127,12 +136,15 @@ fn real(c: &mut Criterion) {
         symbols.retain(|s| overlaps(s) && in_window(&archive, *s, period));
         jobs.push((&configs[0], symbols, period));
     }
-    let daily = archive.symbols(Timeframe::Day).into_iter().filter(|s| configs[1].symbols.contains(s)).collect();
+    let symbols = configs[1].symbols();
+    let daily = archive.symbols(Timeframe::Day).into_iter().filter(|s| symbols.contains(s)).collect();
     jobs.push((&configs[1], daily, (date("2018-01-02"), date("2025-12-31"))));
     jobs.push((&configs[2], archive.symbols(Timeframe::Hour), (date("2022-01-03"), date("2025-12-31"))));
-    let all = || -> u64 {
-        jobs.par_iter().map(|(config, symbols, period)| run(&archive, config, Some(symbols), *period)).sum()
+    let ledger = tempfile::tempdir().expect("a folder");
+    let job = |(config, symbols, period): &(&Document, Vec<Symbol>, (Date, Date))| {
+        run(&archive, config, ledger.path(), Some(symbols), *period)
     };
+    let all = || -> u64 { jobs.par_iter().map(job).sum() };
     println!("archived rows {rows}, bars in sessions {}", all());
     let mut group = c.benchmark_group("real");
     group.throughput(Throughput::Elements(rows));

@@ -8,10 +8,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use magellan::archive::Archive;
-use magellan::backtest::{Change, Request};
 use magellan::bar::{Date, iso_utc};
+use magellan::config::Config;
 use magellan::disk::hash::sha256_hex;
 use magellan::disk::map::Access;
+use magellan::research::backtest::Request;
 use magellan_shell::release::{Manifest, Shipped, ShippedFile};
 use magellan_shell::report::files::{DECISIONS, TRADES, order_text};
 use serde_json::Value;
@@ -126,7 +127,9 @@ fn run_once_gives_the_fills_and_decisions_of_the_backtest() {
         let (code, stdout, err) = run(service(name, state.path(), &["--once"]));
         assert_eq!((code, stdout.as_str()), (0, ""), "{name}: {err}");
 
-        let config = strategy.read_config(&root().join(format!("deployed/{name}/config.json")), &[]).expect("a config");
+        let path = root().join(format!("deployed/{name}/config.json"));
+        let document = strategy.read_document(&path, &[]).expect("a config");
+        let config = Config::from_document(&document).expect("a config");
         let periods = &config.performance_criteria.periods;
         let start = periods.iter().map(|p| p.start_date).min().expect("a period");
         let end = periods.iter().map(|p| p.end_date).max().expect("a period");
@@ -138,8 +141,7 @@ fn run_once_gives_the_fills_and_decisions_of_the_backtest() {
         assert!(expected.len() > 5);
         assert_eq!(rows(state.path(), name, "fills", TRADES), expected, "{name}");
 
-        let bench = strategy.bench(&Request::portfolio(&config, &archive, start, end)).expect("loads");
-        let replayed = bench.decisions(&Change::default()).expect("replays");
+        let replayed = strategy.decisions(&Request::portfolio(&document, &archive, start, end)).expect("replays");
         let expected: Vec<String> = replayed
             .iter()
             .map(|(symbol, at, order)| format!("{},{symbol},{}", iso_utc(*at), order_text(order)))

@@ -3,16 +3,18 @@
 
 use magellan::account::{Account, Fill};
 use magellan::archive::Archive;
-use magellan::backtest::{Change, Decision as Replayed, Request};
 use magellan::bar::{Date, HOUR, MINUTE, Nanos, SECOND, Symbol, Timeframe};
 use magellan::calendar::{self, Session};
+use magellan::config::Config;
 use magellan::costs::Costs;
 use magellan::disk::map::Access;
 use magellan::history::History;
 use magellan::indicator::{Field, Indicator, Memory, Smoothing};
+use magellan::ledger::Ledger;
 use magellan::order::{Bracket, Entry, Level, Order, Reason, Size, Target};
 use magellan::registry::AnyRunner;
 use magellan::replay::{Instrument, Recorder, Terms, replay};
+use magellan::research::backtest::{Decision as Replayed, Request};
 use magellan::risk::{DailyLoss, Halt, Limits};
 use magellan::runner::{Answer, Archived, Broker as _, Decision, Event, Feed as _, Runner, Simulated};
 use magellan::strategy::{Now, Strategy};
@@ -239,17 +241,19 @@ fn deployed_strategies_run_as_they_replay() {
     let archive = Archive::open(&root().join("data/sample"), Access::Map).expect("an archive");
     for strategy in deployable_strategies::ALL {
         let path = root().join("deployed").join(strategy.name()).join("config.json");
-        let config = strategy.read_config(&path, &[]).expect("a config");
+        let document = strategy.read_document(&path, &[]).expect("a config");
+        let config = Config::from_document(&document).expect("a config");
+        let ledger = tempfile::tempdir().expect("a folder");
+        let mut ledger = Ledger::open(ledger.path(), strategy.name()).expect("a ledger");
         let period = &config.performance_criteria.periods[0];
         // The second one begins in the midst of what indicators remember.
         for start in [period.start_date, Date(period.start_date.0 + 40)] {
-            let request = Request::portfolio(&config, &archive, start, period.end_date);
-            let bench = strategy.bench(&request).expect("loads");
-            let replayed = bench.vary(&Change::default()).expect("replays");
+            let request = Request::portfolio(&document, &archive, start, period.end_date);
+            let run = strategy.backtest(&request, &mut ledger).expect("replays").remove(0);
             let expected = Trace {
-                decisions: bench.decisions(&Change::default()).expect("replays"),
-                fills: replayed.fills,
-                equity: replayed.equity,
+                decisions: strategy.decisions(&request).expect("replays"),
+                fills: run.replay.fills,
+                equity: run.replay.equity,
             };
             let terms = Terms {
                 capital: config.account_info.initial_capital,
@@ -259,7 +263,8 @@ fn deployed_strategies_run_as_they_replay() {
                 end: period.end_date,
             };
             let mut runner = strategy.runner(&config).expect("a runner");
-            let histories = bench.histories().expect("bars");
+            let market = strategy.market(&request).expect("loads");
+            let histories = market.histories().expect("bars");
             assert_eq!(bar_by_bar(&mut *runner, &histories, &terms).0, expected, "{}", strategy.name());
             assert!(expected.fills.len() > 5, "{}: {} fills", strategy.name(), expected.fills.len());
         }

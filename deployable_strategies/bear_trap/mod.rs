@@ -3,11 +3,11 @@
 use magellan::bar::{MINUTE, Symbol, Timeframe};
 use magellan::config::document::Document;
 use magellan::config::{Config, Overnight, Parameters};
+use magellan::deployable::{Deployable, EquityRows};
 use magellan::error::{Error, Result, codes};
 use magellan::finding::Finding;
 use magellan::indicator::{Indicator, Memory};
 use magellan::order::{Bracket, Entry, Level, Order, Size, Target};
-use magellan::registry::{Deployable, EquityRows};
 use magellan::strategy::{Now, Strategy, Test};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

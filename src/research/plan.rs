@@ -3,6 +3,7 @@
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,7 +47,19 @@ impl Shard {
 
     /// Whether a part belongs to this share.
     pub(super) fn has(self, part: usize) -> bool {
-        part % self.of == self.index - 1
+        part % self.of.max(1) + 1 == self.index
+    }
+}
+
+impl FromStr for Shard {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match numbers {
+            Some((index, of)) if (1..=of).contains(&index) => Ok(Self { index, of }),
+            _ => Err(Error::new(codes::BAD_ARGUMENT, format!("`{text}` is not one of several, e.g. 2/7"))),
+        }
     }
 }
 

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use magellan::backtest::Scope;
 use magellan::bar::{Date, Symbol, Timeframe};
 use magellan::config::Override;
 use magellan::error::{Error, Result};
 use magellan::history::Hours;
+use magellan::research::market::Scope;
+use magellan::research::plan::Shard;
+use magellan::research::walk_forward::Scheme;
 use magellan::sweep::grid::{Axis, Condition};
-use magellan::walk_forward::Scheme;
 
 use crate::codes;
 
@@ -239,26 +240,6 @@ pub(super) struct Merge {
     pub(super) place: Place,
     #[command(flatten)]
     pub(super) counting: Counting,
-}
-
-/// One of several shares of a sweep.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shard {
-    /// From 1.
-    pub(super) index: usize,
-    pub(super) of: usize,
-}
-
-impl std::str::FromStr for Shard {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-        match numbers {
-            Some((index, of)) if (1..=of).contains(&index) => Ok(Self { index, of }),
-            _ => Err(Error::new(codes::BAD_ARGUMENT, format!("`{text}` is not one of several, e.g. 2/7"))),
-        }
-    }
 }
 
 /// A number of bytes.

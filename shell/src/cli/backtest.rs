@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use magellan::backtest::{Request, Run, Scope, trials};
-use magellan::bar::Symbol;
-use magellan::config::{Config, Override};
+use magellan::config::Config;
 use magellan::error::{Error, Result};
-use magellan::ledger::{Kind, Ledger};
+use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
+use magellan::research::backtest::{Request, Run};
+use magellan::research::market::Scope;
 use serde_json::{Value, json};
 
 use super::args::Backtest;
@@ -26,7 +26,7 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
     let archive = options.subject.place.archive()?;
     let scope = options.scope.into();
     let request = Request {
-        config: &config,
+        document: &document,
         archive: &archive,
         symbols: options.subject.symbols.as_deref(),
         scope,
@@ -44,19 +44,11 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
         std::fs::create_dir_all(folder)
             .map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()).at(folder.display()))?;
     }
-    let runs = strategy.backtest(&request)?;
+    let mut ledger = Ledger::open(&options.subject.ledger()?, strategy.name())?;
+    let runs = strategy.backtest(&request, &mut ledger)?;
     if options.timings {
         timing("replayed", started);
     }
-    // Counted before anything is seen.
-    let symbols: Vec<Symbol> = runs.iter().flat_map(|run| run.data.keys().copied()).collect();
-    let slippage = options.slippage_bps.map(|bps| Override::new("execution.friction_bps", json!(bps)));
-    let settings = match slippage.map(|slippage| document.with(&[slippage])) {
-        Some(Ok(changed)) => changed.settings(&symbols),
-        _ => document.settings(&symbols),
-    };
-    let trials = trials(strategy, &settings, &runs, scope, (options.start_date, options.end_date));
-    Ledger::open(&options.subject.ledger()?, strategy.name())?.add(Kind::Backtest, &trials, None)?;
     if let Some(folder) = &options.out {
         for run in &runs {
             files::write(folder, strategy, &config, scope, run)?;

@@ -1,20 +1,26 @@
 //! What `magellan sweep` and `magellan walk-forward` share: a strategy, its grid and its bars.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use magellan::archive::Archive;
 use magellan::bar::{Date, Symbol};
 use magellan::config::document::Document;
 use magellan::error::{Error, Result};
+use magellan::finding::Finding;
 use magellan::history::Hours;
-use magellan::ledger::Trials;
+use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
-use magellan::study::{self, Request, Study, store};
+use magellan::research::progress::Progress;
+use magellan::research::results;
+use magellan::research::sweepable::SweepRequest;
 use magellan::sweep::How;
 use magellan::sweep::grid::{Choice, Grid};
 
 use super::args::Researched;
+use super::timing;
 use crate::codes;
 use crate::report::table;
 
@@ -26,10 +32,10 @@ pub(super) struct Opened<'s> {
     pub(super) grid: Grid,
     choice: Choice,
     hours: Option<Hours>,
-    pub(super) period: (Date, Date),
+    period: (Date, Date),
     symbols: Option<Vec<Symbol>>,
     memory: usize,
-    pub(super) ledger: PathBuf,
+    ledger: PathBuf,
 }
 
 impl<'s> Opened<'s> {
@@ -59,9 +65,9 @@ impl<'s> Opened<'s> {
         })
     }
 
-    fn request(&self, how: How) -> Request<'_> {
+    pub(super) fn request(&self, how: How) -> SweepRequest<'_> {
         let (start, end) = self.period;
-        Request {
+        SweepRequest {
             document: &self.document,
             archive: &self.archive,
             symbols: self.symbols.as_deref(),
@@ -69,57 +75,79 @@ impl<'s> Opened<'s> {
             start,
             end,
             grid: &self.grid,
+            choice: self.choice,
             memory: self.memory,
             how,
         }
     }
 
-    pub(super) fn study(&self, how: How) -> Result<Box<dyn Study + '_>> {
-        self.strategy.study(&self.request(how))
-    }
-
-    /// The points visited, as combinations of the grid.
-    pub(super) fn points(&self) -> Result<Vec<u64>> {
-        let points = self.choice.points(&self.grid)?;
-        if points.is_empty() {
-            return Err(Error::new(codes::BAD_ARGUMENT, "no point of the grid meets the conditions")
-                .help("widen --grid, or drop a --where"));
-        }
-        Ok(points)
-    }
-
-    pub(super) fn trials(&self, study: &dyn Study, points: usize) -> Trials {
-        study::trials(self.strategy.name(), &self.request(How::Fast), study, self.choice, points)
+    /// The strategy's ledger.
+    pub(super) fn open_ledger(&self) -> Result<Ledger> {
+        Ledger::open(&self.ledger, self.strategy.name())
     }
 }
 
 /// Refuses a figure that no row has.
 pub(super) fn check_figure(by: &str) -> Result<()> {
-    if store::figures().any(|name| name == by) {
+    if results::figures().any(|name| name == by) {
         return Ok(());
     }
-    let known: Vec<&str> = store::figures().collect();
+    let known: Vec<&str> = results::figures().collect();
     Err(Error::new(codes::BAD_ARGUMENT, format!("there is no figure `{by}`"))
         .help(format!("known are {}", known.join(", "))))
 }
 
 /// What is said under every table of research: doubtful bars, synthetic bars.
-pub(super) fn notes(study: &dyn Study) -> String {
-    let mut lines = doubts(study);
-    lines.extend(study.is_synthetic().then(|| table::SYNTHETIC_NOTE.to_owned()));
+pub(super) fn notes(doubts: &[Finding], synthetic: bool) -> String {
+    let mut lines = doubt_lines(doubts);
+    lines.extend(synthetic.then(|| table::SYNTHETIC_NOTE.to_owned()));
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
 /// What an audit doubts in the bars, a line each.
-pub(super) fn doubts(study: &dyn Study) -> Vec<String> {
-    study.doubts().iter().map(table::doubt).collect()
+pub(super) fn doubt_lines(doubts: &[Finding]) -> Vec<String> {
+    doubts.iter().map(table::doubt).collect()
 }
 
-/// On a terminal: how far, how fast, how long.
-pub(super) fn progress(points: usize, study: &dyn Study) -> ProgressBar {
-    let accounts = study.accounts();
-    let bars_each = study.bars() as f64 / accounts as f64;
-    let bar = ProgressBar::new((points * accounts) as u64);
+/// On a terminal: how far, how fast, how long; with `timings` also when replays began and ended.
+pub(super) struct Shown {
+    started: Instant,
+    timings: bool,
+    bar: OnceLock<ProgressBar>,
+}
+
+impl Shown {
+    pub(super) fn new(started: Instant, timings: bool) -> Self {
+        Self { started, timings, bar: OnceLock::new() }
+    }
+}
+
+impl Progress for Shown {
+    fn begins(&self, replays: u64, bars_each: f64) {
+        if self.timings {
+            timing("start, load, grid", self.started);
+        }
+        self.bar.get_or_init(|| progress_bar(replays, bars_each));
+    }
+
+    fn advances(&self, replays: u64) {
+        if let Some(bar) = self.bar.get() {
+            bar.inc(replays);
+        }
+    }
+
+    fn ends(&self) {
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
+        if self.timings {
+            timing("replayed", self.started);
+        }
+    }
+}
+
+fn progress_bar(replays: u64, bars_each: f64) -> ProgressBar {
+    let bar = ProgressBar::new(replays);
     let rate = move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
         let _ = write!(out, "{:.2e} bars/s", state.per_sec() * bars_each);
     };

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use magellan::account::Account;
-use magellan::backtest::Request;
 use magellan::bar::Date;
 use magellan::config::Config;
+use magellan::config::document::Document;
 use magellan::deployed;
 use magellan::disk::hash::sha256_hex;
 use magellan::disk::map::{self, Access};
 use magellan::error::{Error, Result};
 use magellan::registry::{self, AnyStrategy};
+use magellan::research::backtest::Request;
 use magellan::runner::{Archived, Simulated};
 
 use super::args::Run;
@@ -28,12 +29,13 @@ pub(super) fn run(options: &Run, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
     let program = std::env::current_exe().map_err(|e| Error::new(codes::IO, format!("where am I? {e}")))?;
     let release = Release::of_program(&program)?;
     archived_data(release.as_ref())?;
-    let (config, identity) = match &release {
+    let (document, identity) = match &release {
         Some(release) => of_release(options, strategy, release)?,
         None => of_checkout(options, strategy, &program)?,
     };
+    let config = Config::from_document(&document)?;
     let mut service = Service::start(identity, &config, &options.state_dir)?;
-    let ending = trade(options, strategy, &config, &mut service).inspect_err(|err| service.fail(err))?;
+    let ending = trade(options, strategy, &document, &config, &mut service).inspect_err(|err| service.fail(err))?;
     Ok(if ending == Ending::Interrupted { 130 } else { 0 })
 }
 
@@ -53,7 +55,7 @@ fn archived_data(release: Option<&Release>) -> Result<()> {
 }
 
 /// In a release: what was shipped, and nothing else.
-fn of_release(options: &Run, strategy: &dyn AnyStrategy, release: &Release) -> Result<(Config, Identity)> {
+fn of_release(options: &Run, strategy: &dyn AnyStrategy, release: &Release) -> Result<(Document, Identity)> {
     if let Some(folder) = &options.place.deployed {
         let what = format!("--deployed {}: a release runs the configs that it ships", folder.display());
         return Err(Error::new(codes::BAD_ARGUMENT, what).help("leave out --deployed"));
@@ -67,29 +69,35 @@ fn of_release(options: &Run, strategy: &dyn AnyStrategy, release: &Release) -> R
         release: Some(release.digest().to_owned()),
         unit_digest: shipped.unit_digest.clone(),
     };
-    Ok((strategy.read_config(&config, &[])?, identity))
+    Ok((strategy.read_document(&config, &[])?, identity))
 }
 
 /// In a checkout: the deployed folder, and a unit that nobody installed.
-fn of_checkout(options: &Run, strategy: &dyn AnyStrategy, program: &Path) -> Result<(Config, Identity)> {
+fn of_checkout(options: &Run, strategy: &dyn AnyStrategy, program: &Path) -> Result<(Document, Identity)> {
     let folder = options.place.deployed()?.join(strategy.name());
-    let config = strategy.read_config(&folder.join("config.json"), &[])?;
+    let document = strategy.read_document(&folder.join("config.json"), &[])?;
     let sha256 = |path: &Path| Ok::<String, Error>(sha256_hex(&map::bytes(path, Access::Map)?));
     let unit = sha256(&folder.join(deployed::unit_file(strategy.name()))).map_err(|e| e.recode(codes::UNIT_MISSING))?;
     let identity = Identity {
         strategy: strategy.name().to_owned(),
         environment: std::env::var("MAGELLAN_ENVIRONMENT").ok(),
         release: None,
-        unit_digest: release::unit_digest(&sha256(program)?, &config.sha256, &unit, &sha256_hex(b"")),
+        unit_digest: release::unit_digest(&sha256(program)?, &document.sha256, &unit, &sha256_hex(b"")),
     };
-    Ok((config, identity))
+    Ok((document, identity))
 }
 
-fn trade(options: &Run, strategy: &dyn AnyStrategy, config: &Config, service: &mut Service) -> Result<Ending> {
+fn trade(
+    options: &Run,
+    strategy: &dyn AnyStrategy,
+    document: &Document,
+    config: &Config,
+    service: &mut Service,
+) -> Result<Ending> {
     let archive = options.place.archive()?;
     let (start, end) = period(options, config);
-    let bench = strategy.bench(&Request::portfolio(config, &archive, start, end))?;
-    let histories = bench.histories()?;
+    let market = strategy.market(&Request::portfolio(document, &archive, start, end))?;
+    let histories = market.histories()?;
     let mut runner = strategy.runner(config)?;
     for history in &histories {
         runner.look_back(history, start)?;

@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use magellan::error::{Error, Result};
-use magellan::ledger::{Kind, Ledger};
+use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
-use magellan::study::Study;
-use magellan::study::store::{self, Best, Plan, Rank, Store};
+use magellan::research::plan::{Plan, Shard};
+use magellan::research::results::{Best, Rank};
+use magellan::research::sweep::{self, Keeping, Swept};
 use magellan::sweep::How;
 use serde_json::json;
 
-use super::args::{Merge, Shard, Sweep, SweepCommand};
-use super::research::{Opened, check_figure, doubts, notes, progress};
+use super::args::{Merge, Sweep, SweepCommand};
+use super::research::{Opened, Shown, check_figure, doubt_lines, notes};
 use super::{print, timing, to_json};
 use crate::codes;
 use crate::report::table;
@@ -26,22 +27,13 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
     }
     check_figure(&options.by)?;
     let shard = shard(options)?;
-    if shard.of > 1 && options.out.is_none() {
+    if !shard.is_whole() && options.out.is_none() {
         let what = format!("shard {}/{}: its results need a folder", shard.index, shard.of);
         return Err(
             Error::new(codes::COMMAND_LINE, what).help("name it with --out DIR, or do everything with --shard 1/1")
         );
     }
     let opened = Opened::new(&options.research, strategies)?;
-    let how = if options.plain { How::Plain } else { How::Fast };
-    let study = opened.study(how)?;
-    let points = opened.points()?;
-    study.check(&points)?;
-    let trials = opened.trials(&*study, points.len());
-    let plan = Plan::new(trials, options.sample_seed, study.bars());
-    if options.timings {
-        timing("start, load, grid", started);
-    }
     let temporary;
     let folder: &Path = match &options.out {
         Some(folder) => folder,
@@ -50,55 +42,13 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
             temporary.path()
         }
     };
-    let mut ledger = Ledger::open(&opened.ledger, opened.strategy.name())?;
-    let store = Store::begin(folder, &plan)?;
-    // Counted before anything is seen.
-    ledger.add(Kind::Sweep, &plan.trials, None)?;
-    let replayed = run_parts(&store, &plan, &*study, &opened, &points, shard)?;
-    if options.timings {
-        timing("replayed", started);
-    }
-    if shard.of > 1 {
-        let Shard { index, of } = shard;
-        let (count, folder) = (points.len(), folder.display().to_string());
-        print(&match options.json {
-            true => to_json(&json!({"schema_version": 1, "shard": index, "of": of, "points": count, "out": folder})),
-            false => format!(
-                "shard {index}/{of} of {count} points is in {folder}; when all are done: magellan sweep merge --out DIR {folder} …\n"
-            ),
-        })?;
-        return Ok(0);
-    }
-    let returns = store.finish(&plan)?;
-    store.tidy();
-    ledger.add(Kind::Sweep, &plan.trials, Some(&returns))?;
-    let axes: Vec<String> = opened.grid.axes.iter().map(|a| a.key.clone()).collect();
-    let mut figures = vec![options.by.as_str()];
-    figures.extend(SHOWN.iter().filter(|f| **f != options.by));
-    let best = store::best(
-        &store.results(),
-        Rank { by: &options.by, lowest: options.lowest },
-        options.top as usize,
-        &axes,
-        &figures,
-    )?;
-    let n = ledger.count()?;
-    let text = match options.json {
-        true => to_json(&json!({
-            "schema_version": 1,
-            "strategy": opened.strategy.name(),
-            "points": points.len(),
-            "bar_evaluations": points.len() as u64 * study.bars(),
-            "replayed_now": replayed,
-            "trials": n,
-            "synthetic": study.is_synthetic(),
-            "data_findings": doubts(&*study),
-            "results": options.out.as_ref().map(|_| store.results()),
-            "axes": axes,
-            "figures": figures,
-            "best": best,
-        })),
-        false => best_table(&axes, &figures, &best, options.lowest, points.len(), n, &*study),
+    let how = if options.plain { How::Plain } else { How::Fast };
+    let keeping = Keeping { folder, shard, sample_seed: options.sample_seed };
+    let shown = Shown::new(started, options.timings);
+    let swept = opened.strategy.sweep(&opened.request(how), &keeping, &mut opened.open_ledger()?, &shown)?;
+    let text = match shard.is_whole() {
+        true => best_points(options, opened.strategy, &swept)?,
+        false => share(options, folder, shard, swept.points),
     };
     print(&text)?;
     if options.timings {
@@ -107,72 +57,75 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
     Ok(0)
 }
 
-/// The best rows, and what they are the best of.
-fn best_table(
-    axes: &[String],
-    figures: &[&str],
-    best: &[Best],
-    lowest: bool,
-    points: usize,
-    n: u64,
-    study: &dyn Study,
-) -> String {
-    let header = ["point", "symbol"].into_iter().map(str::to_owned).chain(axes.iter().cloned());
-    let mut rows = Vec::new();
-    for one in best {
-        let mut row = vec![one.point.to_string(), one.symbol.clone()];
-        row.extend(one.parameters.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)));
-        let show =
-            |(name, value): (&&str, &Option<f64>)| value.map_or_else(|| "-".to_owned(), |v| table::number(name, v));
-        row.extend(figures.iter().zip(&one.figures).map(show));
-        rows.push(row);
+/// What is said of one share of several.
+fn share(options: &Sweep, folder: &Path, Shard { index, of }: Shard, count: usize) -> String {
+    let folder = folder.display().to_string();
+    match options.json {
+        true => to_json(&json!({"schema_version": 1, "shard": index, "of": of, "points": count, "out": folder})),
+        false => format!(
+            "shard {index}/{of} of {count} points is in {folder}; when all are done: magellan sweep merge --out DIR {folder} …\n"
+        ),
     }
+}
+
+/// The best points, as a table or as JSON.
+fn best_points(options: &Sweep, strategy: &dyn AnyStrategy, swept: &Swept) -> Result<String> {
+    let mut figures = vec![options.by.as_str()];
+    figures.extend(SHOWN.iter().filter(|f| **f != options.by));
+    let rank = Rank { by: &options.by, lowest: options.lowest };
+    let best = swept.best(rank, options.top as usize, &figures)?;
+    if !options.json {
+        return Ok(best_table(swept, rank, &figures, &best));
+    }
+    Ok(to_json(&json!({
+        "schema_version": 1,
+        "strategy": strategy.name(),
+        "points": swept.points,
+        "bar_evaluations": swept.points as u64 * swept.bars,
+        "replayed_now": swept.replayed,
+        "trials": swept.trials,
+        "synthetic": swept.synthetic,
+        "data_findings": doubt_lines(&swept.doubts),
+        "results": options.out.as_ref().and(swept.results.as_ref()),
+        "axes": swept.axes,
+        "figures": figures,
+        "best": best,
+    })))
+}
+
+/// The best rows, and what they are the best of.
+fn best_table(swept: &Swept, rank: Rank<'_>, figures: &[&str], best: &[Best]) -> String {
+    let header = ["point", "symbol"].into_iter().map(str::to_owned).chain(swept.axes.iter().cloned());
+    let rows = best.iter().map(|one| best_row(one, figures)).collect();
     let mut text = table::plain(header.chain(figures.iter().map(|f| (*f).to_owned())), rows);
-    let accounts = match study.accounts() {
+    let accounts = match swept.accounts {
         1 => String::new(),
         accounts => format!(" of {accounts} symbols, an account each"),
     };
-    let by = figures.first().copied().unwrap_or_default();
-    let order = if lowest { "lowest" } else { "highest" };
-    let what = if best.is_empty() { format!("no {by} is defined") } else { format!("the {order} {by}") };
-    text += &format!("{what} among {points} points{accounts}; the ledger counts {n} trials of this strategy\n");
-    text + &notes(study)
+    let order = if rank.lowest { "lowest" } else { "highest" };
+    let what = if best.is_empty() { format!("no {} is defined", rank.by) } else { format!("the {order} {}", rank.by) };
+    let (points, trials) = (swept.points, swept.trials);
+    text += &format!("{what} among {points} points{accounts}; the ledger counts {trials} trials of this strategy\n");
+    text + &notes(&swept.doubts, swept.synthetic)
 }
 
-/// Computes the parts of the shard that aren't there yet; how many points that were.
-fn run_parts(
-    store: &Store,
-    plan: &Plan,
-    study: &dyn Study,
-    opened: &Opened<'_>,
-    points: &[u64],
-    shard: Shard,
-) -> Result<usize> {
-    let done = store.done()?;
-    let wanted = |part: &usize| part % shard.of == shard.index - 1 && !done.contains(part);
-    let parts: Vec<usize> = (0..plan.parts()).filter(wanted).collect();
-    let to_do: usize = parts.iter().map(|&part| plan.part(part).len()).sum();
-    let bar = progress(to_do, study);
-    store.compute(plan, study, (&opened.grid, points), &parts, &|n| bar.inc(n as u64))?;
-    bar.finish_and_clear();
-    Ok(to_do)
+fn best_row(best: &Best, figures: &[&str]) -> Vec<String> {
+    let mut row = vec![best.point.to_string(), best.symbol.clone()];
+    row.extend(best.parameters.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)));
+    let figure =
+        |(name, value): (&&str, &Option<f64>)| value.map_or_else(|| "-".to_owned(), |v| table::number(name, v));
+    row.extend(figures.iter().zip(&best.figures).map(figure));
+    row
 }
 
 fn merge(options: &Merge, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let first = options.sources.first().unwrap_or(&options.out);
-    let path = first.join("plan.json");
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
-    let plan = Plan::parse(&text).map_err(|e| e.at(path.display()))?;
+    let plan = Plan::read(first)?;
     let strategy = registry::find(strategies, &plan.trials.strategy)?;
-    plan.trials.identities().map_err(|e| e.recode(codes::OTHER_SWEEP).at(path.display()))?;
     let sources: Vec<&Path> = options.sources.iter().map(PathBuf::as_path).collect();
-    let parts = Store::collect(&plan, &sources)?;
     let mut ledger = Ledger::open(&options.counting.folder(&options.place)?, strategy.name())?;
-    let store = Store::begin(&options.out, &plan)?;
-    ledger.add(Kind::Sweep, &plan.trials, None)?;
-    let returns = store.join(&parts)?;
-    ledger.add(Kind::Sweep, &plan.trials, Some(&returns))?;
-    print(&format!("{} points merged into {}\n", plan.trials.points, store.results().display()))?;
+    let results = sweep::merge(&plan, &sources, &options.out, &mut ledger)?;
+    print(&format!("{} points merged into {}\n", plan.trials.points, results.display()))?;
     Ok(0)
 }
 

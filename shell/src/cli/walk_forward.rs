@@ -1,39 +1,53 @@
 //! `magellan walk-forward`
 
 use std::path::Path;
+use std::time::Instant;
 
-use magellan::backtest::label;
-use magellan::calendar;
 use magellan::config::CRITERIA;
 use magellan::error::{Error, Result};
-use magellan::ledger::Ledger;
 use magellan::metrics::{Measure, Metrics};
 use magellan::registry::AnyStrategy;
+use magellan::research::market::account_name;
+use magellan::research::walk_forward::{
+    Choosing, Chosen, Division, FIGURES_OF_RETURNS, Fold, Scheme, WalkForward as Walked,
+};
 use magellan::sweep::How;
-use magellan::walk_forward::{Division, Fold, Scheme, walk_forward};
 use serde_json::{Value, json};
 
 use super::args::WalkForward;
-use super::research::{Opened, check_figure, doubts, notes, progress};
+use super::research::{Opened, Shown, check_figure, doubt_lines, notes};
 use super::{print, to_json};
 use crate::codes;
 use crate::report::table;
 
-/// Figures that joined returns have.
-const OF_RETURNS: [&str; 5] = ["sharpe", "sortino", "total_return", "max_drawdown", "volatility"];
+/// Sessions after a test that cross-validation doesn't choose on, if not given.
+const EMBARGO: usize = 5;
 
 pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     check_figure(&options.by)?;
-    let scheme = options.scheme.into();
-    let Some(criterion) = CRITERIA.iter().find(|c| c.name == options.by) else {
-        let known: Vec<&str> = CRITERIA.iter().map(|c| c.name).collect();
-        let what = format!("`{}` can't be chosen by", options.by);
-        return Err(Error::new(codes::BAD_ARGUMENT, what).help(format!("choose by {}", known.join(", "))));
-    };
-    if scheme == Scheme::CrossValidation && !OF_RETURNS.contains(&options.by.as_str()) {
-        let what = format!("cross-validation joins session returns, which have no {}", options.by);
-        return Err(Error::new(codes::BAD_ARGUMENT, what).help(format!("choose by {}", OF_RETURNS.join(", "))));
+    let choosing = choosing(options)?;
+    let opened = Opened::new(&options.research, strategies)?;
+    if let Some(path) = &options.out {
+        check_writable(path)?;
     }
+    let (request, mut ledger) = (opened.request(How::Fast), opened.open_ledger()?);
+    let shown = Shown::new(Instant::now(), false);
+    let walked = opened.strategy.walk_forward(&request, &choosing, &mut ledger, &shown)?;
+    let document = to_json(&document(&opened, &walked, choosing.division.scheme));
+    if let Some(path) = &options.out {
+        super::write(path, &document)?;
+    }
+    print(&if options.json { document } else { tables(&opened, &walked, &options.by) })?;
+    Ok(0)
+}
+
+/// What the options mean, if they fit each other.
+fn choosing(options: &WalkForward) -> Result<Choosing<'_>> {
+    let scheme = options.scheme.into();
+    let embargo = if scheme == Scheme::CrossValidation { options.embargo.unwrap_or(EMBARGO) } else { 0 };
+    let division = Division { scheme, folds: options.folds, train: options.train, purge: options.purge, embargo };
+    let choosing = Choosing { division, by: &options.by, lowest: options.lowest };
+    choosing.figure()?;
     if options.train.is_some() && scheme != Scheme::Rolling {
         return Err(Error::new(codes::BAD_ARGUMENT, "--train is for --scheme rolling only").help("leave it out"));
     }
@@ -41,136 +55,99 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
         let what = "--embargo is for --scheme cross-validation only: nothing after a test is chosen on otherwise";
         return Err(Error::new(codes::BAD_ARGUMENT, what).help("leave it out"));
     }
-    let opened = Opened::new(&options.research, strategies)?;
-    let study = opened.study(How::Fast)?;
-    let (start, end) = opened.period;
-    calendar::check_covered(start)?;
-    calendar::check_covered(end)?;
-    let sessions: Vec<_> = calendar::sessions(start, end).map(|s| s.date).collect();
-    let embargo = if scheme == Scheme::CrossValidation { options.embargo.unwrap_or(5) } else { 0 };
-    let division = Division { scheme, folds: options.folds, train: options.train, purge: options.purge, embargo };
-    let folds = division.cut(&sessions)?;
-    for fold in &folds {
-        fold.train.iter().chain([&fold.test]).try_for_each(|&period| study.covers(period))?;
-    }
-    let points = opened.points()?;
-    study.check(&points)?;
-    if let Some(path) = &options.out {
-        // What can't be written is no trial.
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        tempfile::tempfile_in(folder).map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()).at(path.display()))?;
-    }
-    let trials = opened.trials(&*study, points.len());
-    let mut ledger = Ledger::open(&opened.ledger, opened.strategy.name())?;
-    let how = json!({
-        "scheme": scheme,
-        "folds": division.folds,
-        "train": division.train,
-        "purge": division.purge,
-        "embargo": division.embargo,
-        "by": options.by,
-        "lowest": options.lowest,
-    });
-    ledger.add_walk_forward(&trials, how.clone())?;
-    let bar = progress(points.len() * folds.len(), &*study);
-    let rank = |metrics: &Metrics| match (criterion.of)(metrics) {
-        Measure::Defined(value) if options.lowest => Measure::Defined(-value),
-        measure => measure,
+    Ok(choosing)
+}
+
+/// What can't be written is no trial.
+fn check_writable(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::tempfile_in(folder)
+        .map(drop)
+        .map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()).at(path.display()))
+}
+
+/// Everything, for programs.
+fn document(opened: &Opened<'_>, walked: &Walked, scheme: Scheme) -> Value {
+    let chosen = |c: &Chosen| {
+        json!({
+            "fold": c.fold + 1,
+            "symbol": account_name(c.symbol),
+            "parameters": c.point.map(|p| parameters(opened, p)),
+            "in_sample": c.in_sample.map(|m| match scheme {
+                Scheme::CrossValidation => of_returns(m.flattering()),
+                _ => json!(m),
+            }),
+            "out_of_sample": c.out_of_sample,
+        })
     };
-    let walked = walk_forward(&*study, &points, &folds, &rank, &|n| bar.inc(n as u64))?;
-    bar.finish_and_clear();
-    let figure = |m: &Metrics| (criterion.of)(m);
-    let n = ledger.count()?;
-    let chosen: Vec<Value> = walked
-        .chosen
-        .iter()
-        .map(|c| {
-            json!({
-                "fold": c.fold + 1,
-                "symbol": label(c.symbol),
-                "parameters": c.point.map(|p| parameters(&opened, p)),
-                "in_sample": c.in_sample.map(|m| match scheme {
-                    Scheme::CrossValidation => of_returns(&m.0),
-                    _ => json!(m),
-                }),
-                "out_of_sample": c.out_of_sample,
-            })
-        })
-        .collect();
-    let joined: Vec<Value> = walked
-        .joined
-        .iter()
-        .map(|(symbol, of)| {
-            json!({"symbol": label(*symbol), "sessions": of.0.sessions, "out_of_sample": of_returns(&of.0)})
-        })
-        .collect();
-    let document = to_json(&json!({
+    let joined = walked.joined.iter().map(|(symbol, out)| {
+        let metrics = out.metrics();
+        let (symbol, figures) = (account_name(*symbol), of_returns(metrics));
+        json!({"symbol": symbol, "sessions": metrics.sessions, "out_of_sample": figures})
+    });
+    json!({
         "schema_version": 1,
         "strategy": opened.strategy.name(),
-        "division": how,
-        "points": points.len(),
-        "trials": n,
-        "synthetic": study.is_synthetic(),
-        "data_findings": doubts(&*study),
-        "folds": folds,
-        "chosen": chosen,
-        "joined": joined,
-    }));
-    if let Some(path) = &options.out {
-        super::write(Path::new(path), &document)?;
-    }
-    if options.json {
-        print(&document)?;
-        return Ok(0);
-    }
-    let show = |m: Option<Measure>| match m {
-        Some(Measure::Defined(v)) => table::number(criterion.name, v),
-        Some(undefined) => undefined.to_string(),
-        None => "-".to_owned(),
-    };
-    let rows = walked.chosen.iter().map(|c| {
-        let fold = &folds[c.fold];
-        vec![
-            (c.fold + 1).to_string(),
-            label(c.symbol),
-            ranges(fold),
-            format!("{} to {}", fold.test.0, fold.test.1),
-            c.point.map_or_else(|| "none".to_owned(), |p| opened.grid.describe(p)),
-            show(c.in_sample.map(|m| figure(&m.0))),
-            show(c.out_of_sample.map(|m| figure(&m.0))),
-        ]
-    });
-    let header = ["fold", "symbol", "chosen on", "judged on", "parameters", "in-sample", "out-of-sample"];
-    let mut text = table::plain(header.map(str::to_owned).into_iter(), rows.collect());
-    let joined = walked.joined.iter().map(|(symbol, of)| {
-        let mut row = vec![label(*symbol), of.0.sessions.to_string()];
-        let figures = ["sharpe", "total_return", "max_drawdown", "volatility"];
-        let measure = |name: &str| CRITERIA.iter().find(|c| c.name == name).map(|c| (c.of)(&of.0));
-        row.extend(figures.map(|name| match measure(name) {
-            Some(Measure::Defined(v)) => table::number(name, v),
-            Some(undefined) => undefined.to_string(),
-            None => String::new(),
-        }));
-        row
-    });
-    let header = ["symbol", "sessions judged on", "sharpe", "total_return", "max_drawdown", "volatility"];
-    text += "out of sample, all folds joined:\n";
-    text += &table::plain(header.map(str::to_owned).into_iter(), joined.collect());
-    text += &format!("chosen among {} points by {}; the ledger counts {n} trials\n", points.len(), options.by);
-    text += &notes(&*study);
-    print(&text)?;
-    Ok(0)
+        "division": walked.division,
+        "points": walked.points,
+        "trials": walked.trials,
+        "synthetic": walked.synthetic,
+        "data_findings": doubt_lines(&walked.doubts),
+        "folds": walked.folds,
+        "chosen": walked.chosen.iter().map(chosen).collect::<Vec<Value>>(),
+        "joined": joined.collect::<Vec<Value>>(),
+    })
 }
 
 /// The figures that joined returns have.
 fn of_returns(metrics: &Metrics) -> Value {
-    let shown = CRITERIA.iter().filter(|c| OF_RETURNS.contains(&c.name));
+    let shown = CRITERIA.iter().filter(|c| FIGURES_OF_RETURNS.contains(&c.name));
     shown.map(|c| (c.name.to_owned(), json!((c.of)(metrics)))).collect()
 }
 
 fn parameters(opened: &Opened<'_>, point: u64) -> Value {
     let values = opened.grid.values(point);
     opened.grid.axes.iter().zip(values).map(|(axis, value)| (axis.key.clone(), value.clone())).collect()
+}
+
+/// What each fold chose and how it went, then all tests joined.
+fn tables(opened: &Opened<'_>, walked: &Walked, by: &str) -> String {
+    let header = ["fold", "symbol", "chosen on", "judged on", "parameters", "in-sample", "out-of-sample"];
+    let rows = walked.chosen.iter().map(|c| fold_row(opened, &walked.folds[c.fold], c, by));
+    let mut text = table::plain(header.map(str::to_owned).into_iter(), rows.collect());
+    let header = ["symbol", "sessions judged on", "sharpe", "total_return", "max_drawdown", "volatility"];
+    let rows = walked.joined.iter().map(|(symbol, out)| {
+        let metrics = out.metrics();
+        let mut row = vec![account_name(*symbol), metrics.sessions.to_string()];
+        row.extend(header[2..].iter().map(|name| figure(name, Some(metrics))));
+        row
+    });
+    text += "out of sample, all folds joined:\n";
+    text += &table::plain(header.map(str::to_owned).into_iter(), rows.collect());
+    text += &format!("chosen among {} points by {by}; the ledger counts {} trials\n", walked.points, walked.trials);
+    text + &notes(&walked.doubts, walked.synthetic)
+}
+
+fn fold_row(opened: &Opened<'_>, fold: &Fold, chosen: &Chosen, by: &str) -> Vec<String> {
+    vec![
+        (chosen.fold + 1).to_string(),
+        account_name(chosen.symbol),
+        ranges(fold),
+        format!("{} to {}", fold.test.0, fold.test.1),
+        chosen.point.map_or_else(|| "none".to_owned(), |p| opened.grid.describe(p)),
+        figure(by, chosen.in_sample.as_ref().map(|m| m.flattering())),
+        figure(by, chosen.out_of_sample.as_ref().map(|m| m.metrics())),
+    ]
+}
+
+/// A figure as tables show it.
+fn figure(name: &str, metrics: Option<&Metrics>) -> String {
+    let criterion = CRITERIA.iter().find(|c| c.name == name);
+    match criterion.zip(metrics).map(|(criterion, metrics)| (criterion.of)(metrics)) {
+        Some(Measure::Defined(value)) => table::number(name, value),
+        Some(undefined) => undefined.to_string(),
+        None => "-".to_owned(),
+    }
 }
 
 fn ranges(fold: &Fold) -> String {

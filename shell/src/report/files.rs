@@ -4,15 +4,17 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use magellan::account::Fill;
-use magellan::backtest::{Run, Scope};
 use magellan::bar::{DAY, Nanos, SECOND, iso_utc};
 use magellan::config::Config;
+use magellan::deployable::EquityRows;
 use magellan::disk::write::write_whole;
 use magellan::error::{Error, Result};
 use magellan::history::Hours;
 use magellan::metrics::Measure;
 use magellan::order::{Bracket, Level, Order, Size, Target};
-use magellan::registry::{AnyStrategy, EquityRows};
+use magellan::registry::AnyStrategy;
+use magellan::research::backtest::Run;
+use magellan::research::market::Scope;
 use magellan::runner::{Answer, Decision};
 use serde_json::{Map, Value, json};
 

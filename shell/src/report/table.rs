@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
-use magellan::backtest::Run;
 use magellan::bar::Symbol;
 use magellan::config::Levels;
 use magellan::finding::{Finding, Severity};
 use magellan::gate::baseline::Comparison;
 use magellan::gate::{Check, Luck, StrategyVerdict, Verdict};
 use magellan::metrics::Measure;
+use magellan::research::backtest::Run;
 
 /// Said wherever synthetic bars were used.
 pub const SYNTHETIC_NOTE: &str = "SYNTHETIC DATA: made up by `magellan data synth`, proves nothing about any market, and never authorises production.";
