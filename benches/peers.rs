@@ -41,7 +41,7 @@ fn grid() -> Vec<HourlySwing> {
 /// From bars to figures: sessions, benchmark, indicators, replays.
 fn sweep(symbol: Symbol, bars: Bars<'_>, timeframe: Timeframe, points: &[HourlySwing], how: How) -> Vec<Metrics> {
     let hours = if timeframe == Timeframe::Minute { Hours::Regular } else { Hours::All };
-    let history = History::new(symbol, timeframe, bars, hours).expect("covered by the calendar");
+    let history = History::new(symbol, bars, hours).expect("covered by the calendar");
     let terms = Terms {
         capital: 50_000.0,
         costs: Costs { slippage_bps: 1.0, ..Costs::default() },
@@ -51,7 +51,7 @@ fn sweep(symbol: Symbol, bars: Bars<'_>, timeframe: Timeframe, points: &[HourlyS
     };
     let benchmark = Benchmark::new(&buy_and_hold(&[&history], terms.start, terms.end, |_, _| 1.0));
     let sweep = Sweep { histories: &[history], terms, benchmark: &benchmark, memory: MEMORY, how };
-    sweep.run(points, |_, judged| judged.metrics).expect("there are bars")
+    sweep.run(points, |_, judged| judged.metrics).expect("there are bars").to_vec()
 }
 
 /// The highest resident memory of this process so far, MB.

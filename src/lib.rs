@@ -1,24 +1,42 @@
 //! Magellan takes a trading strategy from research to a live service so that green means
 //! something.
 //!
-//! Bars are borrowed columns, a history cuts them into exchange sessions, indicators fold over
-//! it; [`strategy`] shows a strategy and `benches/researcher.rs` a whole research program.
+//! From an archive to a figure and a plot:
 //!
 //! ```
-//! use magellan::bar::{Bars, Date, Nanos, Timeframe};
-//! use magellan::history::{History, Hours};
-//! use magellan::indicator::{Columns, Indicator};
+//! use magellan::prelude::*;
 //!
-//! let days = ["2024-07-02", "2024-07-03", "2024-07-04", "2024-07-05"].map(|d| d.parse::<Date>());
-//! let start: Vec<Nanos> = days.into_iter().map(|d| Ok(d?.utc_midnight())).collect::<magellan::error::Result<_>>()?;
-//! let close = [549.0, 551.5, 551.5, 554.5];
-//! let bars = Bars::new(Timeframe::Day, &start, [&close; 5].map(|c| &c[..]))?;
-//! let history = History::new("SPY".parse()?, Timeframe::Day, bars, Hours::Regular)?;
-//! let columns = Columns::compute(&history, &[Indicator::sma(3)]);
-//! // July 4 is no session: three bars, and the mean of all of them at the last.
-//! assert_eq!(columns.get(Indicator::sma(3))[2], (549.0 + 551.5 + 554.5) / 3.0);
-//! # Ok::<(), magellan::error::Error>(())
+//! # let folder = std::env::temp_dir().join(format!("magellan-lib-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, &e))?;
+//! # let plot = folder.join("equity.svg");
+//! let archive = Archive::open("data/sample".as_ref(), Access::Map)?;
+//! let spy = archive.load("SPY".parse()?, Timeframe::Day)?;
+//! let size = Size::Notional(50_000.0);
+//! let strategy = Levels { indicator: Indicator::rsi(14), enter_above: 60.0, exit_below: 40.0, size };
+//! let result = Backtest::new(&spy, strategy).costs(Costs { slippage_bps: 1.0, ..Costs::default() }).run()?;
+//! println!("Sharpe ratio {}", result.metrics.sharpe);
+//! result.plot(&plot)?;
+//! # assert!(result.metrics.sharpe.value().is_some_and(f64::is_finite) && plot.exists());
+//! # std::fs::remove_dir_all(&folder).map_err(|e| Error::io(&folder, &e))?;
+//! # Ok::<(), Error>(())
 //! ```
+//!
+//! # Where to read on
+//!
+//! | to | read |
+//! |---|---|
+//! | write a strategy | [`strategy`], [`indicator`], [`order`]; `examples/strategy.rs` |
+//! | sweep parameters, walk forward | [`research`], [`sweep`]; `examples/sweep.rs` |
+//! | look at bars without trading | [`archive`], [`history`], [`indicator::Columns`]; `examples/event_study.rs` |
+//! | know what a result is worth | [`metrics`], [`stats`], [`gate`] |
+//! | run a strategy bar by bar | [`runner`] |
+//!
+//! Figures that are to be judged must be counted: the use cases in [`research`] take a [`ledger`] and record every trial
+//! before they hand out a result. What comes from elsewhere is [`uncounted`], and neither the gate nor the reports take
+//! it.
+//!
+//! Instants are nanoseconds of UTC, dates are those of the exchange in New York, money is dollars, rates are fractions,
+//! and ratios are annualised over 252 sessions.
 
 pub mod error;
 pub mod finding;
@@ -44,11 +62,18 @@ pub mod risk;
 
 pub mod account;
 
+pub mod uncounted;
+
 pub mod replay;
 pub mod runner;
 
 pub mod metrics;
 pub mod stats;
+
+mod plot;
+
+pub mod backtest;
+pub mod levels;
 
 pub mod sweep;
 
@@ -65,6 +90,8 @@ pub mod research;
 pub mod registry;
 
 pub mod gate;
+
+pub mod prelude;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -175,6 +175,11 @@ impl SelfTestOnly {
 }
 
 impl Indicator {
+    /// The relative strength index as Wilder defined it (New Concepts in Technical Trading Systems, 1978): 0 to 100.
+    pub const fn rsi(period: u32) -> Self {
+        Self::Rsi { period, smoothing: Smoothing::Wilder }
+    }
+
     /// Simple moving average of closes.
     pub const fn sma(period: u32) -> Self {
         Self::Mean { field: Field::Close, period }
