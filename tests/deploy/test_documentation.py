@@ -42,7 +42,7 @@ class Command(NamedTuple):
         return self.words[0] in PROGRAMS or self.words[0] == "magellan" and self.words[1] in COMMANDS
 
     def __str__(self) -> str:
-        return f"{self.page}:{self.line}: {self.text}"
+        return f"{self.page}:{self.line}: {self.text} (exit {self.exit})"
 
 
 def commands(page: pathlib.Path) -> list[Command]:
