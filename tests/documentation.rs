@@ -291,7 +291,7 @@ fn bars() -> &'static Path {
             let row = |i: usize| {
                 let prices =
                     [bars.open(), bars.high(), bars.low(), bars.close(), bars.volume()].map(|c| c[i].to_string());
-                format!("{},{}\n", iso_utc(bars.start()[i]), prices.join(","))
+                format!("{},{}\n", iso_utc(bars.starts()[i]), prices.join(","))
             };
             let rows: String = (0..bars.len()).map(row).collect();
             let name = format!("{symbol}_{timeframe}.csv");
