@@ -10,6 +10,7 @@ mod bad_inputs;
 mod calendar;
 mod cli;
 mod data_check;
+mod documentation;
 mod durability;
 mod enemy_files;
 mod false_greens;

@@ -95,12 +95,15 @@ remote = "{host.remote}"
         path.chmod(0o755)
         return path
 
+    def variables(self, **more: str) -> dict[str, str]:
+        """What a developer's shell has set."""
+        return {"PATH": os.environ["PATH"], "HOME": str(host.shared), "USER": "ada", "GIT_CONFIG_COUNT": "1",
+                "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
+                "MAGELLAN_LEDGER": str(host.shared / "ledger"),
+                **emulator.environment, "AWS_ENDPOINT_URL": faults.url, **more}
+
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen:
-        environment = {"PATH": os.environ["PATH"], "HOME": str(host.shared), "USER": "ada",
-                       "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
-                       "MAGELLAN_LEDGER": str(host.shared / "ledger"),
-                       **emulator.environment, "AWS_ENDPOINT_URL": faults.url, **variables}
-        return subprocess.Popen([program, *arguments], cwd=host.work, env=environment, text=True,
+        return subprocess.Popen([program, *arguments], cwd=host.work, env=self.variables(**variables), text=True,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def ended(self, process: subprocess.Popen, timeout: float = 180) -> tuple[int, str, str]:
