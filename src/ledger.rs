@@ -126,6 +126,7 @@ pub type Kept = (u64, Vec<(Date, f64)>);
 /// The trials of one strategy.
 #[derive(Clone, Debug)]
 pub struct Ledger {
+    strategy: String,
     folder: PathBuf,
     /// By hash.
     records: BTreeMap<String, Record>,
@@ -157,7 +158,7 @@ impl Ledger {
             }
             records.insert(hash, record);
         }
-        let ledger = Self { folder, records };
+        let ledger = Self { strategy: strategy.to_owned(), folder, records };
         for (hash, record) in &ledger.records {
             if let Some(gone) = record.heads.iter().find(|head| !ledger.records.contains_key(*head)) {
                 let what = format!("record {gone} is gone; {hash} names it");
@@ -219,7 +220,7 @@ impl Ledger {
                 wanted.extend(record.heads.iter().cloned());
             }
         }
-        Ok(Self { folder: self.folder.clone(), records })
+        Ok(Self { strategy: self.strategy.clone(), folder: self.folder.clone(), records })
     }
 
     /// The strategies that have a ledger below `root`.
@@ -266,7 +267,7 @@ impl Ledger {
     /// Adds a record, unless one says the same already.
     ///
     /// # Errors
-    /// Usage error if it can't be written: what isn't counted must not be seen.
+    /// Usage error if it can't be written (what isn't counted must not be seen), or if the trials are another strategy's.
     pub fn add(&mut self, kind: Kind, trials: &Trials, returns: Option<&[u8]>) -> Result<()> {
         self.add_record(kind, trials, None, returns)
     }
@@ -319,6 +320,10 @@ impl Ledger {
         division: Option<Value>,
         returns: Option<&[u8]>,
     ) -> Result<()> {
+        if trials.strategy != self.strategy {
+            let what = format!("trials of {} in the ledger of {}", trials.strategy, self.strategy);
+            return Err(Error::new(codes::BAD_ARGUMENT, what).help("open the ledger of the strategy that is replayed"));
+        }
         let name = returns.map(sha256_hex);
         let same = |r: &&Record| {
             r.kind == kind && r.trials == *trials && r.division == division && (name.is_none() || r.returns == name)
