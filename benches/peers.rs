@@ -41,7 +41,7 @@ fn grid() -> Vec<HourlySwing> {
 /// From bars to figures: sessions, benchmark, indicators, replays.
 fn sweep(symbol: Symbol, bars: Bars<'_>, timeframe: Timeframe, points: &[HourlySwing], how: How) -> Vec<Metrics> {
     let hours = if timeframe == Timeframe::Minute { Hours::Regular } else { Hours::All };
-    let history = History::new(symbol, timeframe, bars, hours).expect("covered by the calendar");
+    let history = History::new(symbol, bars, hours).expect("covered by the calendar");
     let terms = Terms {
         capital: 50_000.0,
         costs: Costs { slippage_bps: 1.0, ..Costs::default() },

@@ -45,7 +45,7 @@ fn open(c: &mut Criterion) {
 
 fn indicators(c: &mut Criterion) {
     let series = sample().load("AMC".parse().expect("a symbol"), Timeframe::Minute).expect("loads");
-    let history = History::new(series.symbol, Timeframe::Minute, series.bars(), Hours::Regular).expect("covered");
+    let history = History::new(series.symbol, series.bars(), Hours::Regular).expect("covered");
     let (field, period, memory) = (Field::Close, 14, Memory::Continuous);
     let smoothing = Smoothing::Span;
     let all = [
@@ -143,7 +143,7 @@ fn real(c: &mut Criterion) {
 /// Whether a symbol has bars in a session of the window.
 fn in_window(archive: &Archive, symbol: Symbol, (start, end): (Date, Date)) -> bool {
     let series = archive.load(symbol, Timeframe::Minute).expect("loads");
-    let history = History::new(symbol, Timeframe::Minute, series.bars(), Hours::Regular).expect("covered");
+    let history = History::new(symbol, series.bars(), Hours::Regular).expect("covered");
     !history.sessions_between(start, end).is_empty()
 }
 

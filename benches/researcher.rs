@@ -52,7 +52,7 @@ impl Strategy for Rsi {
 /// Bars in, figures out.
 fn backtest(bars: Bars<'_>, strategy: Rsi) -> Metrics {
     let symbol: Symbol = "SYN".parse().expect("a symbol");
-    let history = History::new(symbol, Timeframe::Minute, bars, Hours::Regular).expect("covered by the calendar");
+    let history = History::new(symbol, bars, Hours::Regular).expect("covered by the calendar");
     let terms = Terms {
         capital: 100_000.0,
         costs: Costs { slippage_bps: 1.0, ..Costs::default() },

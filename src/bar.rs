@@ -283,6 +283,11 @@ impl<'a> Bars<'a> {
         }
     }
 
+    /// How long a bar lasts, nanoseconds.
+    pub(crate) fn width(&self) -> Nanos {
+        self.width
+    }
+
     /// Number of bars.
     pub fn len(&self) -> usize {
         self.start.len()

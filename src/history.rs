@@ -52,17 +52,19 @@ impl<'a> History<'a> {
     ///
     /// # Errors
     /// Data error if bars lie outside the exchange calendar (1990-2030).
-    pub fn new(symbol: Symbol, timeframe: Timeframe, bars: Bars<'a>, hours: Hours) -> Result<Self> {
-        let mut history = Self { symbol, bars, daily: timeframe == Timeframe::Day, sessions: Vec::new() };
+    pub fn new(symbol: Symbol, bars: Bars<'a>, hours: Hours) -> Result<Self> {
+        let daily = bars.width() == Timeframe::Day.width();
+        let mut history = Self { symbol, bars, daily, sessions: Vec::new() };
         let (Some(&first), Some(&last)) = (bars.starts().first(), bars.starts().last()) else {
             return Ok(history);
         };
         for at in [first, last] {
             calendar::check_covered(Date::of_utc(at)).map_err(|e| e.at(symbol))?;
         }
-        match timeframe {
-            Timeframe::Day => history.cut_days(),
-            _ => history.cut_intraday(timeframe.width(), hours),
+        if daily {
+            history.cut_days();
+        } else {
+            history.cut_intraday(hours);
         }
         Ok(history)
     }
@@ -76,8 +78,8 @@ impl<'a> History<'a> {
         }
     }
 
-    fn cut_intraday(&mut self, width: Nanos, hours: Hours) {
-        let starts = self.bars.starts();
+    fn cut_intraday(&mut self, hours: Hours) {
+        let (starts, width) = (self.bars.starts(), self.bars.width());
         let mut from = 0;
         let mut usual = 0;
         while from < starts.len() {
@@ -168,7 +170,7 @@ mod tests {
         let column = vec![1.0; starts.len()];
         let bars = Bars::new(timeframe, starts, [&column[..]; 5]).expect("ordered bars");
         let symbol = "AMC".parse().expect("a symbol");
-        let history = History::new(symbol, timeframe, bars, hours).expect("covered");
+        let history = History::new(symbol, bars, hours).expect("covered");
         let times = |s: &SessionBars| starts[s.range.clone()].iter().map(|&t| iso_utc(t)).collect();
         history.sessions().iter().map(|s| (s.session.date, times(s))).collect()
     }

@@ -13,7 +13,7 @@
 //! let start: Vec<Nanos> = days.into_iter().map(|d| Ok(d?.utc_midnight())).collect::<magellan::error::Result<_>>()?;
 //! let close = [549.0, 551.5, 551.5, 554.5];
 //! let bars = Bars::new(Timeframe::Day, &start, [&close; 5].map(|c| &c[..]))?;
-//! let history = History::new("SPY".parse()?, Timeframe::Day, bars, Hours::Regular)?;
+//! let history = History::new("SPY".parse()?, bars, Hours::Regular)?;
 //! let columns = Columns::compute(&history, &[Indicator::sma(3)]);
 //! // July 4 is no session: three bars, and the mean of all of them at the last.
 //! assert_eq!(columns.get(Indicator::sma(3))[2], (549.0 + 551.5 + 554.5) / 3.0);

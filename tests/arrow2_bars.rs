@@ -36,7 +36,7 @@ fn replayed(bars: Bars<'_>) -> Replay {
         warmup_bars: 20,
         pace: Default::default(),
     };
-    let history = History::new(symbol("SPY"), Timeframe::Day, bars, Hours::Regular).expect("covered");
+    let history = History::new(symbol("SPY"), bars, Hours::Regular).expect("covered");
     replay(&[Instrument { history, strategy }], &terms(), &mut ()).expect("replayed")
 }
 

@@ -105,7 +105,7 @@ impl Columns {
     }
 
     pub(crate) fn history(&self, name: &str, timeframe: Timeframe) -> History<'_> {
-        History::new(symbol(name), timeframe, self.bars(timeframe), Hours::Regular).expect("covered")
+        History::new(symbol(name), self.bars(timeframe), Hours::Regular).expect("covered")
     }
 }
 

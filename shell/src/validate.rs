@@ -211,7 +211,7 @@ fn of_symbol(
 ) -> Result<Vec<Lack>> {
     let timeframe = strategy.timeframe();
     let series = archive.load(symbol, timeframe)?;
-    let history = History::new(symbol, timeframe, series.bars(), hours)?;
+    let history = History::new(symbol, series.bars(), hours)?;
     let warmup: usize = document.typed("data_requirements.warmup_bars").unwrap_or(0);
     let mut lacks = Vec::new();
     for (i, period) in periods {

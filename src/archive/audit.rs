@@ -64,7 +64,7 @@ impl Audit<'_> {
     /// # Errors
     /// Data error if bars lie outside the exchange calendar.
     pub fn run(&self) -> Result<Vec<Finding>> {
-        let history = History::new(self.symbol, self.timeframe, self.bars, Hours::Regular)?;
+        let history = History::new(self.symbol, self.bars, Hours::Regular)?;
         let sessions = &history.sessions()[history.sessions_between(self.from, self.to)];
         let days: Vec<Day> = sessions.iter().map(|s| self.day(&history, s)).collect();
         let mut found = Vec::new();

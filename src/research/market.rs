@@ -176,7 +176,7 @@ impl Market {
 
     /// Bars of a symbol cut into sessions.
     pub(crate) fn cut<'b>(&self, index: usize, bars: Bars<'b>) -> Result<History<'b>> {
-        History::new(self.loaded[index].series.symbol, self.timeframe, bars, self.hours)
+        History::new(self.loaded[index].series.symbol, bars, self.hours)
     }
 
     /// Each symbol's bars cut into sessions, whether or not any lies in the period.

@@ -350,7 +350,7 @@ mod tests {
     fn history<'a>(start: &'a [Nanos], columns: &'a [Vec<f64>; 5]) -> History<'a> {
         let [o, h, l, c, v] = columns;
         let bars = Bars::new(Timeframe::Minute, start, [o, h, l, c, v]).expect("ordered");
-        History::new("AMC".parse().expect("a symbol"), Timeframe::Minute, bars, Hours::Regular).expect("covered")
+        History::new("AMC".parse().expect("a symbol"), bars, Hours::Regular).expect("covered")
     }
 
     fn terms(costs: (u8, u8, u8), limits: Limits, sessions: &[crate::history::SessionBars], skipped: usize) -> Terms {

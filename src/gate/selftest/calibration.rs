@@ -124,7 +124,7 @@ fn best_of_noise(seed: u64) -> Result<(bool, bool)> {
     let high: Vec<f64> = opens.iter().zip(&closes).map(|(o, c)| o.max(*c)).collect();
     let low: Vec<f64> = opens.iter().zip(&closes).map(|(o, c)| o.min(*c)).collect();
     let bars = Bars::new(Timeframe::Day, &start, [&opens, &high, &low, &closes, &closes].map(|c| &c[..]))?;
-    let history = History::new("AAA".parse()?, Timeframe::Day, bars, Hours::Regular)?;
+    let history = History::new("AAA".parse()?, bars, Hours::Regular)?;
     let terms = Terms {
         capital: 100_000.0,
         costs: Costs::default(),
