@@ -44,6 +44,8 @@ pub mod risk;
 
 pub mod account;
 
+pub mod uncounted;
+
 pub mod replay;
 pub mod runner;
 

@@ -10,6 +10,7 @@ use crate::indicator::{Columns, Memory, Rolling};
 use crate::order::Order;
 use crate::risk::{Block, Limits};
 use crate::strategy::{Inputs, Now, Strategy, Test};
+use crate::uncounted::Uncounted;
 
 /// Money, costs, limits and the period of a replay.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,9 +102,9 @@ pub fn replay<S: Strategy, R: Recorder<S::Inputs>>(
     instruments: &[Instrument<'_, S>],
     terms: &Terms,
     recorder: &mut R,
-) -> Result<Replay> {
+) -> Result<Uncounted<Replay>> {
     let desks = instruments.iter().map(|i| Desk::new(&i.history, i.strategy, Source::rolling(&i.strategy), terms));
-    replay_desks(desks.collect(), terms, recorder)
+    replay_desks(desks.collect(), terms, recorder).map(Uncounted::new)
 }
 
 /// As [`replay`], without computing an indicator: each symbol comes with columns that hold its
@@ -118,8 +119,8 @@ pub fn replay_shared<S: Strategy, R: Recorder<S::Inputs>>(
     instruments: &[(&History<'_>, &Columns, S)],
     terms: &Terms,
     recorder: &mut R,
-) -> Result<Replay> {
-    replay_desks(shared_desks(instruments, terms), terms, recorder)
+) -> Result<Uncounted<Replay>> {
+    replay_desks(shared_desks(instruments, terms), terms, recorder).map(Uncounted::new)
 }
 
 /// As [`replay_shared`], passing over the sessions in which a flat symbol has no bar with what

@@ -8,6 +8,7 @@ use magellan::order::{Bracket, Entry, Level, Order, Reason, Size, Target};
 use magellan::replay::{Instrument, Replay, Terms, replay};
 use magellan::risk::{Block, DailyLoss, Limits};
 use magellan::strategy::{Now, Strategy};
+use magellan::uncounted::Uncounted;
 
 use crate::support::{Columns, date, symbol, terms, utc};
 
@@ -56,7 +57,7 @@ fn minutes(from: &str, bars: &[[f64; 4]]) -> Columns {
     columns
 }
 
-fn go(columns: &Columns, strategy: OrderAt, terms: &Terms) -> Replay {
+fn go(columns: &Columns, strategy: OrderAt, terms: &Terms) -> Uncounted<Replay> {
     let history = columns.history("AMC", Timeframe::Minute);
     replay(&[Instrument { history, strategy }], terms, &mut ()).expect("replays")
 }
@@ -293,7 +294,7 @@ fn entries_are_counted_per_session() {
     assert_eq!(done.blocks.first().map(|b| b.0), Some(Block::MaxTradesPerDay));
 }
 
-fn portfolio(names: &[&str], columns: &Columns, strategy: OrderAt, terms: &Terms) -> Replay {
+fn portfolio(names: &[&str], columns: &Columns, strategy: OrderAt, terms: &Terms) -> Uncounted<Replay> {
     let instruments: Vec<Instrument<'_, OrderAt>> =
         names.iter().map(|name| Instrument { history: columns.history(name, Timeframe::Minute), strategy }).collect();
     replay(&instruments, terms, &mut ()).expect("replays")

@@ -10,6 +10,7 @@ use magellan::calendar;
 use magellan::error::codes;
 use magellan::history::{History, Hours};
 use magellan::replay::{Instrument, Replay, replay};
+use magellan::uncounted::Uncounted;
 
 use crate::support::{date, symbol, terms};
 
@@ -27,7 +28,7 @@ fn wave(count: usize) -> PrimitiveArray<f64> {
     PrimitiveArray::from_vec((0..count).map(price).collect())
 }
 
-fn replayed(bars: Bars<'_>) -> Replay {
+fn replayed(bars: Bars<'_>) -> Uncounted<Replay> {
     let strategy = DailyTrend {
         rsi_period: 14,
         hysteresis_upper: 55.0,

@@ -10,6 +10,7 @@ use magellan::indicator;
 use magellan::order::Order;
 use magellan::replay::{Instrument, Recorder, Replay, replay, replay_shared};
 use magellan::strategy::Strategy;
+use magellan::uncounted::Uncounted;
 use proptest::prelude::*;
 
 use crate::support::{Columns, date, terms};
@@ -45,7 +46,7 @@ fn decisions<S: Strategy>(
 }
 
 /// The same replay on columns computed before, as sweeps share them.
-fn replay_on_columns<S: Strategy>(instruments: &[Instrument<'_, S>], recorder: &mut Decisions) -> Replay {
+fn replay_on_columns<S: Strategy>(instruments: &[Instrument<'_, S>], recorder: &mut Decisions) -> Uncounted<Replay> {
     let computed: Vec<indicator::Columns> =
         instruments.iter().map(|i| indicator::Columns::compute(&i.history, i.strategy.indicators().as_ref())).collect();
     let of_columns: Vec<_> = instruments.iter().zip(&computed).map(|(i, c)| (&i.history, c, i.strategy)).collect();

@@ -169,13 +169,13 @@ fn compare(timeframe: Timeframe, days: i32, steps: &[Vec<i32>], dice: Dice, skip
         histories.iter().map(|history| Instrument { history: history.clone(), strategy: dice }).collect();
     let mut expected = Trace::default();
     let Ok(replayed) = replay(&instruments, &terms, &mut expected) else { return 0 };
-    expected.fills = replayed.fills;
-    expected.equity = replayed.equity;
+    expected.fills = replayed.fills.clone();
+    expected.equity = replayed.equity.clone();
     let mut runner = Runner::new(histories.iter().map(|h| (h.symbol, dice))).expect("a runner");
     let (trace, decided) = bar_by_bar(&mut runner, &histories, &terms);
     assert_eq!(trace, expected);
     let refused = |name: &str| decided.iter().filter(|d| d.answer == Answer::Refused(name_of(name))).count() as u64;
-    for (block, times) in replayed.blocks {
+    for &(block, times) in &replayed.blocks {
         assert_eq!(refused(block.name()), times, "{}", block.name());
     }
     trace.fills.len()

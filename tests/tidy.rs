@@ -19,6 +19,7 @@ const ORDER: &[&[&str]] = &[
     &["strategy"],
     &["costs", "risk"],
     &["account"],
+    &["uncounted"],
     &["replay", "runner"],
     &["metrics", "stats"],
     &["sweep"],

@@ -293,7 +293,7 @@ impl<S: Deployable> Replayable for Prepared<'_, S> {
         // The bars are as loaded, and so are the indicators, unless their parameters differ.
         let whole = change.before.is_none() && change.seed.is_none();
         if !whole {
-            return replay(&instruments, &terms, &mut ());
+            return Ok(replay(&instruments, &terms, &mut ())?.into_inner());
         }
         let symbols = self.market.symbols();
         let own = self.columns().iter().zip(symbols).filter(|(_, s)| change.without != Some(*s)).map(|c| c.0);
@@ -319,7 +319,7 @@ impl<S: Deployable> Replayable for Prepared<'_, S> {
             return repriced.decisions(&Change { repriced_after: None, ..*change });
         }
         let mut decisions = Decisions::default();
-        replay(&self.instruments(change)?, &self.terms(change), &mut decisions)?;
+        let _ = replay(&self.instruments(change)?, &self.terms(change), &mut decisions)?;
         Ok(decisions.0)
     }
 
@@ -402,7 +402,8 @@ impl<S: Deployable> Prepared<'_, S> {
         let replay = match self.request.record {
             true => replay(&instruments, &terms, &mut rows)?,
             false => replay(&instruments, &terms, &mut ())?,
-        };
+        }
+        .into_inner();
         let histories: Vec<&History<'_>> = instruments.iter().map(|i| &i.history).collect();
         let bars = self.market.some(symbols);
         let benchmark = bars.buy_and_hold(&histories, period);

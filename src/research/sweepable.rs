@@ -365,14 +365,15 @@ impl<S: Deployable> Prepared<'_, S> {
             let memory = memory / accounts(self);
             let sweep = Sweep { histories: account.histories, terms, benchmark: &benchmark, memory, how };
             let points: Vec<S> = members.iter().map(|m| m.1).collect();
-            all.extend(sweep.run(&points, |n, judged| {
+            let replayed = sweep.run(&points, |n, judged| {
                 let point = members[n].0;
                 let equity = || judged.dates.iter().copied().zip(judged.equity.iter().copied()).collect();
                 let symbol = account.symbol;
                 let kept = (account.keep)(point).then(|| Kept { point, symbol, capital, equity: equity() });
                 (account.done)(1);
                 (Row { point, symbol, metrics: judged.metrics }, kept)
-            })?);
+            })?;
+            all.extend(replayed.into_inner());
         }
         Ok(all)
     }

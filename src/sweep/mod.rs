@@ -22,6 +22,7 @@ use crate::indicator::{Columns, Indicator};
 use crate::metrics::{Benchmark, Metrics, Outcome};
 use crate::replay::{Terms, replay_passing_over, replay_shared};
 use crate::strategy::{Side, Strategy, Test};
+use crate::uncounted::Uncounted;
 use carry::{Carry, Scratch};
 use crossings::{WORD, crossings};
 use tape::Tape;
@@ -77,7 +78,7 @@ impl Sweep<'_> {
         &self,
         points: &[S],
         judge: impl Fn(usize, &Judged<'_>) -> R + Sync,
-    ) -> Result<Vec<R>> {
+    ) -> Result<Uncounted<Vec<R>>> {
         let tape = match (self.histories, self.how) {
             ([only], How::Fast) if size_of::<S::State>() == 0 => Tape::new(only, &self.terms, points.len()),
             _ => None,
@@ -117,7 +118,7 @@ impl Sweep<'_> {
             done.extend(judged);
         }
         done.sort_by_key(|(i, _)| *i);
-        Ok(done.into_iter().map(|(_, result)| result).collect())
+        Ok(Uncounted::new(done.into_iter().map(|(_, result)| result).collect()))
     }
 
     /// The loop: the definition, if no bar is passed over.
@@ -399,7 +400,7 @@ mod tests {
                 sweep.run(&points, keep).expect("there are bars")
             };
             let (fast, plain) = (run(How::Fast), run(How::Plain));
-            for (fast, plain) in fast.iter().zip(&plain) {
+            for (fast, plain) in fast.iter().zip(&*plain) {
                 prop_assert_eq!(fast, plain);
             }
         }
