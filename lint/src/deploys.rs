@@ -1,24 +1,24 @@
 //! What holds of whatever deploys: by the one job behind the gate, with its verdicts, when it
 //! should, never beside itself, to its end.
 
-use super::expressions::{self, Run};
+use super::expressions::{self, RunState, normalized};
+use super::findings::Findings;
+use super::jobs::{Job, Step, is_stage};
 use super::shell::{self, Simple};
-use super::steps::expression;
-use super::yaml::Node;
-use super::{Job, Lint, Step, placed};
+use super::yaml::{Node, placed};
 use crate::codes;
 
 /// The stage's job, and its command.
 pub(super) const DEPLOY: &str = "deploy";
 
-pub(super) fn examine(root: &Node, jobs: &[Job<'_>], lint: &mut Lint<'_>) {
+pub(super) fn examine(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     for job in jobs {
-        job.steps.iter().for_each(|step| commands(job, step, lint));
+        job.steps.iter().for_each(|step| commands(job, step, findings));
     }
     let Some(job) = jobs.iter().find(|job| job.id() == DEPLOY) else { return };
-    condition(root, job, lint);
-    alone(job, lint);
-    to_its_end(root, job, lint);
+    condition(root, job, findings);
+    alone(job, findings);
+    to_its_end(root, job, findings);
 }
 
 /// Events that start a run.
@@ -34,31 +34,31 @@ fn is_of_a_pull_request(event: &str) -> bool {
 
 // ---- the command ----
 
-fn commands(job: &Job<'_>, step: &Step<'_>, lint: &mut Lint<'_>) {
+fn commands(job: &Job<'_>, step: &Step<'_>, findings: &mut Findings<'_>) {
     let (Some(run), Some(text)) = (step.run, step.script().filter(|text| text.contains(DEPLOY))) else { return };
     let script = shell::parse(text);
-    let deploys = |simple: &&Simple| simple.magellan().is_some_and(|arguments| super::is_stage(DEPLOY, &arguments));
+    let deploys = |simple: &&Simple| simple.magellan().is_some_and(|arguments| is_stage(DEPLOY, &arguments));
     let found: Vec<&Simple> = script.all().into_iter().filter(deploys).collect();
     if found.is_empty() {
         return;
     }
-    let places = run.places(lint.text);
+    let places = run.places(findings.text);
     let subject = format!("{}.run", step.subject);
     for simple in found {
         let (first, last) = (&simple.words[0], &simple.words[simple.words.len() - 1]);
         let at = placed(&places, &(first.at.start..last.at.end));
         if job.id() != DEPLOY {
             let what = format!("`{}` deploys, and no stage holds it back: only the job `deploy` may", job.id());
-            lint.error(codes::SKIPPED_STAGE, at, &subject, what);
+            findings.error(codes::SKIPPED_STAGE, at, &subject, what);
             continue;
         }
         if !simple.words.iter().any(|word| word.text == "--verdicts" || word.text.starts_with("--verdicts=")) {
             let what = "`magellan deploy` isn't told the gate's verdicts: write `--verdicts DIR`";
-            lint.error(codes::MISSING_STAGE, at, &subject, what);
+            findings.error(codes::MISSING_STAGE, at, &subject, what);
         }
         for word in simple.words.iter().filter(|word| word.text.contains("--override")) {
             let what = "`--override` passes over the gate: that is for a person, not for a workflow";
-            lint.error(codes::SKIPPED_STAGE, placed(&places, &word.at), &subject, what);
+            findings.error(codes::SKIPPED_STAGE, placed(&places, &word.at), &subject, what);
         }
     }
 }
@@ -69,24 +69,24 @@ fn commands(job: &Job<'_>, step: &Step<'_>, lint: &mut Lint<'_>) {
 const WHEN: [&str; 6] =
     ["github.event_name", "github.ref", "github.ref_name", "github.ref_type", "inputs", "github.event.inputs"];
 
-fn condition(root: &Node, job: &Job<'_>, lint: &mut Lint<'_>) {
+fn condition(root: &Node, job: &Job<'_>, findings: &mut Findings<'_>) {
     let named = job.node.entry("if");
     let (at, text) = match named {
         Some((key, value)) => (key.at.start..value.at.end, value.text().unwrap_or_default()),
         None => (job.key.at.clone(), "success()"),
     };
     let subject = format!("{}.if", job.subject());
-    let may = |event: &&&str| !expressions::never_runs(text, Run { event: Some(event), succeeded: None });
+    let may = |event: &&&str| !expressions::never_runs(text, RunState { event: Some(event), succeeded: None });
     if let Some(event) = events(root).iter().filter(|event| is_of_a_pull_request(event)).find(may) {
         let what = format!("`deploy` isn't surely passed over on `{event}`, which strangers can cause");
-        return lint.error(codes::UNSAFE_DEPLOY, at, &subject, what);
+        return findings.error(codes::UNSAFE_DEPLOY, at, &subject, what);
     }
     let is_function = |name: &str| ["success", "startsWith", "contains", "endsWith", "true"].contains(&name);
     let names = expressions::names(text, true);
     let mut others = names.iter().filter(|name| !is_function(&name.text) && !WHEN.iter().any(|when| name.is_of(when)));
-    if let Some(name) = others.next().filter(|_| named.is_some_and(|(_, value)| !super::stages::is_regardless(value))) {
+    if let Some(name) = others.next().filter(|_| named.is_some_and(|(_, value)| !expressions::is_regardless(value))) {
         let what = format!("`deploy` may be skipped by `{}`, which doesn't say when a run deploys", name.text);
-        lint.error(codes::SKIPPED_STAGE, at, &subject, what);
+        findings.error(codes::SKIPPED_STAGE, at, &subject, what);
     }
 }
 
@@ -96,37 +96,37 @@ fn condition(root: &Node, job: &Job<'_>, lint: &mut Lint<'_>) {
 const APART: [&str; 5] =
     ["inputs.environment", "github.event.inputs.environment", "github.repository", "github.workflow", "vars"];
 
-fn alone(job: &Job<'_>, lint: &mut Lint<'_>) {
+fn alone(job: &Job<'_>, findings: &mut Findings<'_>) {
     let subject = format!("{}.concurrency", job.subject());
     let Some((key, value)) = job.node.entry("concurrency") else {
         let what = "two runs may deploy at once: the job `deploy` has no `concurrency` group";
-        return lint.error(codes::UNSAFE_DEPLOY, job.key.at.clone(), &subject, what);
+        return findings.error(codes::UNSAFE_DEPLOY, job.key.at.clone(), &subject, what);
     };
     let Some(group) = value.text().map(|_| value).or_else(|| value.get("group")) else {
         let what = "two runs may deploy at once: `concurrency` names no `group`";
-        return lint.error(codes::UNSAFE_DEPLOY, key.at.clone(), &subject, what);
+        return findings.error(codes::UNSAFE_DEPLOY, key.at.clone(), &subject, what);
     };
     let names = expressions::names(group.text().unwrap_or_default(), false);
     if let Some(name) = names.iter().find(|name| !APART.iter().any(|apart| name.is_of(apart))) {
         let what = format!("two runs may deploy to one environment at once: their groups differ by `{}`", name.text);
-        lint.error(codes::UNSAFE_DEPLOY, group.at.clone(), &subject, what);
+        findings.error(codes::UNSAFE_DEPLOY, group.at.clone(), &subject, what);
     }
 }
 
-fn to_its_end(root: &Node, job: &Job<'_>, lint: &mut Lint<'_>) {
+fn to_its_end(root: &Node, job: &Job<'_>, findings: &mut Findings<'_>) {
     let events = events(root);
     for (node, subject) in [(root, "concurrency".to_owned()), (job.node, format!("{}.concurrency", job.subject()))] {
         let cancels = node.get("concurrency").and_then(|concurrency| concurrency.entry("cancel-in-progress"));
         let Some((key, value)) = cancels else { continue };
         let is_kept = |event: &&str| {
-            let run = Run { event: Some(event), succeeded: None };
+            let run = RunState { event: Some(event), succeeded: None };
             expressions::truth(value.text().unwrap_or_default(), run) == Some(false)
         };
         // Of a run that surely doesn't deploy nothing is lost.
         let mut deploying = events.iter().filter(|event| !is_of_a_pull_request(event));
         if !deploying.all(is_kept) {
             let what = "a newer run may cancel a deploy halfway";
-            lint.error(
+            findings.error(
                 codes::UNSAFE_DEPLOY,
                 key.at.start..value.at.end,
                 &format!("{subject}.cancel-in-progress"),
@@ -139,7 +139,7 @@ fn to_its_end(root: &Node, job: &Job<'_>, lint: &mut Lint<'_>) {
 /// The condition of a job without white space, case, what surrounds all of it, and the success
 /// that is asked for anyway.
 pub(super) fn plain_condition(job: &Job<'_>) -> Option<String> {
-    let condition = expression(job.node.get("if")?);
+    let condition = normalized(job.node.get("if")?);
     let condition = unwrapped(&condition);
     Some(unwrapped(condition.strip_prefix("success()&&").unwrap_or(condition)).to_owned())
 }

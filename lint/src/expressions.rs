@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use super::yaml::Node;
+
 /// Most tokens and bytes of an expression whose logic is read; of a longer one nothing is certain.
 const TOKENS: usize = 200;
 const BYTES: usize = 4_096;
@@ -125,14 +127,14 @@ fn dotted(text: &str) -> (String, usize) {
 
 /// What is known of a run while a condition is judged.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Run<'a> {
+pub(super) struct RunState<'a> {
     /// What started it.
     pub(super) event: Option<&'a str>,
     /// Whether what a job needs succeeded.
     pub(super) succeeded: Option<bool>,
 }
 
-impl Run<'_> {
+impl RunState<'_> {
     fn value(&self, name: &str) -> Value {
         let pull_request = self.event == Some("pull_request");
         let by_hand = self.event.is_none_or(|event| event.starts_with("workflow_"));
@@ -165,7 +167,7 @@ impl Run<'_> {
 
 /// Whether a job or step with this condition certainly doesn't run: it needs success unless the
 /// condition asks for the status itself.
-pub(super) fn never_runs(condition: &str, run: Run<'_>) -> bool {
+pub(super) fn never_runs(condition: &str, run: RunState<'_>) -> bool {
     let condition = unwrapped(condition);
     if condition.len() > BYTES {
         return false;
@@ -180,8 +182,14 @@ pub(super) fn never_runs(condition: &str, run: Run<'_>) -> bool {
     fails || truth(condition, run) == Some(false)
 }
 
+/// Whether something with this condition may run though what it needs failed.
+pub(super) fn is_regardless(condition: &Node) -> bool {
+    let failed = RunState { event: None, succeeded: Some(false) };
+    !never_runs(condition.text().unwrap_or_default(), failed)
+}
+
 /// Whether an expression holds, where that is certain.
-pub(super) fn truth(expression: &str, run: Run<'_>) -> Option<bool> {
+pub(super) fn truth(expression: &str, run: RunState<'_>) -> Option<bool> {
     let expression = Some(unwrapped(expression)).filter(|expression| expression.len() <= BYTES)?;
     let tokens: Vec<Token> = tokens(expression).into_iter().map(|(token, _)| token).collect();
     if tokens.len() > TOKENS {
@@ -190,6 +198,16 @@ pub(super) fn truth(expression: &str, run: Run<'_>) -> Option<bool> {
     let mut reader = Reader { tokens: &tokens, run };
     let value = reader.either()?;
     if reader.tokens.is_empty() { value.truth() } else { None }
+}
+
+/// An expression without `${{ }}`, white space and case.
+pub(super) fn normalized(node: &Node) -> String {
+    let text: String = node.text().unwrap_or_default().chars().filter(|c| !c.is_whitespace()).collect();
+    let text = text.to_lowercase();
+    match text.strip_prefix("${{").and_then(|t| t.strip_suffix("}}")) {
+        Some(inside) if !inside.contains("${{") => inside.to_owned(),
+        _ => text,
+    }
 }
 
 /// Without `${{ }}` around all of it.
@@ -241,7 +259,7 @@ impl Value {
 /// Reads tokens from the front; `None` where they are no expression.
 struct Reader<'a> {
     tokens: &'a [Token],
-    run: Run<'a>,
+    run: RunState<'a>,
 }
 
 impl Reader<'_> {
@@ -341,7 +359,7 @@ mod tests {
     fn a_condition_is_certainly_false_or_it_is_not() {
         let deploys = "github.event_name == 'workflow_dispatch' || github.ref == 'refs/heads/deploy' \
                        || startsWith(github.ref, 'refs/heads/deploy/')";
-        let on = |event, succeeded| Run { event, succeeded };
+        let on = |event, succeeded| RunState { event, succeeded };
         let pull_request = on(Some("pull_request"), None);
         for condition in [
             deploys,
@@ -384,6 +402,6 @@ mod tests {
             assert_eq!(never_runs(condition, on(None, Some(false))), skipped, "{condition}");
         }
         let long = format!("{}false{}", "(".repeat(100_000), ")".repeat(100_000));
-        assert!(!never_runs(&long, Run::default()));
+        assert!(!never_runs(&long, RunState::default()));
     }
 }

@@ -1,31 +1,32 @@
 //! Texts from elsewhere that become code, and secrets that more than one step can read.
 
 use super::expressions::{self, Name};
-use super::yaml::{Key, Node};
-use super::{Job, Lint, placed};
+use super::findings::Findings;
+use super::jobs::Job;
+use super::yaml::{Key, Node, placed};
 use crate::codes;
 
 /// What whoever starts a run, opens a pull request or names a branch can write.
 const WRITTEN_BY_OTHERS: [&str; 6] =
     ["inputs", "github.event", "github.head_ref", "github.base_ref", "github.ref", "github.ref_name"];
 
-pub(super) fn examine(root: &Node, jobs: &[Job<'_>], lint: &mut Lint<'_>) {
+pub(super) fn examine(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     let other = |keys: &'static [&str]| move |(key, _): &&(Key, Node)| !keys.contains(&key.name.as_str());
     for (key, value) in root.entries().iter().filter(other(&["jobs"])) {
-        no_secret(key, value, &key.name, lint);
+        no_secret(key, value, &key.name, findings);
     }
     for job in jobs {
         // What a called workflow gets, and what an image is pulled with, has no other place.
         for (key, value) in job.node.entries().iter().filter(other(&["steps", "secrets", "container", "services"])) {
-            no_secret(key, value, &format!("{}.{}", job.subject(), key.name), lint);
+            no_secret(key, value, &format!("{}.{}", job.subject(), key.name), findings);
         }
         for step in &job.steps {
             for (key, value) in step.node.entries() {
                 let subject = format!("{}.{}", step.subject, key.name);
                 match key.name.as_str() {
-                    "run" => script(value, &subject, lint),
-                    "env" | "with" => given(step.node, key, value, &subject, lint),
-                    _ => no_secret(key, value, &subject, lint),
+                    "run" => script(value, &subject, findings),
+                    "env" | "with" => given(step.node, key, value, &subject, findings),
+                    _ => no_secret(key, value, &subject, findings),
                 }
             }
         }
@@ -33,7 +34,7 @@ pub(super) fn examine(root: &Node, jobs: &[Job<'_>], lint: &mut Lint<'_>) {
 }
 
 /// What a step is given: secrets one by one, and to actions that run scripts those.
-fn given(step: &Node, key: &Key, values: &Node, subject: &str, lint: &mut Lint<'_>) {
+fn given(step: &Node, key: &Key, values: &Node, subject: &str, findings: &mut Findings<'_>) {
     let is_script = |name: &str| {
         let action = step.text_at("uses").unwrap_or_default();
         key.name == "with" && name == "script" && action.starts_with("actions/github-script@")
@@ -41,36 +42,36 @@ fn given(step: &Node, key: &Key, values: &Node, subject: &str, lint: &mut Lint<'
     for (key, value) in values.entries() {
         let subject = format!("{subject}.{}", key.name);
         if is_script(&key.name) {
-            script(value, &subject, lint);
+            script(value, &subject, findings);
         } else {
             let all = |name: &Name| name.text.eq_ignore_ascii_case("secrets") || name.text == "secrets.*";
-            each(value, false, all, lint, |lint, at, _| {
-                lint.error(codes::EXPOSED_SECRET, at, &subject, "the step is given every secret there is");
+            each(value, false, all, findings, |findings, at, _| {
+                findings.error(codes::EXPOSED_SECRET, at, &subject, "the step is given every secret there is");
             });
         }
     }
 }
 
-fn script(node: &Node, subject: &str, lint: &mut Lint<'_>) {
+fn script(node: &Node, subject: &str, findings: &mut Findings<'_>) {
     let others = |name: &Name| WRITTEN_BY_OTHERS.iter().any(|context| name.is_of(context));
     each(
         node,
         false,
         |name| others(name) || name.is_of("secrets"),
-        lint,
-        |lint, at, name| {
+        findings,
+        |findings, at, name| {
             let (code, what) = if name.is_of("secrets") {
                 (codes::EXPOSED_SECRET, format!("`{}` becomes part of the script's text", name.text))
             } else {
                 (codes::SCRIPT_INJECTION, format!("whoever writes `{}` writes a part of the script", name.text))
             };
-            lint.error(code, at, subject, what);
+            findings.error(code, at, subject, what);
         },
     );
 }
 
 /// Secrets in anything but a step's `env` and `with`.
-fn no_secret(key: &Key, value: &Node, subject: &str, lint: &mut Lint<'_>) {
+fn no_secret(key: &Key, value: &Node, subject: &str, findings: &mut Findings<'_>) {
     let mut rest = vec![(value, key.name == "if")];
     while let Some((node, condition)) = rest.pop() {
         rest.extend(node.entries().iter().map(|(key, value)| (value, key.name == "if")));
@@ -79,10 +80,10 @@ fn no_secret(key: &Key, value: &Node, subject: &str, lint: &mut Lint<'_>) {
             node,
             condition,
             |name| name.is_of("secrets"),
-            lint,
-            |lint, at, name| {
+            findings,
+            |findings, at, name| {
                 let what = format!("`{}` stands where more reads it than the step that uses it", name.text);
-                lint.error(codes::EXPOSED_SECRET, at, subject, what);
+                findings.error(codes::EXPOSED_SECRET, at, subject, what);
             },
         );
     }
@@ -93,13 +94,13 @@ fn each(
     node: &Node,
     condition: bool,
     wanted: impl Fn(&Name) -> bool,
-    lint: &mut Lint<'_>,
-    tell: impl Fn(&mut Lint<'_>, std::ops::Range<usize>, &Name),
+    findings: &mut Findings<'_>,
+    tell: impl Fn(&mut Findings<'_>, std::ops::Range<usize>, &Name),
 ) {
     let names = expressions::names(node.text().unwrap_or_default(), condition);
     let names: Vec<Name> = names.into_iter().filter(wanted).collect();
     if !names.is_empty() {
-        let places = node.places(lint.text);
-        names.iter().for_each(|name| tell(lint, placed(&places, &name.at), name));
+        let places = node.places(findings.text);
+        names.iter().for_each(|name| tell(findings, placed(&places, &name.at), name));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::shell::{self, Command, Joined, List, Pipeline, Script, Simple};
+use super::shell::{self, Command, Joined, List, Pipeline, Script, ShellOptions, Simple};
 
 /// A lost exit code.
 #[derive(Debug)]
@@ -15,15 +15,6 @@ pub(super) struct Mask {
     pub(super) perhaps: bool,
 }
 
-/// What the shell does on a failure by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shell {
-    /// Ends the script: `-e`.
-    pub(super) stops: bool,
-    /// Fails a pipe if any of its commands fails: `-o pipefail`.
-    pub(super) pipefail: bool,
-}
-
 /// Scripts in quotes, e.g. `bash -c '…'`, are read so deep.
 const DEPTH: usize = 4;
 
@@ -31,14 +22,14 @@ const REMOVE: &str = "remove it: a failure must end the step";
 const ALONE: &str = "put the commands on lines of their own; the shell stops at the first that fails";
 
 /// Everything in `text` that loses an exit code.
-pub(super) fn find(text: &str, shell: Shell) -> Vec<Mask> {
+pub(super) fn find(text: &str, shell: ShellOptions) -> Vec<Mask> {
     within(text, shell, 0)
 }
 
-fn within(text: &str, shell: Shell, depth: usize) -> Vec<Mask> {
+fn within(text: &str, shell: ShellOptions, depth: usize) -> Vec<Mask> {
     let script = shell::parse(text);
     let mut search = Search { text, shell, matters: script.all().iter().any(|s| s.matters()), found: Vec::new() };
-    if search.matters && !shell.stops {
+    if search.matters && !shell.errexit {
         let what = "the shell runs without -e: it goes on after a failure".to_owned();
         let help = "leave out `shell`, or write `shell: bash`";
         search.found.push(Mask { at: 0..0, what, help, perhaps: false });
@@ -64,7 +55,7 @@ fn within(text: &str, shell: Shell, depth: usize) -> Vec<Mask> {
 
 struct Search<'a> {
     text: &'a str,
-    shell: Shell,
+    shell: ShellOptions,
     /// Whether the script runs a command on which a stage depends.
     matters: bool,
     found: Vec<Mask>,
@@ -201,9 +192,9 @@ impl Search<'_> {
     /// Scripts handed over as a text: `bash -c '…'`, `eval '…'`.
     fn quoted(&mut self, simple: &Simple, depth: usize) {
         let Some((name, arguments)) = simple.called() else { return };
-        let stops = arguments.iter().any(|a| a.starts_with('-') && !a.starts_with("--") && a.contains('e'));
+        let errexit = arguments.iter().any(|a| a.starts_with('-') && !a.starts_with("--") && a.contains('e'));
         let shell = match name {
-            "bash" | "sh" | "dash" => Shell { stops, pipefail: arguments.contains(&"pipefail") },
+            "bash" | "sh" | "dash" => ShellOptions { errexit, pipefail: arguments.contains(&"pipefail") },
             "eval" => self.shell,
             _ => return,
         };
@@ -214,7 +205,7 @@ impl Search<'_> {
             let whole = word.at.clone();
             // A lone command needs no -e.
             let only = shell::parse(&word.text).lists.len() < 2;
-            let shell = Shell { stops: shell.stops || only, ..shell };
+            let shell = ShellOptions { errexit: shell.errexit || only, ..shell };
             let inside = within(&word.text, shell, depth + 1);
             self.found.extend(inside.into_iter().map(|m| Mask { at: whole.clone(), ..m }));
         }
@@ -283,8 +274,8 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const GITHUB: Shell = Shell { stops: true, pipefail: false };
-    const BASH: Shell = Shell { stops: true, pipefail: true };
+    const GITHUB: ShellOptions = ShellOptions { errexit: true, pipefail: false };
+    const BASH: ShellOptions = ShellOptions { errexit: true, pipefail: true };
 
     #[test]
     fn every_way_to_lose_an_exit_code_is_found_where_it_stands() {
@@ -368,6 +359,6 @@ mod tests {
         }
         assert!(find("magellan gate | tee log", BASH).is_empty());
         assert!(find("server &\ntest", GITHUB)[0].perhaps);
-        assert_eq!(find("magellan gate\necho", Shell { stops: false, pipefail: false }).len(), 1);
+        assert_eq!(find("magellan gate\necho", ShellOptions { errexit: false, pipefail: false }).len(), 1);
     }
 }

@@ -6,6 +6,15 @@ use std::ops::Range;
 /// Deepest nesting of groups and substitutions; what lies deeper is read as plain words.
 const DEPTH: usize = 40;
 
+/// What a shell does by itself when a command fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ShellOptions {
+    /// Ends the script: `-e`.
+    pub(super) errexit: bool,
+    /// Fails a pipe if any of its commands fails: `-o pipefail`.
+    pub(super) pipefail: bool,
+}
+
 /// Lists, one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Script {

@@ -4,11 +4,11 @@
 use std::ops::Range;
 
 use super::deploys::{self, DEPLOY};
-use super::expressions::{self, Run};
+use super::expressions::{is_regardless, normalized};
+use super::findings::Findings;
+use super::jobs::{Job, Step};
 use super::shell::{self, Joined, Simple};
-use super::steps::expression;
 use super::yaml::Node;
-use super::{Job, Lint, Step};
 use crate::codes;
 
 /// The command that judges, and the stage's job.
@@ -44,24 +44,24 @@ fn is_result(job: &Job<'_>) -> bool {
     job.id().ends_with("result")
 }
 
-pub(super) fn examine(root: &Node, jobs: &[Job<'_>], lint: &mut Lint<'_>) {
+pub(super) fn examine(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     let at = root.entry("jobs").map_or(0..0, |(key, _)| key.at.clone());
     for (i, stage) in STAGES.iter().enumerate() {
         // Who deploys verifies, and who verifies deploys.
         let needed = stage.required || STAGES.iter().any(|s| !s.required && s.job(jobs).is_some());
         let Some(job) = stage.job(jobs) else {
             if needed {
-                lint.error(codes::MISSING_STAGE, at.clone(), "jobs", format!("there is no job `{}`", stage.name()));
+                findings.error(codes::MISSING_STAGE, at.clone(), "jobs", format!("there is no job `{}`", stage.name()));
             }
             continue;
         };
         if let Some(before) = STAGES[..i].last() {
-            follows(job, before.job(jobs).map_or(before.name(), Job::id), lint);
+            follows(job, before.job(jobs).map_or(before.name(), Job::id), findings);
         }
-        runs_its_command(stage, job, lint);
-        is_never_passed_over(stage, job, jobs, lint);
+        runs_its_command(stage, job, findings);
+        is_never_passed_over(stage, job, jobs, findings);
     }
-    results(jobs, &at, lint);
+    results(jobs, &at, findings);
 }
 
 /// Names in `needs`.
@@ -70,29 +70,23 @@ fn needs<'a>(job: &Job<'a>) -> Vec<&'a str> {
     needs.text().into_iter().chain(needs.items().iter().filter_map(Node::text)).collect()
 }
 
-fn follows(job: &Job<'_>, before: &str, lint: &mut Lint<'_>) {
+fn follows(job: &Job<'_>, before: &str, findings: &mut Findings<'_>) {
     if !needs(job).contains(&before) {
         let at = job.node.entry("needs").map_or(job.key.at.clone(), |(key, value)| key.at.start..value.at.end);
         let what = format!("`{}` doesn't wait for `{before}`: it runs even if that fails", job.id());
-        lint.error(codes::SKIPPED_STAGE, at, &format!("{}.needs", job.subject()), what);
+        findings.error(codes::SKIPPED_STAGE, at, &format!("{}.needs", job.subject()), what);
     }
 }
 
-fn runs_its_command(stage: &Stage, job: &Job<'_>, lint: &mut Lint<'_>) {
+fn runs_its_command(stage: &Stage, job: &Job<'_>, findings: &mut Findings<'_>) {
     let runs = |step: &Step<'_>| stage.commands.iter().any(|command| step.runs(command));
     if job.node.get("uses").is_none() && !job.steps.iter().any(runs) {
         let what = format!("no step of `{}` runs `magellan {}`", job.id(), stage.commands.join("` or `magellan "));
-        lint.error(codes::MISSING_STAGE, job.key.at.clone(), &job.subject(), what);
+        findings.error(codes::MISSING_STAGE, job.key.at.clone(), &job.subject(), what);
     }
 }
 
-/// Whether something with this condition may run though what it needs failed.
-pub(super) fn is_regardless(condition: &Node) -> bool {
-    let failed = Run { event: None, succeeded: Some(false) };
-    !expressions::never_runs(condition.text().unwrap_or_default(), failed)
-}
-
-fn is_never_passed_over(stage: &Stage, job: &Job<'_>, jobs: &[Job<'_>], lint: &mut Lint<'_>) {
+fn is_never_passed_over(stage: &Stage, job: &Job<'_>, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     if let Some((key, value)) = job.node.entry("if") {
         let when = jobs.iter().find(|job| job.id() == DEPLOY).and_then(deploys::plain_condition);
         let what = match job.id() {
@@ -105,51 +99,51 @@ fn is_never_passed_over(stage: &Stage, job: &Job<'_>, jobs: &[Job<'_>], lint: &m
             _ => None,
         };
         if let Some(what) = what {
-            lint.error(codes::SKIPPED_STAGE, key.at.start..value.at.end, &format!("{}.if", job.subject()), what);
+            findings.error(codes::SKIPPED_STAGE, key.at.start..value.at.end, &format!("{}.if", job.subject()), what);
         }
     }
-    for step in job.steps.iter().filter(|step| !step.magellan().is_empty()) {
+    for step in job.steps.iter().filter(|step| step.runs_magellan()) {
         if let Some((key, value)) = step.node.entry("if") {
             let what = "a step of a stage that runs `magellan` must always run, and only if those before it succeeded";
-            lint.error(codes::SKIPPED_STAGE, key.at.start..value.at.end, &format!("{}.if", step.subject), what);
+            findings.error(codes::SKIPPED_STAGE, key.at.start..value.at.end, &format!("{}.if", step.subject), what);
         }
     }
 }
 
 /// Every stage there is must be held to `success` by a job that always runs.
-fn results(jobs: &[Job<'_>], at: &Range<usize>, lint: &mut Lint<'_>) {
+fn results(jobs: &[Job<'_>], at: &Range<usize>, findings: &mut Findings<'_>) {
     let results: Vec<&Job<'_>> = jobs.iter().filter(|job| is_result(job)).collect();
     let present: Vec<&str> = STAGES.iter().filter_map(|s| s.job(jobs)).map(Job::id).collect();
     if results.is_empty() && !present.is_empty() {
         let what = format!("no job, such as `gate-result`, is red unless {} succeeded", present.join(", "));
-        return lint.error(codes::UNCHECKED_RESULT, at.clone(), "jobs", what);
+        return findings.error(codes::UNCHECKED_RESULT, at.clone(), "jobs", what);
     }
     for job in &results {
-        always_runs(job, jobs, lint);
+        always_runs(job, jobs, findings);
         // What it needs, it must ask for: a needed job that was skipped would go unseen.
         for name in needs(job).into_iter().filter(|name| !checks(job, name)) {
-            unchecked(job, name, lint);
+            unchecked(job, name, findings);
         }
     }
     for name in present {
         if !results.iter().any(|job| needs(job).contains(&name)) {
-            unchecked(results[0], name, lint);
+            unchecked(results[0], name, findings);
         }
     }
 }
 
-fn unchecked(job: &Job<'_>, name: &str, lint: &mut Lint<'_>) {
+fn unchecked(job: &Job<'_>, name: &str, findings: &mut Findings<'_>) {
     let what = format!("`{}` doesn't hold the result of `{name}` to `success`", job.id());
     let at = job.node.entry("needs").map_or(job.key.at.clone(), |(key, value)| key.at.start..value.at.end);
-    lint.error(codes::UNCHECKED_RESULT, at, &job.subject(), what);
+    findings.error(codes::UNCHECKED_RESULT, at, &job.subject(), what);
 }
 
-fn always_runs(job: &Job<'_>, jobs: &[Job<'_>], lint: &mut Lint<'_>) {
+fn always_runs(job: &Job<'_>, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     let condition = job.node.entry("if");
     let later = needs(job).iter().any(|name| STAGES.iter().any(|s| !s.required && s.names.contains(name)));
     // Deploying may have a condition, and the job that checks it the same one.
     let when = jobs.iter().find(|job| later && job.id() == DEPLOY).and_then(deploys::plain_condition);
-    let holds = condition.is_some_and(|(_, value)| match expression(value).strip_prefix("always()") {
+    let holds = condition.is_some_and(|(_, value)| match normalized(value).strip_prefix("always()") {
         Some("") => true,
         // What asks for success would pass over a failure.
         Some(rest) if rest.contains("success()") || rest.contains("failure()") || rest.contains("cancelled()") => false,
@@ -164,7 +158,7 @@ fn always_runs(job: &Job<'_>, jobs: &[Job<'_>], lint: &mut Lint<'_>) {
             }
             None => format!("`{}` is skipped where a stage is, and to GitHub that is no failure", job.id()),
         };
-        lint.error(codes::UNCHECKED_RESULT, at, &format!("{}.if", job.subject()), what);
+        findings.error(codes::UNCHECKED_RESULT, at, &format!("{}.if", job.subject()), what);
     }
 }
 
@@ -208,7 +202,7 @@ fn tests(job: &Job<'_>, step: &Step<'_>, name: &str) -> bool {
 
 /// `run: exit 1` under `if: needs.gate.result != 'success'`, joined by `||` only.
 fn exits(step: &Step<'_>, name: &str) -> bool {
-    let Some(condition) = step.node.get("if").map(expression) else { return false };
+    let Some(condition) = step.node.get("if").map(normalized) else { return false };
     let wanted = format!("needs.{name}.result!='success'").to_lowercase();
     // A condition means `success() && (…)`: behind a step that failed the job is red already.
     let alternatives: Vec<&str> = condition.split("||").map(|part| part.trim_matches(['(', ')'])).collect();

@@ -2,41 +2,44 @@
 
 use magellan::finding::Severity;
 
-use super::masks::{self, Shell};
-use super::yaml::Node;
-use super::{Job, Lint, Run, Step, placed};
+use super::expressions::normalized;
+use super::findings::Findings;
+use super::jobs::{Job, Step};
+use super::masks;
+use super::shell::ShellOptions;
+use super::yaml::{Node, placed};
 use crate::codes;
 
 /// Exit codes that are lost: in any workflow.
-pub(super) fn masked_failures(root: &Node, jobs: &[Job<'_>], lint: &mut Lint<'_>) {
+pub(super) fn masked_failures(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     for job in jobs {
-        continues(job.node, &job.subject(), lint);
+        continues(job.node, &job.subject(), findings);
         for step in &job.steps {
-            continues(step.node, &step.subject, lint);
-            scripts(step, lint);
+            continues(step.node, &step.subject, findings);
+            scripts(step, findings);
         }
     }
     // Where it means nothing to GitHub, somebody meant something by it.
-    continues(root, "", lint);
+    continues(root, "", findings);
 }
 
-fn continues(node: &Node, subject: &str, lint: &mut Lint<'_>) {
+fn continues(node: &Node, subject: &str, findings: &mut Findings<'_>) {
     let Some((key, value)) = node.entry("continue-on-error") else { return };
     if value.text() != Some("false") {
         let subject = format!("{subject}.continue-on-error");
         let what = "`continue-on-error` makes a failure count as a success";
-        lint.error(codes::MASKED_FAILURE, key.at.start..value.at.end.max(key.at.end), &subject, what);
+        findings.error(codes::MASKED_FAILURE, key.at.start..value.at.end.max(key.at.end), &subject, what);
     }
 }
 
-fn scripts(step: &Step<'_>, lint: &mut Lint<'_>) {
+fn scripts(step: &Step<'_>, findings: &mut Findings<'_>) {
     let (Some(run), Some(script)) = (step.run, step.script()) else { return };
-    let Run::Shell(shell) = step.how() else {
+    let Some(shell) = step.shell_options() else {
         // Only what a stage depends on matters enough to say that nobody looked.
-        let reads = Shell { stops: false, pipefail: true };
+        let reads = ShellOptions { errexit: false, pipefail: true };
         if let Some(at) = step.shell.map(|s| s.at.clone()).filter(|_| !masks::find(script, reads).is_empty()) {
             let what = "scripts for another shell than bash and sh aren't read";
-            lint.warn(codes::UNSEEN_JOB, at, &step.subject, what);
+            findings.warn(codes::UNSEEN_JOB, at, &step.subject, what);
         }
         return;
     };
@@ -44,61 +47,51 @@ fn scripts(step: &Step<'_>, lint: &mut Lint<'_>) {
     if found.is_empty() {
         return;
     }
-    let places = run.places(lint.text);
+    let places = run.places(findings.text);
     for mask in found {
         // One of the whole script stands where its shell is named.
-        let named = step.shell.filter(|_| !shell.stops && mask.at.end == 0);
+        let named = step.shell.filter(|_| !shell.errexit && mask.at.end == 0);
         let at = named.map_or_else(|| placed(&places, &mask.at), |named| named.at.clone());
         let severity = if mask.perhaps { Severity::Warning } else { Severity::Error };
         let subject = format!("{}.run", step.subject);
-        lint.add(severity, codes::MASKED_FAILURE, at, &subject, mask.what, mask.help);
+        findings.add(severity, codes::MASKED_FAILURE, at, &subject, mask.what, mask.help);
     }
 }
 
 /// What holds of the jobs and steps of a pipeline.
-pub(super) fn examine(jobs: &[Job<'_>], lint: &mut Lint<'_>) {
+pub(super) fn examine(jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     for job in jobs {
-        never(job.node, &job.subject(), lint);
+        never(job.node, &job.subject(), findings);
         if let Some((key, _)) = job.node.entry("uses") {
             let what = format!("the job `{}` runs another workflow, which is not read here", job.id());
-            lint.warn(codes::UNSEEN_JOB, key.at.clone(), &job.subject(), what);
+            findings.warn(codes::UNSEEN_JOB, key.at.clone(), &job.subject(), what);
         } else if job.node.get("timeout-minutes").is_none() {
             let what = format!("the job `{}` may hang for six hours", job.id());
-            lint.warn(codes::NO_TIMEOUT, job.key.at.clone(), &job.subject(), what);
+            findings.warn(codes::NO_TIMEOUT, job.key.at.clone(), &job.subject(), what);
         }
-        uses(job.node, &job.subject(), lint);
+        uses(job.node, &job.subject(), findings);
         for step in &job.steps {
-            never(step.node, &step.subject, lint);
-            uses(step.node, &step.subject, lint);
-            upload(step, lint);
+            never(step.node, &step.subject, findings);
+            uses(step.node, &step.subject, findings);
+            upload(step, findings);
         }
     }
 }
 
-/// An expression without `${{ }}`, white space and case.
-pub(super) fn expression(node: &Node) -> String {
-    let text: String = node.text().unwrap_or_default().chars().filter(|c| !c.is_whitespace()).collect();
-    let text = text.to_lowercase();
-    match text.strip_prefix("${{").and_then(|t| t.strip_suffix("}}")) {
-        Some(inside) if !inside.contains("${{") => inside.to_owned(),
-        _ => text,
-    }
-}
-
-fn never(node: &Node, subject: &str, lint: &mut Lint<'_>) {
+fn never(node: &Node, subject: &str, findings: &mut Findings<'_>) {
     let Some((key, value)) = node.entry("if") else { return };
-    if ["false", "!true", "0", "''", "null", "!always()"].contains(&expression(value).as_str()) {
-        lint.error(codes::SKIPPED_STAGE, key.at.start..value.at.end, &format!("{subject}.if"), "this never runs");
+    if ["false", "!true", "0", "''", "null", "!always()"].contains(&normalized(value).as_str()) {
+        findings.error(codes::SKIPPED_STAGE, key.at.start..value.at.end, &format!("{subject}.if"), "this never runs");
     }
 }
 
-fn uses(node: &Node, subject: &str, lint: &mut Lint<'_>) {
+fn uses(node: &Node, subject: &str, findings: &mut Findings<'_>) {
     let Some(value) = node.get("uses") else { return };
     let Some(action) = value.text() else { return };
     let subject = format!("{subject}.uses");
     if action.starts_with("./") {
         if node.get("steps").is_none() && node.get("runs-on").is_none() && !action.starts_with("./.github/workflows") {
-            lint.warn(
+            findings.warn(
                 codes::UNSEEN_JOB,
                 value.at.clone(),
                 &subject,
@@ -114,11 +107,11 @@ fn uses(node: &Node, subject: &str, lint: &mut Lint<'_>) {
     };
     if !pinned {
         let what = format!("`{action}` can be another action tomorrow");
-        lint.warn(codes::UNPINNED_ACTION, value.at.clone(), &subject, what);
+        findings.warn(codes::UNPINNED_ACTION, value.at.clone(), &subject, what);
     }
 }
 
-fn upload(step: &Step<'_>, lint: &mut Lint<'_>) {
+fn upload(step: &Step<'_>, findings: &mut Findings<'_>) {
     let Some(uses) = step.node.get("uses") else { return };
     if !uses.text().is_some_and(|action| action.starts_with("actions/upload-artifact@")) {
         return;
@@ -126,6 +119,6 @@ fn upload(step: &Step<'_>, lint: &mut Lint<'_>) {
     let named = step.node.get("with").and_then(|with| with.entry("if-no-files-found"));
     if named.is_none_or(|(_, value)| value.text() != Some("error")) {
         let at = named.map_or(uses.at.clone(), |(key, value)| key.at.start..value.at.end);
-        lint.error(codes::UNCHECKED_ARTIFACT, at, &step.subject, "an upload without files would be a success");
+        findings.error(codes::UNCHECKED_ARTIFACT, at, &step.subject, "an upload without files would be a success");
     }
 }

@@ -3,23 +3,24 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::yaml::{Key, Node};
-use super::{Lint, expressions, placed};
+use super::expressions;
+use super::findings::Findings;
+use super::yaml::{Key, Node, placed};
 use crate::codes;
 
-pub(super) fn examine(root: &Node, lint: &mut Lint<'_>) {
+pub(super) fn examine(root: &Node, findings: &mut Findings<'_>) {
     if let Some(on) = root.get("on") {
-        filters(on, lint);
+        filters(on, findings);
     }
-    inputs(root, lint);
-    permissions(root, "permissions", lint);
+    inputs(root, findings);
+    permissions(root, "permissions", findings);
     for (key, job) in root.get("jobs").map_or(&[][..], Node::entries) {
-        permissions(job, &format!("jobs.{}.permissions", key.name), lint);
+        permissions(job, &format!("jobs.{}.permissions", key.name), findings);
     }
 }
 
 /// A path filter can't know what a strategy depends on: a change to shared code went out unjudged.
-fn filters(on: &Node, lint: &mut Lint<'_>) {
+fn filters(on: &Node, findings: &mut Findings<'_>) {
     for (event, settings) in on.entries() {
         if !["push", "pull_request", "pull_request_target"].contains(&event.name.as_str()) {
             continue;
@@ -28,37 +29,37 @@ fn filters(on: &Node, lint: &mut Lint<'_>) {
             settings.entries().iter().filter(|(key, _)| ["paths", "paths-ignore"].contains(&key.name.as_str()))
         {
             let what = format!("`{}` of `{}` can miss code that a strategy depends on", key.name, event.name);
-            lint.error(codes::PATH_FILTER, key.at.clone(), &format!("on.{}.{}", event.name, key.name), what);
+            findings.error(codes::PATH_FILTER, key.at.clone(), &format!("on.{}.{}", event.name, key.name), what);
         }
     }
 }
 
-fn permissions(node: &Node, subject: &str, lint: &mut Lint<'_>) {
+fn permissions(node: &Node, subject: &str, findings: &mut Findings<'_>) {
     if let Some(value) = node.get("permissions").filter(|p| p.text() == Some("write-all")) {
-        lint.error(codes::BROAD_PERMISSIONS, value.at.clone(), subject, "every job may write everything");
+        findings.error(codes::BROAD_PERMISSIONS, value.at.clone(), subject, "every job may write everything");
     }
 }
 
-fn inputs(root: &Node, lint: &mut Lint<'_>) {
+fn inputs(root: &Node, findings: &mut Findings<'_>) {
     let declared: Vec<&Key> = ["workflow_dispatch", "workflow_call"]
         .iter()
         .filter_map(|event| root.get("on")?.get(event)?.get("inputs"))
         .flat_map(|inputs| inputs.entries().iter().map(|(key, _)| key))
         .collect();
-    let used = used(root, lint.text);
+    let used = used(root, findings.text);
     let names: BTreeSet<String> = used.iter().map(|(name, _)| name.to_lowercase()).collect();
     let whole = names.contains("");
     let is_used = |key: &Key| names.contains(&key.name.to_lowercase());
     let known: BTreeSet<String> = declared.iter().map(|key| key.name.to_lowercase()).collect();
     for key in declared.iter().filter(|key| !whole && !is_used(key)) {
         let what = format!("nothing uses the input `{}`, so what is chosen has no effect", key.name);
-        lint.error(codes::UNUSED_INPUT, key.at.clone(), &format!("inputs.{}", key.name), what);
+        findings.error(codes::UNUSED_INPUT, key.at.clone(), &format!("inputs.{}", key.name), what);
     }
     let mut seen = BTreeSet::new();
     for (name, at) in used.iter().filter(|(name, _)| !name.is_empty()) {
         if !known.contains(&name.to_lowercase()) && seen.insert(at.start) {
             let what = format!("no input `{name}` is declared, so this is always empty");
-            lint.error(codes::UNDECLARED_INPUT, at.clone(), &format!("inputs.{name}"), what);
+            findings.error(codes::UNDECLARED_INPUT, at.clone(), &format!("inputs.{name}"), what);
         }
     }
 }

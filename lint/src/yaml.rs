@@ -19,13 +19,13 @@ const VALUES: usize = 100_000;
 /// A value.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    pub(super) kind: Kind,
+    pub(super) kind: NodeKind,
     /// Its bytes in the text.
     pub(super) at: Range<usize>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub(super) enum NodeKind {
     /// A text, and whether it was written without quotes.
     Scalar(String, bool),
     List(Vec<Node>),
@@ -53,21 +53,21 @@ fn fault(at: Range<usize>, what: impl Into<String>) -> Fault {
 impl Node {
     pub(super) fn text(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Scalar(text, _) => Some(text),
+            NodeKind::Scalar(text, _) => Some(text),
             _ => None,
         }
     }
 
     pub(super) fn entries(&self) -> &[(Key, Self)] {
         match &self.kind {
-            Kind::Map(entries) => entries,
+            NodeKind::Map(entries) => entries,
             _ => &[],
         }
     }
 
     pub(super) fn items(&self) -> &[Self] {
         match &self.kind {
-            Kind::List(items) => items,
+            NodeKind::List(items) => items,
             _ => &[],
         }
     }
@@ -110,9 +110,16 @@ impl Node {
     }
 }
 
+/// Where the part `at` of a scalar's text stands in the file; `places` are [`Node::places`].
+pub(super) fn placed(places: &[usize], at: &Range<usize>) -> Range<usize> {
+    let place = |i: usize| places.get(i).copied().unwrap_or_default();
+    let last = at.end.max(at.start + 1) - 1;
+    place(at.start)..place(last) + 1
+}
+
 /// A list or map that isn't closed yet.
 struct Open {
-    kind: Kind,
+    kind: NodeKind,
     /// The key whose value comes next.
     key: Option<Key>,
     start: usize,
@@ -168,11 +175,11 @@ impl Builder {
     fn take(&mut self, event: Event<'_>, at: Range<usize>) -> Result<(), Fault> {
         match event {
             Event::Scalar(text, style, anchor, _) => {
-                let kind = Kind::Scalar(text.into_owned(), style == ScalarStyle::Plain);
+                let kind = NodeKind::Scalar(text.into_owned(), style == ScalarStyle::Plain);
                 self.value(Node { kind, at }, anchor)
             }
-            Event::SequenceStart(anchor, _) => self.begin(Kind::List(Vec::new()), anchor, at),
-            Event::MappingStart(anchor, _) => self.begin(Kind::Map(Vec::new()), anchor, at),
+            Event::SequenceStart(anchor, _) => self.begin(NodeKind::List(Vec::new()), anchor, at),
+            Event::MappingStart(anchor, _) => self.begin(NodeKind::Map(Vec::new()), anchor, at),
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some(open) => self.value(Node { kind: open.kind, at: open.start..at.end.max(open.start) }, open.anchor),
                 None => Ok(()),
@@ -191,7 +198,7 @@ impl Builder {
         }
     }
 
-    fn begin(&mut self, kind: Kind, anchor: usize, at: Range<usize>) -> Result<(), Fault> {
+    fn begin(&mut self, kind: NodeKind, anchor: usize, at: Range<usize>) -> Result<(), Fault> {
         if self.open.len() >= DEPTH {
             return Err(fault(at, format!("values nested more than {DEPTH} deep")));
         }
@@ -228,10 +235,10 @@ impl Builder {
             return Ok(());
         };
         match (&mut open.kind, open.key.take()) {
-            (Kind::Map(entries), Some(key)) => entries.push((key, node)),
-            (Kind::Map(_), None) => open.key = Some(key(node)?),
-            (Kind::List(items), _) => items.push(node),
-            (Kind::Scalar(..), _) => {}
+            (NodeKind::Map(entries), Some(key)) => entries.push((key, node)),
+            (NodeKind::Map(_), None) => open.key = Some(key(node)?),
+            (NodeKind::List(items), _) => items.push(node),
+            (NodeKind::Scalar(..), _) => {}
         }
         Ok(())
     }
@@ -240,8 +247,8 @@ impl Builder {
 fn key(node: Node) -> Result<Key, Fault> {
     match node.kind {
         // GitHub knows no merge keys; a reader that does would see other jobs than GitHub.
-        Kind::Scalar(name, true) if name == "<<" => Err(fault(node.at, "GitHub knows no merge key `<<`")),
-        Kind::Scalar(name, _) => Ok(Key { name, at: node.at }),
+        NodeKind::Scalar(name, true) if name == "<<" => Err(fault(node.at, "GitHub knows no merge key `<<`")),
+        NodeKind::Scalar(name, _) => Ok(Key { name, at: node.at }),
         _ => Err(fault(node.at, "a key must be a text")),
     }
 }

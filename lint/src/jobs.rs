@@ -1,0 +1,122 @@
+//! The jobs of a workflow and their steps.
+
+use super::findings::Findings;
+use super::shell::{self, ShellOptions};
+use super::yaml::{Key, Node};
+use crate::codes;
+
+/// A job and its steps.
+pub(super) struct Job<'a> {
+    pub(super) key: &'a Key,
+    pub(super) node: &'a Node,
+    pub(super) steps: Vec<Step<'a>>,
+}
+
+/// A step.
+pub(super) struct Step<'a> {
+    pub(super) node: &'a Node,
+    /// `jobs.gate.steps[2]`
+    pub(super) subject: String,
+    /// Its script, if it has one.
+    pub(super) run: Option<&'a Node>,
+    /// The `shell` that applies to it: its own, the job's or the workflow's.
+    pub(super) shell: Option<&'a Node>,
+}
+
+impl Job<'_> {
+    pub(super) fn id(&self) -> &str {
+        &self.key.name
+    }
+
+    pub(super) fn subject(&self) -> String {
+        format!("jobs.{}", self.key.name)
+    }
+}
+
+impl Step<'_> {
+    pub(super) fn script(&self) -> Option<&str> {
+        self.run?.text()
+    }
+
+    /// How its shell treats failures; `None` if the script is for something else than bash and sh.
+    pub(super) fn shell_options(&self) -> Option<ShellOptions> {
+        let words: Vec<&str> = self.shell.and_then(Node::text).unwrap_or_default().split_whitespace().collect();
+        let Some(program) = words.first() else { return Some(ShellOptions { errexit: true, pipefail: false }) };
+        // GitHub adds its own options to a shell that is named without any.
+        let alone = words.len() < 2;
+        let is_flag = |word: &&str| word.starts_with('-') && !word.starts_with("--");
+        let errexit = alone || words.iter().filter(|word| is_flag(word)).any(|word| word.contains('e'));
+        let pipefail = words.contains(&"pipefail");
+        match program.rsplit('/').next().unwrap_or(program) {
+            "bash" => Some(ShellOptions { errexit, pipefail: alone || pipefail }),
+            "sh" | "dash" => Some(ShellOptions { errexit, pipefail }),
+            _ => None,
+        }
+    }
+
+    /// Whether it runs `magellan` at all.
+    pub(super) fn runs_magellan(&self) -> bool {
+        let script = shell::parse(self.script().unwrap_or_default());
+        script.all().iter().any(|s| s.magellan().is_some())
+    }
+
+    /// Whether it runs `magellan COMMAND` as a stage does.
+    pub(super) fn runs(&self, command: &str) -> bool {
+        let script = shell::parse(self.script().unwrap_or_default());
+        script.all().iter().filter_map(|s| s.magellan()).any(|arguments| is_stage(command, &arguments))
+    }
+}
+
+/// Whether these arguments of `magellan` run `command` as a stage does: not to list, help or run a subcommand.
+pub(super) fn is_stage(command: &str, arguments: &[&str]) -> bool {
+    let Some((first, rest)) = arguments.split_first() else { return false };
+    let idle = |argument: &&str| ["--list", "--dry-run", "--help", "-h"].contains(argument);
+    *first == command && rest.first().is_none_or(|a| a.starts_with('-')) && !rest.iter().any(idle)
+}
+
+/// The jobs of a workflow. Whatever isn't a job or a step is a finding.
+pub(super) fn jobs<'a>(root: &'a Node, findings: &mut Findings<'_>) -> Option<Vec<Job<'a>>> {
+    let Some((key, jobs)) = root.entry("jobs") else {
+        findings.error(codes::WORKFLOW_SYNTAX, 0..0, "", "a workflow needs a map with the key `jobs`");
+        return None;
+    };
+    if jobs.entries().is_empty() {
+        findings.error(codes::WORKFLOW_SYNTAX, key.at.clone(), "jobs", "`jobs` must be a map of jobs");
+        return None;
+    }
+    let shell = shell_of(root);
+    Some(jobs.entries().iter().map(|(key, node)| job(key, node, shell, findings)).collect())
+}
+
+fn shell_of(node: &Node) -> Option<&Node> {
+    node.get("defaults")?.get("run")?.get("shell")
+}
+
+fn job<'a>(key: &'a Key, node: &'a Node, shell: Option<&'a Node>, findings: &mut Findings<'_>) -> Job<'a> {
+    let subject = format!("jobs.{}", key.name);
+    let shell = shell_of(node).or(shell);
+    let items = node.get("steps").map_or(&[][..], Node::items);
+    if items.is_empty() && node.get("uses").is_none() {
+        findings.error(
+            codes::WORKFLOW_SYNTAX,
+            key.at.clone(),
+            &subject,
+            format!("the job `{}` has no list of steps", key.name),
+        );
+    }
+    let steps = items.iter().enumerate().map(|(i, node)| {
+        let subject = format!("{subject}.steps[{i}]");
+        let run = node.get("run");
+        if !(run.is_some_and(|r| r.text().is_some()) || run.is_none() && node.text_at("uses").is_some()) {
+            findings.error(
+                codes::WORKFLOW_SYNTAX,
+                node.at.clone(),
+                &subject,
+                "a step needs a text at `run` or at `uses`",
+            );
+        }
+        Step { node, subject, run, shell: node.get("shell").or(shell) }
+    });
+    let steps = steps.collect();
+    Job { key, node, steps }
+}

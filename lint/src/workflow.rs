@@ -1,0 +1,563 @@
+//! A workflow as a whole: which rules apply to it, and everything that breaks one.
+
+use std::path::{Path, PathBuf};
+
+use magellan::disk::map;
+use magellan::error::{Error, Result};
+use magellan::finding::Finding;
+
+use super::findings::Findings;
+use super::jobs::{Job, jobs};
+use super::yaml::{self, Node};
+use super::{deploys, foreign, stages, steps, triggers};
+use crate::codes;
+
+/// Largest workflow read.
+const LIMIT: u64 = 1 << 20;
+/// Name of the file that must have all stages even if nothing in it runs `magellan` any more.
+const PIPELINE: &str = "deploy-strategies";
+
+/// A workflow as text.
+#[derive(Clone, Debug)]
+pub struct Workflow {
+    /// The file.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+impl Workflow {
+    /// Reads a workflow.
+    ///
+    /// # Errors
+    /// Config error if it isn't a regular text file of at most 1 MiB.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = map::bytes_up_to(path, LIMIT).map_err(|e| e.recode(codes::WORKFLOW_UNREADABLE))?;
+        let text = String::from_utf8(bytes.to_vec())
+            .map_err(|e| Error::new(codes::WORKFLOW_UNREADABLE, format!("not UTF-8 text: {e}")).at(path.display()))?;
+        Ok(Self { path: path.to_owned(), text })
+    }
+
+    /// Everything that is wrong with it, in the order of the text.
+    pub fn examine(&self) -> Vec<Finding> {
+        let (root, faults) = yaml::parse(&self.text);
+        let mut findings = Findings::new(&self.text);
+        for fault in faults.into_iter().chain(root.iter().flat_map(yaml::duplicates)) {
+            findings.error(fault.code, fault.at, "", fault.what);
+        }
+        if let Some(root) = &root {
+            self.examine_tree(root, &mut findings);
+        }
+        findings.finish().into_iter().map(|f| f.file(&self.path)).collect()
+    }
+
+    fn examine_tree(&self, root: &Node, findings: &mut Findings<'_>) {
+        let Some(jobs) = jobs(root, findings) else { return };
+        steps::masked_failures(root, &jobs, findings);
+        foreign::examine(root, &jobs, findings);
+        if self.is_pipeline(&jobs) {
+            stages::examine(root, &jobs, findings);
+            deploys::examine(root, &jobs, findings);
+            steps::examine(&jobs, findings);
+            triggers::examine(root, findings);
+        }
+    }
+
+    fn is_pipeline(&self, jobs: &[Job<'_>]) -> bool {
+        let named = self.path.file_stem().is_some_and(|stem| stem == PIPELINE);
+        named || jobs.iter().flat_map(|j| &j.steps).any(|s| s.runs_magellan())
+    }
+
+    /// Whether it judges strategies: runs `magellan gate`.
+    fn judges(&self) -> bool {
+        let root = yaml::parse(&self.text).0;
+        let mut findings = Findings::new(&self.text);
+        let jobs = root.as_ref().and_then(|root| jobs(root, &mut findings)).unwrap_or_default();
+        jobs.iter().any(|job| job.steps.iter().any(|s| s.runs(stages::GATE)))
+    }
+}
+
+/// Everything that is wrong with a project's workflows, file by file.
+pub fn examine_all(workflows: &[Workflow]) -> Vec<Finding> {
+    let mut found: Vec<Finding> = workflows.iter().flat_map(Workflow::examine).collect();
+    let unread = found.iter().any(|f| f.code == codes::WORKFLOW_SYNTAX);
+    if !unread && !workflows.iter().any(Workflow::judges) {
+        found.push(Finding::new(codes::MISSING_STAGE, "", "no workflow runs `magellan gate`, so nothing is judged"));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::findings::SHOWN;
+
+    const OURS: &str = include_str!("../../.github/workflows/deploy-strategies.yml");
+
+    fn examine(text: &str) -> Vec<Finding> {
+        Workflow { path: "deploy-strategies.yml".into(), text: text.to_owned() }.examine()
+    }
+
+    /// Code and source line of each finding.
+    fn found(text: &str) -> Vec<(&'static str, String)> {
+        let line =
+            |f: &Finding| text.lines().nth(f.span.map_or(0, |s| s.line - 1)).unwrap_or_default().trim().to_owned();
+        examine(text).iter().map(|f| (f.code.slug(), line(f))).collect()
+    }
+
+    #[test]
+    fn ours_has_no_finding() {
+        assert_eq!(found(OURS), []);
+    }
+
+    /// What is changed, into what, and the code and line of the one finding.
+    const SPOILT: &[(&str, &str, &str, &str)] = &[
+        (
+            "run: target/release/magellan ledger verify",
+            "run: target/release/magellan ledger verify || true",
+            "masked-failure",
+            "run: target/release/magellan ledger verify || true",
+        ),
+        (
+            "run: cargo build --release --locked --features live,aws",
+            "run: cargo build --release --locked --features live,aws; exit 0",
+            "masked-failure",
+            "run: cargo build --release --locked --features live,aws; exit 0",
+        ),
+        (
+            "          strategies=$(target",
+            "          set +e\n          strategies=$(target",
+            "masked-failure",
+            "set +e",
+        ),
+        (
+            "--junit gate/junit.xml --out gate\n",
+            "--junit gate/junit.xml --out gate || :\n",
+            "masked-failure",
+            "--markdown \"$GITHUB_STEP_SUMMARY\" --junit gate/junit.xml --out gate || :",
+        ),
+        (
+            "          strategies=$(target/release/magellan gate --list ${STRATEGY:+--strategy \"$STRATEGY\"})\n          echo \"strategies=$strategies\"",
+            "          echo \"strategies=$(target/release/magellan gate --list)\"",
+            "masked-failure",
+            "echo \"strategies=$(target/release/magellan gate --list)\" >> \"$GITHUB_OUTPUT\"",
+        ),
+        (
+            "shell: bash --noprofile --norc -euo pipefail {0}",
+            "shell: bash --noprofile --norc {0}",
+            "masked-failure",
+            "shell: bash --noprofile --norc {0}",
+        ),
+        (
+            "      - name: Ledger of trials\n",
+            "      - name: Ledger of trials\n        continue-on-error: true\n",
+            "masked-failure",
+            "continue-on-error: true",
+        ),
+        (
+            "    needs: validate\n",
+            "    needs: validate\n    continue-on-error: ${{ github.ref != 'refs/heads/main' }}\n",
+            "masked-failure",
+            "continue-on-error: ${{ github.ref != 'refs/heads/main' }}",
+        ),
+        ("    needs: validate\n", "", "skipped-stage", "gate:"),
+        ("    needs: validate\n", "    needs: validate\n    if: always()\n", "skipped-stage", "if: always()"),
+        (
+            "    needs: validate\n",
+            "    needs: validate\n    if: ${{ !cancelled() }}\n",
+            "skipped-stage",
+            "if: ${{ !cancelled() }}",
+        ),
+        (
+            "    needs: validate\n",
+            "    needs: validate\n    if: success() || failure()\n",
+            "skipped-stage",
+            "if: success() || failure()",
+        ),
+        (
+            "    needs: validate\n",
+            "    needs: validate\n    if: github.event_name == 'push'\n",
+            "skipped-stage",
+            "if: github.event_name == 'push'",
+        ),
+        (
+            "      - name: Judge on archived data\n",
+            "      - name: Judge on archived data\n        if: github.ref == 'x'\n",
+            "skipped-stage",
+            "if: github.ref == 'x'",
+        ),
+        (
+            "      - name: Make it executable again\n",
+            "      - name: Make it executable again\n        if: ${{ false }}\n",
+            "skipped-stage",
+            "if: ${{ false }}",
+        ),
+        (
+            "          target/release/magellan gate --strategy",
+            "          echo magellan gate --strategy",
+            "missing-stage",
+            "gate:",
+        ),
+        (
+            "          target/release/magellan gate --strategy",
+            "          target/release/magellan gate --list --strategy",
+            "missing-stage",
+            "gate:",
+        ),
+        ("run: target/release/magellan validate --code --format github", "run: ls", "missing-stage", "validate:"),
+        (
+            "    if: always()\n    needs: [validate, gate]",
+            "    needs: [validate, gate]",
+            "unchecked-result",
+            "gate-result:",
+        ),
+        (
+            "    if: always()\n    needs: [validate, gate]",
+            "    if: always()\n    needs: [validate]",
+            "unchecked-result",
+            "needs: [validate]",
+        ),
+        ("          test \"$GATE\" = success\n", "", "unchecked-result", "needs: [validate, gate]"),
+        (
+            "          test \"$GATE\" = success\n",
+            "          test \"$GATE\" != failure\n",
+            "unchecked-result",
+            "needs: [validate, gate]",
+        ),
+        (
+            "          test \"$GATE\" = success\n",
+            "          test \"$GATE\" = success || test \"$GATE\" = skipped\n",
+            "unchecked-result",
+            "needs: [validate, gate]",
+        ),
+        (
+            "GATE: ${{ needs.gate.result }}",
+            "GATE: ${{ needs.validate.result }}",
+            "unchecked-result",
+            "needs: [validate, gate]",
+        ),
+        ("  pull_request:\n", "  pull_request:\n    paths: ['deployed/**']\n", "path-filter", "paths: ['deployed/**']"),
+        (
+            "  pull_request:\n",
+            "  pull_request: {paths-ignore: [docs]}\n",
+            "path-filter",
+            "pull_request: {paths-ignore: [docs]}",
+        ),
+        (
+            "      strategy:\n        description",
+            "      colour: {type: string}\n      strategy:\n        description",
+            "unused-input",
+            "colour: {type: string}",
+        ),
+        (
+            "inputs.strategy != 'all' && inputs.strategy",
+            "inputs.stratgy",
+            "undeclared-input",
+            "STRATEGY: ${{ inputs.stratgy || '' }}",
+        ),
+        (
+            "          path: gate\n          if-no-files-found: error\n",
+            "          path: gate\n",
+            "unchecked-artifact",
+            "- uses: actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02 # v4.6.2",
+        ),
+        (
+            "          path: gate\n          if-no-files-found: error\n",
+            "          path: gate\n          if-no-files-found: warn\n",
+            "unchecked-artifact",
+            "if-no-files-found: warn",
+        ),
+        (
+            "actions/cache@0057852bfaa89a56745cba8c7296529d2fc39830 # v4.3.0",
+            "actions/cache@v4",
+            "unpinned-action",
+            "- uses: actions/cache@v4",
+        ),
+        ("    timeout-minutes: 5\n", "", "no-timeout", "gate-result:"),
+        ("permissions:\n  contents: read", "permissions: write-all", "broad-permissions", "permissions: write-all"),
+        (
+            "    runs-on: ubuntu-24.04\n    timeout-minutes: 5\n",
+            "    runs-on: ubuntu-24.04\n    runs-on: ubuntu-24.04\n    timeout-minutes: 5\n",
+            "duplicate-key",
+            "runs-on: ubuntu-24.04",
+        ),
+        ("    branches: [main", "    branches: [[main", "workflow-syntax", ""),
+        ("    needs: gate\n", "    needs: validate\n", "skipped-stage", "needs: validate"),
+        (
+            "      - name: Roll out what was judged\n",
+            "      - name: Roll out what was judged\n        if: always()\n",
+            "skipped-stage",
+            "if: always()",
+        ),
+        ("magellan deploy --environment", "magellan deploy --dry-run --environment", "missing-stage", "deploy:"),
+        (
+            "          --verdicts gate --yes",
+            "          --yes",
+            "missing-stage",
+            "target/release/magellan deploy --environment \"$ENVIRONMENT\" --strategy \"$STRATEGY\"",
+        ),
+        (
+            "          --verdicts gate --yes --markdown \"$GITHUB_STEP_SUMMARY\" --out",
+            "          --verdicts gate --yes ${WHY:+--override \"$WHY\" --who \"$WHO\"} --out",
+            "skipped-stage",
+            "--verdicts gate --yes ${WHY:+--override \"$WHY\" --who \"$WHO\"} --out deploy/record.json",
+        ),
+        (
+            "magellan status --environment \"$ENVIRONMENT\"",
+            "magellan deploy --verdicts gate --yes",
+            "skipped-stage",
+            "run: target/release/magellan deploy --verdicts gate --yes",
+        ),
+        (
+            "    concurrency:\n      group: deploy-${{ inputs.environment || 'staging' }}\n      cancel-in-progress: false\n",
+            "",
+            "unsafe-deploy",
+            "deploy:",
+        ),
+        (
+            "group: deploy-${{ inputs.environment || 'staging' }}",
+            "group: deploy-${{ github.ref }}",
+            "unsafe-deploy",
+            "group: deploy-${{ github.ref }}",
+        ),
+        ("      group: deploy-${{ inputs.environment || 'staging' }}\n", "", "unsafe-deploy", "concurrency:"),
+        (
+            "      cancel-in-progress: false",
+            "      cancel-in-progress: true",
+            "unsafe-deploy",
+            "cancel-in-progress: true",
+        ),
+        (
+            "cancel-in-progress: ${{ github.event_name == 'pull_request' }}",
+            "cancel-in-progress: ${{ github.event_name != 'pull_request' }}",
+            "unsafe-deploy",
+            "cancel-in-progress: ${{ github.event_name != 'pull_request' }}",
+        ),
+        ("    needs: deploy\n", "    needs: gate\n", "skipped-stage", "needs: gate"),
+        ("    needs: deploy\n", "    needs: deploy\n    if: always()\n", "skipped-stage", "if: always()"),
+        (
+            "    needs: deploy\n",
+            "    needs: deploy\n    if: inputs.environment == 'production'\n",
+            "skipped-stage",
+            "if: inputs.environment == 'production'",
+        ),
+        ("      always() && (github", "      (github", "unchecked-result", "if: >-"),
+        (
+            "      always() && (github.event_name == 'workflow_dispatch' ||",
+            "      always() && (",
+            "unchecked-result",
+            "if: >-",
+        ),
+        ("          test \"$DEPLOY\" = success\n", "", "unchecked-result", "needs: [deploy, verify]"),
+        (
+            "          test \"$VERIFY\" = success\n",
+            "          test \"$VERIFY\" != failure\n",
+            "unchecked-result",
+            "needs: [deploy, verify]",
+        ),
+        (
+            "echo \"::error title=missing secret::$name is not set\"",
+            "echo \"${{ secrets.AWS_ACCESS_KEY_ID }}\"",
+            "exposed-secret",
+            "echo \"${{ secrets.AWS_ACCESS_KEY_ID }}\"",
+        ),
+        (
+            "      STRATEGY: ${{ inputs.strategy || 'all' }}\n",
+            "      STRATEGY: ${{ inputs.strategy || 'all' }}\n      KEY: ${{ secrets['AWS_SECRET_ACCESS_KEY'] }}\n",
+            "exposed-secret",
+            "KEY: ${{ secrets['AWS_SECRET_ACCESS_KEY'] }}",
+        ),
+        (
+            "ALPACA_TEST_API_KEY: ${{ secrets.ALPACA_TEST_API_KEY != '' }}",
+            "ALL: ${{ toJSON(secrets) }}",
+            "exposed-secret",
+            "ALL: ${{ toJSON(secrets) }}",
+        ),
+        (
+            "\"$ENVIRONMENT\" --stabilize 60",
+            "${{ inputs.environment }} --stabilize 60",
+            "script-injection",
+            "run: target/release/magellan health --environment ${{ inputs.environment }} --stabilize 60",
+        ),
+        (
+            "echo \"strategies=$strategies\"",
+            "echo \"strategies=$strategies # ${{ github.head_ref }}\"",
+            "script-injection",
+            "echo \"strategies=$strategies # ${{ github.head_ref }}\" >> \"$GITHUB_OUTPUT\"",
+        ),
+    ];
+
+    #[test]
+    fn each_spoilt_line_is_the_one_that_is_found() {
+        for (from, to, code, line) in SPOILT {
+            let start = OURS.find(from).unwrap_or_else(|| panic!("{from}"));
+            let text = format!("{}{to}{}", &OURS[..start], &OURS[start + from.len()..]);
+            let found = found(&text);
+            assert_eq!(found.len(), 1, "{to}: {found:?}");
+            assert!(found[0].0 == *code && (line.is_empty() || found[0].1 == *line), "{to}: {found:?}");
+        }
+    }
+
+    /// Ours without one job.
+    fn without(job: &str) -> String {
+        let start = OURS.find(&format!("\n  {job}:\n")).expect("a job") + 1;
+        let header = |l: &&str| l.starts_with("  ") && !l.starts_with("   ") && !l.trim_start().starts_with('#');
+        let length =
+            OURS[start..].split_inclusive('\n').skip(1).take_while(|l| !header(l)).map(str::len).sum::<usize>();
+        let first = OURS[start..].find('\n').expect("a line") + 1;
+        format!("{}{}", &OURS[..start], &OURS[start + first + length..])
+    }
+
+    #[test]
+    fn each_missing_job_is_found() {
+        assert!(found(&without("validate")).contains(&("missing-stage", "jobs:".to_owned())));
+        assert!(found(&without("gate")).contains(&("missing-stage", "jobs:".to_owned())));
+        assert_eq!(found(&without("gate-result")).len(), 2, "validate and gate are held by nobody");
+        assert_eq!(found(&without("deploy-result")).len(), 2, "nor deploy and verify");
+        // What isn't there needs no verifying, and nobody can verify what isn't there.
+        assert!(found(&without("deploy")).contains(&("missing-stage", "jobs:".to_owned())));
+        assert!(found(&without("verify")).contains(&("missing-stage", "jobs:".to_owned())));
+    }
+
+    /// What the two conditions of ours are changed into, and what is found of the first.
+    #[test]
+    fn a_run_deploys_when_its_condition_says_so_and_never_for_strangers() {
+        const WHEN: &str = "github.event_name == 'workflow_dispatch' || github.ref == 'refs/heads/deploy'\n      || startsWith(github.ref, 'refs/heads/deploy/')";
+        assert_eq!(OURS.matches(WHEN).count(), 2);
+        for (when, codes) in [
+            ("github.event_name != 'pull_request'", &[][..]),
+            ("github.ref == 'refs/heads/deploy' && inputs.strategy == 'all'", &[]),
+            // Right of the deploy; the result would be passed over with it.
+            ("success() && github.ref == 'refs/heads/deploy'", &["unchecked-result"]),
+            ("github.event_name != 'push'", &["unsafe-deploy"]),
+            ("github.actor == 'somebody'", &["unsafe-deploy"]),
+            ("github.event_name == 'push' && vars.DEPLOY == 'yes'", &["skipped-stage"]),
+            ("always() && github.event_name == 'push'", &["skipped-stage"]),
+            ("!failure() && github.event_name == 'push'", &["skipped-stage", "unchecked-result"]),
+            ("needs.gate.result != 'failure' || always()", &["skipped-stage", "unsafe-deploy"]),
+        ] {
+            let mut found: Vec<_> = found(&OURS.replace(WHEN, when));
+            found.sort();
+            assert_eq!(found.iter().map(|f| f.0).collect::<Vec<_>>(), codes, "{when}: {found:?}");
+            assert!(found.iter().all(|f| f.1 == "if: >-"), "{when}: {found:?}");
+        }
+        let from_forks = OURS.replace("  pull_request:\n", "  pull_request_target:\n");
+        assert_eq!(found(&from_forks), [("unsafe-deploy", "if: >-".to_owned())]);
+        // Without pull requests nobody needs a condition; the result's would be one too many.
+        let by_push = OURS.replace("  pull_request:\n", "");
+        let always = by_push.replace(&format!("    if: >-\n      {WHEN}\n"), "");
+        assert_eq!(found(&by_push), []);
+        assert_eq!(found(&always), [("unchecked-result", "if: >-".to_owned())]);
+        let open = OURS.replace(&format!("    if: >-\n      {WHEN}\n"), "");
+        assert_eq!(found(&open)[0], ("unsafe-deploy", "deploy:".to_owned()));
+    }
+
+    #[test]
+    fn a_script_of_an_action_is_a_script_too() {
+        let step = |with: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - uses: actions/github-script@v8\n        with: {with}\n"
+            )
+        };
+        let codes = |with: &str| {
+            let found = Workflow { path: "other.yml".into(), text: step(with) }.examine();
+            found.iter().map(|f| f.code).collect::<Vec<_>>()
+        };
+        assert_eq!(codes("{script: 'x(\"${{ github.event.issue.title }}\")'}"), [codes::SCRIPT_INJECTION]);
+        assert_eq!(codes("{script: 'x(\"${{ secrets.a }}\")'}"), [codes::EXPOSED_SECRET]);
+        assert_eq!(
+            codes("{script: 'x(\"${{ github.sha }} ${{ github.event_name }}\")', github-token: '${{ secrets.a }}'}"),
+            []
+        );
+    }
+
+    #[test]
+    fn other_workflows_need_no_stages() {
+        let other = |text: &str| Workflow { path: "other.yml".into(), text: text.to_owned() }.examine();
+        let text = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: ls\n      - run: ls || true\n";
+        let found = other(text);
+        assert_eq!(found.iter().map(|f| f.code).collect::<Vec<_>>(), [codes::MASKED_FAILURE]);
+        assert_eq!(found[0].span.map(|s| (s.line, s.column)), Some((7, 17)));
+        assert_eq!(examine_all(&[Workflow { path: "other.yml".into(), text: text.replace(" || true", "") }]).len(), 1);
+        // A stage that runs nothing is missing, though nothing runs magellan any more.
+        let hollow = OURS.replace("target/release/magellan", "echo");
+        assert!(examine(&hollow).iter().any(|f| f.code == codes::MISSING_STAGE));
+    }
+
+    #[test]
+    fn what_is_no_workflow_is_said_to_be_none() {
+        for text in [
+            "",
+            "a",
+            "[]",
+            "on: push",
+            "jobs:",
+            "jobs: {a: 1}",
+            "jobs: {a: {steps: [x]}}",
+            "jobs: {a: {steps: [{run: [1]}]}}",
+        ] {
+            assert!(examine(text).iter().any(|f| f.code == codes::WORKFLOW_SYNTAX), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_nothing_but_faults_is_read_in_bounded_time() {
+        let step = "      - run: ls || true; ls 'it''s' | ls & exit 0\n        continue-on-error: 1\n";
+        let text = format!("jobs:\n  a:\n    steps:\n{}", step.repeat(12_000));
+        assert_eq!(examine(&text).len(), SHOWN + 1);
+        let script =
+            |part: &str| format!("jobs:\n  a:\n    steps:\n      - run: x {}\n", part.repeat(1_000_000 / part.len()));
+        let one = [
+            "|| magellan ",
+            "&& magellan ",
+            "| magellan ",
+            "inputs ",
+            "${{ inputs.a ",
+            "$(",
+            "( { ",
+            "` ",
+            "\"$(",
+            "<<a ",
+            "|| $(x) ",
+            "bash -c 'x ",
+        ];
+        for text in one.map(script).into_iter().chain([text]) {
+            let begun = std::time::Instant::now();
+            examine(&text);
+            assert!(begun.elapsed().as_secs() < 5, "{}", &text[..60]);
+        }
+    }
+
+    fn places_lie_inside(text: &str) {
+        for finding in examine(text) {
+            if let Some(span) = finding.span {
+                assert!(text.get(span.start..span.end).is_some(), "{finding:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_examined(text in "(\\PC|[\n\t\\-:|>&*'\"{}\\[\\]#? ]){0,200}") {
+            places_lie_inside(&text);
+        }
+
+        #[test]
+        fn any_damage_to_ours_ends_in_an_answer(
+            hits in prop::collection::vec((any::<prop::sample::Index>(), "(\\PC|[\n:|>&*'\"{}#$( ]){0,4}"), 1..6),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut text = OURS.to_owned();
+            for (at, put) in hits {
+                let at = text.floor_char_boundary(at.index(text.len()));
+                let end = text.ceil_char_boundary((at + put.len()).min(text.len()));
+                text.replace_range(at..end, &put);
+            }
+            places_lie_inside(&text);
+            text.truncate(text.floor_char_boundary(cut.index(text.len() + 1)));
+            places_lie_inside(&text);
+        }
+    }
+}
