@@ -63,8 +63,8 @@ impl Deployable for Strength {
     const EQUITY_ROWS: EquityRows = EquityRows::Sessions;
     const PARAMETERS: Parameters = Parameters::Common;
 
-    fn from_config(config: &Config, symbol: Symbol) -> Result<Self> {
-        config.parameters_of(symbol)
+    fn from_config(config: &Config, _: Symbol) -> Result<Self> {
+        config.parameters()
     }
 
     fn describe(&self) -> Vec<(&'static str, Value)> {

@@ -241,7 +241,7 @@ mod tests {
     fn tree() -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         let deployed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deployed");
-        let to = folder.path().join("../deployed");
+        let to = folder.path().join("deployed");
         for one in discover(&deployed).expect("strategies") {
             let into = to.join(&one.name);
             std::fs::create_dir_all(&into).expect("made");
