@@ -225,7 +225,7 @@ mod tests {
     use magellan::deployed::discover;
 
     fn build(folder: &Path, binary: &[u8]) -> Result<Bundle> {
-        let deployed = folder.join("../deployed");
+        let deployed = folder.join("deployed");
         let environment = Environment::read(&deployed, "staging")?;
         let path = folder.join("magellan");
         std::fs::write(&path, binary).expect("written");
