@@ -74,25 +74,25 @@ impl<S: Deployable> Prepare for Entry<S> {
 
 /// A runner of a strategy of any type: see [`Runner`].
 pub trait AnyRunner {
-    /// As [`Runner::look_back`].
+    /// As [`Runner::warm_up`].
     ///
     /// # Errors
     /// As there.
-    fn look_back(&mut self, history: &History<'_>, first: Date) -> Result<()>;
-    /// As [`Runner::hear`].
+    fn warm_up(&mut self, history: &History<'_>, first: Date) -> Result<()>;
+    /// As [`Runner::handle`].
     ///
     /// # Errors
     /// As there.
-    fn hear(&mut self, event: &Event<'_>, broker: &mut dyn Broker, decided: &mut Vec<Decision>) -> Result<()>;
+    fn handle(&mut self, event: &Event<'_>, broker: &mut dyn Broker, decisions: &mut Vec<Decision>) -> Result<()>;
 }
 
 impl<S: Strategy> AnyRunner for Runner<S> {
-    fn look_back(&mut self, history: &History<'_>, first: Date) -> Result<()> {
-        self.look_back(history, first)
+    fn warm_up(&mut self, history: &History<'_>, first: Date) -> Result<()> {
+        self.warm_up(history, first)
     }
 
-    fn hear(&mut self, event: &Event<'_>, broker: &mut dyn Broker, decided: &mut Vec<Decision>) -> Result<()> {
-        self.hear(event, broker, decided)
+    fn handle(&mut self, event: &Event<'_>, broker: &mut dyn Broker, decisions: &mut Vec<Decision>) -> Result<()> {
+        self.handle(event, broker, decisions)
     }
 }
 

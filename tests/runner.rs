@@ -16,7 +16,7 @@ use magellan::registry::AnyRunner;
 use magellan::replay::{Instrument, Recorder, Terms, replay};
 use magellan::research::backtest::{Decision as Replayed, Request};
 use magellan::risk::{DailyLoss, Halt, Limits};
-use magellan::runner::{Answer, Archived, Broker as _, Decision, Event, Feed as _, Runner, Simulated};
+use magellan::runner::{Archived, Broker as _, Decision, Event, Feed as _, OrderStatus, Runner, Simulated};
 use magellan::strategy::{Now, Strategy};
 use proptest::prelude::*;
 use proptest::strategy::Strategy as _;
@@ -107,7 +107,7 @@ impl<I> Recorder<I> for Trace {
 /// Bar by bar; fills are asked for after each, as a service does.
 fn bar_by_bar(runner: &mut dyn AnyRunner, histories: &[History<'_>], terms: &Terms) -> (Trace, Vec<Decision>) {
     for history in histories {
-        runner.look_back(history, terms.start).expect("looks back");
+        runner.warm_up(history, terms.start).expect("warms up");
     }
     let symbols: Vec<Symbol> = histories.iter().map(|h| h.symbol).collect();
     let mut broker = Simulated::new(Account::new(terms.capital, terms.costs, terms.limits), &symbols);
@@ -118,7 +118,7 @@ fn bar_by_bar(runner: &mut dyn AnyRunner, histories: &[History<'_>], terms: &Ter
         if event == Event::Ends {
             break;
         }
-        runner.hear(&event, &mut broker, &mut decided).expect("hears");
+        runner.handle(&event, &mut broker, &mut decided).expect("handles");
         trace.fills.extend(broker.fills());
         if let Event::Closes(session) = event {
             trace.equity.push((session.date, broker.equity()));
@@ -176,7 +176,8 @@ fn compare(timeframe: Timeframe, days: i32, steps: &[Vec<i32>], dice: Dice, skip
     let mut runner = Runner::new(histories.iter().map(|h| (h.symbol, dice))).expect("a runner");
     let (trace, decided) = bar_by_bar(&mut runner, &histories, &terms);
     assert_eq!(trace, expected);
-    let refused = |name: &str| decided.iter().filter(|d| d.answer == Answer::Refused(name_of(name))).count() as u64;
+    let refused =
+        |name: &str| decided.iter().filter(|d| d.status == OrderStatus::Refused(name_of(name))).count() as u64;
     for &(block, times) in &replayed.blocks {
         assert_eq!(refused(block.name()), times, "{}", block.name());
     }
@@ -277,11 +278,11 @@ fn bars_of_a_symbol_that_is_not_traded_are_an_error() {
     let histories = [columns.history("AMC", Timeframe::Hour)];
     let mut runner =
         Runner::new([("GME".parse().expect("a symbol"), Dice { warmup: 0, rarely: 1 })]).expect("a runner");
-    assert!(runner.look_back(&histories[0], date("2024-06-28")).is_err());
+    assert!(runner.warm_up(&histories[0], date("2024-06-28")).is_err());
     let mut broker = Simulated::new(Account::new(1.0, Costs::default(), Limits::default()), &[histories[0].symbol]);
     let mut feed = Archived::new(&histories, date("2024-06-27"), date("2024-06-28"));
     assert!(matches!(feed.next(), Ok(Event::Opens(_))));
     let event = feed.next().expect("bars");
-    let err = runner.hear(&event, &mut broker, &mut Vec::new()).expect_err("refused");
+    let err = runner.handle(&event, &mut broker, &mut Vec::new()).expect_err("refused");
     assert!(err.to_string().contains("AMC"), "{err}");
 }

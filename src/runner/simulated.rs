@@ -1,24 +1,25 @@
-//! A broker that only reckons: the replay's account and books.
+//! A broker in memory: account and books are those of a replay.
 
-use super::{Answer, Broker, Tick};
-use crate::account::{Account, Book, Fill};
+use super::broker::{Broker, OrderStatus};
+use super::feed::FeedBar;
+use crate::account::{Account, Book, Fill, Placement};
 use crate::bar::{Bars, Date, Symbol};
 use crate::calendar::Session;
 use crate::error::{Error, Result, codes};
 use crate::order::Order;
-use crate::risk::Block;
 use crate::strategy::Position;
 
 /// An account in memory. Orders fill by the replay's rules.
 pub struct Simulated {
     account: Account,
     /// Alphabetically.
-    desks: Vec<Desk>,
-    /// Fills that were told.
-    told: usize,
+    symbols: Vec<SymbolBook>,
+    /// How many fills were handed out.
+    reported: usize,
 }
 
-struct Desk {
+/// A symbol's book, and the price at which it is marked.
+struct SymbolBook {
     symbol: Symbol,
     book: Book,
     last_close: f64,
@@ -27,10 +28,10 @@ struct Desk {
 impl Simulated {
     /// An account, and an empty book for each symbol.
     pub fn new(account: Account, symbols: &[Symbol]) -> Self {
-        let desk = |symbol: &Symbol| Desk { symbol: *symbol, book: Book::new(*symbol), last_close: f64::NAN };
-        let mut desks: Vec<Desk> = symbols.iter().map(desk).collect();
-        desks.sort_by_key(|desk| desk.symbol);
-        Self { account, desks, told: 0 }
+        let empty = |symbol: &Symbol| SymbolBook { symbol: *symbol, book: Book::new(*symbol), last_close: f64::NAN };
+        let mut symbols: Vec<SymbolBook> = symbols.iter().map(empty).collect();
+        symbols.sort_by_key(|s| s.symbol);
+        Self { account, symbols, reported: 0 }
     }
 
     /// The account.
@@ -38,9 +39,9 @@ impl Simulated {
         &self.account
     }
 
-    fn desk(&mut self, symbol: Symbol) -> Result<(&mut Account, &mut Desk)> {
-        match self.desks.binary_search_by_key(&symbol, |desk| desk.symbol) {
-            Ok(at) => Ok((&mut self.account, &mut self.desks[at])),
+    fn symbol(&mut self, symbol: Symbol) -> Result<(&mut Account, &mut SymbolBook)> {
+        match self.symbols.binary_search_by_key(&symbol, |s| s.symbol) {
+            Ok(at) => Ok((&mut self.account, &mut self.symbols[at])),
             Err(_) => Err(Error::new(codes::BAD_ARGUMENT, format!("there is no book for {symbol}"))),
         }
     }
@@ -49,69 +50,60 @@ impl Simulated {
 impl Broker for Simulated {
     fn session_opens(&mut self, _: &Session) -> Result<()> {
         self.account.begin_session();
-        for desk in &mut self.desks {
-            desk.book.begin_session(&mut self.account);
+        for symbol in &mut self.symbols {
+            symbol.book.begin_session(&mut self.account);
         }
         Ok(())
     }
 
-    fn bar_opens(&mut self, tick: &Tick, session: &Session) -> Result<()> {
-        let (account, desk) = self.desk(tick.symbol)?;
-        if !desk.book.open_quietly() {
-            desk.book.open_bar(account, &Bars::one(&tick.bar), 0, session);
+    fn bar_opens(&mut self, bar: &FeedBar, session: &Session) -> Result<()> {
+        let (account, symbol) = self.symbol(bar.symbol)?;
+        if !symbol.book.open_quietly() {
+            symbol.book.open_bar(account, &Bars::one(&bar.bar), 0, session);
         }
         Ok(())
     }
 
-    fn bar_closes(&mut self, tick: &Tick, session: &Session) -> Result<Position> {
-        let (account, desk) = self.desk(tick.symbol)?;
-        desk.book.manage(account, &Bars::one(&tick.bar), 0, session, tick.last_of_session);
-        Ok(desk.book.position())
+    fn bar_closes(&mut self, bar: &FeedBar, session: &Session) -> Result<Position> {
+        let (account, symbol) = self.symbol(bar.symbol)?;
+        symbol.book.manage(account, &Bars::one(&bar.bar), 0, session, bar.last_of_session);
+        Ok(symbol.book.position())
     }
 
-    fn hears(&mut self, tick: &Tick, order: Option<&Order>) -> Result<Answer> {
-        let (account, desk) = self.desk(tick.symbol)?;
-        desk.last_close = tick.bar.close;
-        let answer = match order.filter(|_| !tick.last_of_data) {
-            Some(order) => accept(account, &mut desk.book, order, tick),
-            None => Answer::Nothing,
-        };
-        if tick.last_of_data {
-            desk.book.end_of_data(account, tick.bar.close, tick.bar.end);
+    fn submit(&mut self, bar: &FeedBar, order: Option<&Order>) -> Result<OrderStatus> {
+        let (account, symbol) = self.symbol(bar.symbol)?;
+        symbol.last_close = bar.bar.close;
+        if bar.last_of_data {
+            symbol.book.end_of_data(account, bar.bar.close, bar.bar.end);
+            return Ok(OrderStatus::Nothing);
         }
-        Ok(answer)
+        let Some(order) = order else { return Ok(OrderStatus::Nothing) };
+        Ok(match symbol.book.accept(account, *order, bar.bar.close, bar.last_of_session) {
+            Placement::Ordered(shares) => OrderStatus::Ordered(shares),
+            Placement::Refused(block) => OrderStatus::Refused(block.name()),
+            Placement::Nothing => OrderStatus::Nothing,
+        })
     }
 
     fn session_closes(&mut self, date: Date) -> Result<()> {
-        let worth = self.equity();
-        self.account.end_session(date, worth);
+        let equity = self.equity();
+        self.account.end_session(date, equity);
         Ok(())
     }
 
     fn fills(&mut self) -> Vec<Fill> {
-        let new = self.account.fills()[self.told..].to_vec();
-        self.told += new.len();
+        let new = self.account.fills()[self.reported..].to_vec();
+        self.reported += new.len();
         new
     }
 
     fn open_positions(&self) -> usize {
-        self.desks.iter().filter(|desk| desk.book.is_open()).count()
+        self.symbols.iter().filter(|s| s.book.is_open()).count()
     }
 
     fn equity(&self) -> f64 {
-        // Open positions are summed alphabetically first, as the replay does.
-        let open = self.desks.iter().filter(|desk| desk.book.is_open());
-        self.account.equity() + open.fold(0.0, |sum, desk| sum + desk.book.unrealised(desk.last_close))
+        // Open positions are summed alphabetically first, as in a replay.
+        let open = self.symbols.iter().filter(|s| s.book.is_open());
+        self.account.equity() + open.fold(0.0, |sum, s| sum + s.book.unrealised(s.last_close))
     }
-}
-
-fn accept(account: &mut Account, book: &mut Book, order: &Order, tick: &Tick) -> Answer {
-    let counts = |account: &Account| -> Vec<(Block, u64)> { account.blocks().collect() };
-    let (waited, before) = (book.waiting(), counts(account));
-    book.accept(account, *order, tick.bar.close, tick.last_of_session);
-    if let Some(shares) = book.waiting().filter(|_| waited.is_none()) {
-        return Answer::Ordered(shares);
-    }
-    let refused = counts(account).into_iter().zip(before).find(|(now, before)| now.1 > before.1);
-    refused.map_or(Answer::Nothing, |(block, _)| Answer::Refused(block.0.name()))
 }

@@ -100,7 +100,7 @@ fn trade(
     let histories = market.histories()?;
     let mut runner = strategy.runner(config)?;
     for history in &histories {
-        runner.look_back(history, start)?;
+        runner.warm_up(history, start)?;
     }
     let account = Account::new(config.account_info.initial_capital, config.costs(), config.limits());
     let mut broker = Simulated::new(account, &config.symbols);

@@ -15,7 +15,7 @@ use magellan::order::{Bracket, Level, Order, Size, Target};
 use magellan::registry::AnyStrategy;
 use magellan::research::backtest::Run;
 use magellan::research::market::Scope;
-use magellan::runner::{Answer, Decision};
+use magellan::runner::{Decision, OrderStatus};
 use serde_json::{Map, Value, json};
 
 use crate::codes;
@@ -66,10 +66,10 @@ pub const DECISIONS: &str = "bar_start,bar_end,symbol,order,answer,shares\n";
 
 /// A row of decisions.
 pub fn decision_row(d: &Decision) -> String {
-    let (answer, shares) = match d.answer {
-        Answer::Ordered(shares) => ("ordered", shares),
-        Answer::Refused(limit) => (limit, 0),
-        Answer::Nothing => ("nothing", 0),
+    let (answer, shares) = match d.status {
+        OrderStatus::Ordered(shares) => ("ordered", shares),
+        OrderStatus::Refused(limit) => (limit, 0),
+        OrderStatus::Nothing => ("nothing", 0),
     };
     let (start, end, order) = (iso_utc(d.start), iso_utc(d.end), order_text(&d.order));
     format!("{start},{end},{},{order},{answer},{shares}\n", d.symbol)

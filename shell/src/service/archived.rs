@@ -31,8 +31,8 @@ impl<F: Feed> Feed for Paced<F> {
             return Ok(Event::Wait(left));
         }
         let event = self.feed.next()?;
-        if let Event::Bars(ticks) = event {
-            self.due = Some(self.due.unwrap_or(now) + self.apart.mul_f64(ticks.len() as f64));
+        if let Event::Bars(bars) = event {
+            self.due = Some(self.due.unwrap_or(now) + self.apart.mul_f64(bars.len() as f64));
         }
         Ok(event)
     }

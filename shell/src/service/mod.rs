@@ -189,16 +189,16 @@ impl Service {
         }
         self.decided.clear();
         // What was decided before an error is written down as well.
-        let heard = runner.hear(event, broker, &mut self.decided);
+        let handled = runner.handle(event, broker, &mut self.decided);
         let fills = broker.fills();
         if !self.decided.is_empty() || !fills.is_empty() {
             self.write_down(&fills);
         }
-        heard?;
-        if let Event::Bars(ticks) = event {
-            self.bars += ticks.len() as u64;
+        handled?;
+        if let Event::Bars(bars) = event {
+            self.bars += bars.len() as u64;
             self.heartbeat.open_positions = Some(broker.open_positions());
-            self.heartbeat.last_bar = ticks.last().map(|tick| iso_utc(tick.bar.start));
+            self.heartbeat.last_bar = bars.last().map(|b| iso_utc(b.bar.start));
             self.progress(broker);
         }
         Ok(())
@@ -207,7 +207,7 @@ impl Service {
     fn write_down(&mut self, fills: &[Fill]) {
         for d in &self.decided {
             let order = crate::report::files::order_text(&d.order);
-            info!(symbol = %d.symbol, bar = iso_utc(d.start), answer = ?d.answer, "decided: {order}");
+            info!(symbol = %d.symbol, bar = iso_utc(d.start), answer = ?d.status, "decided: {order}");
         }
         for f in fills {
             let (entry, exit, profit) = (f.entry_price, f.exit_price, f.profit);

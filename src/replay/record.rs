@@ -1,0 +1,70 @@
+//! What a replay leaves behind, and who may watch it.
+
+use crate::account::Fill;
+use crate::bar::{Date, Nanos, Symbol};
+use crate::calendar;
+use crate::order::Order;
+use crate::risk::Block;
+use crate::strategy::Now;
+
+/// What a replay leaves behind.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// Starting capital, dollars.
+    pub capital: f64,
+    /// Equity after the last bar of each session, dollars; open positions count at their last close.
+    pub equity: Vec<(Date, f64)>,
+    /// All sales in order of fill.
+    pub fills: Vec<Fill>,
+    /// Bars replayed, all symbols.
+    pub bars: u64,
+    /// Bars after whose close a position was held, all symbols.
+    pub bars_held: u64,
+    /// Dollars spent on entries.
+    pub bought: f64,
+    /// How often each limit refused an entry; zero counts are left out.
+    pub blocks: Vec<(Block, u64)>,
+    /// The session after which an emergency stop halted entries.
+    pub halted_since: Option<Date>,
+    /// Whether all bars are whole days, which have no time of day.
+    pub daily: bool,
+}
+
+impl Replay {
+    /// Entry and exit fills of bars outside the regular session (`Hours::All` only). Fills of daily bars are inside
+    /// by definition.
+    pub fn fills_outside_session(&self) -> u64 {
+        if self.daily {
+            return 0;
+        }
+        let outside = |f: &Fill| {
+            // A liquidation carries its bar's end, which may be the close itself.
+            u64::from(!in_session(f.entered, false)) + u64::from(!in_session(f.exited, true))
+        };
+        self.fills.iter().map(outside).sum()
+    }
+}
+
+/// Whether an instant lies in a regular session, whose close counts or not.
+fn in_session(at: Nanos, with_close: bool) -> bool {
+    let session = calendar::session(calendar::new_york_date(at));
+    session.trades() && session.open <= at && (at < session.close || (with_close && at == session.close))
+}
+
+/// Watches a replay as it runs. What it doesn't ask for costs nothing.
+pub trait Recorder<I> {
+    /// Whether [`Recorder::closed`] and [`Recorder::marked`] are called.
+    const BARS: bool;
+
+    /// A strategy gave an order at the close of the bar that starts at `_at`.
+    fn decided(&mut self, _symbol: Symbol, _at: Nanos, _order: &Order) {}
+    /// A symbol's bar is complete; `_held` says whether a position was open before any end-of-data sale.
+    fn closed(&mut self, _symbol: Symbol, _now: &Now<I>, _held: bool) {}
+    /// All bars with this start are complete; equity in dollars.
+    fn marked(&mut self, _start: Nanos, _end: Nanos, _equity: f64) {}
+}
+
+/// Records nothing.
+impl<I> Recorder<I> for () {
+    const BARS: bool = false;
+}
