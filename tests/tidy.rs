@@ -1,38 +1,34 @@
-//! ARCHITECTURE.md's import table and the house rules, enforced.
+//! The house rules, enforced: which file may import which, and what stays out of which.
+
+mod imports;
+mod source;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use imports::{Crate, Imports};
+use source::Source;
+
 use crate::support::root;
 
-/// The modules in dependency order: each may use itself and those before it.
-const ORDER: &[&[&str]] = &[
-    &["error"],
-    &["finding"],
-    &["arrow2_bars", "bar"],
-    &["order"],
-    &["calendar"],
-    &["history"],
-    &["disk"],
-    &["archive"],
-    &["indicator"],
-    &["strategy"],
-    &["costs", "risk"],
-    &["account"],
-    &["uncounted"],
-    &["replay", "runner"],
-    &["metrics", "stats"],
-    &["sweep"],
-    &["ledger"],
-    &["config"],
-    &["deployed"],
-    &["registry", "backtest", "study"],
-    &["walk_forward"],
-    &["gate"],
+/// The crates, each after those it may use.
+const CRATES: [Crate; 5] = [
+    Crate { name: "magellan", root: "src/lib.rs", may_use: &[] },
+    Crate { name: "magellan_lint", root: "lint/src/lib.rs", may_use: &["magellan"] },
+    Crate { name: "magellan_shell", root: "shell/src/lib.rs", may_use: &["magellan", "magellan_lint"] },
+    Crate { name: "deployable_strategies", root: "deployable_strategies/lib.rs", may_use: &["magellan"] },
+    Crate {
+        name: "binary",
+        root: "deployable_strategies/main.rs",
+        may_use: &["magellan_shell", "deployable_strategies"],
+    },
 ];
 
-fn rank(module: &str) -> Option<usize> {
-    ORDER.iter().position(|level| level.contains(&module))
+/// The folders of the crates' sources.
+const FOLDERS: [&str; 4] = ["src", "lint/src", "shell/src", "deployable_strategies"];
+
+fn all() -> Imports {
+    Imports::read(root(), &CRATES)
 }
 
 pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -41,106 +37,124 @@ pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     files.filter(|p| p.extension().is_some_and(|e| e == "rs")).collect()
 }
 
-/// The part of a file before its tests.
-fn code(path: &Path) -> String {
-    let text = fs::read_to_string(path).expect("read");
-    text.split("#[cfg(test)]").next().unwrap_or_default().to_owned()
-}
+// ---- imports ----
 
-fn module(path: &Path) -> String {
-    let inside = path.strip_prefix(root().join("src")).expect("in src");
-    let first = inside.components().next().expect("a part").as_os_str().to_string_lossy().into_owned();
-    first.trim_end_matches(".rs").to_owned()
+#[test]
+fn no_file_imports_what_imports_it() {
+    let imports = all();
+    assert!(imports.count() > 500, "only {} imports were seen", imports.count());
+    let circles = imports.circles();
+    assert!(circles.is_empty(), "{} circles:\n{}", circles.len(), circles.join("\n"));
 }
 
 #[test]
-fn imports_point_up_the_list_only() {
-    let mut checked = 0;
-    for path in sources(&root().join("src")) {
-        let module = module(&path);
-        if module == "lib" || module == "fuzz" {
-            continue;
-        }
-        let own = rank(&module).unwrap_or_else(|| panic!("{module} is not in the table"));
-        for used in code(&path).split("crate::").skip(1) {
-            let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            if let Some(other) = rank(&used) {
-                assert!(other <= own, "{} uses crate::{used}", path.display());
-                checked += 1;
-            }
-        }
-    }
-    assert!(checked > 50, "only {checked} imports were seen");
+fn crates_import_only_from_those_below() {
+    let imports = all();
+    let found: Vec<String> = CRATES.iter().flat_map(|one| imports.forbidden(one)).collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Read from top to bottom, a `lib.rs` names no module before those it is built on.
+#[test]
+fn each_lib_lists_its_modules_in_the_order_of_their_imports() {
+    let imports = all();
+    let found: Vec<String> = CRATES.iter().flat_map(|one| imports.out_of_order(one)).collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]
-fn lib_lists_the_modules_in_that_order() {
-    let text = fs::read_to_string(root().join("src/lib.rs")).expect("read");
-    // The fuzzers' entry points are no part of the program.
-    let listed = text.lines().filter_map(|l| l.strip_prefix("pub mod ")?.strip_suffix(';')).filter(|m| *m != "fuzz");
-    let ranks: Vec<usize> = listed.map(|m| rank(m).unwrap_or_else(|| panic!("{m} is not in the table"))).collect();
-    assert!(ranks.is_sorted(), "{ranks:?}");
-    assert_eq!(ranks.len(), ORDER.iter().map(|level| level.len()).sum::<usize>());
-}
-
-#[test]
-fn only_map_is_unsafe_and_only_the_shell_reads_the_clock_or_the_environment() {
-    for path in sources(&root().join("src")) {
-        let (text, inside) = (code(&path), path.strip_prefix(root()).expect("in the project"));
-        let allowed = |file: &str| inside.ends_with(file);
-        assert!(!text.contains("unsafe {") || allowed("disk/map.rs"), "{}", inside.display());
-        if !["live", "deploy", "cli"].contains(&module(&path).as_str()) {
-            for word in ["Instant::now", "SystemTime", "env::var", "process::Command", "std::net"] {
-                assert!(!text.contains(word), "{} uses {word}", inside.display());
-            }
-        }
+fn every_file_is_part_of_a_crate() {
+    let imports = all();
+    for path in FOLDERS.iter().flat_map(|folder| sources(&root().join(folder))) {
+        let file = path.strip_prefix(root()).expect("in the project");
+        assert!(imports.sources.contains_key(file), "no module of {}", file.display());
     }
 }
+
+// ---- what stays out ----
+
+fn is_in(file: &Path, places: &[&str]) -> bool {
+    places.iter().any(|place| file.starts_with(place))
+}
+
+fn uses_any(source: &Source, words: &[&str]) -> bool {
+    words.iter().any(|word| source.code.contains(word))
+}
+
+#[test]
+fn only_the_map_of_files_is_unsafe() {
+    let imports = all();
+    let is_unsafe = |source: &Source| uses_any(source, &["unsafe{", "unsafe fn", "unsafe impl", "unsafe extern"]);
+    let found: Vec<&PathBuf> = imports.sources.iter().filter(|(_, s)| is_unsafe(s)).map(|(file, _)| file).collect();
+    assert_eq!(found, [Path::new("src/disk/map.rs")]);
+}
+
+/// What makes a run differ from the next: words that reach for it, and the files and folders that may.
+const OUTSIDE: [(&str, &[&str], &[&str]); 4] = [
+    (
+        "the clock",
+        &["Instant::now", "SystemTime::now", "Timestamp::now", "Zoned::now"],
+        &["shell/src/cli", "shell/src/service", "shell/src/aws/ssm.rs"],
+    ),
+    (
+        "the environment",
+        &["std::env", "env::var", "env::current", "env::args"],
+        &["shell/src/cli", "shell/src/service/notify.rs", "shell/src/aws/mod.rs"],
+    ),
+    (
+        "other processes",
+        &["process::Command"],
+        &["shell/src/cli/code.rs", "shell/src/deploy/commit.rs", "shell/src/deploy/transport/local.rs"],
+    ),
+    ("the network", &["std::net", "aws_config", "aws_sdk", "aws_smithy", "tokio::"], &["shell/src/aws"]),
+];
+
+#[test]
+fn only_the_shell_reaches_outside_and_only_in_few_places() {
+    let imports = all();
+    for (what, words, places) in OUTSIDE {
+        let files: Vec<&PathBuf> =
+            imports.sources.iter().filter(|(_, source)| uses_any(source, words)).map(|(file, _)| file).collect();
+        for file in &files {
+            assert!(is_in(file, places), "{} reaches for {what}", file.display());
+        }
+        for place in places {
+            assert!(files.iter().any(|file| file.starts_with(place)), "{place} no longer needs {what}");
+        }
+    }
+}
+
+/// Where prices become decisions and fills.
+const EXACT: [&str; 10] = [
+    "src/account",
+    "src/costs",
+    "src/indicator",
+    "src/order",
+    "src/replay",
+    "src/risk",
+    "src/runner",
+    "src/strategy",
+    "src/sweep",
+    "deployable_strategies",
+];
+
+/// Arithmetic that may give other bits on other machines.
+const INEXACT: [&str; 11] = ["mul_add", "powf", "powi", "exp", "exp2", "ln", "log", "log2", "log10", "sin", "cos"];
 
 #[test]
 fn decisions_and_fills_use_no_fused_or_transcendental_arithmetic() {
-    let files = ["order.rs", "costs.rs", "risk.rs", "levels.rs"].map(|file| root().join("src").join(file));
-    let folders = ["src/account", "src/replay", "src/runner", "src/indicator", "deployable_strategies"];
-    for path in folders.iter().flat_map(|folder| sources(&root().join(folder))).chain(files) {
-        for word in ["mul_add", ".powf(", ".powi(", ".exp(", ".ln(", ".sin(", ".cos("] {
-            assert!(!code(&path).contains(word), "{} uses {word}", path.display());
+    let imports = all();
+    for place in EXACT {
+        // A module is a file or a folder.
+        let is_here = |file: &Path| file.starts_with(place) || file.with_extension("") == Path::new(place);
+        let files: Vec<_> = imports.sources.iter().filter(|(file, _)| is_here(file)).collect();
+        assert!(!files.is_empty(), "{place} isn't there any more");
+        for (file, source) in files {
+            for name in INEXACT {
+                let words = [format!(".{name}("), format!("f64::{name}"), format!("f32::{name}")];
+                assert!(!uses_any(source, &words.each_ref().map(String::as_str)), "{} uses {name}", file.display());
+            }
         }
-    }
-}
-
-#[test]
-fn every_dependency_is_explained() {
-    let page = fs::read_to_string(root().join("docs/dependencies.md")).expect("read");
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("read");
-    let section =
-        manifest.split("[workspace.dependencies]").nth(1).and_then(|s| s.split("\n[").next()).expect("a section");
-    let names = section.lines().filter_map(|l| Some(l.split_once(" =")?.0)).filter(|n| !n.starts_with("magellan"));
-    for name in names {
-        assert!(page.contains(&format!("| {name} |")), "docs/dependencies.md says nothing of {name}");
-    }
-}
-
-#[test]
-fn every_deployed_strategy_has_a_unit_that_names_it() {
-    for deployed in magellan::deployed::discover(&root().join("deployed")).expect("found") {
-        let unit =
-            root().join(format!("deployed/{}/magellan-{}.service", deployed.name, deployed.name.replace('_', "-")));
-        let text = fs::read_to_string(&unit).unwrap_or_else(|e| panic!("{}: {e}", unit.display()));
-        assert!(text.contains(&format!("--strategy {}", deployed.name)), "{}", unit.display());
-        for line in [
-            "User=ssm-user",
-            "Restart=always",
-            "RestartSec=10",
-            "NoNewPrivileges=true",
-            "PrivateTmp=true",
-            "Type=notify",
-            "WatchdogSec=",
-            "MemoryMax=",
-        ] {
-            assert!(text.contains(line), "{} lacks {line}", unit.display());
-        }
-        let (unit_section, service) = text.split_once("[Service]").expect("sections");
-        assert!(unit_section.contains("StartLimitIntervalSec=") && !service.contains("StartLimit"));
     }
 }
 
@@ -151,5 +165,50 @@ fn no_deployed_strategy_names_the_planted_look_ahead() {
     for path in strategies {
         let text = fs::read_to_string(&path).expect("read");
         assert!(!text.contains("SessionLastClose"), "{} looks ahead", path.display());
+    }
+}
+
+// ---- dependencies and units ----
+
+/// The page with the table of dependencies.
+fn dependencies() -> PathBuf {
+    let pages = ["docs/dependencies.md", "README.md"].map(|page| root().join(page));
+    pages.into_iter().find(|page| page.is_file()).expect("a page")
+}
+
+#[test]
+fn every_dependency_is_explained() {
+    let page = fs::read_to_string(dependencies()).expect("read");
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("read");
+    let behind = manifest.split_once("[workspace.dependencies]").expect("a section").1;
+    let section = behind.split("\n[").next().expect("a part");
+    let names = section.lines().filter_map(|l| Some(l.split_once(" =")?.0)).filter(|n| !n.starts_with("magellan"));
+    let unexplained: Vec<&str> = names.filter(|name| !page.contains(&format!("| {name} |"))).collect();
+    assert!(unexplained.is_empty(), "{} says nothing of {unexplained:?}", dependencies().display());
+}
+
+/// What each unit says, so that a service restarts, is watched and can't harm the host.
+const UNIT: [&str; 8] = [
+    "User=ssm-user",
+    "Restart=always",
+    "RestartSec=10",
+    "NoNewPrivileges=true",
+    "PrivateTmp=true",
+    "Type=notify",
+    "WatchdogSec=",
+    "MemoryMax=",
+];
+
+#[test]
+fn every_deployed_strategy_has_a_unit_that_names_it() {
+    for deployed in magellan::deployed::discover(&root().join("deployed")).expect("found") {
+        let name = format!("deployed/{}/magellan-{}.service", deployed.name, deployed.name.replace('_', "-"));
+        let text = fs::read_to_string(root().join(&name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(text.contains(&format!("--strategy {}", deployed.name)), "{name}");
+        for line in UNIT {
+            assert!(text.contains(line), "{name} lacks {line}");
+        }
+        let (unit, service) = text.split_once("[Service]").expect("sections");
+        assert!(unit.contains("StartLimitIntervalSec=") && !service.contains("StartLimit"), "{name}");
     }
 }
