@@ -1,9 +1,10 @@
 //! The strategies Magellan deploys. To add one, copy a folder and add a line to [`ALL`].
 
+pub mod rsi_hysteresis;
+
 pub mod bear_trap;
 pub mod daily_trend;
 pub mod hourly_swing;
-pub mod rsi_hysteresis;
 
 use magellan::registry::{AnyStrategy, Entry};
 

@@ -41,10 +41,11 @@
 pub mod error;
 pub mod finding;
 
-#[cfg(feature = "arrow2")]
-pub mod arrow2_bars;
 pub mod bar;
 pub mod order;
+
+#[cfg(feature = "arrow2")]
+pub mod arrow2_bars;
 
 pub mod calendar;
 pub mod history;

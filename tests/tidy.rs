@@ -125,10 +125,11 @@ fn only_the_shell_reaches_outside_and_only_in_few_places() {
 }
 
 /// Where prices become decisions and fills.
-const EXACT: [&str; 10] = [
+const EXACT: [&str; 11] = [
     "src/account",
     "src/costs",
     "src/indicator",
+    "src/levels",
     "src/order",
     "src/replay",
     "src/risk",

@@ -197,10 +197,8 @@ mod tests {
 
     #[test]
     fn a_circle_inside_a_folder_is_found() {
-        let child_to_parent = [
-            ("src/room/mod.rs", "mod door; use door::Door; pub struct Key;"),
-            ("src/room/door.rs", "use super::Key;"),
-        ];
+        let child_to_parent =
+            [("src/room/mod.rs", "mod door; use door::Door; pub struct Key;"), ("src/room/door.rs", "use super::Key;")];
         assert_eq!(
             circles(&child_to_parent),
             ["src/room/door.rs imports core::room::Key, src/room/mod.rs imports core::room::door::Door"]

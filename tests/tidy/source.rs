@@ -79,7 +79,9 @@ impl Source {
                     self.declare(name.to_string(), next, module);
                     3
                 }
-                [keyword, bang, TokenTree::Ident(name), ..] if is_ident(keyword, "macro_rules") && is_punct(bang, '!') => {
+                [keyword, bang, TokenTree::Ident(name), ..]
+                    if is_ident(keyword, "macro_rules") && is_punct(bang, '!') =>
+                {
                     if std::mem::take(&mut exported) {
                         self.macros.push(name.to_string());
                     }
