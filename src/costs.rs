@@ -1,16 +1,16 @@
-//! What trading costs, charged on every fill.
+//! Trading costs: slippage and fees of every fill.
 
 use serde::{Deserialize, Serialize};
 
-/// Slippage and fees. Slippage is inside fill prices; fees are taken from a trade's profit.
+/// Slippage and fees. Slippage is part of fill prices; fees are taken from a trade's profit.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Costs {
-    /// Basis points per side on market and stop fills; resting targets have none.
+    /// Slippage of market and stop fills, basis points a side. Resting targets have none.
     pub slippage_bps: f64,
-    /// Dollars per share and side.
+    /// Fee, dollars a share and side.
     pub fee_per_share: f64,
-    /// Basis points of the traded amount per side.
+    /// Fee, basis points of the traded amount a side.
     pub fee_bps: f64,
 }
 

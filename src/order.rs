@@ -1,6 +1,6 @@
-//! What a strategy may ask for: market orders, sizes as data, and brackets.
+//! What a strategy may order: market orders, sizes as data, and brackets.
 //!
-//! An order names no fill price: the account (replay) or the broker (live) decides that.
+//! A market order names no fill price: the account of a replay or the broker decides it.
 
 use crate::bar::Nanos;
 
@@ -8,9 +8,9 @@ use crate::bar::Nanos;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "an order is a value on the stack; it lives for one bar")]
 pub enum Order {
-    /// Buy at the market, then execute the bracket.
+    /// Buys at the market; the bracket then exits by itself.
     Enter(Entry),
-    /// Sell everything at the market; the reason is written into the trade.
+    /// Sells everything at the market; the reason stands in the trade.
     Exit(Reason),
 }
 
@@ -24,13 +24,13 @@ impl Order {
 /// A market buy: how much, and how to get out of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Entry {
-    /// How many shares, resolved at the signal's close.
+    /// How many shares, worked out at the close of the bar of the signal.
     pub size: Size,
     /// Exits that the account executes by itself.
     pub bracket: Bracket,
 }
 
-/// A number of shares as data. Quotients are true divisions, then floored.
+/// A number of shares as data. Quotients are floating-point divisions, rounded down.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Size {
     /// This many shares.
@@ -50,33 +50,34 @@ pub enum Size {
 /// Exits that travel with an entry.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bracket {
-    /// Stop price: sells the remainder when the low reaches it.
+    /// Stop price, dollars: sells everything when a bar's low reaches it.
     pub stop: Option<f64>,
-    /// Partial targets, tested in this order; each fires at most once.
+    /// Targets that sell a part, tested in this order; each fires at most once.
     pub targets: [Option<Target>; Bracket::TARGETS],
-    /// Sell at the next open once this long has passed since the entry fill.
+    /// Sells at the next open once this much time has passed since the entry fill, nanoseconds.
     pub time_stop: Option<Nanos>,
-    /// Flat overnight: sell at the next open from this long before the session's close;
-    /// unfilled entries expire, and the session's last bar liquidates.
+    /// Flat overnight: from this long before the session's close (nanoseconds) it sells at the next
+    /// open, and entries that have not filled expire. At the close of the session's last bar the
+    /// account liquidates what is left.
     pub flat_before_close: Option<Nanos>,
 }
 
 impl Bracket {
-    /// Most targets an order can carry.
+    /// The most targets that an order can carry.
     pub const TARGETS: usize = 4;
     /// No exit but the strategy's own.
     pub const NONE: Self =
         Self { stop: None, targets: [None; Self::TARGETS], time_stop: None, flat_before_close: None };
 }
 
-/// A resting limit that takes part of the position off, without slippage.
+/// A resting limit order that sells a part of the position, without slippage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Target {
     /// Where it rests.
     pub level: Level,
     /// Per cent of the entry's shares: `floor(shares * percent / 100)`.
     pub percent: u8,
-    /// Moves the stop here from the next bar on.
+    /// Once it fires, the stop moves to this price from the next bar on, dollars.
     pub then_stop: Option<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! What risk forbids. Limits stop entries only, never exits.
+//! Account limits. They refuse entries, never exits.
 
 use std::collections::VecDeque;
 
@@ -7,15 +7,15 @@ use crate::bar::Date;
 /// Account limits; `None` means that the account has no such limit.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Limits {
-    /// Entries stop once the day's realised loss reaches the smaller of the two.
+    /// Refuses entries once the session's realised loss reaches this limit.
     pub max_daily_loss: Option<DailyLoss>,
     /// Entry fills per session, counted over all symbols.
     pub max_trades_per_day: Option<u32>,
     /// Positions open at once, pending entries included.
     pub max_open_positions: Option<u32>,
-    /// Largest position in dollars at the signal's close.
+    /// Largest position, dollars at the close of the bar of the signal.
     pub max_position_dollars: Option<f64>,
-    /// Conditions that halt entries for the rest of the run.
+    /// Conditions that halt entries for the rest of the replay.
     pub halt: Option<Halt>,
 }
 
@@ -36,16 +36,16 @@ impl DailyLoss {
     }
 }
 
-/// Emergency stop. Once a condition holds at a session's end, entries halt until a person
-/// restarts the strategy, which in a replay is never.
+/// Emergency stop. Once one of the conditions holds at a session's end, entries halt until a person
+/// restarts the strategy. A replay has nobody to restart it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Halt {
-    /// This many sessions in a row with a realised loss; sessions without a realised profit
-    /// or loss don't count.
+    /// So many sessions in a row with a realised loss. Sessions without a realised profit or loss
+    /// don't count.
     pub losing_days: u32,
-    /// Share of winning trades over the rolling window below which entries halt.
+    /// Entries halt if the share of winning trades over the window is below this, a fraction.
     pub win_rate_below: f64,
-    /// The window in sessions; judged once it is full and has a trade.
+    /// The window, sessions. It counts once it is full and has a trade.
     pub window_days: u32,
     /// Fall of session equity from its peak, a fraction, e.g. 0.20.
     pub drawdown: f64,
@@ -68,7 +68,7 @@ impl Block {
     /// All blocks in testing order.
     pub const ALL: [Self; 4] = [Self::EmergencyStop, Self::MaxDailyLoss, Self::MaxTradesPerDay, Self::MaxOpenPositions];
 
-    /// The key in `gate_blocks`.
+    /// The name in reports and decisions.
     pub const fn name(self) -> &'static str {
         match self {
             Self::EmergencyStop => "emergency_stop",
@@ -79,7 +79,7 @@ impl Block {
     }
 }
 
-/// Watches sessions for [`Halt`].
+/// Watches sessions for the conditions of [`Halt`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HaltWatch {
     losing_days: u32,
@@ -94,7 +94,7 @@ impl HaltWatch {
         self.since
     }
 
-    /// Judges one ended session: realised profit, equity, and trades won of those closed.
+    /// Tests the conditions at a session's end: realised profit, equity, and trades won of those closed.
     pub(crate) fn end_session(
         &mut self,
         halt: &Halt,

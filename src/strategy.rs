@@ -1,4 +1,4 @@
-//! The whole contract between a strategy and whoever runs it.
+//! The contract between a strategy and whatever runs it: a replay, a sweep or a live service.
 //!
 //! ```
 //! use magellan::indicator::{Indicator, Smoothing};
@@ -30,7 +30,7 @@
 //! ```
 //!
 //! A strategy gets values, never a column, index, length, clock or file, so it cannot look
-//! ahead. None of these compile:
+//! ahead. None of these programs compiles:
 //!
 //! ```compile_fail,E0608
 //! # use magellan::{order::Order, strategy::Now};
@@ -81,39 +81,41 @@ pub trait Strategy: Copy + Send + Sync + 'static {
     const NAME: &'static str;
     /// Values of its indicators at one bar, e.g. `[f64; 2]`.
     type Inputs: Inputs;
-    /// Memory across bars: a function of bars, never of its own position.
+    /// What it remembers from bar to bar. It must depend on bars alone, never on its own position: before the
+    /// period of a replay it is rebuilt from the bars, without any position.
     type State: Copy + Default + Send;
 
     /// The indicators whose values arrive as [`Now::inputs`], in order.
     fn indicators(&self) -> <Self::Inputs as Inputs>::Indicators;
 
-    /// Bars, from the first one in the archive, before `decide` is asked at all.
+    /// How many bars must have passed, from the first one in the archive, before `decide` is called.
     fn warmup(&self) -> usize;
 
-    /// Called once at the close of every bar. The answer fills at the next open.
+    /// Called once at the close of every bar after the warm-up. An order fills at the next open.
     fn decide(&self, state: &mut Self::State, now: &Now<Self::Inputs>) -> Option<Order>;
 
-    /// What `decide` answers, said as data, if it can be: a sweep then needs no call a bar.
-    /// [`Rules::decide`] must equal [`Strategy::decide`] for all inputs; a property test of the
-    /// strategy shows it, and every sweep of 16 points or more replays some of them by
-    /// `decide` and compares.
+    /// What `decide` does, as data, if data can express it: a sweep is then much faster, since it
+    /// needs no call for each bar. [`Rules::decide`] must equal [`Strategy::decide`] for all inputs.
+    /// A property test of the strategy should show it; besides, every sweep of 16 points or more
+    /// replays some of them by `decide` and compares.
     fn rules(&self) -> Option<Rules> {
         None
     }
 
-    /// Tests that all hold wherever `decide` buys. A sweep passes over sessions in which a flat
-    /// symbol has no bar that meets them; without tests it passes over none.
+    /// Tests that all hold at every bar at which `decide` buys; the rarest first is fastest. A sweep
+    /// passes over sessions in which a flat symbol has no bar that meets them. Without tests it
+    /// passes over none.
     fn needs(&self) -> Vec<Test> {
         Vec::new()
     }
 }
 
-/// Market entry and exit of a fixed size by comparisons of inputs with levels.
+/// A strategy as data: comparisons of inputs with levels enter and exit a position of a fixed size.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
-    /// Flat: buys where all of these hold.
+    /// While flat, buys where all of these hold.
     pub enter: Vec<Test>,
-    /// Long: sells everything where all of these hold.
+    /// While long, sells everything where all of these hold.
     pub exit: Vec<Test>,
     /// How much it buys.
     pub size: Size,
@@ -133,7 +135,7 @@ impl Rules {
     }
 }
 
-/// An input compared with a level. NaN meets none.
+/// A comparison of an input with a level. NaN meets none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Test {
     /// Which of [`Now::inputs`].
@@ -164,12 +166,12 @@ impl Test {
         Self { input, side: Side::Below, level }
     }
 
-    /// `inputs[input] >= level`: above the number before it.
+    /// `inputs[input] >= level`, as a comparison with the next smaller number.
     pub const fn at_least(input: usize, level: f64) -> Self {
         Self::above(input, level.next_down())
     }
 
-    /// `inputs[input] <= level`: below the number after it.
+    /// `inputs[input] <= level`, as a comparison with the next larger number.
     pub const fn at_most(input: usize, level: f64) -> Self {
         Self::below(input, level.next_up())
     }
@@ -193,18 +195,18 @@ pub struct Now<I> {
     pub session: Session,
     /// Indicator values at its close; NaN while an indicator has too little history.
     pub inputs: I,
-    /// What the account holds.
+    /// What the account holds of the symbol.
     pub position: Position,
 }
 
-/// The account's or the broker's truth about one symbol.
+/// What is held of one symbol, as the account or the broker knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Position {
     /// Shares held.
     pub shares: u64,
-    /// Entry fill price with slippage; 0 when flat.
+    /// Price of the entry fill with slippage, dollars; 0 when flat.
     pub entry_price: f64,
-    /// Start of the bar of the entry fill; 0 when flat.
+    /// Start of the bar of the entry fill, nanoseconds UTC; 0 when flat.
     pub entered: Nanos,
     /// Whether an exit filled in this bar.
     pub exited_this_bar: bool,

@@ -1,6 +1,7 @@
 //! Exponential averages: `a * value + (1 - a) * before`.
 
-use super::{Field, Fold, Smoothing};
+use super::field::{Field, Smoothing};
+use super::fold::Fold;
 use crate::bar::Bar;
 use crate::calendar::Session;
 
@@ -54,6 +55,7 @@ impl Exponential {
     }
 }
 
+/// The recurrence over a field of the bar.
 pub(super) struct Average {
     field: Field,
     average: Exponential,

@@ -1,9 +1,10 @@
 //! Shape of a single bar.
 
-use super::Fold;
+use super::fold::Fold;
 use crate::bar::Bar;
 use crate::calendar::Session;
 
+/// `(min(open, close) - low) / (high - low)`, 0 at no range.
 pub(super) struct LowerWick;
 
 impl Fold for LowerWick {
@@ -12,6 +13,7 @@ impl Fold for LowerWick {
     }
 }
 
+/// `|close - open| / (high - low)`, 0 at no range.
 pub(super) struct Body;
 
 impl Fold for Body {

@@ -1,7 +1,8 @@
 //! Lag: the value some bars ago.
 
+use super::field::Field;
+use super::fold::Fold;
 use super::window::Window;
-use super::{Field, Fold};
 use crate::bar::Bar;
 use crate::calendar::Session;
 

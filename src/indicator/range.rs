@@ -1,11 +1,13 @@
 //! True range and average true range (Wilder 1978).
 
 use super::average::Exponential;
+use super::field::Smoothing;
+use super::fold::Fold;
 use super::window::{Window, mean};
-use super::{Fold, Smoothing};
 use crate::bar::{Bar, Bars};
 use crate::calendar::Session;
 
+/// `max(high - low, |high - close before|, |low - close before|)`; the first bar's is `high - low`.
 #[derive(Clone)]
 pub(super) struct TrueRange {
     close_before: Option<f64>,

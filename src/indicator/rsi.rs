@@ -1,11 +1,12 @@
 //! Relative strength index (Wilder, New Concepts in Technical Trading Systems, 1978).
 //!
 //! `gain` and `loss` are exponential averages of the rises and falls of the close;
-//! `RSI = 100 - 100 / (1 + gain / loss)`, 0 without gains (before anything else), 100 without
-//! losses. With [`Smoothing::Span`] both averages start at 0 on the first bar.
+//! `RSI = 100 - 100 / (1 + gain / loss)`. It is 0 without gains, which is tested first, and else 100
+//! without losses. With [`Smoothing::Span`] both averages start at 0 on the first bar.
 
 use super::average::Exponential;
-use super::{Fold, Smoothing};
+use super::field::Smoothing;
+use super::fold::Fold;
 use crate::bar::{Bar, Bars};
 use crate::calendar::Session;
 

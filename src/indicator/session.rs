@@ -1,7 +1,7 @@
-//! What a session has shown so far: its bars, open, low and high. Each starts afresh with
-//! the session (wrapped in `PerSession`).
+//! What a session has shown so far: its bars, open, low and high. `PerSession` restarts each of
+//! them with the session.
 
-use super::Fold;
+use super::fold::Fold;
 use crate::bar::{Bar, Bars};
 use crate::calendar::Session;
 
@@ -34,7 +34,7 @@ impl Fold for Change {
     }
 }
 
-/// Looks ahead, for the self-test: a column isn't what a stream is.
+/// Looks ahead, for the self-test: its column differs from its stream.
 pub(super) struct LastClose;
 
 impl Fold for LastClose {

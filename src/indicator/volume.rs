@@ -1,7 +1,7 @@
 //! Volume ratio: this bar's volume over the mean of the last bars, itself included.
 //! NaN without any volume in the window.
 
-use super::Fold;
+use super::fold::Fold;
 use super::window::{Window, mean};
 use crate::bar::{Bar, Bars};
 use crate::calendar::Session;

@@ -3,7 +3,8 @@
 //! Every value is computed from the whole window, oldest first, so it depends on the window
 //! alone: no running sum that drifts.
 
-use super::{Field, Fold};
+use super::field::Field;
+use super::fold::Fold;
 use crate::bar::{Bar, Bars};
 use crate::calendar::Session;
 

@@ -7,9 +7,9 @@
 //! turns are looked at: prices are gathered, profits worked out side by side, then added up
 //! oldest first. It is the same arithmetic as the replay's loop, in the same order: the same bits.
 //!
-//! What this can't express is left to the loop: sizes that depend on equity, prices at which the
-//! size is no whole share, an entry and an exit on one bar, an emergency stop, and daily limits
-//! that come near to being reached.
+//! What an addition can't express is left to the loop: sizes that depend on equity, prices at which
+//! the size is less than a share, an entry and an exit on one bar, an emergency stop, and daily
+//! limits that a session comes near.
 
 use multiversion::multiversion;
 
@@ -34,7 +34,7 @@ pub(super) struct Carry<'t, 'a> {
     pub(super) warm: usize,
 }
 
-/// Memory that a thread uses again for each of its points.
+/// Buffers that a thread reuses for each of its points.
 #[derive(Default)]
 pub(super) struct Scratch {
     turns: Turns,
@@ -43,8 +43,8 @@ pub(super) struct Scratch {
 }
 
 impl<'t> Carry<'t, '_> {
-    /// Equity after each session and what else figures are made of; none if these rules need the
-    /// loop.
+    /// Equity after each session, and what else the figures are computed from. None if these rules
+    /// need the loop.
     pub(super) fn run<'s>(&self, scratch: &'s mut Scratch) -> Option<Outcome<'s>>
     where
         't: 's,
@@ -78,8 +78,8 @@ struct Lots {
 const WHOLE: f64 = (1u64 << 52) as f64;
 
 impl Lots {
-    /// None for a size that depends on equity, and for prices at which it is no whole share, or
-    /// more of them than a double can count.
+    /// None for a size that depends on equity, and for prices at which it is less than a share or
+    /// more shares than a double can count.
     fn new(size: Size, terms: &Terms, tape: &Tape<'_>) -> Option<Self> {
         let cap = terms.limits.max_position_dollars.unwrap_or(f64::INFINITY);
         let lots = match size {
@@ -94,7 +94,7 @@ impl Lots {
         (fits && tape.lowest_close > 0.0 && count.min(dollars / tape.highest_close) >= 1.0).then_some(lots)
     }
 
-    /// Without a cast, which would have to mind what can't happen here; the same floor.
+    /// The floor without a cast, which would handle cases that can't occur here.
     #[inline(always)]
     fn at(self, close: f64) -> f64 {
         let exact = self.dollars / close;
@@ -139,10 +139,11 @@ impl Turns {
 /// would be mispredicted for every word.
 const AT_ONCE: usize = 8;
 
-/// Adds entries and exits up; false if an entry and an exit fall on one bar.
+/// Finds the bars that order, by adding exits and entries. False if an entry and an exit fall on one bar.
 #[multiversion(targets("x86_64+bmi1+bmi2+popcnt+lzcnt"))]
 fn find_turns(enter: &[u64], exit: &[u64], bars: usize, warm: usize, turns: &mut Turns) -> bool {
-    // An order given at the last bar would have no bar to fill at.
+    // Entries, exits and the carry between them, a word at a time. An order given at the last bar would have no bar to
+    // fill at.
     let last = bars - 1;
     let words = last.div_ceil(WORD);
     let (enter, exit) = (&enter[..words], &exit[..words]);
@@ -166,6 +167,7 @@ fn find_turns(enter: &[u64], exit: &[u64], bars: usize, warm: usize, turns: &mut
         turned[i] = open ^ (open >> 1 | u64::from(held) << (WORD - 1));
     }
     turns.held = held;
+    // The indices of the bars that turn, and how many lie before each word.
     turns.before.resize(words + 1, 0);
     let (before, indices) = (&mut turns.before[..words], &mut turns.bars);
     let mut count = 0;
@@ -186,6 +188,7 @@ fn find_turns(enter: &[u64], exit: &[u64], bars: usize, warm: usize, turns: &mut
             at += AT_ONCE;
         }
     }
+    // What is held at the end is sold at the last bar.
     turns.words[words] = 0;
     turns.before[words] = count as u32;
     turns.bars.resize(turns.bars.len().max(count + 1), 0);

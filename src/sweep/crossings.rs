@@ -1,17 +1,76 @@
 //! On which bars a column lies above or below a level: one bit a bar, 64 bars a word.
 
-use multiversion::multiversion;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
-use crate::strategy::Side;
+use multiversion::multiversion;
+use rayon::prelude::*;
+
+use super::tape::Tape;
+use crate::indicator::{Columns, Indicator};
+use crate::strategy::{Side, Test};
 
 /// Bars of a word.
 pub(super) const WORD: usize = u64::BITS as usize;
 
-/// Up to so many levels are compared one by one; more are sorted, and each bar is looked up.
+/// Up to so many levels are compared one by one. More are sorted, and each bar is looked up among them.
 const FEW: usize = 64;
 
+/// A comparison of one indicator with a level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct IndicatorTest {
+    indicator: Indicator,
+    side: Side,
+    /// Bits of the level, which can be hashed.
+    level: u64,
+}
+
+impl IndicatorTest {
+    pub(super) fn new(test: &Test, indicators: &[Indicator]) -> Self {
+        Self { indicator: indicators[test.input], side: test.side, level: test.level.to_bits() }
+    }
+}
+
+/// Which bars meet each test of a batch.
+pub(super) struct Crossings {
+    bits: HashMap<IndicatorTest, Vec<u64>>,
+    words: usize,
+}
+
+impl Crossings {
+    pub(super) fn new(tape: &Tape<'_>, columns: &Columns, tests: &HashSet<IndicatorTest>) -> Self {
+        let mut levels: HashMap<(Indicator, Side), Vec<u64>> = HashMap::new();
+        for test in tests {
+            levels.entry((test.indicator, test.side)).or_default().push(test.level);
+        }
+        let bits = levels.into_par_iter().flat_map_iter(|((indicator, side), levels)| {
+            let column = &columns.get(indicator)[tape.before..tape.before + tape.len()];
+            let values: Vec<f64> = levels.iter().map(|&bits| f64::from_bits(bits)).collect();
+            let tests = levels.into_iter().map(move |level| IndicatorTest { indicator, side, level });
+            tests.zip(crossings(column, side, &values))
+        });
+        Self { bits: bits.collect(), words: tape.len().div_ceil(WORD) }
+    }
+
+    /// The bars that meet all tests.
+    pub(super) fn all_of(&self, tests: &[Test], indicators: &[Indicator]) -> Cow<'_, [u64]> {
+        let bits = |test: &Test| &self.bits[&IndicatorTest::new(test, indicators)][..];
+        match tests {
+            [] => Cow::Owned(vec![u64::MAX; self.words]),
+            [only] => Cow::Borrowed(bits(only)),
+            [first, rest @ ..] => {
+                let mut all = bits(first).to_vec();
+                for test in rest {
+                    all.iter_mut().zip(bits(test)).for_each(|(word, bits)| *word &= bits);
+                }
+                Cow::Owned(all)
+            }
+        }
+    }
+}
+
 /// For each level, the bars on which `column` lies on `side` of it. NaN lies on neither side.
-pub(super) fn crossings(column: &[f64], side: Side, levels: &[f64]) -> Vec<Vec<u64>> {
+fn crossings(column: &[f64], side: Side, levels: &[f64]) -> Vec<Vec<u64>> {
     if levels.len() <= FEW || levels.iter().any(|level| level.is_nan()) {
         return levels.iter().map(|&level| compare(column, side, level)).collect();
     }
@@ -76,7 +135,7 @@ fn word(bars: &[f64], holds: impl Fn(f64) -> bool) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use proptest::prelude::{Just, prop, prop_assert_eq, prop_oneof, proptest};
 
     use super::*;
 

@@ -33,28 +33,34 @@ impl FromStr for Axis {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let fault = |what: String| // In the message itself, since a command line shows no more of it.
-            Error::new(codes::BAD_ARGUMENT, format!("{what}; write key=5..44, key=0.1..0.5:0.1 or key=v1,v2"));
         let (key, values) = text
             .split_once('=')
             .filter(|(key, values)| !key.is_empty() && !values.is_empty())
-            .ok_or_else(|| fault(format!("`{text}` is not key=values")))?;
+            .ok_or_else(|| not_an_axis(format!("`{text}` is not key=values")))?;
         let values = match values.split_once("..") {
             Some((from, rest)) => {
                 let (to, step) = rest.split_once(':').unwrap_or((rest, "1"));
-                let number = |t: &str| t.parse::<f64>().ok().filter(|n| n.is_finite());
-                let (Some(from), Some(to), Some(step)) = (number(from), number(to), number(step)) else {
-                    return Err(fault(format!("`{values}` is not a range of numbers")));
-                };
-                if step <= 0.0 || from > to {
-                    let what = if step > 0.0 { "ends before it begins" } else { "has a step that isn't above 0" };
-                    return Err(fault(format!("the range `{values}` {what}")));
-                }
-                range(from, to, step).ok_or_else(|| fault(format!("the range `{values}` has too many values")))?
+                parse_range(from, to, step).map_err(|what| not_an_axis(format!("the range `{values}` {what}")))?
             }
             None => values.split(',').map(word).collect(),
         };
         Ok(Self { key: key.to_owned(), values })
+    }
+}
+
+/// The next step stands in the message itself, since a command line shows no more of the error.
+fn not_an_axis(what: String) -> Error {
+    Error::new(codes::BAD_ARGUMENT, format!("{what}; write key=5..44, key=0.1..0.5:0.1 or key=v1,v2"))
+}
+
+/// The values of a range, or what is wrong with it.
+fn parse_range(from: &str, to: &str, step: &str) -> std::result::Result<Vec<Value>, &'static str> {
+    let finite = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite()).ok_or("is not made of numbers");
+    let (from, to, step) = (finite(from)?, finite(to)?, finite(step)?);
+    match () {
+        () if step <= 0.0 => Err("has a step that isn't above 0"),
+        () if from > to => Err("ends before it begins"),
+        () => range(from, to, step).ok_or("has too many values"),
     }
 }
 
@@ -96,7 +102,7 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// Refuses a grid that means nothing.
+    /// Refuses a grid that contradicts itself or is too large.
     ///
     /// # Errors
     /// Usage error for a key or a value that stands twice, a condition on a key that isn't swept,
@@ -284,10 +290,10 @@ pub struct Condition {
 type Sum = Vec<(f64, Product)>;
 
 /// A factor, then what it is multiplied or divided by, the remainder being kept.
-type Product = (Factor, Vec<(Times, Factor)>);
+type Product = (Factor, Vec<(Operator, Factor)>);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Times {
+enum Operator {
     Times,
     Remainder,
 }
@@ -300,6 +306,14 @@ enum Factor {
 }
 
 impl Factor {
+    fn evaluate(&self, value: &impl Fn(&str) -> Option<f64>) -> f64 {
+        match self {
+            Self::Number(number) => *number,
+            Self::Key(key) => value(key).unwrap_or(f64::NAN),
+            Self::Minus(key) => -value(key).unwrap_or(f64::NAN),
+        }
+    }
+
     fn key(&self) -> Option<&str> {
         match self {
             Self::Key(key) | Self::Minus(key) => Some(key),
@@ -332,18 +346,18 @@ impl FromStr for Condition {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let fault = || {
+        parse_condition(text).ok_or_else(|| {
             let example = "hysteresis_lower < hysteresis_upper - 2";
-            Error::new(
-                codes::BAD_ARGUMENT,
-                format!("`{text}` is no comparison of keys and numbers, such as \"{example}\""),
-            )
-        };
-        let (sign, compare) = SIGNS.into_iter().find(|(sign, _)| text.contains(sign)).ok_or_else(fault)?;
-        let (left, right) = text.split_once(sign).ok_or_else(fault)?;
-        let (left, right) = sum(left).zip(sum(right)).ok_or_else(fault)?;
-        Ok(Self { text: text.to_owned(), left, compare, right })
+            let what = format!("`{text}` is not a comparison of keys and numbers, such as \"{example}\"");
+            Error::new(codes::BAD_ARGUMENT, what)
+        })
     }
+}
+
+fn parse_condition(text: &str) -> Option<Condition> {
+    let (sign, compare) = SIGNS.into_iter().find(|(sign, _)| text.contains(sign))?;
+    let (left, right) = text.split_once(sign)?;
+    Some(Condition { text: text.to_owned(), left: sum(left)?, compare, right: sum(right)? })
 }
 
 /// `a - 2 * b % 3`; none if a term is missing or is no name or number.
@@ -356,9 +370,9 @@ fn sum(text: &str) -> Option<Sum> {
         rest = after;
         let mut more = Vec::new();
         while let Some(after) = rest.strip_prefix(['*', '%']) {
-            let times = if rest.starts_with('%') { Times::Remainder } else { Times::Times };
+            let operator = if rest.starts_with('%') { Operator::Remainder } else { Operator::Times };
             let (next, after) = factor(after)?;
-            more.push((times, next));
+            more.push((operator, next));
             rest = after;
         }
         terms.push((sign, (first, more)));
@@ -412,23 +426,9 @@ impl Condition {
         factors.filter_map(Factor::key).collect()
     }
 
-    /// Whether it holds; a value that is no number meets no condition.
+    /// Whether it holds. A value that is no number meets no condition.
     fn holds(&self, value: &impl Fn(&str) -> Option<f64>) -> bool {
-        let worth = |sum: &Sum| -> f64 {
-            let of = |f: &Factor| match f {
-                Factor::Number(number) => *number,
-                Factor::Key(key) => value(key).unwrap_or(f64::NAN),
-                Factor::Minus(key) => -value(key).unwrap_or(f64::NAN),
-            };
-            let product = |(first, more): &Product| {
-                more.iter().fold(of(first), |product, (times, factor)| match times {
-                    Times::Times => product * of(factor),
-                    Times::Remainder => product % of(factor),
-                })
-            };
-            sum.iter().map(|(sign, factors)| sign * product(factors)).sum()
-        };
-        let (a, b) = (worth(&self.left), worth(&self.right));
+        let (a, b) = (evaluate_sum(&self.left, value), evaluate_sum(&self.right, value));
         match self.compare {
             Compare::Less => a < b,
             Compare::AtMost => a <= b,
@@ -438,6 +438,18 @@ impl Condition {
             Compare::Unequal => a != b && !a.is_nan() && !b.is_nan(),
         }
     }
+}
+
+/// The value of a sum; NaN if a key has none.
+fn evaluate_sum(sum: &Sum, value: &impl Fn(&str) -> Option<f64>) -> f64 {
+    sum.iter().map(|(sign, product)| sign * evaluate_product(product, value)).sum()
+}
+
+fn evaluate_product((first, more): &Product, value: &impl Fn(&str) -> Option<f64>) -> f64 {
+    more.iter().fold(first.evaluate(value), |product, (operator, factor)| match operator {
+        Operator::Times => product * factor.evaluate(value),
+        Operator::Remainder => product % factor.evaluate(value),
+    })
 }
 
 #[cfg(test)]
@@ -499,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grid_that_means_nothing_is_refused() {
+    fn a_grid_that_contradicts_itself_or_is_too_large_is_refused() {
         assert!(grid(&["a=1..3", "a=1..3"], &[]).check().is_err());
         assert!(grid(&["a=1..3"], &["a < b"]).check().is_err());
         assert!(grid(&["a=1..1000000", "b=1..1000000", "c=1..1000000"], &[]).check().is_err());

@@ -1,42 +1,41 @@
 //! Many parameter points over the same bars.
 //!
-//! Indicator columns are computed once for all points that share them, and points run on all
-//! threads. A strategy that declares its rules ([`Strategy::rules`]) is replayed 64 bars an
-//! addition (`carry.rs`), with the same bits as the loop of [`replay`](crate::replay); any other
-//! takes that loop. Memory holds the columns in use and the results, never points times bars.
+//! Indicator columns are computed once for all points that share them, and points run on all threads. A strategy that
+//! declares its rules ([`Strategy::rules`]) is replayed 64 bars an addition (`carry.rs`), with the same bits as the loop
+//! of [`replay`](crate::replay); any other takes that loop. Memory holds the columns in use and the results, never
+//! points times bars.
 
+mod batch;
 mod carry;
 mod crossings;
 pub mod grid;
 mod tape;
-
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 
 use crate::bar::Date;
 use crate::error::{Error, Result, codes};
 use crate::history::History;
-use crate::indicator::{Columns, Indicator};
+use crate::indicator::Columns;
 use crate::metrics::{Benchmark, Metrics, Outcome};
 use crate::replay::{Terms, replay_passing_over, replay_shared};
-use crate::strategy::{Side, Strategy, Test};
+use crate::strategy::Strategy;
 use crate::uncounted::Uncounted;
+use batch::{Batch, batches};
 use carry::{Carry, Scratch};
-use crossings::{WORD, crossings};
+use crossings::Crossings;
 use tape::Tape;
 
 /// How points are replayed. The results are the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// By declared rules where a strategy has them.
+    /// By declared rules, if a strategy has them.
     Fast,
-    /// By asking `decide` at every bar.
+    /// By a call of `decide` at every bar.
     Plain,
 }
 
-/// Bars, money and means of a sweep.
+/// The account, bars and memory of a sweep.
 #[derive(Clone, Copy, Debug)]
 pub struct Sweep<'a> {
     /// The symbols of one account.
@@ -45,7 +44,7 @@ pub struct Sweep<'a> {
     pub terms: Terms,
     /// What points are compared with.
     pub benchmark: &'a Benchmark,
-    /// Indicator columns and their crossings may take this much, bytes; or what one point needs.
+    /// Bytes that indicator columns and their crossings may take. One point may take what it needs.
     pub memory: usize,
     /// How points are replayed.
     pub how: How,
@@ -53,7 +52,7 @@ pub struct Sweep<'a> {
 
 /// What a point was worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Judged<'a> {
+pub struct PointResult<'a> {
     /// All figures.
     pub metrics: Metrics,
     /// Its sessions.
@@ -62,22 +61,20 @@ pub struct Judged<'a> {
     pub equity: &'a [f64],
 }
 
-/// The first of so many points that took a fast way is replayed by the loop as well.
+/// The first of so many points is replayed a second time, by the loop, and compared.
 const CHECKED: usize = 1_000;
-/// Fewer points rely on the property tests.
+/// Sweeps of fewer points rely on the property tests.
 const CHECKED_FROM: usize = 16;
 
 impl Sweep<'_> {
-    /// Replays every point and keeps what `judge` makes of its number, figures and session
-    /// equity, in the order of the points.
+    /// Replays every point. Keeps what `keep` makes of a point's index and result, in the order of the points.
     ///
     /// # Errors
-    /// As [`crate::replay::replay`]; refused if declared rules turn out not to be what `decide`
-    /// answers.
+    /// As [`crate::replay::replay`]; refused if declared rules turn out not to be what `decide` answers.
     pub fn run<S: Strategy, R: Send>(
         &self,
         points: &[S],
-        judge: impl Fn(usize, &Judged<'_>) -> R + Sync,
+        keep: impl Fn(usize, &PointResult<'_>) -> R + Sync,
     ) -> Result<Uncounted<Vec<R>>> {
         let tape = match (self.histories, self.how) {
             ([only], How::Fast) if size_of::<S::State>() == 0 => Tape::new(only, &self.terms, points.len()),
@@ -86,69 +83,74 @@ impl Sweep<'_> {
         let bars: usize = self.histories.iter().map(History::len).sum();
         let mut done: Vec<(usize, R)> = Vec::with_capacity(points.len());
         for batch in batches(points, bars, self.memory, tape.is_some()) {
-            let columns: Vec<Columns> =
-                self.histories.iter().map(|h| Columns::compute_parallel(h, &batch.indicators)).collect();
-            let crossed = tape.as_ref().map(|tape| Crossed::new(tape, &columns[0], &batch.tests));
-            let judged: Vec<(usize, R)> = batch
-                .points
-                .par_iter()
-                .map_init(Scratch::default, |scratch, &i| {
-                    let point = &points[i];
-                    let outcome = match (&tape, &crossed) {
-                        (Some(tape), Some(crossed)) => self.carry(point, tape, crossed, scratch),
-                        _ => None,
-                    };
-                    let judged = |judged: &Judged<'_>| -> Result<R> {
-                        let check = self.how == How::Fast && points.len() >= CHECKED_FROM && i.is_multiple_of(CHECKED);
-                        if check && !self.by_loop(How::Plain, point, &columns, |plain| plain == judged)? {
-                            return Err(disagreement::<S>(i));
-                        }
-                        Ok(judge(i, judged))
-                    };
-                    let result = match outcome {
-                        None => self.by_loop(self.how, point, &columns, judged)?,
-                        Some(outcome) => {
-                            let metrics = Metrics::of(&outcome, self.benchmark);
-                            judged(&Judged { metrics, dates: outcome.dates, equity: outcome.equity })
-                        }
-                    };
-                    Ok((i, result?))
-                })
-                .collect::<Result<_>>()?;
-            done.extend(judged);
+            done.extend(self.run_batch(points, &batch, tape.as_ref(), &keep)?);
         }
         done.sort_by_key(|(i, _)| *i);
         Ok(Uncounted::new(done.into_iter().map(|(_, result)| result).collect()))
     }
 
-    /// The loop: the definition, if no bar is passed over.
+    /// Replays the points of one batch, on all threads.
+    fn run_batch<S: Strategy, R: Send>(
+        &self,
+        points: &[S],
+        batch: &Batch,
+        tape: Option<&Tape<'_>>,
+        keep: &(impl Fn(usize, &PointResult<'_>) -> R + Sync),
+    ) -> Result<Vec<(usize, R)>> {
+        let columns: Vec<Columns> =
+            self.histories.iter().map(|h| Columns::compute_parallel(h, &batch.indicators)).collect();
+        let crossings = tape.map(|tape| (tape, Crossings::new(tape, &columns[0], &batch.tests)));
+        let run_point = |scratch: &mut Scratch, &i: &usize| {
+            let point = &points[i];
+            let checked = self.how == How::Fast && points.len() >= CHECKED_FROM && i.is_multiple_of(CHECKED);
+            let check_and_keep = |result: &PointResult<'_>| {
+                if checked && !self.by_loop(How::Plain, point, &columns, |plain| plain == result)? {
+                    return Err(disagreement::<S>(i));
+                }
+                Ok(keep(i, result))
+            };
+            let fast = crossings.as_ref().and_then(|(tape, crossings)| self.carry(point, tape, crossings, scratch));
+            let kept = match fast {
+                None => self.by_loop(self.how, point, &columns, check_and_keep)?,
+                Some(outcome) => {
+                    let metrics = Metrics::of(&outcome, self.benchmark);
+                    check_and_keep(&PointResult { metrics, dates: outcome.dates, equity: outcome.equity })
+                }
+            };
+            Ok((i, kept?))
+        };
+        batch.points.par_iter().map_init(Scratch::default, run_point).collect()
+    }
+
+    /// By the loop, which is the definition; [`How::Fast`] passes over sessions where a strategy allows it.
     fn by_loop<S: Strategy, R>(
         &self,
         how: How,
         point: &S,
         columns: &[Columns],
-        judge: impl FnOnce(&Judged<'_>) -> R,
+        keep: impl FnOnce(&PointResult<'_>) -> R,
     ) -> Result<R> {
-        let desks: Vec<_> = self.histories.iter().zip(columns).map(|(h, c)| (h, c, *point)).collect();
+        let instruments: Vec<_> = self.histories.iter().zip(columns).map(|(h, c)| (h, c, *point)).collect();
         let replay = match how {
-            How::Fast => replay_passing_over(&desks, &self.terms)?,
-            How::Plain => replay_shared(&desks, &self.terms, &mut ())?.into_inner(),
+            How::Fast => replay_passing_over(&instruments, &self.terms)?,
+            How::Plain => replay_shared(&instruments, &self.terms, &mut ())?.into_inner(),
         };
         let (dates, equity): (Vec<Date>, Vec<f64>) = replay.equity.iter().copied().unzip();
-        Ok(judge(&Judged { metrics: Metrics::against(&replay, self.benchmark), dates: &dates, equity: &equity }))
+        let metrics = Metrics::against(&replay, self.benchmark);
+        Ok(keep(&PointResult { metrics, dates: &dates, equity: &equity }))
     }
 
-    /// By declared rules, if it has any that an addition can express.
+    /// By declared rules, if the strategy has any that an addition can express.
     fn carry<'s, S: Strategy>(
         &self,
         point: &S,
         tape: &'s Tape<'_>,
-        crossed: &Crossed,
+        crossings: &Crossings,
         scratch: &'s mut Scratch,
     ) -> Option<Outcome<'s>> {
         let rules = point.rules()?;
         let indicators = point.indicators();
-        let [enter, exit] = [&rules.enter, &rules.exit].map(|tests| crossed.all_of(tests, indicators.as_ref()));
+        let [enter, exit] = [&rules.enter, &rules.exit].map(|tests| crossings.all_of(tests, indicators.as_ref()));
         let warm = point.warmup().saturating_sub(tape.before);
         Carry { tape, terms: &self.terms, enter: &enter, exit: &exit, size: rules.size, warm }.run(scratch)
     }
@@ -162,116 +164,22 @@ fn disagreement<S: Strategy>(point: usize) -> Error {
     Error::new(codes::RULES_DISAGREE, what)
 }
 
-/// A test of one indicator: side and the level's bits.
-type IndicatorTest = (Indicator, Side, u64);
-
-/// Points whose columns are in memory together.
-struct Batch {
-    indicators: Vec<Indicator>,
-    tests: HashSet<IndicatorTest>,
-    points: Vec<usize>,
-}
-
-/// Points grouped by the indicators they share, cut and joined as memory allows.
-fn batches<S: Strategy>(points: &[S], bars: usize, memory: usize, with_rules: bool) -> Vec<Batch> {
-    let mut groups: Vec<(Vec<Indicator>, Vec<usize>)> = Vec::new();
-    let mut known: HashMap<Vec<Indicator>, usize> = HashMap::new();
-    for (i, point) in points.iter().enumerate() {
-        let indicators = point.indicators().as_ref().to_vec();
-        let group = *known.entry(indicators).or_insert_with_key(|indicators| {
-            groups.push((indicators.clone(), Vec::new()));
-            groups.len() - 1
-        });
-        groups[group].1.push(i);
-    }
-    let (column, bits) = (bars * size_of::<f64>(), bars.div_ceil(WORD) * size_of::<u64>());
-    let mut batches = vec![Batch { indicators: Vec::new(), tests: HashSet::new(), points: Vec::new() }];
-    let mut taken = 0;
-    for (indicators, members) in groups {
-        for i in members {
-            let mut batch = batches.last_mut().expect("there is always one");
-            let tests = if with_rules { tests_of(&points[i], &indicators) } else { Vec::new() };
-            let needs = |batch: &Batch| {
-                column * indicators.iter().filter(|&i| !batch.indicators.contains(i)).count()
-                    + bits * tests.iter().filter(|&t| !batch.tests.contains(t)).count()
-            };
-            if taken + needs(batch) > memory && !batch.points.is_empty() {
-                batches.push(Batch { indicators: Vec::new(), tests: HashSet::new(), points: Vec::new() });
-                batch = batches.last_mut().expect("just pushed");
-                taken = 0;
-            }
-            taken += needs(batch);
-            for indicator in &indicators {
-                if !batch.indicators.contains(indicator) {
-                    batch.indicators.push(*indicator);
-                }
-            }
-            batch.tests.extend(tests);
-            batch.points.push(i);
-        }
-    }
-    batches
-}
-
-fn tests_of<S: Strategy>(point: &S, indicators: &[Indicator]) -> Vec<IndicatorTest> {
-    let rules = point.rules();
-    let tests = rules.iter().flat_map(|r| r.enter.iter().chain(&r.exit));
-    tests.map(|test| (indicators[test.input], test.side, test.level.to_bits())).collect()
-}
-
-/// Which bars meet each test of a batch.
-struct Crossed {
-    bits: HashMap<IndicatorTest, Vec<u64>>,
-    words: usize,
-}
-
-impl Crossed {
-    fn new(tape: &Tape<'_>, columns: &Columns, tests: &HashSet<IndicatorTest>) -> Self {
-        let mut levels: HashMap<(Indicator, Side), Vec<u64>> = HashMap::new();
-        for &(indicator, side, level) in tests {
-            levels.entry((indicator, side)).or_default().push(level);
-        }
-        let bits = levels.into_par_iter().flat_map_iter(|((indicator, side), levels)| {
-            let column = &columns.get(indicator)[tape.before..tape.before + tape.len()];
-            let values: Vec<f64> = levels.iter().map(|&bits| f64::from_bits(bits)).collect();
-            let keys = levels.into_iter().map(move |level| (indicator, side, level));
-            keys.zip(crossings(column, side, &values))
-        });
-        Self { bits: bits.collect(), words: tape.len().div_ceil(WORD) }
-    }
-
-    /// The bars that meet all tests.
-    fn all_of(&self, tests: &[Test], indicators: &[Indicator]) -> Cow<'_, [u64]> {
-        let bits = |test: &Test| &self.bits[&(indicators[test.input], test.side, test.level.to_bits())][..];
-        match tests {
-            [] => Cow::Owned(vec![u64::MAX; self.words]),
-            [only] => Cow::Borrowed(bits(only)),
-            [first, rest @ ..] => {
-                let mut all = bits(first).to_vec();
-                for test in rest {
-                    all.iter_mut().zip(bits(test)).for_each(|(word, bits)| *word &= bits);
-                }
-                Cow::Owned(all)
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{Just, ProptestConfig, prop, prop_assert_eq, prop_assume, prop_oneof, proptest};
     use proptest::strategy::Strategy as Generator;
 
+    use super::batch::tests_of;
     use super::*;
     use crate::bar::{Bars, MINUTE, Nanos, Timeframe};
     use crate::calendar;
     use crate::costs::Costs;
     use crate::history::Hours;
-    use crate::indicator::Field;
+    use crate::indicator::{Field, Indicator};
     use crate::metrics::buy_and_hold;
     use crate::order::{Order, Reason, Size};
     use crate::risk::{DailyLoss, Limits};
-    use crate::strategy::{Now, Rules};
+    use crate::strategy::{Now, Rules, Test};
 
     /// Buys above a level of one column and, if `both`, below one of another; sells below.
     #[derive(Clone, Copy, Debug)]
@@ -369,7 +277,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(400))]
 
         /// Whatever bars, levels, sizes, costs and limits: figures and session equity are the
-        /// same bits, whichever way the sweep took.
+        /// same bits, whether by declared rules or by the loop.
         #[test]
         fn declared_rules_give_the_bits_of_the_loop(
             gaps in prop::collection::vec(prop_oneof![8 => 1u8..4, 1 => 60u8..255], 2..700),
@@ -396,7 +304,7 @@ mod tests {
             let benchmark = Benchmark::new(&buy_and_hold(&[&history], terms.start, terms.end, |_, _| 1.0));
             let run = |how| {
                 let sweep = Sweep { histories: std::slice::from_ref(&history), terms, benchmark: &benchmark, memory, how };
-                let keep = |i: usize, judged: &Judged<'_>| (i, judged.metrics, judged.dates.to_vec(), judged.equity.to_vec());
+                let keep = |i: usize, result: &PointResult<'_>| (i, result.metrics, result.dates.to_vec(), result.equity.to_vec());
                 sweep.run(&points, keep).expect("there are bars")
             };
             let (fast, plain) = (run(How::Fast), run(How::Plain));
@@ -421,7 +329,7 @@ mod tests {
         let point = Levels { period: 2, upper: 20.08, lower: 20.03, most: 99.0, size: Size::Notional(1e4), warmup: 5 };
         let tape = Tape::new(&history, &terms, 1).expect("bars");
         let columns = Columns::compute(&history, &point.indicators());
-        let crossed = Crossed::new(&tape, &columns, &tests_of(&point, &point.indicators()).into_iter().collect());
+        let crossings = Crossings::new(&tape, &columns, &tests_of(&point, &point.indicators()).into_iter().collect());
         let benchmark = Benchmark::default();
         let sweep = Sweep {
             histories: std::slice::from_ref(&history),
@@ -431,7 +339,7 @@ mod tests {
             how: How::Fast,
         };
         let mut scratch = Scratch::default();
-        let outcome = sweep.carry(&point, &tape, &crossed, &mut scratch).expect("the fast way");
+        let outcome = sweep.carry(&point, &tape, &crossings, &mut scratch).expect("declared rules");
         assert!(Metrics::of(&outcome, &benchmark).trades > 30);
     }
 
@@ -463,7 +371,7 @@ mod tests {
         let point = Levels { period: 2, upper: 20.08, lower: 20.03, most: 99.0, size: Size::Notional(1e4), warmup: 5 };
         let benchmark = Benchmark::default();
         let sweep = Sweep { histories: &[history], terms, benchmark: &benchmark, memory: 0, how: How::Fast };
-        let refused = sweep.run(&[Liar(point); 100], |_, judged| judged.metrics.trades).expect_err("a lie");
+        let refused = sweep.run(&[Liar(point); 100], |_, result| result.metrics.trades).expect_err("a lie");
         assert_eq!(refused.code(), codes::RULES_DISAGREE);
     }
 }

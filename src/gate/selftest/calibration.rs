@@ -20,7 +20,7 @@ use crate::research::plan::SAMPLE;
 use crate::risk::Limits;
 use crate::stats::bootstrap::stream;
 use crate::stats::{Moments, normal_quantile};
-use crate::sweep::{How, Judged, Sweep};
+use crate::sweep::{How, PointResult, Sweep};
 
 /// Sessions of a comparison.
 const SESSIONS: usize = 1_000;
@@ -136,7 +136,7 @@ fn best_of_noise(seed: u64) -> Result<(bool, bool)> {
     let benchmark = Benchmark::default();
     let sweep = Sweep { histories: &histories, terms, benchmark: &benchmark, memory: 64 << 20, how: How::Fast };
     let points: Vec<Planted<Daily>> = (0..POINTS as u32).map(|i| Planted::hash(2 + i)).collect();
-    let moments = |_: usize, judged: &Judged<'_>| Moments::of(&returns(terms.capital, judged.equity));
+    let moments = |_: usize, result: &PointResult<'_>| Moments::of(&returns(terms.capital, result.equity));
     let all: Vec<Option<Moments>> = sweep.run(&points, moments)?.into_inner();
     let kept: Vec<f64> = all.iter().take(SAMPLE).filter_map(|m| m.as_ref()?.sharpe()).collect();
     let sharpe = |m: &Moments| m.sharpe().unwrap_or(f64::NEG_INFINITY);

@@ -1,0 +1,71 @@
+//! Whole columns of indicator values, for research and sweeps.
+
+use rayon::prelude::*;
+
+use super::catalogue::Indicator;
+use super::field::Memory;
+use crate::history::History;
+
+/// Most bars that are folded at once.
+const STRETCH: usize = 4_096;
+
+/// Indicator columns over all sessions of one history, each distinct indicator computed once:
+/// what research plots and many parameter points share.
+pub struct Columns {
+    columns: Vec<(Indicator, Vec<f64>)>,
+}
+
+impl Columns {
+    /// Folds `indicators` over the whole history; a column has a value for each of its bars.
+    pub fn compute(history: &History<'_>, indicators: &[Indicator]) -> Self {
+        let mut columns: Vec<(Indicator, Vec<f64>)> = Vec::new();
+        let mut rolling = Vec::new();
+        for &indicator in indicators {
+            if columns.iter().all(|(known, _)| *known != indicator) {
+                columns.push((indicator, Vec::with_capacity(history.len())));
+                rolling.push(indicator.start());
+            }
+        }
+        // Stretch by stretch, so that the bars stay in the nearest cache for all indicators. An indicator that
+        // remembers earlier sessions doesn't see where they end, so it takes many of them at once.
+        let mut sessions = history.sessions();
+        while let [first, ..] = sessions {
+            let adjoining = sessions
+                .windows(2)
+                .take_while(|w| w[0].range.end == w[1].range.start && w[1].range.end - first.range.start <= STRETCH);
+            let (stretch, rest) = sessions.split_at(1 + adjoining.count());
+            let last = &stretch[stretch.len() - 1];
+            let whole = history.session_bars_at(first.range.start..last.range.end);
+            for (rolling, (indicator, column)) in rolling.iter_mut().zip(&mut columns) {
+                match indicator.memory() {
+                    Memory::Continuous => rolling.extend(&whole, &first.session, column),
+                    Memory::Session => {
+                        stretch.iter().for_each(|s| rolling.extend(&history.session_bars(s), &s.session, column));
+                    }
+                }
+            }
+            sessions = rest;
+        }
+        Self { columns }
+    }
+
+    /// As [`Columns::compute`], the indicators shared out over the threads.
+    pub fn compute_parallel(history: &History<'_>, indicators: &[Indicator]) -> Self {
+        let parts: Vec<Self> = indicators.par_iter().map(|&i| Self::compute(history, &[i])).collect();
+        Self { columns: parts.into_iter().flat_map(|part| part.columns).collect() }
+    }
+
+    /// Whether all of these were computed.
+    pub fn hold(&self, indicators: &[Indicator]) -> bool {
+        indicators.iter().all(|i| self.columns.iter().any(|(known, _)| known == i))
+    }
+
+    /// The column of an indicator that was computed.
+    ///
+    /// # Panics
+    /// If it wasn't.
+    pub fn get(&self, indicator: Indicator) -> &[f64] {
+        let found = self.columns.iter().find(|(known, _)| *known == indicator);
+        &found.unwrap_or_else(|| panic!("{indicator:?} was not computed")).1
+    }
+}
