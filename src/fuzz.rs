@@ -5,10 +5,11 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::archive::import::parquet::guarded;
-use crate::archive::import::{csv, inspect, parquet};
+use crate::archive::import::{csv, inspect};
 use crate::archive::manifest::Manifest;
-use crate::archive::record::Row;
+use crate::archive::parquet::guard::guarded;
+use crate::archive::parquet::read;
+use crate::archive::row::Row;
 use crate::archive::{cache, tables};
 use crate::bar::{Date, Symbol, Timeframe};
 use crate::config::document::Document;
@@ -38,7 +39,7 @@ pub const TARGETS: &[Target] = &[
 /// Rows that are read can be audited, and a file gives the same rows twice.
 fn parquet_file(bytes: &[u8]) {
     let path = Path::new("AMC_1min.parquet");
-    let read = || parquet::read(path, bytes.to_vec().into());
+    let read = || read::bars(path, bytes.to_vec().into());
     if let Ok(file) = read() {
         let rows: usize = file.series.iter().map(|s| s.1.len()).sum();
         assert!(rows as u64 <= 1_000_000 + 4 * bytes.len() as u64);
@@ -155,7 +156,8 @@ fn words(bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::record::{self, Label};
+    use crate::archive::record;
+    use crate::archive::row::Label;
     use crate::bar::MINUTE;
     use proptest::prelude::*;
 
@@ -181,7 +183,7 @@ mod tests {
         };
         match target {
             "parquet" => record::encode(&label, &rows()).expect("encoded"),
-            "cache" => cache::encode(&"a".repeat(64), &crate::archive::columns(&rows())).expect("encoded"),
+            "cache" => cache::encode(&"a".repeat(64), &cache::Cached::of(&rows())).expect("encoded"),
             "manifest" => Manifest::default().seal(),
             "csv" => b"timestamp,open,high,low,close,volume\n2024-07-01T14:00:00Z,1,2,1,2,3\n".to_vec(),
             "tables" => b"symbol,effective_date,new_shares_per_old\nAMC,2024-07-01,1/30\n".to_vec(),
@@ -271,7 +273,7 @@ mod tests {
         for (name, run) in TARGETS {
             run(&sample(name));
         }
-        assert!(parquet::read(Path::new("x.parquet"), sample("parquet").into()).is_ok());
+        assert!(read::bars(Path::new("x.parquet"), sample("parquet").into()).is_ok());
         assert!(cache::decode(sample("cache").into(), &"a".repeat(64)).is_ok());
     }
 }

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::archive::import::parquet::{guarded, open};
+use crate::archive::parquet::guard::guarded;
+use crate::archive::parquet::read::open;
 use crate::bar::{Date, Symbol};
 use crate::disk::hash::sha256_hex;
 use crate::disk::map;

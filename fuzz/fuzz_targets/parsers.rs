@@ -18,7 +18,7 @@ fn chosen() -> fn(&[u8]) {
 fuzz_target!(
     init: {
         // After libFuzzer's own hook, which aborts: panics that are caught are no finding.
-        magellan::archive::import::hide_caught_panics();
+        magellan::archive::hide_caught_panics();
         TARGET.get_or_init(chosen);
     },
     |bytes: &[u8]| TARGET.get_or_init(chosen)(bytes)

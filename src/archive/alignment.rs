@@ -5,7 +5,7 @@
 //! price a bar early. Beside bars of another width it shows: the coarse bar's close is then that
 //! of the fine bar after the one it should be.
 
-use super::Series;
+use super::series::Series;
 use crate::bar::{Date, Nanos, Timeframe};
 use crate::calendar;
 use crate::error::codes;
@@ -77,8 +77,8 @@ fn misfit(fine: &Series, coarse: &Series, shift: (Nanos, Nanos), (from, to): (Da
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::columns;
-    use crate::archive::record::Row;
+    use crate::archive::cache::Cached;
+    use crate::archive::row::Row;
     use crate::bar::MINUTE;
 
     /// Minutes that walk, and the hours that they make, each moved by so many minutes.
@@ -102,7 +102,7 @@ mod tests {
             timeframe,
             provenance: String::new(),
             hash: String::new(),
-            columns: columns(rows),
+            columns: Cached::of(rows),
         };
         (of(Timeframe::Minute, &minutes), of(Timeframe::Hour, &hours))
     }

@@ -17,8 +17,8 @@ use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::disk::map;
-use crate::disk::map::Access;
+use super::row::Row;
+use crate::disk::map::{self, Access};
 use crate::disk::write::write_atomically;
 use crate::error::{Error, Result, codes};
 
@@ -28,6 +28,14 @@ pub(crate) struct Cached {
     pub(crate) start: ScalarBuffer<i64>,
     /// open, high, low, close, volume
     pub(crate) ohlcv: [ScalarBuffer<f64>; 5],
+}
+
+impl Cached {
+    /// The columns of some rows.
+    pub(crate) fn of(rows: &[Row]) -> Self {
+        let column = |i: usize| ScalarBuffer::from_iter(rows.iter().map(|r| r.ohlcv[i]));
+        Self { start: rows.iter().map(|r| r.start).collect(), ohlcv: std::array::from_fn(column) }
+    }
 }
 
 const COLUMNS: [&str; 6] = ["start", "open", "high", "low", "close", "volume"];

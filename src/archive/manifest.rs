@@ -11,6 +11,9 @@ use crate::disk::hash::sha256_hex;
 use crate::disk::map;
 use crate::error::{Error, Result, codes};
 
+/// The provenance that no option can rename and that never authorises production.
+pub const SYNTHETIC: &str = "synthetic";
+
 /// What daily bars cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -168,6 +171,12 @@ impl Record {
     pub fn range(&self) -> String {
         format!("{} to {}", iso_utc(self.first), iso_utc(self.last))
     }
+}
+
+/// SHA-256 over the hashes of some records: what a series was made from.
+pub(super) fn hash_of(records: &[&Record]) -> String {
+    let hashes: Vec<&str> = records.iter().map(|record| record.sha256.as_str()).collect();
+    sha256_hex(hashes.concat().as_bytes())
 }
 
 fn damaged(path: &Path, what: impl Into<String>) -> Error {

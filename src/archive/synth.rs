@@ -10,10 +10,9 @@ use std::path::Path;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::SYNTHETIC;
 use super::import::write_new;
-use super::manifest::DayBasis;
-use super::record::{Label, Row};
+use super::manifest::{DayBasis, SYNTHETIC};
+use super::row::{Label, Row};
 use crate::bar::{Date, HOUR, MINUTE, Nanos, Symbol, Timeframe};
 use crate::calendar::{self, Session};
 use crate::error::Result;

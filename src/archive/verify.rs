@@ -6,11 +6,15 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::record::Row;
-use super::{Archive, cache, checked_bytes, hash_of, record};
+use super::Archive;
+use super::cache::{self, Cached};
+use super::manifest::hash_of;
+use super::record::{self, checked_bytes, is_record_path};
+use super::row::{Row, check_order};
 use crate::bar::{Symbol, Timeframe};
 use crate::disk::hash::sha256_hex;
 use crate::disk::map::Access;
+use crate::disk::walk::files_below;
 use crate::error::{Result, codes};
 use crate::finding::{Finding, Severity};
 
@@ -75,13 +79,13 @@ fn one(archive: &Archive, symbol: Symbol, timeframe: Timeframe) -> Verified {
         }
     }
     done.bars = rows.len() as u64;
-    if let Err(err) = super::check_order(&rows) {
+    if let Err(err) = check_order(&rows) {
         done.findings.push(Finding::new(err.code(), &about, err.what()));
     }
     let path = archive.cache_path(symbol, timeframe);
     if path.exists() && done.findings.is_empty() {
         match cache::open(&path, &hash_of(&entries), Access::Read) {
-            Ok(cached) if cached == super::columns(&rows) => done.caches += 1,
+            Ok(cached) if cached == Cached::of(&rows) => done.caches += 1,
             Ok(_) => {
                 let what = "the cache holds other values than its records";
                 done.findings.push(Finding::new(codes::CACHE_WRONG, &about, what).file(&path));
@@ -99,8 +103,8 @@ fn one(archive: &Archive, symbol: Symbol, timeframe: Timeframe) -> Verified {
 /// Files that nothing names: left by an import that was killed, superseded, or foreign.
 fn unnamed(archive: &Archive) -> Result<Vec<Finding>> {
     let named: BTreeSet<PathBuf> = archive.manifest.records.iter().map(|r| archive.folder.join(&r.path)).collect();
-    let files = super::import::files_below(&archive.folder)?;
-    let is_record = |path: &Path| super::import::is_record_path(&archive.folder, path);
+    let files = files_below(&archive.folder)?;
+    let is_record = |path: &Path| is_record_path(&archive.folder, path);
     let unnamed = files.into_iter().filter(|path| is_record(path) && !named.contains(path));
     Ok(unnamed
         .map(|path| {

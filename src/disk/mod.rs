@@ -2,4 +2,5 @@
 
 pub mod hash;
 pub mod map;
+pub mod walk;
 pub mod write;

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::ErrorKind;
+use super::kind::ErrorKind;
 
 /// What went wrong, by a name that scripts may rely on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

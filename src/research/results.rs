@@ -19,23 +19,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, UInt64Type};
+use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{WriterProperties, WriterVersion};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::market::account_name;
 use super::plan::{FILE, Plan, differences};
 use super::sweepable::{Kept, Row, together};
+use crate::archive::parquet::write;
 use crate::config::CRITERIA;
 use crate::disk::hash::{sha256_hex, xxh3_hex};
 use crate::disk::map;
@@ -44,6 +41,8 @@ use crate::error::{Error, Result, codes};
 use crate::metrics::{Measure, Metrics};
 use crate::sweep::grid::Grid;
 
+/// Zstandard's level: results are written often and read once.
+const COMPRESSION: i32 = 1;
 /// Rows of a group in the final file.
 const GROUP_ROWS: usize = 65_536;
 /// Largest file of a part.
@@ -396,30 +395,21 @@ fn join<W: Write + Send>(
     out: W,
     parts: impl Iterator<Item = Result<Vec<RecordBatch>>>,
 ) -> Result<W> {
-    let fault = |e: parquet::errors::ParquetError| Error::new(codes::CANNOT_WRITE, format!("can't write Parquet: {e}"));
-    let mut pairs = vec![KeyValue::new(KEY_PLAN.to_owned(), plan.to_owned())];
-    pairs.extend(part.map(|part| KeyValue::new(KEY_PART.to_owned(), part.to_string())));
-    let properties = WriterProperties::builder()
-        .set_created_by("magellan".to_owned())
-        .set_writer_version(WriterVersion::PARQUET_2_0)
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+    let mut pairs = vec![(KEY_PLAN, plan.to_owned())];
+    pairs.extend(part.map(|part| (KEY_PART, part.to_owned())));
+    let properties = write::properties(COMPRESSION, pairs)
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         // Figures hardly repeat.
         .set_dictionary_enabled(false)
         .set_column_dictionary_enabled("symbol".into(), true)
-        .set_key_value_metadata(Some(pairs))
         .build();
     let mut batches = parts.flat_map(|part| match part {
         Ok(batches) => batches.into_iter().map(Ok).collect(),
         Err(e) => vec![Err(e)],
     });
     let first = batches.next().unwrap_or_else(|| Err(Error::new(codes::SWEEP_INCOMPLETE, "no part has a row")))?;
-    let mut writer = ArrowWriter::try_new(out, first.schema(), Some(properties)).map_err(fault)?;
-    writer.write(&first).map_err(fault)?;
-    for batch in batches {
-        writer.write(&batch?).map_err(fault)?;
-    }
-    writer.into_inner().map_err(fault)
+    let schema = first.schema();
+    write::batches(out, schema, properties, std::iter::once(Ok(first)).chain(batches), codes::CANNOT_WRITE)
 }
 
 /// A row of the table of best points.
@@ -477,9 +467,8 @@ pub fn best(results: &Path, rank: Rank<'_>, top: usize, axes: &[String], figures
                 Ok(column.is_valid(i).then(|| column.value(i)))
             };
             let show = |axis: &String| {
-                let cell = arrow_cast::display::array_value_to_string(column(axis)?, i);
-                let cell = cell.map_err(|e| foreign(e.to_string()))?;
-                Ok(serde_json::from_str(&cell).unwrap_or(Value::String(cell)))
+                let column = column(axis)?;
+                axis_value(column, i).ok_or_else(|| foreign(format!("the axis {axis} is {}", column.data_type())))
             };
             best.push((
                 sign * ranked.value(i),
@@ -495,4 +484,61 @@ pub fn best(results: &Path, rank: Rank<'_>, top: usize, axes: &[String], figures
         best.truncate(top);
     }
     Ok(best.into_iter().map(|b| b.1).collect())
+}
+
+/// The value of an axis in place `i` of its column, as the grid gave it. Nothing if the column is of a
+/// kind that no axis is.
+fn axis_value(column: &dyn Array, i: usize) -> Option<Value> {
+    if column.is_null(i) {
+        return Some(Value::String(String::new()));
+    }
+    Some(match column.data_type() {
+        DataType::Int64 => Value::from(column.as_primitive::<Int64Type>().value(i)),
+        DataType::Float64 => {
+            let number = column.as_primitive::<Float64Type>().value(i);
+            // JSON has no infinity.
+            Number::from_f64(number).map_or_else(|| Value::String(number.to_string()), Value::Number)
+        }
+        DataType::Boolean => Value::Bool(column.as_boolean().value(i)),
+        DataType::Utf8 => {
+            // Values of several types on one axis are kept as their JSON.
+            let text = column.as_string::<i32>().value(i);
+            serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_cast::display::array_value_to_string;
+
+    use super::*;
+
+    /// Arrow's own text of a value, read as JSON if it is some.
+    fn shown(column: &dyn Array, i: usize) -> Value {
+        let cell = array_value_to_string(column, i).expect("shown");
+        serde_json::from_str(&cell).unwrap_or(Value::String(cell))
+    }
+
+    #[test]
+    fn values_of_axes_are_shown_as_arrow_shows_them() {
+        let numbers = [0.0, -0.0, 1.0, 0.1, 1e16, 1e-7, 5e-324, f64::MAX, 1.0 / 3.0, f64::NAN, f64::INFINITY];
+        let texts = ["1:2", "true", "[1,2]", "abc", "", "1.50", "null", "NaN"];
+        let columns: [ArrayRef; 4] = [
+            Arc::new(Int64Array::from(vec![Some(i64::MIN), Some(0), Some(i64::MAX), None])),
+            Arc::new(Float64Array::from_iter(numbers.into_iter().map(Some).chain([None, Some(f64::NEG_INFINITY)]))),
+            Arc::new(BooleanArray::from(vec![Some(true), Some(false), None])),
+            Arc::new(StringArray::from_iter(texts.into_iter().map(Some).chain([None]))),
+        ];
+        for column in columns {
+            for i in 0..column.len() {
+                let value = axis_value(&column, i).expect("a kind that axes are");
+                let shown = shown(&column, i);
+                assert_eq!((&value, value.to_string()), (&shown, shown.to_string()), "{}", column.data_type());
+            }
+        }
+        let dates: ArrayRef = Arc::new(Date32Array::from(vec![1]));
+        assert_eq!(axis_value(&dates, 0), None);
+    }
 }

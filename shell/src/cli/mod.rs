@@ -32,7 +32,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use magellan::archive::Archive;
-use magellan::archive::import::hide_caught_panics;
+use magellan::archive::hide_caught_panics;
 use magellan::config::document::Document;
 use magellan::disk::map::Access;
 use magellan::error::{Error, Result};

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{BarFile, Rows, TIMESTAMPS};
-use crate::archive::record::{PRICES, Row};
+use crate::archive::row::{BarFile, PRICES, Row, Rows, TIMESTAMPS, missing_column, no_symbol, symbol_from_name};
 use crate::archive::tables::LONGEST_HEADER;
 use crate::bar::{Nanos, Symbol};
 use crate::disk::map;
@@ -33,7 +32,7 @@ pub(crate) fn read_from(path: &Path, source: impl std::io::Read) -> Result<BarFi
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(source);
     let header = reader.headers().map_err(fault)?.clone();
     let columns = Columns::find(&header).map_err(|e| e.at(path.display()))?;
-    let named = super::symbol_from_name(path);
+    let named = symbol_from_name(path);
     let mut series: BTreeMap<Symbol, Rows> = BTreeMap::new();
     let mut naive = false;
     for record in reader.records() {
@@ -60,14 +59,14 @@ impl Columns {
     fn find(header: &csv::StringRecord) -> Result<Self> {
         let at = |name: &str| header.iter().position(|c| c.eq_ignore_ascii_case(name));
         let names: Vec<String> = header.iter().map(str::to_owned).collect();
-        let need = |name: &str| at(name).ok_or_else(|| super::missing_column(name, &names));
+        let need = |name: &str| at(name).ok_or_else(|| missing_column(name, &names));
         let mut prices = [0; 5];
         for (slot, name) in prices.iter_mut().zip(PRICES) {
             *slot = need(name)?;
         }
         let timestamp = TIMESTAMPS.iter().find_map(|name| at(name));
         Ok(Self {
-            timestamp: timestamp.ok_or_else(|| super::missing_column("timestamp", &names))?,
+            timestamp: timestamp.ok_or_else(|| missing_column("timestamp", &names))?,
             prices,
             symbol: at("symbol"),
             trade_count: at("trade_count"),
@@ -79,7 +78,7 @@ impl Columns {
         let field = |i: usize| record.get(i).unwrap_or_default();
         let symbol = match self.symbol {
             Some(i) => field(i).parse().map_err(|e: Error| e.recode(codes::BAD_VALUE))?,
-            None => named.ok_or_else(super::no_symbol)?,
+            None => named.ok_or_else(no_symbol)?,
         };
         let extra = |i: Option<usize>| match i.map(field) {
             None | Some("") => Ok(f64::NAN),

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{
-    BarFile, Import, Imported, Rows, check_row, collect, describe, evidence, is_same_bar, join_days, parse_day_basis,
-    provenance, read_file, timeframe,
-};
+use super::day_basis::{evidence, join_days, parse_day_basis};
+use super::merge::{describe, is_same_bar};
+use super::sources::{Import, Imported, collect, provenance, read_file};
+use super::width::timeframe;
 use crate::archive::audit::Audit;
 use crate::archive::manifest::Manifest;
-use crate::archive::record::Row;
+use crate::archive::row::{BarFile, Row, Rows, check_row};
 use crate::bar::{Bars, Date, Symbol, Timeframe, iso_utc};
 use crate::calendar;
 use crate::error::{Error, Result, codes};
@@ -99,7 +99,7 @@ fn of_file(
     all: &mut BTreeMap<Key, Rows>,
 ) -> (Vec<Finding>, Vec<Key>) {
     let (mut found, mut keys) = (Vec::new(), Vec::new());
-    let stated = file.timeframe;
+    let stated = import.timeframe.or(file.timeframe);
     let basis = file.day_basis.as_deref().map(parse_day_basis).transpose().unwrap_or_else(|err| {
         found.push(Finding::from(&err));
         None
@@ -108,7 +108,7 @@ fn of_file(
         found.push(Finding::new(codes::SOURCE_UNREADABLE, "", "the file has no rows"));
     }
     for (symbol, mut rows) in file.series {
-        let width = match timeframe(&rows, stated, path, import) {
+        let width = match timeframe(&rows, stated, path) {
             Ok(width) => width,
             Err(err) => {
                 found.push(Finding::new(err.code(), symbol.as_str(), err.what()).help(err.suggestion()));

@@ -1,0 +1,9 @@
+//! Parquet, read and written: the one place that configures the library.
+
+mod cast;
+mod claims;
+pub(crate) mod guard;
+pub(crate) mod read;
+pub(crate) mod write;
+
+pub use guard::hide_caught_panics;
