@@ -13,8 +13,8 @@ use magellan::config::Config;
 use magellan::disk::hash::sha256_hex;
 use magellan::disk::map::Access;
 use magellan::research::backtest::Request;
+use magellan_shell::records::{DECISIONS, TRADES, order_text};
 use magellan_shell::release::{Manifest, Shipped, ShippedFile};
-use magellan_shell::report::files::{DECISIONS, TRADES, order_text};
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -9,6 +9,8 @@ pub mod release;
 
 pub mod validate;
 
+pub mod records;
+
 pub mod report;
 
 #[cfg(feature = "live")]

@@ -1,7 +1,10 @@
 //! `magellan backtest`
 
+use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::{Args, ValueEnum};
+use magellan::bar::Date;
 use magellan::config::Config;
 use magellan::error::{Error, Result};
 use magellan::ledger::Ledger;
@@ -10,10 +13,58 @@ use magellan::research::backtest::{Request, Run};
 use magellan::research::market::Scope;
 use serde_json::{Value, json};
 
-use super::args::Backtest;
-use super::{print, timing, to_json};
+use super::options::Subject;
+use super::output::{print, timing, to_json};
 use crate::codes;
 use crate::report::{files, table};
+
+#[derive(Args, Debug)]
+pub(super) struct Backtest {
+    /// The strategy, e.g. bear_trap.
+    #[arg(long)]
+    pub(super) strategy: String,
+    /// First session, YYYY-MM-DD.
+    #[arg(long)]
+    pub(super) start_date: Date,
+    /// Last session, YYYY-MM-DD.
+    #[arg(long)]
+    pub(super) end_date: Date,
+    /// Archived data only, no live source; as USE_ARCHIVED_DATA=true.
+    #[arg(long)]
+    pub(super) use_cache: bool,
+    #[command(flatten)]
+    pub(super) subject: Subject,
+    /// One account for all symbols, or one each.
+    #[arg(long, value_enum, default_value_t = ScopeArg::Portfolio)]
+    pub(super) scope: ScopeArg,
+    /// Slippage per side in basis points instead of the configured one.
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub(super) slippage_bps: Option<f64>,
+    /// Write trades, equity and metrics into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Print on stderr where the time went.
+    #[arg(long)]
+    pub(super) timings: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ScopeArg {
+    Portfolio,
+    Single,
+}
+
+impl From<ScopeArg> for Scope {
+    fn from(scope: ScopeArg) -> Self {
+        match scope {
+            ScopeArg::Portfolio => Self::Portfolio,
+            ScopeArg::Single => Self::Single,
+        }
+    }
+}
 
 pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
     archived_data_only()?;

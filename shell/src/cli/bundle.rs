@@ -2,15 +2,42 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::{Args, Subcommand};
 use magellan::deployed::discover;
 use magellan::disk::map;
 use magellan::error::{Error, Result};
 
-use super::args::{BundleBuild, BundleCommand};
-use super::print;
+use super::destination::Named;
+use super::output::print;
 use crate::codes;
 use crate::deploy::bundle::{self, Bundle, Parts};
 use crate::deploy::commit::Commit;
+
+#[derive(Subcommand, Debug)]
+pub(super) enum BundleCommand {
+    /// Make the bundle of the committed configs and units, and print its digest.
+    Build(BundleBuild),
+    /// Check every byte of a bundle against its manifest, and print its digest.
+    Verify(BundleVerify),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct BundleBuild {
+    #[command(flatten)]
+    pub(super) named: Named,
+    /// The program that is shipped [default: this one].
+    #[arg(long, value_name = "FILE")]
+    pub(super) binary: Option<PathBuf>,
+    /// Where to write it, e.g. release.tar.zst.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct BundleVerify {
+    /// The bundle.
+    pub(super) file: PathBuf,
+}
 
 /// The largest bundle read.
 const LARGEST: u64 = 1 << 30;

@@ -3,16 +3,35 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use clap::{Args, Subcommand};
 use magellan::error::{Error, Result};
 use magellan::finding::{self, Finding};
 use magellan_lint::{self, Workflow};
 use serde_json::json;
 
-use super::args::{Ci, Format, Lint};
 use super::findings::{colour, counts};
-use super::{print, to_json};
+use super::options::Format;
+use super::output::{print, to_json};
 use crate::codes;
 use crate::report::findings;
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Ci {
+    /// Find what could make a failure look like a success in GitHub workflows.
+    ///
+    /// Exit codes that are lost, stages that are missing or can be skipped, inputs without effect.
+    /// Exit 2 if there is one.
+    Lint(Lint),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Lint {
+    /// Workflows [default: all in the nearest .github/workflows above the working directory].
+    pub(super) files: Vec<PathBuf>,
+    /// How findings are shown.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
 
 pub(super) fn run(command: &Ci) -> Result<u8> {
     let Ci::Lint(options) = command;

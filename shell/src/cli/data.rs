@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
+use clap::{Args, Subcommand};
 use magellan::archive::SYNTHETIC;
 use magellan::archive::import::inspect::{Inspected, inspect};
 use magellan::archive::import::{self, Imported};
@@ -18,11 +20,108 @@ use magellan::registry::{self, AnyStrategy};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::args::{Check, Data, Format, Import, List, Place, Synth, Verify};
 use super::findings::{counts, in_format};
-use super::{print, to_json};
+use super::options::{Format, Place};
+use super::output::{print, to_json};
 use crate::codes;
 use crate::report::{findings, table};
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Data {
+    /// Read Parquet and CSV files into an archive.
+    Import(Import),
+    /// Check the quality of bars: of files before they are imported, or of an archive.
+    ///
+    /// Finds bars that contradict themselves, duplicates, missing, cut and thin sessions, days
+    /// without a session, undeclared jumps and splits that don't show. Exit 3 if anything would
+    /// block a gate.
+    Check(Check),
+    /// Compare every byte of an archive with its manifest, and every cache with its records.
+    Verify(Verify),
+    /// Show what an archive holds.
+    List(List),
+    /// Write the synthetic sample archive that the deployed configs' periods need.
+    Synth(Synth),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Import {
+    /// Files, folders with such files anywhere below, and other archives.
+    #[arg(required = true)]
+    pub(super) sources: Vec<PathBuf>,
+    /// Archive to import into; made if there is none.
+    #[arg(long, value_name = "DIR")]
+    pub(super) archive: PathBuf,
+    /// CSV table symbol,effective_date,new_shares_per_old; ratios like 10 or 1/30.
+    #[arg(long, value_name = "FILE")]
+    pub(super) splits: Option<PathBuf>,
+    /// CSV table symbol,date,reason of large price moves that were real.
+    #[arg(long, value_name = "FILE")]
+    pub(super) moves: Option<PathBuf>,
+    /// Where the bars come from, e.g. alpaca-sip; without it `parquet` or `csv`.
+    #[arg(long, value_name = "NAME")]
+    pub(super) provenance: Option<String>,
+    /// Bar width (1Min, 1Hour, 1Day), where neither name nor spacing tells.
+    #[arg(long)]
+    pub(super) timeframe: Option<Timeframe>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Check {
+    /// Files or folders to check before import; without them the archive is checked.
+    pub(super) sources: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Symbols of the archive to check, e.g. AMC,GME [default: all].
+    #[arg(long, value_delimiter = ',', conflicts_with = "sources")]
+    pub(super) symbols: Option<Vec<Symbol>>,
+    /// Split table besides those among the sources.
+    #[arg(long, value_name = "FILE", requires = "sources")]
+    pub(super) splits: Option<PathBuf>,
+    /// Table of declared moves besides those among the sources.
+    #[arg(long, value_name = "FILE", requires = "sources")]
+    pub(super) moves: Option<PathBuf>,
+    /// Bar width of the sources, where neither name nor spacing tells.
+    #[arg(long, requires = "sources")]
+    pub(super) timeframe: Option<Timeframe>,
+    /// How findings are shown.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// How findings are shown.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct List {
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Synth {
+    /// Folder to write; must not be an archive yet.
+    #[arg(long, value_name = "DIR")]
+    pub(super) archive: PathBuf,
+    /// Same seed, same bytes.
+    #[arg(long)]
+    pub(super) seed: u64,
+    /// The folder `deployed` whose configs name symbols and periods.
+    #[arg(long, value_name = "DIR")]
+    pub(super) deployed: Option<PathBuf>,
+}
 
 pub(super) fn run(command: Data, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     match command {

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use magellan::deployed::discover;
 use magellan::deployed::{self, Deployed};
 use magellan::error::{Error, Result};
 use magellan::registry::AnyStrategy;
 
-use super::args::{Deploy, DeployCommand, Place, Resume, Rollback, Rolling, Telling};
 use super::bundle::program;
-use super::destination::{Connected, machine};
-use super::{print, to_json, write};
+use super::destination::{Connected, Destination, machine};
+use super::options::{Baselines, Place};
+use super::output::{print, to_json, write};
 use crate::codes;
 use crate::deploy::bundle::{self, Bundle, Parts};
 use crate::deploy::commit::Commit;
@@ -26,6 +27,92 @@ use crate::deploy::rollout::{Rollout, STEPS, facts};
 use crate::deploy::summary;
 use crate::release::{Environment, Kind, short};
 use crate::unit::Unit;
+
+/// How a rollout is told.
+#[derive(Args, Debug)]
+pub(super) struct Rolling {
+    /// Seconds that services must be healthy.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(super) stabilize: u64,
+    /// Don't ask.
+    #[arg(long)]
+    pub(super) yes: bool,
+    /// Print the plan as a diff against the host, and change nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) telling: Telling,
+}
+
+/// Where its summary goes.
+#[derive(Args, Debug)]
+pub(super) struct Telling {
+    /// Append a block of Markdown to this file, e.g. $GITHUB_STEP_SUMMARY.
+    #[arg(long, value_name = "FILE")]
+    pub(super) markdown: Option<PathBuf>,
+    /// Write the record as JSON into this file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
+pub(super) struct Deploy {
+    #[command(subcommand)]
+    pub(super) command: Option<DeployCommand>,
+    #[command(flatten)]
+    pub(super) to: Destination,
+    #[command(flatten)]
+    pub(super) rolling: Rolling,
+    /// A strategy, or all that are deployed. What isn't selected must be what runs.
+    #[arg(long, value_name = "NAME", default_value = "all")]
+    pub(super) strategy: String,
+    /// Verdicts: the folder of `magellan gate --out`, or one with several of them.
+    #[arg(long, value_name = "DIR", default_value = "gate")]
+    pub(super) verdicts: PathBuf,
+    /// The archive that was judged on [default: data/sample beside `deployed`].
+    #[arg(long, value_name = "DIR", env = "MAGELLAN_ARCHIVE")]
+    pub(super) archive: Option<PathBuf>,
+    /// The program that judged and is shipped [default: this one].
+    #[arg(long, value_name = "FILE")]
+    pub(super) binary: Option<PathBuf>,
+    /// Deploy although it is refused: why. It is recorded and shown everywhere.
+    #[arg(long = "override", value_name = "WHY", requires = "who", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(super) overriding: Option<String>,
+    /// Who takes responsibility for that.
+    #[arg(long, value_name = "WHO", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(super) who: Option<String>,
+    #[command(flatten)]
+    pub(super) baselines: Baselines,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum DeployCommand {
+    /// Go on with a rollout whose process died, to its end.
+    Resume(Resume),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Resume {
+    #[command(flatten)]
+    pub(super) to: Destination,
+    /// The owner is surely gone, though it was heard of a moment ago on another machine.
+    #[arg(long)]
+    pub(super) take_over: bool,
+    #[command(flatten)]
+    pub(super) telling: Telling,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Rollback {
+    #[command(flatten)]
+    pub(super) to: Destination,
+    #[command(flatten)]
+    pub(super) rolling: Rolling,
+    /// The release, by its digest or the beginning of it [default: the latest good one before this].
+    #[arg(long = "to", value_name = "DIGEST")]
+    pub(super) release: Option<String>,
+}
 
 pub(super) fn run(options: Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     match &options.command {

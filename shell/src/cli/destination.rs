@@ -2,15 +2,46 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::{Args, ValueEnum};
 use magellan::error::{Error, Result};
 
-use super::args::{Destination, Named, Place, TransportArg};
 #[cfg(feature = "aws")]
+use super::options::Place;
 use crate::aws::{Aws, s3::S3, ssm::Ssm};
 use crate::codes;
 use crate::deploy::store::{Folder, Store};
 use crate::deploy::transport::{Local, Transport};
 use crate::release::Environment;
+
+/// The environment by its name.
+#[derive(Args, Debug)]
+pub(super) struct Named {
+    /// The environment: deployed/environments/<NAME>.toml.
+    #[arg(long, value_name = "NAME", required = true)]
+    pub(super) environment: Option<String>,
+    /// The folder `deployed` [default: the nearest one above the working directory].
+    #[arg(long, value_name = "DIR")]
+    pub(super) deployed: Option<PathBuf>,
+}
+
+/// Where a rollout goes, and how it gets there.
+#[derive(Args, Debug)]
+pub(super) struct Destination {
+    #[command(flatten)]
+    pub(super) named: Named,
+    /// Through AWS to the environment's instance, or on this machine without AWS.
+    #[arg(long, value_enum, default_value_t = TransportArg::Ssm)]
+    pub(super) transport: TransportArg,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum TransportArg {
+    Ssm,
+    Local,
+}
 
 /// Where things are and the way to the machine, asserted.
 pub(super) struct Connected<'a> {

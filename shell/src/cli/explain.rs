@@ -1,12 +1,21 @@
 //! `magellan explain`
 
+use clap::Args;
 use magellan::error::{Code, Error, Result};
 use magellan::finding::nearest;
 
-use super::args::Explain;
-use super::print;
+use super::output::print;
 use crate::codes;
 use crate::report::errors;
+
+#[derive(Args, Debug)]
+pub(super) struct Explain {
+    /// The code, e.g. record-changed; without it, all codes.
+    pub(super) code: Option<String>,
+    /// Print the whole reference as Markdown.
+    #[arg(long, conflicts_with = "code")]
+    pub(super) markdown: bool,
+}
 
 pub(super) fn run(options: &Explain) -> Result<u8> {
     let text = match &options.code {

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use magellan::error::{Error, Result};
 use magellan::finding::{Finding, Severity};
 
-use super::args::Format;
+use super::options::Format;
 
 /// What stopped a check, as its only finding, where programs read the findings.
 pub(super) fn in_format<T>(err: Error, format: Format, only: impl FnOnce(Finding) -> T) -> Result<T> {

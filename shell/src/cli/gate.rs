@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Instant;
 
+use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use magellan::archive::Archive;
 use magellan::bar::Date;
@@ -18,10 +19,90 @@ use magellan::gate::{Gate, Judged, Verdict};
 use magellan::registry::AnyStrategy;
 use rayon::prelude::*;
 
-use super::args::{Acknowledge, Gate as Options, GateCommand, Judging};
-use super::{print, timing, to_json, write};
+use super::options::{Baselines, Counting, Place};
+use super::output::{print, timing, to_json, write};
+use super::selftest::Selftest;
 use crate::codes;
 use crate::report::{github, html, junit, markdown, table};
+
+/// What is judged, on what.
+#[derive(Args, Debug)]
+pub(super) struct Judging {
+    /// Judge this strategy only.
+    #[arg(long)]
+    pub(super) strategy: Option<String>,
+    #[command(flatten)]
+    pub(super) place: Place,
+    #[command(flatten)]
+    pub(super) counting: Counting,
+    #[command(flatten)]
+    pub(super) baselines: Baselines,
+}
+
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    pub(super) command: Option<GateCommand>,
+    #[command(flatten)]
+    pub(super) judging: Judging,
+    /// Print the names of the deployed strategies as JSON, and judge nothing.
+    #[arg(long, conflicts_with_all = ["json", "github", "out"])]
+    pub(super) list: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Print annotations of a GitHub workflow before the table.
+    #[arg(long, conflicts_with = "json")]
+    pub(super) github: bool,
+    /// Append a block of Markdown to this file, e.g. $GITHUB_STEP_SUMMARY.
+    #[arg(long, value_name = "FILE")]
+    pub(super) markdown: Option<PathBuf>,
+    /// Write JUnit XML: a suite a strategy, a case a criterion.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+    /// Write one self-contained page; needs a single strategy.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Write verdict.json and, a strategy each, page and would-be baseline into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Print on stderr where the time went.
+    #[arg(long)]
+    pub(super) timings: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum GateCommand {
+    /// Judge planted cases that must fail, and one that must pass.
+    Selftest(Selftest),
+    /// Record that a failure is accepted: who, why, until when.
+    Acknowledge(Acknowledge),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Acknowledge {
+    /// The strategy.
+    #[arg(long)]
+    pub(super) strategy: String,
+    /// The check, e.g. sharpe.
+    #[arg(long)]
+    pub(super) check: String,
+    /// The period's name [default: the only one].
+    #[arg(long)]
+    pub(super) period: Option<String>,
+    /// Who accepts it.
+    #[arg(long)]
+    pub(super) who: String,
+    /// Why.
+    #[arg(long)]
+    pub(super) why: String,
+    /// Last day it holds, YYYY-MM-DD; at most 90 days from today.
+    #[arg(long)]
+    pub(super) expires: Date,
+    #[command(flatten)]
+    pub(super) place: Place,
+}
 
 pub(super) fn run(options: &Options, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
     match &options.command {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use magellan::error::{Error, Result};
 use serde_json::json;
 
-use super::args::{Destination, Doctor, Health};
-use super::{print, to_json};
+use super::destination::{Destination, Named};
+use super::output::{print, to_json};
 use crate::codes;
 use crate::deploy::health::UnitHealth;
 use crate::deploy::host::Call;
@@ -17,6 +18,23 @@ use crate::deploy::rollout::facts;
 use crate::deploy::status::{Status, environment_differs};
 use crate::release::short;
 use crate::report::table;
+
+#[derive(Args, Debug)]
+pub(super) struct Health {
+    #[command(flatten)]
+    pub(super) to: Destination,
+    /// Seconds that services are watched.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=1_800))]
+    pub(super) stabilize: u64,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Doctor {
+    /// Check on the host whatever must hold before a deploy.
+    Host(Destination),
+    /// Print the least IAM policy that a deployer of the environment needs.
+    Iam(Named),
+}
 
 pub(super) fn status(to: &Destination) -> Result<u8> {
     let environment = to.named.environment()?;

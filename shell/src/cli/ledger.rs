@@ -1,13 +1,48 @@
 //! `magellan ledger`
 
+use clap::{Args, Subcommand};
 use magellan::error::{Error, Result};
 use magellan::ledger::Ledger;
 use serde_json::{Value, json};
 
-use super::args::{LedgerArgs, LedgerCommand, LedgerVerify};
-use super::{print, to_json};
+use super::options::{Counting, Place};
+use super::output::{print, to_json};
 use crate::codes;
 use crate::report::table;
+
+#[derive(Subcommand, Debug)]
+pub(super) enum LedgerCommand {
+    /// Show how many trials each strategy has had, and by what.
+    Show(LedgerArgs),
+    /// Check that no record was altered and none that others name is gone. Exit 8 if one is.
+    ///
+    /// A record that no other names yet leaves no trace when it is removed: name those that must
+    /// be there, such as the heads of the branch that is merged into, with --require.
+    Verify(LedgerVerify),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct LedgerVerify {
+    #[command(flatten)]
+    pub(super) ledger: LedgerArgs,
+    /// A record that must be there, by its SHA-256 (`ledger show --json` lists heads); repeatable.
+    #[arg(long, value_name = "SHA256")]
+    pub(super) require: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct LedgerArgs {
+    /// This strategy only.
+    #[arg(long)]
+    pub(super) strategy: Option<String>,
+    #[command(flatten)]
+    pub(super) place: Place,
+    #[command(flatten)]
+    pub(super) counting: Counting,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
 
 pub(super) fn run(command: LedgerCommand) -> Result<u8> {
     match command {

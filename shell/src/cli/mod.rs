@@ -1,6 +1,5 @@
 //! The command line: arguments (typed) → options (meant) → run.
 
-mod args;
 mod backtest;
 #[cfg(feature = "deploy")]
 mod bundle;
@@ -17,6 +16,8 @@ mod gate;
 #[cfg(feature = "deploy")]
 mod host;
 mod ledger;
+mod options;
+mod output;
 mod research;
 #[cfg(feature = "live")]
 mod run;
@@ -26,21 +27,120 @@ mod validate;
 mod verdict;
 mod walk_forward;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::Parser;
-use magellan::archive::Archive;
+use clap::{Parser, Subcommand};
 use magellan::archive::hide_caught_panics;
-use magellan::config::document::Document;
-use magellan::disk::map::Access;
-use magellan::error::{Error, Result};
-use magellan::history::Hours;
+use magellan::error::Error;
 use magellan::registry::AnyStrategy;
 
 use crate::codes;
-use args::{Args, Baselines, Command, Counting, Place, Subject};
+
+/// From a strategy to a live service, so that green means something.
+///
+/// Results go to stdout, everything else to stderr.
+///
+/// Exit codes: 0 passed; 1 gate failed; 2 usage or config; 3 data missing or corrupt;
+/// 4 inconclusive; 5 deploy failed, the former release runs; 6 deploy failed, not rolled back;
+/// 7 health check failed; 8 refused; 130 interrupted.
+#[derive(Parser, Debug)]
+#[command(name = "magellan", version, max_term_width = 100)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Import, list and synthesise archived bars.
+    Data {
+        #[command(subcommand)]
+        command: data::Data,
+    },
+    /// Check every deployed config and unit, alone, against each other and the archive.
+    ///
+    /// Everything that is wrong is listed in one run. Exit 2: a config, unit or the code is
+    /// wrong; 3: the archive lacks what the configs need.
+    Validate(validate::Validate),
+    /// Check the workflows that validate, judge and deploy.
+    Ci {
+        #[command(subcommand)]
+        command: ci::Ci,
+    },
+    /// Print the JSON Schema of config.json, for editors.
+    Schema(validate::Schema),
+    /// Explain an error by its code, or list all.
+    Explain(explain::Explain),
+    /// Replay one strategy over archived bars.
+    Backtest(backtest::Backtest),
+    /// Replay one strategy at many points of its parameters.
+    ///
+    /// Every point counts as a trial in the ledger before its result is seen. With --out the
+    /// sweep can be killed and the same command goes on; the results are the same bytes.
+    #[command(args_conflicts_with_subcommands = true)]
+    Sweep(sweep::Sweep),
+    /// Choose parameters on some sessions and judge them on others.
+    ///
+    /// Every point counts as a trial in the ledger. What is shown as out-of-sample had no part in
+    /// the choice.
+    WalkForward(walk_forward::WalkForward),
+    /// Show and verify the ledger of trials.
+    Ledger {
+        #[command(subcommand)]
+        command: ledger::LedgerCommand,
+    },
+    /// Judge every deployed strategy by its performance criteria.
+    Gate(Box<gate::Options>),
+    /// Run one strategy as its unit does.
+    ///
+    /// Needs USE_ARCHIVED_DATA=true: archived bars, and a broker that only reckons. All symbols
+    /// trade on one account, as configured. At the end of the data it waits, as a live runner does
+    /// between sessions. In a release its config is the one shipped. SIGTERM ends it with 0, SIGINT
+    /// with 130, after the bar under way.
+    #[cfg(feature = "live")]
+    Run(run::Run),
+    /// Check a verdict.
+    Verdict {
+        #[command(subcommand)]
+        command: verdict::VerdictCommand,
+    },
+    /// Record what is deployed, to compare candidates with.
+    Baseline {
+        #[command(subcommand)]
+        command: verdict::BaselineCommand,
+    },
+    /// Roll out what was judged, observe it, and go back if it isn't well.
+    ///
+    /// Exit 5: it failed, and the former release runs; 6: it failed, and what runs isn't known to
+    /// be well; 8: refused, nothing was touched.
+    #[cfg(feature = "deploy")]
+    Deploy(Box<deploy::Deploy>),
+    /// Go back to an earlier release, with its configs and units.
+    #[cfg(feature = "deploy")]
+    Rollback(deploy::Rollback),
+    /// Show what runs where, since when, judged by which verdict. Exit 8 if something drifted.
+    #[cfg(feature = "deploy")]
+    Status(destination::Destination),
+    /// Observe the services. Exit 7 if one isn't well.
+    #[cfg(feature = "deploy")]
+    Health(host::Health),
+    /// List what was rolled out.
+    #[cfg(feature = "deploy")]
+    Releases(destination::Destination),
+    /// Check the host, or print the policy that a deployer needs.
+    #[cfg(feature = "deploy")]
+    Doctor {
+        #[command(subcommand)]
+        command: host::Doctor,
+    },
+    /// Make and check bundles.
+    #[cfg(feature = "deploy")]
+    Bundle {
+        #[command(subcommand)]
+        command: bundle::BundleCommand,
+    },
+}
 
 /// Runs the binary for the given strategies.
 pub fn main(strategies: &[&dyn AnyStrategy]) -> ExitCode {
@@ -104,101 +204,4 @@ fn command_line(err: &clap::Error) -> Error {
 fn report(err: &Error) -> ExitCode {
     eprintln!("error[{}]: {err}\n  try: {}", err.code().slug(), err.suggestion());
     ExitCode::from(err.exit_code())
-}
-
-/// Prints results. A reader that went away (a closed pipe) is no error of ours; results that
-/// could not be written are.
-fn print(text: &str) -> Result<()> {
-    use std::io::Write;
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::new(codes::CANNOT_WRITE, format!("can't write results: {e}")).at("stdout"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Writes a result into a file; a link or a device is never replaced by one.
-fn write(path: &Path, text: &str) -> Result<()> {
-    if path.symlink_metadata().is_ok_and(|m| !m.is_file()) {
-        return Err(Error::new(codes::CANNOT_WRITE, "there is something else than a regular file").at(path.display()));
-    }
-    magellan::disk::write::write_whole(path, text.as_bytes(), 0o666)
-        .map_err(|e| Error::new(codes::CANNOT_WRITE, format!("can't write results: {e}")).at(path.display()))
-}
-
-fn to_json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
-}
-
-/// Seconds since the start beside what they were spent on; on stderr.
-fn timing(what: &str, since: Instant) {
-    eprintln!("{what:>32} {:>9.3} ms", since.elapsed().as_secs_f64() * 1e3);
-}
-
-impl Subject {
-    /// The strategy's config with its overrides: as named, or the deployed one.
-    fn document(&self, strategy: &dyn AnyStrategy) -> Result<Document> {
-        let path = match &self.config {
-            Some(path) => path.clone(),
-            None => self.place.deployed()?.join(strategy.name()).join("config.json"),
-        };
-        strategy.read_document(&path, &self.set)
-    }
-
-    fn hours(&self) -> Option<Hours> {
-        self.session.map(Into::into)
-    }
-
-    fn ledger(&self) -> Result<PathBuf> {
-        self.counting.folder(&self.place)
-    }
-}
-
-impl Counting {
-    /// The ledger: as named, or the one beside `deployed`.
-    fn folder(&self, place: &Place) -> Result<PathBuf> {
-        if let Some(folder) = &self.ledger {
-            return Ok(folder.clone());
-        }
-        let deployed = place.deployed().map_err(|e| e.help("run from the project's folder, or name --ledger DIR"))?;
-        Ok(deployed.parent().unwrap_or(Path::new(".")).join("data/ledger"))
-    }
-}
-
-impl Baselines {
-    /// The baselines: as named, or those beside `deployed`.
-    fn folder(&self, place: &Place) -> Result<PathBuf> {
-        match &self.baselines {
-            Some(folder) => Ok(folder.clone()),
-            None => Ok(place.deployed()?.parent().unwrap_or(Path::new(".")).join("data/baseline")),
-        }
-    }
-}
-
-impl Place {
-    /// The folder `deployed`: as named, or the nearest one above the working directory.
-    fn deployed(&self) -> Result<PathBuf> {
-        if let Some(folder) = &self.deployed {
-            return Ok(folder.clone());
-        }
-        let here = std::env::current_dir().map_err(|e| Error::new(codes::NO_DEPLOYED_FOLDER, e.to_string()))?;
-        // Relative if it is right here, so that reports name files as the project does.
-        let right_here = Some(PathBuf::from("deployed")).filter(|dir| dir.is_dir());
-        let above = || here.ancestors().map(|dir| dir.join("deployed")).find(|dir| dir.is_dir());
-        right_here.or_else(above).ok_or_else(|| {
-            Error::new(codes::NO_DEPLOYED_FOLDER, "no folder `deployed` here or above").at(here.display())
-        })
-    }
-
-    /// The archive: as named, or the sample beside `deployed`.
-    fn archive(&self) -> Result<Archive> {
-        let folder = match &self.archive {
-            Some(folder) => folder.clone(),
-            None => self.deployed()?.parent().unwrap_or(Path::new(".")).join("data/sample"),
-        };
-        let access = if self.no_mmap { Access::Read } else { Access::Map };
-        Archive::open(&folder, access)
-    }
 }

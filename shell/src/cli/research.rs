@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use clap::Args;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use magellan::archive::Archive;
 use magellan::bar::{Date, Symbol};
@@ -17,12 +18,64 @@ use magellan::research::progress::Progress;
 use magellan::research::results;
 use magellan::research::sweepable::SweepRequest;
 use magellan::sweep::How;
-use magellan::sweep::grid::{Choice, Grid};
+use magellan::sweep::grid::{Axis, Choice, Condition, Grid};
 
-use super::args::Researched;
-use super::timing;
+use super::options::Subject;
+use super::output::timing;
 use crate::codes;
 use crate::report::table;
+
+/// What research replays: a strategy, bars, a grid. Options that are required are so unless a
+/// subcommand takes their place.
+#[derive(Args, Debug)]
+pub(super) struct Researched {
+    /// The strategy, e.g. daily_trend.
+    #[arg(long, required = true)]
+    pub(super) strategy: Option<String>,
+    /// First session, YYYY-MM-DD.
+    #[arg(long, required = true)]
+    pub(super) start_date: Option<Date>,
+    /// Last session, YYYY-MM-DD.
+    #[arg(long, required = true)]
+    pub(super) end_date: Option<Date>,
+    /// Values of a key of the config: KEY=A..B, KEY=A..B:STEP (both ends included) or
+    /// KEY=V1,V2; repeatable, the last one varies fastest.
+    #[arg(long, value_name = "KEY=VALUES")]
+    pub(super) grid: Vec<Axis>,
+    /// What must hold between keys, e.g. "hysteresis_lower < hysteresis_upper - 2"; sums of
+    /// products with + - * %, compared by < <= > >= == !=; repeatable.
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(super) conditions: Vec<Condition>,
+    /// Only so many points, drawn evenly.
+    #[arg(long, value_name = "N")]
+    pub(super) random: Option<usize>,
+    /// Same seed, same points [default: 0].
+    #[arg(long, requires = "random")]
+    pub(super) seed: Option<u64>,
+    #[command(flatten)]
+    pub(super) subject: Subject,
+    /// Indicator columns may take this much of memory, e.g. 256MB.
+    #[arg(long, value_name = "SIZE", default_value = "128MB")]
+    pub(super) memory: Memory,
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Memory(pub(super) usize);
+
+impl std::str::FromStr for Memory {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let units = [("GB", 30), ("MB", 20), ("KB", 10)];
+        let found = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
+        let bytes = found.and_then(|(number, shift)| number.trim().parse::<usize>().ok()?.checked_mul(1 << shift));
+        let bytes = bytes.filter(|bytes| *bytes > 0);
+        bytes
+            .map(Self)
+            .ok_or_else(|| Error::new(codes::BAD_ARGUMENT, format!("`{text}` is not a size, such as 256MB or 1GB")))
+    }
+}
 
 /// What sweeps and walk-forwards begin with.
 pub(super) struct Opened<'s> {

@@ -1,7 +1,8 @@
 //! `magellan run`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use magellan::account::Account;
 use magellan::bar::Date;
 use magellan::config::Config;
@@ -14,11 +15,35 @@ use magellan::registry::{self, AnyStrategy};
 use magellan::research::backtest::Request;
 use magellan::runner::{Archived, Simulated};
 
-use super::args::Run;
 use super::backtest::archived_data_only;
+use super::options::Place;
 use crate::codes;
 use crate::release::{self, BINARY, Release};
 use crate::service::{Ending, Identity, Paced, Service, Then};
+
+#[derive(Args, Debug)]
+pub(super) struct Run {
+    /// The strategy, e.g. bear_trap.
+    #[arg(long)]
+    pub(super) strategy: String,
+    /// Where heartbeat, logs, decisions and fills are written.
+    #[arg(long, value_name = "DIR", env = "STATE_DIRECTORY")]
+    pub(super) state_dir: PathBuf,
+    /// Bars a second, all symbols together; 0 means as fast as it can.
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub(super) pace: f64,
+    /// End with the data instead of waiting.
+    #[arg(long)]
+    pub(super) once: bool,
+    /// First session, YYYY-MM-DD [default: the first of the periods in performance_criteria].
+    #[arg(long)]
+    pub(super) start_date: Option<Date>,
+    /// Last session, YYYY-MM-DD [default: the last of the periods in performance_criteria].
+    #[arg(long)]
+    pub(super) end_date: Option<Date>,
+    #[command(flatten)]
+    pub(super) place: Place,
+}
 
 pub(super) fn run(options: &Run, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let strategy = registry::find(strategies, &options.strategy)?;

@@ -1,14 +1,30 @@
 //! `magellan gate selftest`
 
+use clap::Args;
 use indicatif::ProgressBar;
 use magellan::error::{Error, Result};
 use magellan::gate::selftest::{self, Outcome, calibration};
 use serde_json::json;
 
-use super::args::Selftest;
-use super::{print, to_json};
+use super::output::{print, to_json};
 use crate::codes;
 use crate::report::table;
+
+#[derive(Args, Debug)]
+pub(super) struct Selftest {
+    /// Leave a check out: the self-test must then fail.
+    #[arg(long, value_name = "CHECK", conflicts_with_all = ["mutations", "seeds"])]
+    pub(super) without: Option<String>,
+    /// Leave out each check in turn, and see that the self-test fails.
+    #[arg(long, conflicts_with = "seeds")]
+    pub(super) mutations: bool,
+    /// Measure false alarms and power over so many seeds.
+    #[arg(long, value_name = "N")]
+    pub(super) seeds: Option<u64>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
 
 pub(super) fn run(options: &Selftest) -> Result<u8> {
     if let Some(seeds) = options.seeds {

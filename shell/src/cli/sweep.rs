@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use clap::{Args, Subcommand};
 use magellan::error::{Error, Result};
 use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
@@ -12,11 +13,71 @@ use magellan::research::sweep::{self, Keeping, Swept};
 use magellan::sweep::How;
 use serde_json::json;
 
-use super::args::{Merge, Sweep, SweepCommand};
-use super::research::{Opened, Shown, check_figure, doubt_lines, notes};
-use super::{print, timing, to_json};
+use super::options::{Counting, Place};
+use super::output::{print, timing, to_json};
+use super::research::{Opened, Researched, Shown, check_figure, doubt_lines, notes};
 use crate::codes;
 use crate::report::table;
+
+#[derive(Args, Debug)]
+#[command(subcommand_negates_reqs = true)]
+pub(super) struct Sweep {
+    #[command(subcommand)]
+    pub(super) command: Option<SweepCommand>,
+    #[command(flatten)]
+    pub(super) research: Researched,
+    /// Write results into this folder, or go on with those that are there.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Do one of several shares, e.g. 2/7 [default: as AWS Batch, Slurm or Kubernetes say, else
+    /// everything].
+    #[arg(long, value_name = "I/N")]
+    pub(super) shard: Option<Shard>,
+    /// Number of shares, where the scheduler says only which one this is.
+    #[arg(long, value_name = "N", conflicts_with = "shard")]
+    pub(super) shards: Option<usize>,
+    /// Show so many of the best points.
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) top: u32,
+    /// The figure that ranks them, highest first.
+    #[arg(long, value_name = "FIGURE", default_value = "sharpe")]
+    pub(super) by: String,
+    /// Rank the lowest first, e.g. of volatility.
+    #[arg(long)]
+    pub(super) lowest: bool,
+    /// Seed of the sample of points whose session returns are kept.
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(super) sample_seed: u64,
+    /// Ask `decide` at every bar, even where a strategy declares its rules. The same results.
+    #[arg(long)]
+    pub(super) plain: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Print on stderr where the time went.
+    #[arg(long)]
+    pub(super) timings: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum SweepCommand {
+    /// Join the shares of a sweep into its results.
+    Merge(Merge),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Merge {
+    /// Folders of the shares.
+    #[arg(required = true)]
+    pub(super) sources: Vec<PathBuf>,
+    /// Folder for the results; may be one of the sources.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) place: Place,
+    #[command(flatten)]
+    pub(super) counting: Counting,
+}
 
 /// Figures shown beside the one that ranks.
 const SHOWN: [&str; 4] = ["sharpe", "total_return", "max_drawdown", "trades"];

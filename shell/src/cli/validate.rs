@@ -1,16 +1,45 @@
 //! `magellan validate` and `magellan schema`: stage 1.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use magellan::error::Result;
 use magellan::finding;
 use magellan::registry::AnyStrategy;
 use serde_json::json;
 
-use super::args::{Format, Schema, Validate};
+use super::code;
 use super::findings::{colour, counts, in_format};
-use super::{code, print, to_json};
+use super::options::{Format, Place};
+use super::output::{print, to_json};
 use crate::report::findings;
 use crate::report::table::SYNTHETIC_NOTE;
 use crate::validate::{self, Validated};
+
+#[derive(Args, Debug)]
+pub(super) struct Validate {
+    /// Validate this strategy only.
+    #[arg(long)]
+    pub(super) strategy: Option<String>,
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Also check format, lints and unit tests of the strategies' code, with cargo.
+    #[arg(long)]
+    pub(super) code: bool,
+    /// How findings are shown.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Schema {
+    /// That of verdict.json instead of that of configs.
+    #[arg(long)]
+    pub(super) verdict: bool,
+    /// Write it into this file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+}
 
 pub(super) fn run(options: &Validate, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let deployed = options.place.deployed()?;
@@ -60,7 +89,7 @@ pub(super) fn schema(options: &Schema, strategies: &[&dyn AnyStrategy]) -> Resul
         false => to_json(&validate::config_schema(strategies)),
     };
     match &options.out {
-        Some(path) => super::write(path, &text)?,
+        Some(path) => super::output::write(path, &text)?,
         None => print(&text)?,
     }
     Ok(0)

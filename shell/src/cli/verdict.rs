@@ -1,7 +1,8 @@
 //! `magellan verdict` and `magellan baseline`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::{Args, Subcommand};
 use magellan::error::{Error, Result};
 use magellan::gate::baseline::Baseline;
 use magellan::gate::verify::{self, Stored};
@@ -9,10 +10,47 @@ use magellan::gate::{Judged, Verdict};
 use magellan::ledger::Ledger;
 use magellan::registry::AnyStrategy;
 
-use super::args::{BaselineCommand, BaselineRecord, VerdictCommand, VerdictVerify};
-use super::gate::Means;
-use super::print;
+use super::gate::{Judging, Means};
+use super::options::{Baselines, Place};
+use super::output::print;
 use crate::codes;
+
+#[derive(Subcommand, Debug)]
+pub(super) enum VerdictCommand {
+    /// Check a verdict's digests, judge again from the same trials, and compare to 1e-9.
+    Verify(VerdictVerify),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct VerdictVerify {
+    /// verdict.json of `magellan gate --out`.
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) judging: Judging,
+    /// Check digests only.
+    #[arg(long)]
+    pub(super) no_replay: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum BaselineCommand {
+    /// Record as deployed what `magellan gate --out DIR` has judged and passed.
+    Record(BaselineRecord),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct BaselineRecord {
+    /// The folder that `magellan gate --out` wrote.
+    #[arg(value_name = "DIR")]
+    pub(super) from: PathBuf,
+    /// This strategy only.
+    #[arg(long)]
+    pub(super) strategy: Option<String>,
+    #[command(flatten)]
+    pub(super) place: Place,
+    #[command(flatten)]
+    pub(super) baselines: Baselines,
+}
 
 pub(super) fn run(command: VerdictCommand, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     match command {

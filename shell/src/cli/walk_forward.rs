@@ -1,8 +1,9 @@
 //! `magellan walk-forward`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use clap::{Args, ValueEnum};
 use magellan::config::CRITERIA;
 use magellan::error::{Error, Result};
 use magellan::metrics::{Measure, Metrics};
@@ -14,11 +15,61 @@ use magellan::research::walk_forward::{
 use magellan::sweep::How;
 use serde_json::{Value, json};
 
-use super::args::WalkForward;
-use super::research::{Opened, Shown, check_figure, doubt_lines, notes};
-use super::{print, to_json};
+use super::output::{print, to_json};
+use super::research::{Opened, Researched, Shown, check_figure, doubt_lines, notes};
 use crate::codes;
 use crate::report::table;
+
+#[derive(Args, Debug)]
+pub(super) struct WalkForward {
+    #[command(flatten)]
+    pub(super) research: Researched,
+    /// Choose on everything before each test, on the last sessions before it, or on everything
+    /// around it.
+    #[arg(long, value_enum, default_value_t = SchemeArg::Anchored)]
+    pub(super) scheme: SchemeArg,
+    /// Number of tests.
+    #[arg(long, value_name = "K", default_value_t = 5)]
+    pub(super) folds: usize,
+    /// Sessions of a rolling choice [default: as many as a test has].
+    #[arg(long, value_name = "SESSIONS")]
+    pub(super) train: Option<usize>,
+    /// Sessions before each test that are not chosen on.
+    #[arg(long, value_name = "SESSIONS", default_value_t = 5)]
+    pub(super) purge: usize,
+    /// Sessions after each test that are not chosen on, in cross-validation [default: 5].
+    #[arg(long, value_name = "SESSIONS")]
+    pub(super) embargo: Option<usize>,
+    /// The figure that chooses, highest wins.
+    #[arg(long, value_name = "FIGURE", default_value = "sharpe")]
+    pub(super) by: String,
+    /// The lowest wins, e.g. of volatility.
+    #[arg(long)]
+    pub(super) lowest: bool,
+    /// Write the JSON into this file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum SchemeArg {
+    Anchored,
+    Rolling,
+    CrossValidation,
+}
+
+impl From<SchemeArg> for Scheme {
+    fn from(scheme: SchemeArg) -> Self {
+        match scheme {
+            SchemeArg::Anchored => Self::Anchored,
+            SchemeArg::Rolling => Self::Rolling,
+            SchemeArg::CrossValidation => Self::CrossValidation,
+        }
+    }
+}
 
 /// Sessions after a test that cross-validation doesn't choose on, if not given.
 const EMBARGO: usize = 5;
@@ -35,7 +86,7 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
     let walked = opened.strategy.walk_forward(&request, &choosing, &mut ledger, &shown)?;
     let document = to_json(&document(&opened, &walked, choosing.division.scheme));
     if let Some(path) = &options.out {
-        super::write(path, &document)?;
+        super::output::write(path, &document)?;
     }
     print(&if options.json { document } else { tables(&opened, &walked, &options.by) })?;
     Ok(0)

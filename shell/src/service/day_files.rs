@@ -8,7 +8,7 @@ use magellan::account::Fill;
 use magellan::bar::Date;
 use magellan::runner::Decision;
 
-use crate::report::files::{self, DECISIONS, TRADES};
+use crate::records::{DECISIONS, TRADES, decision_row, trade_row};
 
 /// The files of the session under way. Once a row could not be written they have a gap, and that
 /// stays so until a restart, which begins the session again.
@@ -50,12 +50,12 @@ impl DayFiles {
     }
 
     pub(super) fn decisions(&mut self, decisions: &[Decision]) -> Result<()> {
-        let rows: String = decisions.iter().map(files::decision_row).collect();
+        let rows: String = decisions.iter().map(decision_row).collect();
         self.append(|today| &mut today.decisions, &rows)
     }
 
     pub(super) fn fills(&mut self, fills: &[Fill]) -> Result<()> {
-        let rows: String = fills.iter().map(files::trade_row).collect();
+        let rows: String = fills.iter().map(trade_row).collect();
         self.append(|today| &mut today.fills, &rows)
     }
 

@@ -26,6 +26,7 @@ use magellan::runner::{Broker, Decision, Event, Feed};
 use tracing::{debug, error, info};
 
 use crate::codes;
+use crate::records::order_text;
 
 pub use archived::Paced;
 pub use heartbeat::Identity;
@@ -206,7 +207,7 @@ impl Service {
 
     fn write_down(&mut self, fills: &[Fill]) {
         for d in &self.decided {
-            let order = crate::report::files::order_text(&d.order);
+            let order = order_text(&d.order);
             info!(symbol = %d.symbol, bar = iso_utc(d.start), answer = ?d.status, "decided: {order}");
         }
         for f in fills {

@@ -8,7 +8,7 @@ use magellan::disk::hash::sha256_hex;
 use magellan::disk::write::write_whole;
 use magellan::error::{Error, Result};
 
-use super::{Object, Store, Written};
+use super::contract::{Object, Store, Written};
 use crate::codes;
 
 /// Objects as files below a folder; a file lock makes conditions hold.
@@ -98,7 +98,7 @@ impl Store for Folder {
 
 #[cfg(test)]
 mod tests {
-    use super::super::write;
+    use super::super::contract::write;
     use super::*;
 
     #[test]

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use magellan::error::{Error, Result};
 
-use super::Transport;
+use super::contract::Transport;
 use crate::codes;
 use crate::deploy::host::{Answer, Call, SCRIPT};
 

@@ -1,21 +1,7 @@
 //! How a call of the host script reaches the machine.
 
+mod contract;
 mod local;
 
-use magellan::error::Result;
-
-use super::host::{Answer, Call};
-
+pub use contract::Transport;
 pub use local::Local;
-
-/// A way to the machine.
-pub trait Transport {
-    /// Runs the script and reads its answer, which may be that it failed.
-    ///
-    /// # Errors
-    /// Deploy error if there is no answer: whether the script ran is then unknown.
-    fn call(&self, call: &Call) -> Result<Answer>;
-
-    /// For people: the way and the machine.
-    fn name(&self) -> String;
-}

@@ -1,0 +1,157 @@
+//! What several commands ask for: where archive, configs, ledger and baselines are.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use magellan::archive::Archive;
+use magellan::bar::Symbol;
+use magellan::config::Override;
+use magellan::config::document::Document;
+use magellan::disk::map::Access;
+use magellan::error::{Error, Result};
+use magellan::history::Hours;
+use magellan::registry::AnyStrategy;
+
+use crate::codes;
+
+/// Where trials are counted.
+#[derive(Args, Debug)]
+pub(super) struct Counting {
+    /// Ledger of trials [default: data/ledger beside `deployed`].
+    #[arg(long, value_name = "DIR", env = "MAGELLAN_LEDGER")]
+    pub(super) ledger: Option<PathBuf>,
+}
+
+/// Config and bars, and where the trial is counted.
+#[derive(Args, Debug)]
+pub(super) struct Subject {
+    #[command(flatten)]
+    pub(super) place: Place,
+    #[command(flatten)]
+    pub(super) counting: Counting,
+    /// Config instead of deployed/<strategy>/config.json.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Symbols instead of the configured ones, e.g. AMC,GME.
+    #[arg(long, value_delimiter = ',')]
+    pub(super) symbols: Option<Vec<Symbol>>,
+    /// Bars of the regular session only, or all [default: as configured].
+    #[arg(long, value_enum)]
+    pub(super) session: Option<SessionArg>,
+    /// Another value for a parameter, a symbol's parameter or a config path; repeatable.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<Override>,
+}
+
+/// Where archive and configs are.
+#[derive(Args, Debug)]
+pub(super) struct Place {
+    /// Archive with the bars [default: data/sample beside `deployed`].
+    #[arg(long, value_name = "DIR", env = "MAGELLAN_ARCHIVE")]
+    pub(super) archive: Option<PathBuf>,
+    /// The folder `deployed` [default: the nearest one above the working directory].
+    #[arg(long, value_name = "DIR")]
+    pub(super) deployed: Option<PathBuf>,
+    /// Read archive files instead of mapping them.
+    #[arg(long)]
+    pub(super) no_mmap: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// Annotations of a GitHub workflow.
+    Github,
+}
+
+/// Where what is deployed is recorded.
+#[derive(Args, Debug)]
+pub(super) struct Baselines {
+    /// Records of what is deployed [default: data/baseline beside `deployed`].
+    #[arg(long, value_name = "DIR", env = "MAGELLAN_BASELINES")]
+    pub(super) baselines: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum SessionArg {
+    Regular,
+    All,
+}
+
+impl From<SessionArg> for Hours {
+    fn from(session: SessionArg) -> Self {
+        match session {
+            SessionArg::Regular => Self::Regular,
+            SessionArg::All => Self::All,
+        }
+    }
+}
+
+impl Subject {
+    /// The strategy's config with its overrides: as named, or the deployed one.
+    pub(super) fn document(&self, strategy: &dyn AnyStrategy) -> Result<Document> {
+        let path = match &self.config {
+            Some(path) => path.clone(),
+            None => self.place.deployed()?.join(strategy.name()).join("config.json"),
+        };
+        strategy.read_document(&path, &self.set)
+    }
+
+    pub(super) fn hours(&self) -> Option<Hours> {
+        self.session.map(Into::into)
+    }
+
+    pub(super) fn ledger(&self) -> Result<PathBuf> {
+        self.counting.folder(&self.place)
+    }
+}
+
+impl Counting {
+    /// The ledger: as named, or the one beside `deployed`.
+    pub(super) fn folder(&self, place: &Place) -> Result<PathBuf> {
+        if let Some(folder) = &self.ledger {
+            return Ok(folder.clone());
+        }
+        let deployed = place.deployed().map_err(|e| e.help("run from the project's folder, or name --ledger DIR"))?;
+        Ok(deployed.parent().unwrap_or(Path::new(".")).join("data/ledger"))
+    }
+}
+
+impl Baselines {
+    /// The baselines: as named, or those beside `deployed`.
+    pub(super) fn folder(&self, place: &Place) -> Result<PathBuf> {
+        match &self.baselines {
+            Some(folder) => Ok(folder.clone()),
+            None => Ok(place.deployed()?.parent().unwrap_or(Path::new(".")).join("data/baseline")),
+        }
+    }
+}
+
+impl Place {
+    /// The folder `deployed`: as named, or the nearest one above the working directory.
+    pub(super) fn deployed(&self) -> Result<PathBuf> {
+        if let Some(folder) = &self.deployed {
+            return Ok(folder.clone());
+        }
+        let here = std::env::current_dir().map_err(|e| Error::new(codes::NO_DEPLOYED_FOLDER, e.to_string()))?;
+        // Relative if it is right here, so that reports name files as the project does.
+        let right_here = Some(PathBuf::from("deployed")).filter(|dir| dir.is_dir());
+        let above = || here.ancestors().map(|dir| dir.join("deployed")).find(|dir| dir.is_dir());
+        right_here.or_else(above).ok_or_else(|| {
+            Error::new(codes::NO_DEPLOYED_FOLDER, "no folder `deployed` here or above").at(here.display())
+        })
+    }
+
+    /// The archive: as named, or the sample beside `deployed`.
+    pub(super) fn archive(&self) -> Result<Archive> {
+        let folder = match &self.archive {
+            Some(folder) => folder.clone(),
+            None => self.deployed()?.parent().unwrap_or(Path::new(".")).join("data/sample"),
+        };
+        let access = if self.no_mmap { Access::Read } else { Access::Map };
+        Archive::open(&folder, access)
+    }
+}
