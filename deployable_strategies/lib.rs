@@ -1,4 +1,4 @@
-//! The strategies Magellan deploys. To add one, copy a folder and add a line to [`ALL`].
+//! The strategies that Magellan deploys. To add one, copy a folder and add a line to [`ALL`].
 
 pub mod rsi_hysteresis;
 

@@ -1,8 +1,8 @@
 //! RSI hysteresis: buy strength above one line, sell weakness below another.
 //!
 //! Flat and RSI above `hysteresis_upper`: buy. Long and RSI below `hysteresis_lower`: sell.
-//! Both strict; in between nothing happens, which is what keeps it out of chop. Split-adjusted
-//! prices, held overnight. daily_trend and hourly_swing are this rule at two paces.
+//! Both comparisons are strict. In between nothing happens, so that a sideways market causes few trades. Prices are
+//! split-adjusted and positions are held overnight. daily_trend and hourly_swing are this rule at two bar widths.
 
 use std::marker::PhantomData;
 
@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// What the rule is called at one bar width.
+/// The name of the rule at one bar width.
 pub trait Pace: Copy + Send + Sync + 'static {
     /// Name of the strategy.
     const NAME: &'static str;
@@ -47,7 +47,7 @@ pub struct RsiHysteresis<P> {
     /// Bars before the first signal; from `data_requirements.warmup_bars`.
     #[serde(skip)]
     pub warmup_bars: usize,
-    /// The pace is part of the type alone.
+    /// No value: only the type says the pace.
     #[serde(skip)]
     pub pace: PhantomData<P>,
 }
@@ -123,7 +123,7 @@ impl<P: Pace> Deployable for RsiHysteresis<P> {
     }
 }
 
-/// What both paces must do; each calls it from its own tests.
+/// Tests of what both paces must do; each strategy calls them from its own.
 #[cfg(test)]
 pub(crate) mod tests {
     use magellan::bar::Bar;

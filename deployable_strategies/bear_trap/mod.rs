@@ -126,14 +126,14 @@ impl Strategy for BearTrap {
         signal.then(|| Order::Enter(self.entry(stop, low, high)))
     }
 
-    /// A crash: on most days of most symbols there is none, and a sweep passes them over.
+    /// Without a crash there is no entry, so a sweep skips most days of most symbols.
     fn needs(&self) -> Vec<Test> {
         vec![Test::at_most(0, self.day_change_pct), Test::at_least(1, f64::from(self.min_session_bars))]
     }
 }
 
 impl BearTrap {
-    /// `low` and `high` are the session's at the signal; targets stay where they are then.
+    /// `low` and `high` are the session's at the signal; the targets don't move later.
     fn entry(&self, stop: f64, low: f64, high: f64) -> Entry {
         let toward = |fraction| Level::Toward { level: high, fraction };
         let first =

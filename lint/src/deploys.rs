@@ -1,5 +1,5 @@
-//! What holds of whatever deploys: by the one job behind the gate, with its verdicts, when it
-//! should, never beside itself, to its end.
+//! Rules for deploying: only the job behind the gate deploys, with the gate's verdicts, in the runs that should, one
+//! at a time, and it is never cancelled halfway.
 
 use super::expressions::{self, RunState, normalized};
 use super::findings::Findings;
@@ -17,8 +17,8 @@ pub(super) fn examine(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>
     }
     let Some(job) = jobs.iter().find(|job| job.id() == DEPLOY) else { return };
     condition(root, job, findings);
-    alone(job, findings);
-    to_its_end(root, job, findings);
+    is_alone(job, findings);
+    is_never_cancelled(root, job, findings);
 }
 
 /// Events that start a run.
@@ -65,7 +65,7 @@ fn commands(job: &Job<'_>, step: &Step<'_>, findings: &mut Findings<'_>) {
 
 // ---- when ----
 
-/// What says when a run deploys.
+/// Contexts that may decide whether a run deploys.
 const WHEN: [&str; 6] =
     ["github.event_name", "github.ref", "github.ref_name", "github.ref_type", "inputs", "github.event.inputs"];
 
@@ -90,13 +90,13 @@ fn condition(root: &Node, job: &Job<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-// ---- never beside itself, and to its end ----
+// ---- one at a time, never cancelled ----
 
-/// What may tell groups of deploys apart.
+/// Contexts by which the concurrency groups of deploys may differ.
 const APART: [&str; 5] =
     ["inputs.environment", "github.event.inputs.environment", "github.repository", "github.workflow", "vars"];
 
-fn alone(job: &Job<'_>, findings: &mut Findings<'_>) {
+fn is_alone(job: &Job<'_>, findings: &mut Findings<'_>) {
     let subject = format!("{}.concurrency", job.subject());
     let Some((key, value)) = job.node.entry("concurrency") else {
         let what = "two runs may deploy at once: the job `deploy` has no `concurrency` group";
@@ -113,7 +113,7 @@ fn alone(job: &Job<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-fn to_its_end(root: &Node, job: &Job<'_>, findings: &mut Findings<'_>) {
+fn is_never_cancelled(root: &Node, job: &Job<'_>, findings: &mut Findings<'_>) {
     let events = events(root);
     for (node, subject) in [(root, "concurrency".to_owned()), (job.node, format!("{}.concurrency", job.subject()))] {
         let cancels = node.get("concurrency").and_then(|concurrency| concurrency.entry("cancel-in-progress"));
@@ -122,7 +122,7 @@ fn to_its_end(root: &Node, job: &Job<'_>, findings: &mut Findings<'_>) {
             let run = RunState { event: Some(event), succeeded: None };
             expressions::truth(value.text().unwrap_or_default(), run) == Some(false)
         };
-        // Of a run that surely doesn't deploy nothing is lost.
+        // Cancelling a run that certainly doesn't deploy loses nothing.
         let mut deploying = events.iter().filter(|event| !is_of_a_pull_request(event));
         if !deploying.all(is_kept) {
             let what = "a newer run may cancel a deploy halfway";
@@ -136,8 +136,8 @@ fn to_its_end(root: &Node, job: &Job<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-/// The condition of a job without white space, case, what surrounds all of it, and the success
-/// that is asked for anyway.
+/// The condition of a job in lower case, without white space, the parentheses around it, and the `success()` that
+/// GitHub asks for anyway.
 pub(super) fn plain_condition(job: &Job<'_>) -> Option<String> {
     let condition = normalized(job.node.get("if")?);
     let condition = unwrapped(&condition);

@@ -1,5 +1,4 @@
-//! GitHub's expressions: the names in them, and as much of their logic as it takes to say when a
-//! condition certainly doesn't hold.
+//! GitHub's expressions: the names in them, and enough of their logic to say when a condition certainly doesn't hold.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Texts from elsewhere that become code, and secrets that more than one step can read.
+//! Untrusted text that becomes code, and secrets that more than one step can read.
 
 use super::expressions::{self, Name};
 use super::findings::Findings;
@@ -6,8 +6,8 @@ use super::jobs::Job;
 use super::yaml::{Key, Node, placed};
 use crate::codes;
 
-/// What whoever starts a run, opens a pull request or names a branch can write.
-const WRITTEN_BY_OTHERS: [&str; 6] =
+/// Contexts that are written by whoever starts a run, opens a pull request or names a branch.
+const UNTRUSTED: [&str; 6] =
     ["inputs", "github.event", "github.head_ref", "github.base_ref", "github.ref", "github.ref_name"];
 
 pub(super) fn examine(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
@@ -16,7 +16,7 @@ pub(super) fn examine(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>
         no_secret(key, value, &key.name, findings);
     }
     for job in jobs {
-        // What a called workflow gets, and what an image is pulled with, has no other place.
+        // A called workflow can get its secrets nowhere else, nor an image the password it is pulled with.
         for (key, value) in job.node.entries().iter().filter(other(&["steps", "secrets", "container", "services"])) {
             no_secret(key, value, &format!("{}.{}", job.subject(), key.name), findings);
         }
@@ -33,7 +33,7 @@ pub(super) fn examine(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>
     }
 }
 
-/// What a step is given: secrets one by one, and to actions that run scripts those.
+/// The `env` or `with` of a step: it may name single secrets, and a script for an action is checked as one.
 fn given(step: &Node, key: &Key, values: &Node, subject: &str, findings: &mut Findings<'_>) {
     let is_script = |name: &str| {
         let action = step.text_at("uses").unwrap_or_default();
@@ -53,11 +53,11 @@ fn given(step: &Node, key: &Key, values: &Node, subject: &str, findings: &mut Fi
 }
 
 fn script(node: &Node, subject: &str, findings: &mut Findings<'_>) {
-    let others = |name: &Name| WRITTEN_BY_OTHERS.iter().any(|context| name.is_of(context));
+    let is_untrusted = |name: &Name| UNTRUSTED.iter().any(|context| name.is_of(context));
     each(
         node,
         false,
-        |name| others(name) || name.is_of("secrets"),
+        |name| is_untrusted(name) || name.is_of("secrets"),
         findings,
         |findings, at, name| {
             let (code, what) = if name.is_of("secrets") {
@@ -70,7 +70,7 @@ fn script(node: &Node, subject: &str, findings: &mut Findings<'_>) {
     );
 }
 
-/// Secrets in anything but a step's `env` and `with`.
+/// Finds secrets outside of a step's `env` and `with`.
 fn no_secret(key: &Key, value: &Node, subject: &str, findings: &mut Findings<'_>) {
     let mut rest = vec![(value, key.name == "if")];
     while let Some((node, condition)) = rest.pop() {
@@ -89,18 +89,18 @@ fn no_secret(key: &Key, value: &Node, subject: &str, findings: &mut Findings<'_>
     }
 }
 
-/// Tells of each such name in a text where it stands in the file.
+/// Calls `report` for each wanted name in a text, with its place in the file.
 fn each(
     node: &Node,
     condition: bool,
     wanted: impl Fn(&Name) -> bool,
     findings: &mut Findings<'_>,
-    tell: impl Fn(&mut Findings<'_>, std::ops::Range<usize>, &Name),
+    report: impl Fn(&mut Findings<'_>, std::ops::Range<usize>, &Name),
 ) {
     let names = expressions::names(node.text().unwrap_or_default(), condition);
     let names: Vec<Name> = names.into_iter().filter(wanted).collect();
     if !names.is_empty() {
         let places = node.places(findings.text);
-        names.iter().for_each(|name| tell(findings, placed(&places, &name.at), name));
+        names.iter().for_each(|name| report(findings, placed(&places, &name.at), name));
     }
 }

@@ -1,9 +1,13 @@
-//! What fuzzers call: this crate's parsers of foreign bytes, with what must hold whatever the bytes. See `magellan::fuzz`.
+//! What fuzzers call: this crate's parser of untrusted bytes, with what must hold whatever the bytes. See
+//! `magellan::fuzz`.
 
 use crate::Workflow;
 
-/// Every target: its name, and what it does with bytes.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("workflow", workflow_file)];
+/// A target: its name, and what it does with bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[("workflow", workflow_file)];
 
 /// Findings lie in the text, whatever it is.
 fn workflow_file(bytes: &[u8]) {
@@ -22,6 +26,11 @@ mod tests {
     use proptest::prelude::*;
 
     const SAMPLE: &[u8] = include_bytes!("../../.github/workflows/deploy-strategies.yml");
+
+    #[test]
+    fn the_sample_itself_is_good() {
+        workflow_file(SAMPLE);
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]

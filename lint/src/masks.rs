@@ -11,11 +11,11 @@ pub(super) struct Mask {
     pub(super) at: Range<usize>,
     pub(super) what: String,
     pub(super) help: &'static str,
-    /// Whether it only may lose one.
+    /// Whether it may lose one but needn't.
     pub(super) perhaps: bool,
 }
 
-/// Scripts in quotes, e.g. `bash -c '…'`, are read so deep.
+/// Scripts in quotes, such as `bash -c '…'`, are read up to this depth.
 const DEPTH: usize = 4;
 
 const REMOVE: &str = "remove it: a failure must end the step";
@@ -43,7 +43,7 @@ fn within(text: &str, shell: ShellOptions, depth: usize) -> Vec<Mask> {
         search.quoted(simple, depth);
     }
     search.found.sort_by_key(|m| (m.at.start, m.at.end));
-    // What lies in another one is a part of it.
+    // A finding inside another one is a part of it.
     let mut end = 0;
     search.found.retain(|m| {
         let is_new = m.at.end == 0 || m.at.start >= end;

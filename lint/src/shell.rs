@@ -1,5 +1,5 @@
-//! As much of the shell's grammar as it takes to see where an exit code goes: lists, pipes,
-//! groups and substitutions; what stands in quotes, comments and here-documents is no command.
+//! The part of the shell's grammar that decides where an exit code goes: lists, pipes, groups and substitutions. Text
+//! in quotes, comments and here-documents is no command.
 
 use std::ops::Range;
 
@@ -78,7 +78,7 @@ pub(super) struct Word {
     pub(super) scripts: Vec<Script>,
 }
 
-/// Reads a script. Every text is one: what isn't understood becomes words.
+/// Reads a script. It never fails: whatever isn't understood becomes words.
 pub(super) fn parse(text: &str) -> Script {
     let hidden = hide_expressions(text);
     Reader { text: &hidden, at: 0, depth: 0, here: Vec::new() }.script(None)
@@ -185,7 +185,7 @@ impl Simple {
         }
     }
 
-    /// Whether it is a command on which a stage depends: `magellan`, cargo, a script of ours.
+    /// Whether a stage depends on it: `magellan`, cargo, or a script in `scripts/`.
     pub(super) fn matters(&self) -> bool {
         let Some((name, arguments)) = self.called() else { return false };
         let scripts = |text: &str| text.trim_start_matches("./").starts_with("scripts/") || text.contains("/scripts/");

@@ -1,5 +1,5 @@
 //! The stages of a pipeline: validate, gate, deploy, verify. Each is there, needs the one before,
-//! can't be passed over, and one job is red unless all of them succeeded.
+//! can't be skipped, and one job fails unless all of them succeeded.
 
 use std::ops::Range;
 
@@ -39,7 +39,7 @@ impl Stage {
     }
 }
 
-/// A job that is red unless the stages succeeded: one whose name ends so.
+/// Whether a job is to fail unless the stages succeeded: its name ends in `result`.
 fn is_result(job: &Job<'_>) -> bool {
     job.id().ends_with("result")
 }
@@ -47,7 +47,7 @@ fn is_result(job: &Job<'_>) -> bool {
 pub(super) fn examine(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     let at = root.entry("jobs").map_or(0..0, |(key, _)| key.at.clone());
     for (i, stage) in STAGES.iter().enumerate() {
-        // Who deploys verifies, and who verifies deploys.
+        // A workflow that deploys must verify, and the other way round.
         let needed = stage.required || STAGES.iter().any(|s| !s.required && s.job(jobs).is_some());
         let Some(job) = stage.job(jobs) else {
             if needed {
@@ -120,7 +120,7 @@ fn results(jobs: &[Job<'_>], at: &Range<usize>, findings: &mut Findings<'_>) {
     }
     for job in &results {
         always_runs(job, jobs, findings);
-        // What it needs, it must ask for: a needed job that was skipped would go unseen.
+        // It must check each job it needs, or a skipped one would go unnoticed.
         for name in needs(job).into_iter().filter(|name| !checks(job, name)) {
             unchecked(job, name, findings);
         }
@@ -145,7 +145,7 @@ fn always_runs(job: &Job<'_>, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     let when = jobs.iter().find(|job| later && job.id() == DEPLOY).and_then(deploys::plain_condition);
     let holds = condition.is_some_and(|(_, value)| match normalized(value).strip_prefix("always()") {
         Some("") => true,
-        // What asks for success would pass over a failure.
+        // A condition that asks for success would skip this job after a failure.
         Some(rest) if rest.contains("success()") || rest.contains("failure()") || rest.contains("cancelled()") => false,
         Some(rest) => when.is_some() && rest.strip_prefix("&&").map(deploys::unwrapped) == when.as_deref(),
         None => false,

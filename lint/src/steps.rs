@@ -1,4 +1,4 @@
-//! What holds of each job and step by itself.
+//! Rules for single jobs and steps.
 
 use magellan::finding::Severity;
 
@@ -10,7 +10,7 @@ use super::shell::ShellOptions;
 use super::yaml::{Node, placed};
 use crate::codes;
 
-/// Exit codes that are lost: in any workflow.
+/// Finds lost exit codes, in any workflow.
 pub(super) fn masked_failures(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     for job in jobs {
         continues(job.node, &job.subject(), findings);
@@ -19,7 +19,7 @@ pub(super) fn masked_failures(root: &Node, jobs: &[Job<'_>], findings: &mut Find
             scripts(step, findings);
         }
     }
-    // Where it means nothing to GitHub, somebody meant something by it.
+    // GitHub ignores it here, but whoever wrote it expects it to work.
     continues(root, "", findings);
 }
 
@@ -35,7 +35,7 @@ fn continues(node: &Node, subject: &str, findings: &mut Findings<'_>) {
 fn scripts(step: &Step<'_>, findings: &mut Findings<'_>) {
     let (Some(run), Some(script)) = (step.run, step.script()) else { return };
     let Some(shell) = step.shell_options() else {
-        // Only what a stage depends on matters enough to say that nobody looked.
+        // That a script was not read is worth a warning only if a stage depends on it.
         let reads = ShellOptions { errexit: false, pipefail: true };
         if let Some(at) = step.shell.map(|s| s.at.clone()).filter(|_| !masks::find(script, reads).is_empty()) {
             let what = "scripts for another shell than bash and sh aren't read";
@@ -49,7 +49,7 @@ fn scripts(step: &Step<'_>, findings: &mut Findings<'_>) {
     }
     let places = run.places(findings.text);
     for mask in found {
-        // One of the whole script stands where its shell is named.
+        // What is wrong with the whole script is shown at its `shell`.
         let named = step.shell.filter(|_| !shell.errexit && mask.at.end == 0);
         let at = named.map_or_else(|| placed(&places, &mask.at), |named| named.at.clone());
         let severity = if mask.perhaps { Severity::Warning } else { Severity::Error };
@@ -58,7 +58,7 @@ fn scripts(step: &Step<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-/// What holds of the jobs and steps of a pipeline.
+/// The rules for jobs and steps of a pipeline.
 pub(super) fn examine(jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     for job in jobs {
         never(job.node, &job.subject(), findings);

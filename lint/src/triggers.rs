@@ -19,7 +19,7 @@ pub(super) fn examine(root: &Node, findings: &mut Findings<'_>) {
     }
 }
 
-/// A path filter can't know what a strategy depends on: a change to shared code went out unjudged.
+/// A path filter can't know what a strategy depends on: a change to shared code would go out unjudged.
 fn filters(on: &Node, findings: &mut Findings<'_>) {
     for (event, settings) in on.entries() {
         if !["push", "pull_request", "pull_request_target"].contains(&event.name.as_str()) {

@@ -1,6 +1,6 @@
 //! YAML as a tree whose every value knows where it stands.
 //!
-//! A workflow is somebody's text: depth, number of values and what aliases unfold to are bounded.
+//! A workflow may come from anybody, so its depth and its number of values, aliases unfolded, are bounded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
