@@ -2,8 +2,11 @@
 
 use crate::unit::Unit;
 
-/// Every target: its name, and what it does with bytes.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("unit", unit_file)];
+/// A target: its name, and what it does with bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[("unit", unit_file)];
 
 fn unit_file(bytes: &[u8]) {
     let Ok(text) = String::from_utf8(bytes.to_vec()) else { return };

@@ -18,8 +18,9 @@ use magellan::runner::{Archived, Simulated};
 use super::backtest::archived_data_only;
 use super::options::Place;
 use crate::codes;
+use crate::release::heartbeat::Identity;
 use crate::release::{self, BINARY, Release};
-use crate::service::{Ending, Identity, Paced, Service, Then};
+use crate::service::{Ending, Paced, Service, Then};
 
 #[derive(Args, Debug)]
 pub(super) struct Run {

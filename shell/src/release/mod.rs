@@ -5,6 +5,7 @@
 //! code changes every unit's, a change of one config changes one.
 
 mod environment;
+pub mod heartbeat;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

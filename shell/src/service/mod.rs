@@ -27,18 +27,15 @@ use tracing::{debug, error, info};
 
 use crate::codes;
 use crate::records::order_text;
+use crate::release::heartbeat::{HEARTBEAT, Heartbeat, Identity, Phase};
 
 pub use archived::Paced;
-pub use heartbeat::Identity;
 pub use signals::Ending;
 
 use day_files::DayFiles;
-use heartbeat::{Heartbeat, Phase};
 use logs::{Faults, LIFE};
 use signals::Signals;
 
-/// Name of the heartbeat in the folder of state.
-pub const HEARTBEAT: &str = "heartbeat.json";
 const LOCK: &str = "lock";
 /// Heartbeats are at least this far apart while bars come.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -87,8 +84,8 @@ impl Service {
         let strategy = identity.strategy.clone();
         let faults = logs::start(&logs, &strategy, &config.monitoring.log_level)?;
         let heartbeat_file = state.join(HEARTBEAT);
-        let mut heartbeat = Heartbeat::after(&heartbeat_file, identity, now());
-        heartbeat.write(&heartbeat_file, now()).map_err(|e| cannot_write(&heartbeat_file, &e))?;
+        let mut heartbeat = heartbeat::first(&heartbeat_file, identity, now());
+        heartbeat::write(&mut heartbeat, &heartbeat_file, now()).map_err(|e| cannot_write(&heartbeat_file, &e))?;
         info!(
             target: LIFE,
             version = env!("CARGO_PKG_VERSION"),
@@ -265,7 +262,7 @@ impl Service {
 
     fn write_heartbeat(&mut self) -> bool {
         self.heartbeat.errors = self.faults.errors();
-        let written = self.heartbeat.write(&self.heartbeat_file, now());
+        let written = heartbeat::write(&mut self.heartbeat, &self.heartbeat_file, now());
         if let Err(err) = &written {
             error!("{}: can't write the heartbeat: {err}", self.heartbeat_file.display());
         }
