@@ -14,7 +14,10 @@ fn main() -> Result<()> {
     let spy = archive.load("SPY".parse()?, Timeframe::Day)?;
     let history = History::new(spy.symbol, spy.bars(), Hours::Regular)?;
     let columns = Columns::compute(&history, &[Indicator::rsi(14)]);
-    let (rsi, close) = (columns.get(Indicator::rsi(14)), spy.bars().close());
+    let rsi = columns.get(Indicator::rsi(14));
+    // The bars that lie in sessions, as the columns have them.
+    let close: Vec<f64> =
+        history.sessions().iter().flat_map(|session| history.session_bars(session).close().to_vec()).collect();
     let days = rsi.len().saturating_sub(HORIZON);
     let forward: Vec<f64> = (0..days).map(|i| close[i + HORIZON] / close[i] - 1.0).collect();
     // Not a number until it is warm, and that crosses nothing.

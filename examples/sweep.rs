@@ -1,6 +1,6 @@
 //! A counted sweep over an archive: `cargo run --release --example sweep`
 //!
-//! The strategy says how its parameters stand in a config, so that any of its keys can be an axis. The trials are in the
+//! The strategy says where a config has its parameters, so that any key of the config can be an axis. The trials are in the
 //! ledger before the first point is replayed; a real program names the project's own ledger instead of a temporary one.
 
 use std::path::Path;

@@ -41,7 +41,8 @@ impl<'a> From<(Symbol, Bars<'a>)> for SymbolBars<'a> {
 /// A replay of one strategy over one symbol's bars.
 ///
 /// Unless told otherwise it begins with 100,000 dollars, pays no costs, has no limits, counts regular hours and trades
-/// every session that the bars cover.
+/// every session that the bars cover. Prices are taken as they are: a split in raw bars looks like a crash, so pass
+/// [`Series::adjusted`] bars.
 #[derive(Clone, Copy, Debug)]
 pub struct Backtest<'a, S> {
     bars: SymbolBars<'a>,

@@ -26,7 +26,7 @@
 //! | to | read |
 //! |---|---|
 //! | write a strategy | [`strategy`], [`indicator`], [`order`]; `examples/strategy.rs` |
-//! | sweep parameters, walk forward | [`research`], [`sweep`]; `examples/sweep.rs` |
+//! | sweep parameters, walk forward | [`registry`], [`research`], [`deployable`], [`config`]; `examples/sweep.rs` |
 //! | look at bars without trading | [`archive`], [`history`], [`indicator::Columns`]; `examples/event_study.rs` |
 //! | know what a result is worth | [`metrics`], [`stats`], [`gate`] |
 //! | run a strategy bar by bar | [`runner`] |

@@ -45,18 +45,18 @@ fn svg(title: &str, dates: &[Date], lines: &[Line<'_>]) -> String {
     for tick in 0..TICKS {
         let value = low + span * tick as f64 / (TICKS - 1) as f64;
         let (at, end) = (y(value), width - right);
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "<path d=\"M{left} {at:.1}H{end}\" stroke=\"#ddd\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{value:.0}</text>\n",
+            "<path d=\"M{left} {at:.1}H{end}\" stroke=\"#ddd\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{value:.0}</text>",
             left - 6.0,
             at + 4.0
         );
     }
     if let [first, .., last] = dates {
         let (at, end) = (height - 8.0, width - right);
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "<text x=\"{left}\" y=\"{at}\">{first}</text><text x=\"{end}\" y=\"{at}\" text-anchor=\"end\">{last}</text>\n"
+            "<text x=\"{left}\" y=\"{at}\">{first}</text><text x=\"{end}\" y=\"{at}\" text-anchor=\"end\">{last}</text>"
         );
     }
     for (line, colour) in lines.iter().zip(COLOURS.iter().cycle()) {

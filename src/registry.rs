@@ -1,4 +1,4 @@
-//! Where `dyn` begins and ends: strategies by name, chosen at run time.
+//! Strategies chosen by name at run time; backtest, sweep and walk-forward are methods of them.
 
 use std::marker::PhantomData;
 use std::path::Path;

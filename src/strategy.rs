@@ -91,13 +91,15 @@ pub trait Strategy: Copy + Send + Sync + 'static {
     /// How many bars must have passed, from the first one in the archive, before `decide` is called.
     fn warmup(&self) -> usize;
 
-    /// Called once at the close of every bar after the warm-up. An order fills at the next open.
+    /// Called once at the close of every bar after the warm-up, unless declared [`Strategy::rules`] or
+    /// [`Strategy::needs`] make the call unnecessary in a sweep or in the gate's varied replays. An
+    /// order fills at the next open.
     fn decide(&self, state: &mut Self::State, now: &Now<Self::Inputs>) -> Option<Order>;
 
     /// What `decide` does, as data, if data can express it: a sweep is then much faster, since it
     /// needs no call for each bar. [`Rules::decide`] must equal [`Strategy::decide`] for all inputs.
-    /// A property test of the strategy should show it; besides, every sweep of 16 points or more
-    /// replays some of them by `decide` and compares.
+    /// A property test of the strategy should show it; besides, a sweep replays some points of every
+    /// group of 16 or more (those that share costs, limits and capital) by `decide` and compares.
     fn rules(&self) -> Option<Rules> {
         None
     }

@@ -95,7 +95,7 @@ magellan::error_codes! {
             "run `magellan deploy resume`, which goes on with it"
         HOST_FAILED "host-failed":
             "The host script could not do what it was asked.";
-            "mend what it says, and deploy again; its log lies on the host in the state folder's -deploy"
+            "mend what it says, and deploy again; its log lies on the host in /var/lib/magellan-deploy/log"
         HOST_SILENT "host-silent":
             "The host gave no answer, so that it isn't known what was done.";
             "ask `magellan status`; a rollout under way is gone on with by `magellan deploy resume`"

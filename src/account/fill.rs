@@ -1,6 +1,7 @@
 //! Fills, and at what price each kind of order fills.
 //!
-//! Every price rule of the replay is a function here. Market and stop orders pay slippage, since they take what the
+//! Every price rule of the replay is a function here; sweeps of declared rules repeat that of the market order
+//! (`sweep/carry.rs`), and a test holds them to it. Market and stop orders pay slippage, since they take what the
 //! market offers; a target rests in the market and pays none. A bar that opens beyond a stop or a target fills at its
 //! open.
 

@@ -1,4 +1,4 @@
-//! A deployed strategy replayed over an archive, as configured and under other circumstances ([`Change`]).
+//! A configured strategy replayed over an archive, as configured and under other circumstances ([`Change`]).
 
 use std::collections::BTreeMap;
 use std::ops::Range;

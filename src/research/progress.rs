@@ -1,6 +1,6 @@
 //! How far a sweep or a walk-forward is.
 
-/// Is told how far a run of many replays is.
+/// Receives how far a run of many replays is.
 pub trait Progress: Sync {
     /// So many replays, each of so many bars, begin now: everything is loaded, checked and counted.
     fn begins(&self, _replays: u64, _bars_each: f64) {}

@@ -335,6 +335,19 @@ pub fn figures() -> impl Iterator<Item = &'static str> {
     CRITERIA.iter().map(|c| c.name).chain(MORE.iter().map(|m| m.0))
 }
 
+/// Refuses a figure that no row has.
+///
+/// # Errors
+/// Usage error that lists the figures.
+pub fn check_figure(name: &str) -> Result<()> {
+    if figures().any(|known| known == name) {
+        return Ok(());
+    }
+    let known: Vec<&str> = figures().collect();
+    Err(Error::new(codes::BAD_ARGUMENT, format!("there is no figure `{name}`"))
+        .help(format!("known are {}", known.join(", "))))
+}
+
 /// `point`, `symbol` (`PORTFOLIO` for a portfolio), the axes, the figures; a figure that isn't
 /// defined is null.
 fn batch_of_rows(first: usize, points: &[u64], grid: &Grid, rows: &[Row]) -> Result<RecordBatch> {
@@ -437,9 +450,12 @@ pub struct Rank<'a> {
 /// The first `top` rows, and of those the given axes and figures.
 ///
 /// # Errors
-/// Usage error if the results have no such column.
+/// Usage error if there is no such figure; refused if the file holds no results of a sweep.
 pub fn best(results: &Path, rank: Rank<'_>, top: usize, axes: &[String], figures: &[&str]) -> Result<Vec<Best>> {
     let Rank { by, lowest } = rank;
+    for name in figures.iter().chain([&by]) {
+        check_figure(name)?;
+    }
     let sign = if lowest { -1.0 } else { 1.0 };
     let foreign = |e: String| Error::new(codes::PART_DAMAGED, e).at(results.display());
     // From the disk, and only what is asked for: millions of rows needn't be in memory.

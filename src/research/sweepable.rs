@@ -1,4 +1,4 @@
-//! A deployed strategy over an archive at many points: its config's keys are the axes.
+//! A configured strategy over an archive at many points: its config's keys are the axes.
 //!
 //! An axis that leads into the parameter blocks gives each point its strategy; any other (costs,
 //! limits, warm-up) gives it a config of its own, and points with one config are swept together.
@@ -112,7 +112,7 @@ pub(crate) trait Sweepable: Sync {
 
     /// Replays points, given as combinations of the grid, from one session to another. Rows are
     /// in the order of points, then of symbols; so is the equity of the points that `keep` names
-    /// by their index. `done` is told how many points of one account are through.
+    /// by their index. `done` receives how many more points of one account are done.
     ///
     /// # Errors
     /// Config errors of a point; data errors of the period.

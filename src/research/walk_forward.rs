@@ -140,7 +140,7 @@ pub struct Chosen {
     pub fold: usize,
     /// The symbol; none for a portfolio.
     pub symbol: Option<Symbol>,
-    /// The combination of the grid with the highest figure; none if no point has a value of it.
+    /// The combination of the grid that was chosen; none if no point has a value of the figure.
     pub point: Option<u64>,
     /// Where it was chosen.
     pub in_sample: Option<InSample>,
@@ -348,8 +348,8 @@ fn choose(
             for points in points.chunks(KEPT_POINTS) {
                 let mut kept = Vec::new();
                 for (i, &range) in fold.train.iter().enumerate() {
-                    let hear: &(dyn Fn(usize) + Sync) = if i == 0 { done } else { &|_| () };
-                    kept.extend(strategy.run(points, range, &|_| true, hear)?.1);
+                    let once: &(dyn Fn(usize) + Sync) = if i == 0 { done } else { &|_| () };
+                    kept.extend(strategy.run(points, range, &|_| true, once)?.1);
                 }
                 kept.sort_by_key(|k| (k.point, k.symbol, k.equity.first().map(|e| e.0)));
                 for parts in kept.chunk_by(|a, b| (a.point, a.symbol) == (b.point, b.symbol)) {

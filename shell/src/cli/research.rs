@@ -15,7 +15,6 @@ use magellan::history::Hours;
 use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
 use magellan::research::progress::Progress;
-use magellan::research::results;
 use magellan::research::sweepable::SweepRequest;
 use magellan::sweep::How;
 use magellan::sweep::grid::{Axis, Choice, Condition, Grid};
@@ -138,16 +137,6 @@ impl<'s> Opened<'s> {
     pub(super) fn open_ledger(&self) -> Result<Ledger> {
         Ledger::open(&self.ledger, self.strategy.name())
     }
-}
-
-/// Refuses a figure that no row has.
-pub(super) fn check_figure(by: &str) -> Result<()> {
-    if results::figures().any(|name| name == by) {
-        return Ok(());
-    }
-    let known: Vec<&str> = results::figures().collect();
-    Err(Error::new(codes::BAD_ARGUMENT, format!("there is no figure `{by}`"))
-        .help(format!("known are {}", known.join(", "))))
 }
 
 /// What is said under every table of research: doubtful bars, synthetic bars.

@@ -8,14 +8,14 @@ use magellan::error::{Error, Result};
 use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
 use magellan::research::plan::{Plan, Shard};
-use magellan::research::results::{Best, Rank};
+use magellan::research::results::{Best, Rank, check_figure};
 use magellan::research::sweep::{self, Keeping, Swept};
 use magellan::sweep::How;
 use serde_json::json;
 
 use super::options::{Counting, Place};
 use super::output::{print, timing, to_json};
-use super::research::{Opened, Researched, Shown, check_figure, doubt_lines, notes};
+use super::research::{Opened, Researched, Shown, doubt_lines, notes};
 use crate::codes;
 use crate::report::table;
 

@@ -9,6 +9,7 @@ use magellan::error::{Error, Result};
 use magellan::metrics::{Measure, Metrics};
 use magellan::registry::AnyStrategy;
 use magellan::research::market::account_name;
+use magellan::research::results::check_figure;
 use magellan::research::walk_forward::{
     Choosing, Chosen, Division, FIGURES_OF_RETURNS, Fold, Scheme, WalkForward as Walked,
 };
@@ -16,7 +17,7 @@ use magellan::sweep::How;
 use serde_json::{Value, json};
 
 use super::output::{print, to_json};
-use super::research::{Opened, Researched, Shown, check_figure, doubt_lines, notes};
+use super::research::{Opened, Researched, Shown, doubt_lines, notes};
 use crate::codes;
 use crate::report::table;
 

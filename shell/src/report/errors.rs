@@ -48,8 +48,8 @@ fn title(kind: ErrorKind) -> &'static str {
         ErrorKind::Usage => "Usage",
         ErrorKind::Config => "Configuration and code",
         ErrorKind::Data => "Data",
-        ErrorKind::Verdict => "Verdicts (inconclusive alone: exit 4)",
-        ErrorKind::Deploy => "Deploying (if the former release runs: exit 5)",
+        ErrorKind::Verdict => "Verdicts (exit 4 if only inconclusive)",
+        ErrorKind::Deploy => "Deploying (exit 5 if the former release runs)",
         ErrorKind::Health => "Health",
         ErrorKind::Refused => "Refused",
     }
