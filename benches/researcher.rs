@@ -16,6 +16,7 @@ use magellan::order::{Order, Reason, Size};
 use magellan::replay::{Instrument, Terms, replay};
 use magellan::risk::Limits;
 use magellan::strategy::{Now, Strategy};
+use magellan::uncounted::Uncounted;
 
 /// Buys strength, sells weakness.
 #[derive(Clone, Copy)]
@@ -50,7 +51,7 @@ impl Strategy for Rsi {
 }
 
 /// Bars in, figures out.
-fn backtest(bars: Bars<'_>, strategy: Rsi) -> Metrics {
+fn backtest(bars: Bars<'_>, strategy: Rsi) -> Uncounted<Metrics> {
     let symbol: Symbol = "SYN".parse().expect("a symbol");
     let history = History::new(symbol, bars, Hours::Regular).expect("covered by the calendar");
     let terms = Terms {

@@ -116,7 +116,7 @@ impl<'a, S: Strategy> Backtest<'a, S> {
         let history = History::new(symbol, bars, self.hours)?;
         let benchmark = buy_and_hold(&[&history], self.terms.start, self.terms.end, |_, _| 1.0);
         let replay = replay(&[Instrument { history, strategy: self.strategy }], &self.terms, &mut ())?.into_inner();
-        let metrics = Metrics::new(&replay, &benchmark);
+        let metrics = Metrics::new(&replay, &benchmark).into_inner();
         Ok(Uncounted::new(Backtested { strategy: S::NAME, symbol, replay, metrics, benchmark }))
     }
 }

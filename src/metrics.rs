@@ -12,6 +12,7 @@ use crate::account::Fill;
 use crate::bar::{Date, HOUR, Nanos};
 use crate::history::History;
 use crate::replay::Replay;
+use crate::uncounted::Uncounted;
 
 /// Sessions a year, for annualising.
 pub const SESSIONS_PER_YEAR: f64 = 252.0;
@@ -404,12 +405,12 @@ pub(crate) struct Outcome<'a> {
 
 impl Metrics {
     /// Judges a replay; `benchmark` holds the benchmark's worth at each of its sessions.
-    pub fn new(replay: &Replay, benchmark: &[f64]) -> Self {
-        Self::against(replay, &Benchmark::new(benchmark))
+    pub fn new(replay: &Replay, benchmark: &[f64]) -> Uncounted<Self> {
+        Uncounted::new(Self::against(replay, &Benchmark::new(benchmark)))
     }
 
     /// As [`Metrics::new`], for many replays with one benchmark.
-    pub fn against(replay: &Replay, benchmark: &Benchmark) -> Self {
+    pub(crate) fn against(replay: &Replay, benchmark: &Benchmark) -> Self {
         let (dates, equity): (Vec<Date>, Vec<f64>) = replay.equity.iter().copied().unzip();
         let &Replay { capital, bars, bars_held, .. } = replay;
         let outcome = Outcome { capital, dates: &dates, equity: &equity, tally: Tally::of(replay), bars, bars_held };

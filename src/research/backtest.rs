@@ -411,7 +411,7 @@ impl<S: Deployable> Prepared<'_, S> {
             label: account_name((self.request.scope == Scope::Single).then(|| histories[0].symbol)),
             symbols: bars.symbols(),
             coverage: bars.coverage(&histories),
-            metrics: Metrics::new(&replay, &benchmark),
+            metrics: Metrics::new(&replay, &benchmark).into_inner(),
             replay,
             benchmark,
             costs: terms.costs,
