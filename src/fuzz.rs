@@ -12,7 +12,7 @@ use crate::archive::record::Row;
 use crate::archive::{cache, tables};
 use crate::bar::{Date, Symbol, Timeframe};
 use crate::config::document::Document;
-use crate::config::{self, Config, Override, Parameters};
+use crate::config::{self, Checked, Override, Parameters};
 use crate::finding::Span;
 use crate::gate::acknowledge;
 use crate::gate::baseline::Baseline;
@@ -97,7 +97,7 @@ fn config_file(bytes: &[u8]) {
     let Ok(document) = Document::parse(Path::new("config.json"), text, &[]) else { return };
     let mut found = config::examine(&document);
     if found.is_empty() {
-        Config::from_document(&document).expect("a document without findings is a config");
+        Checked::new(document.clone(), |_| Vec::new()).expect("a document without findings is a config");
     }
     let parameters = schemars::json_schema!({"type": "object", "properties": {"rsi_period": {"minimum": 2}}});
     for layout in [Parameters::BySymbol, Parameters::Common] {

@@ -291,7 +291,8 @@ impl Pair<'_> {
     /// The deployed parameters and symbols, on this period at the candidate's costs.
     fn replay(&self, baseline: &Baseline) -> Result<Replay> {
         let document = Document::parse(&self.config.path, baseline.config.clone(), &[])?;
-        let mut config = Config::from_document(&document)?;
+        let document = self.strategy.check(document)?;
+        let mut config = document.config().clone();
         // Common costs: what trading costs is no merit of either.
         config.execution = self.config.execution.clone();
         let request = Request::portfolio(&document, self.archive, self.period.start_date, self.period.end_date);

@@ -24,8 +24,7 @@ use std::path::Path;
 use crate::archive::Archive;
 use crate::bar::Date;
 use crate::calendar;
-use crate::config::document::Document;
-use crate::config::{CRITERIA, Config, EVIDENCE, Period};
+use crate::config::{CRITERIA, Checked, Config, EVIDENCE, Period};
 use crate::deployed::{Deployed, LARGEST_UNIT};
 use crate::disk::hash::sha256_hex;
 use crate::disk::map;
@@ -125,7 +124,7 @@ fn expectations(config: &Config, metrics: &Metrics) -> Vec<Expectation> {
 }
 
 /// What a verdict of a deployed strategy is about. `binary` and `manifest` are SHA-256.
-fn subject(deployed: &Deployed, document: &Document, config: &Config, binary: &str, manifest: &str) -> Result<Subject> {
+fn subject(deployed: &Deployed, document: &Checked, binary: &str, manifest: &str) -> Result<Subject> {
     let unit = deployed.unit();
     let unit = match unit.exists() {
         true => sha256_hex(&map::bytes_up_to(&unit, LARGEST_UNIT)?),
@@ -134,7 +133,8 @@ fn subject(deployed: &Deployed, document: &Document, config: &Config, binary: &s
     // What ships of a strategy beside its config: the binary and its unit, if it has one.
     let bundle = digest::bundle(binary, &unit);
     let criteria = document.get("performance_criteria").cloned().unwrap_or_default();
-    Ok(Subject::new(bundle, &document.sha256, manifest, &criteria, config.performance_criteria.seed()))
+    let seed = document.config().performance_criteria.seed();
+    Ok(Subject::new(bundle, &document.sha256, manifest, &criteria, seed))
 }
 
 /// The subject that a verdict must have, so that a binary may be shipped with a deployed config
@@ -150,7 +150,7 @@ pub fn subject_of(
 ) -> Result<Subject> {
     let strategy = registry::find(strategies, &deployed.name).map_err(|e| e.at(deployed.config.display()))?;
     let document = strategy.read_document(&deployed.config, &[])?;
-    subject(deployed, &document, &Config::from_document(&document)?, binary, manifest)
+    subject(deployed, &document, binary, manifest)
 }
 
 impl Gate<'_> {
@@ -197,17 +197,17 @@ impl Gate<'_> {
     fn judge_periods(&self, deployed: &Deployed, without: Option<&str>, judged: &mut Judged) -> Result<()> {
         let strategy = registry::find(self.strategies, &deployed.name).map_err(|e| e.at(deployed.config.display()))?;
         let document = strategy.read_document(&deployed.config, &[])?;
-        let config = Config::from_document(&document)?;
+        let config = document.config();
         let verdict = &mut judged.verdict;
         verdict.acknowledgements = acknowledge::read(&deployed.config, self.today)?;
         let periods = &config.performance_criteria.periods;
         let tell = |what: &str| (self.progress)(&deployed.name, what);
         tell("replay");
         let candidates: Vec<Candidate<'_>> =
-            periods.iter().map(|period| self.candidate(strategy, &document, &config, period)).collect::<Result<_>>()?;
+            periods.iter().map(|period| self.candidate(strategy, &document, period)).collect::<Result<_>>()?;
         verdict.synthetic = candidates.iter().any(|c| c.run.is_synthetic());
         tell("trials");
-        let subject = self.subject(deployed, &document, &config)?;
+        let subject = self.subject(deployed, &document)?;
         verdict.subject = Some(subject.clone());
         let baseline = Baseline::read(self.baselines, strategy.name())?;
         let ledger = self.count(strategy, &candidates, baseline.as_ref())?;
@@ -236,15 +236,14 @@ impl Gate<'_> {
         Ok(())
     }
 
-    fn subject(&self, deployed: &Deployed, document: &Document, config: &Config) -> Result<Subject> {
-        subject(deployed, document, config, &(self.binary)()?, &self.archive.manifest().sha256)
+    fn subject(&self, deployed: &Deployed, document: &Checked) -> Result<Subject> {
+        subject(deployed, document, &(self.binary)()?, &self.archive.manifest().sha256)
     }
 
     fn candidate<'c>(
         &'c self,
         strategy: &'c dyn AnyStrategy,
-        document: &'c Document,
-        config: &'c Config,
+        document: &'c Checked,
         period: &'c Period,
     ) -> Result<Candidate<'c>> {
         let request = Request::portfolio(document, self.archive, period.start_date, period.end_date);
@@ -252,7 +251,7 @@ impl Gate<'_> {
         let run = replays.runs()?.pop().ok_or_else(|| Error::new(codes::NO_BARS, "nothing was replayed"))?;
         check_coverage(period, &run).map_err(|e| e.at(self.archive.folder().display()))?;
         let returns = session_returns(&run.replay);
-        Ok(Candidate { strategy, document, config, period, replays, run, returns })
+        Ok(Candidate { strategy, document, config: document.config(), period, replays, run, returns })
     }
 
     /// Counts this trial, before anything is seen of it, and all others.
@@ -322,7 +321,7 @@ impl Gate<'_> {
 /// A strategy over one period.
 struct Candidate<'c> {
     strategy: &'c dyn AnyStrategy,
-    document: &'c Document,
+    document: &'c Checked,
     config: &'c Config,
     period: &'c Period,
     replays: Box<dyn Replayable + 'c>,

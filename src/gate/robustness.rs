@@ -241,15 +241,14 @@ impl Case<'_> {
             values.push(value.to_string());
             overrides.push(Override::new(&key, value));
         }
-        let document = self.document.with(&overrides).ok()?;
-        let config = Config::from_document(&document).ok()?;
+        let config = self.strategy.check(self.document.with(&overrides).ok()?).ok()?.into_config();
         values.sort_unstable();
         values.dedup();
         let place = match &values[..] {
             [one] => one.clone(),
             _ => format!("{:+.0} %", sign * STEP * 100.0),
         };
-        self.strategy.examine(&document).is_empty().then_some((config, place))
+        Some((config, place))
     }
 }
 

@@ -33,7 +33,7 @@ use std::time::Instant;
 use clap::Parser;
 use magellan::archive::Archive;
 use magellan::archive::import::hide_caught_panics;
-use magellan::config::document::Document;
+use magellan::config::Checked;
 use magellan::disk::map::Access;
 use magellan::error::{Error, Result};
 use magellan::history::Hours;
@@ -139,7 +139,7 @@ fn timing(what: &str, since: Instant) {
 
 impl Subject {
     /// The strategy's config with its overrides: as named, or the deployed one.
-    fn document(&self, strategy: &dyn AnyStrategy) -> Result<Document> {
+    fn document(&self, strategy: &dyn AnyStrategy) -> Result<Checked> {
         let path = match &self.config {
             Some(path) => path.clone(),
             None => self.place.deployed()?.join(strategy.name()).join("config.json"),

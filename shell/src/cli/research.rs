@@ -7,7 +7,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use magellan::archive::Archive;
 use magellan::bar::{Date, Symbol};
-use magellan::config::document::Document;
+use magellan::config::Checked;
 use magellan::error::{Error, Result};
 use magellan::finding::Finding;
 use magellan::history::Hours;
@@ -27,7 +27,7 @@ use crate::report::table;
 /// What sweeps and walk-forwards begin with.
 pub(super) struct Opened<'s> {
     pub(super) strategy: &'s dyn AnyStrategy,
-    document: Document,
+    document: Checked,
     archive: Archive,
     pub(super) grid: Grid,
     choice: Choice,
