@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, Schema, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::bar::Date;
-use crate::metrics::{Measure, Metrics};
+use crate::metrics::{CRITERIA, Measure};
 
 /// `performance_criteria`
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -88,127 +88,149 @@ pub struct Levels {
     pub confidence: Option<f64>,
 }
 
-fn criteria_by_metric(generator: &mut schemars::SchemaGenerator) -> Schema {
+impl Levels {
+    /// No level at all.
+    pub const NONE: Self =
+        Self { fail_below: None, warn_below: None, fail_above: None, warn_above: None, confidence: None };
+    /// Fails above 0.
+    pub const NONE_ALLOWED: Self = Self { fail_above: Some(0.0), ..Self::NONE };
+}
+
+/// One set of levels a figure, each in the figure's own range.
+fn criteria_by_metric(generator: &mut SchemaGenerator) -> Schema {
     let levels = Levels::json_schema(generator).to_value();
-    let of = |(low, high): (f64, f64), unit: &str, has_bound: bool| {
-        let mut levels = levels.clone();
-        if let Some(properties) = levels["properties"].as_object_mut().filter(|_| !has_bound) {
-            properties.remove("confidence");
-        }
-        for (key, low_key, high_key) in [
-            ("fail_below", "exclusiveMinimum", "maximum"),
-            ("warn_below", "exclusiveMinimum", "maximum"),
-            ("fail_above", "minimum", "exclusiveMaximum"),
-            ("warn_above", "minimum", "exclusiveMaximum"),
-        ] {
-            let level = &mut levels["properties"][key];
-            (level[low_key], level[high_key], level["x-unit"]) = (json!(low), json!(high), json!(unit));
-        }
-        levels
-    };
-    let metrics = CRITERIA.iter().map(|c| (c.name.to_owned(), of(c.range, c.unit, c.resampled.is_some())));
-    let evidence = EVIDENCE.iter().map(|e| (e.name.to_owned(), of(e.range, e.unit, false)));
-    let properties: serde_json::Map<String, Value> = metrics.chain(evidence).collect();
+    let of_replays = CRITERIA.iter().map(|c| {
+        let levels = levels_within(levels.clone(), c.range, c.unit);
+        (c.figure.name.to_owned(), if c.resampled.is_some() { levels } else { without_confidence(levels) })
+    });
+    let of_gate = gate_criteria()
+        .map(|c| (c.name.to_owned(), without_confidence(levels_within(levels.clone(), c.range, c.unit))));
+    let properties: Map<String, Value> = of_replays.chain(of_gate).collect();
     json_schema!({"type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1})
 }
 
-/// A metric that a criterion may name.
-pub struct Criterion {
+/// The schema of levels for a figure of this range. A level at the end that no value can cross demands nothing.
+fn levels_within(mut levels: Value, (low, high): (f64, f64), unit: &str) -> Value {
+    for (key, low_key, high_key) in [
+        ("fail_below", "exclusiveMinimum", "maximum"),
+        ("warn_below", "exclusiveMinimum", "maximum"),
+        ("fail_above", "minimum", "exclusiveMaximum"),
+        ("warn_above", "minimum", "exclusiveMaximum"),
+    ] {
+        let level = &mut levels["properties"][key];
+        (level[low_key], level[high_key], level["x-unit"]) = (json!(low), json!(high), json!(unit));
+    }
+    levels
+}
+
+/// The same for a figure that has no confidence bound.
+fn without_confidence(mut levels: Value) -> Value {
+    if let Some(properties) = levels["properties"].as_object_mut() {
+        properties.remove("confidence");
+    }
+    levels
+}
+
+/// The figures that one replay doesn't make: the gate works them out of trials, resampling and changed replays.
+pub trait GateFigures {
+    /// Probabilistic Sharpe ratio.
+    fn psr(&self) -> Measure;
+    /// Deflated Sharpe ratio.
+    fn dsr(&self) -> Measure;
+    /// Probability of backtest overfitting.
+    fn pbo(&self) -> Measure;
+    /// Drawdown that one order of the trades in twenty exceeds.
+    fn shuffled_drawdown(&self) -> Measure;
+    /// Sharpe ratio at twice the costs.
+    fn sharpe_at_double_costs(&self) -> Measure;
+    /// Slippage a side, basis points, at which nothing is won.
+    fn break_even_bps(&self) -> Measure;
+    /// Lowest Sharpe ratio without one of the symbols.
+    fn sharpe_without_a_symbol(&self) -> Measure;
+    /// Lowest Sharpe ratio without one of the years.
+    fn sharpe_without_a_year(&self) -> Measure;
+    /// Lowest Sharpe ratio of the regimes that are long enough.
+    fn sharpe_in_worst_regime(&self) -> Measure;
+    /// Lowest mean Sharpe ratio a step away of one of the parameters.
+    fn sharpe_of_neighbours(&self) -> Measure;
+}
+
+/// A figure of the gate that a criterion may name.
+#[derive(Debug)]
+pub struct GateCriterion {
     /// Its name.
     pub name: &'static str,
     /// Its value.
-    pub of: fn(&Metrics) -> Measure,
-    /// Least and greatest value that a level can sensibly have. A level that no value can cross,
-    /// such as a drawdown above 0, demands nothing.
-    pub range: (f64, f64),
-    /// What the number means.
-    pub unit: &'static str,
-    /// What is drawn again for its confidence bound; none, if it has no bound.
-    pub resampled: Option<Resampled>,
-}
-
-/// What a confidence bound is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resampled {
-    /// Session returns, in blocks.
-    Sessions,
-    /// Trades, one by one.
-    Trades,
-}
-
-const fn criterion(
-    name: &'static str,
-    of: fn(&Metrics) -> Measure,
-    range: (f64, f64),
-    unit: &'static str,
-    resampled: Option<Resampled>,
-) -> Criterion {
-    Criterion { name, of, range, unit, resampled }
-}
-
-/// A figure that a criterion may name and that more than one replay makes: see `gate`.
-#[derive(Debug)]
-pub struct Evidence {
-    /// Its name.
-    pub name: &'static str,
+    pub of: fn(&dyn GateFigures) -> Measure,
     /// Least and greatest value that a level can sensibly have.
     pub range: (f64, f64),
     /// What the number means.
     pub unit: &'static str,
 }
 
-const fn evidence(name: &'static str, range: (f64, f64), unit: &'static str) -> Evidence {
-    Evidence { name, range, unit }
-}
+/// The figures of luck and resampling.
+pub const STATISTICS: &[GateCriterion] = &[
+    gate_criterion("psr", |f| f.psr(), (0.0, 1.0), "probability that the true Sharpe ratio is above 0"),
+    gate_criterion(
+        "dsr",
+        |f| f.dsr(),
+        (0.0, 1.0),
+        "probability that it is above what the best of the trials shows by luck",
+    ),
+    gate_criterion(
+        "pbo",
+        |f| f.pbo(),
+        (0.0, 1.0),
+        "probability that the best point of a sweep is below the median afterwards",
+    ),
+    gate_criterion(
+        "shuffled_drawdown",
+        |f| f.shuffled_drawdown(),
+        (-1.0, 0.0),
+        "as a negative fraction, exceeded by 5 % of the trades' orders",
+    ),
+];
 
-/// The figures that the gate makes of trials, resampling and changed replays.
-pub const EVIDENCE: &[Evidence] = &[
-    evidence("psr", (0.0, 1.0), "probability that the true Sharpe ratio is above 0"),
-    evidence("dsr", (0.0, 1.0), "probability that it is above what the best of the trials shows by luck"),
-    evidence("pbo", (0.0, 1.0), "probability that the best point of a sweep is below the median afterwards"),
-    evidence("shuffled_drawdown", (-1.0, 0.0), "as a negative fraction, exceeded by 5 % of the trades' orders"),
-    evidence("sharpe_at_double_costs", (-100.0, 100.0), "a year"),
-    evidence("break_even_bps", (0.0, 1_000.0), "basis points of slippage a side at which nothing is won"),
-    evidence("sharpe_without_a_symbol", (-100.0, 100.0), "a year, without the symbol that it needs most"),
-    evidence("sharpe_without_a_year", (-100.0, 100.0), "a year, without the year that it needs most"),
-    evidence("sharpe_in_worst_regime", (-100.0, 100.0), "a year"),
-    evidence(
+/// The figures of changed replays.
+pub const ROBUSTNESS: &[GateCriterion] = &[
+    gate_criterion("sharpe_at_double_costs", |f| f.sharpe_at_double_costs(), (-100.0, 100.0), "a year"),
+    gate_criterion(
+        "break_even_bps",
+        |f| f.break_even_bps(),
+        (0.0, 1_000.0),
+        "basis points of slippage a side at which nothing is won",
+    ),
+    gate_criterion(
+        "sharpe_without_a_symbol",
+        |f| f.sharpe_without_a_symbol(),
+        (-100.0, 100.0),
+        "a year, without the symbol that it needs most",
+    ),
+    gate_criterion(
+        "sharpe_without_a_year",
+        |f| f.sharpe_without_a_year(),
+        (-100.0, 100.0),
+        "a year, without the year that it needs most",
+    ),
+    gate_criterion("sharpe_in_worst_regime", |f| f.sharpe_in_worst_regime(), (-100.0, 100.0), "a year"),
+    gate_criterion(
         "sharpe_of_neighbours",
+        |f| f.sharpe_of_neighbours(),
         (-100.0, 100.0),
         "a year, mean a step away of the parameter that it depends on most",
     ),
 ];
 
-const FRACTION: &str = "as a fraction, 0.1 being 10 %";
+/// Every figure of the gate that a criterion may name.
+pub fn gate_criteria() -> impl Iterator<Item = &'static GateCriterion> {
+    STATISTICS.iter().chain(ROBUSTNESS)
+}
 
-const SESSIONS: Option<Resampled> = Some(Resampled::Sessions);
-const TRADES: Option<Resampled> = Some(Resampled::Trades);
-
-/// The metrics that a criterion may name.
-pub const CRITERIA: &[Criterion] = &[
-    criterion("sharpe", |m| m.sharpe, (-100.0, 100.0), "a year", SESSIONS),
-    criterion("sortino", |m| m.sortino, (-1e3, 1e3), "a year", SESSIONS),
-    criterion("total_return", |m| m.total_return, (-1.0, 1e3), FRACTION, SESSIONS),
-    criterion("cagr", |m| m.cagr, (-1.0, 100.0), FRACTION, SESSIONS),
-    criterion("calmar", |m| m.calmar, (-1e3, 1e3), "a year", SESSIONS),
-    criterion("max_drawdown", |m| m.max_drawdown, (-1.0, 0.0), "as a negative fraction, -0.1 being 10 %", SESSIONS),
-    criterion("longest_drawdown_days", |m| Measure::Defined(m.longest_drawdown_days as f64), (0.0, 1e5), "days", None),
-    criterion("volatility", |m| m.volatility, (0.0, 100.0), FRACTION, SESSIONS),
-    criterion("trades", |m| Measure::Defined(m.trades as f64), (0.0, 1e9), "trades", None),
-    criterion("win_rate", |m| m.win_rate, (0.0, 1.0), FRACTION, TRADES),
-    criterion("profit_factor", |m| m.profit_factor, (0.0, 1e6), "dollars won a dollar lost", TRADES),
-    criterion("expectancy_ret", |m| m.expectancy_ret, (-1.0, 100.0), FRACTION, TRADES),
-    criterion("avg_trade_pnl", |m| m.avg_trade_pnl, (-1e9, 1e9), "dollars", TRADES),
-    criterion("exposure", |m| m.exposure, (0.0, 1.0), FRACTION, None),
-    criterion("turnover", |m| m.turnover, (0.0, 1e6), "times equity a year", None),
-    criterion("worst_day", |m| m.worst_day, (-1.0, 10.0), FRACTION, None),
-    criterion("best_day", |m| m.best_day, (-1.0, 10.0), FRACTION, None),
-    criterion(
-        "max_consecutive_losses",
-        |m| Measure::Defined(m.max_consecutive_losses as f64),
-        (0.0, 1e6),
-        "trades",
-        None,
-    ),
-    criterion("beta", |m| m.beta, (-100.0, 100.0), "times the benchmark", None),
-];
+const fn gate_criterion(
+    name: &'static str,
+    of: fn(&dyn GateFigures) -> Measure,
+    range: (f64, f64),
+    unit: &'static str,
+) -> GateCriterion {
+    GateCriterion { name, of, range, unit }
+}

@@ -25,7 +25,8 @@ mod checked;
 
 pub use checked::Checked;
 pub use criteria::{
-    CRITERIA, Criterion, EVIDENCE, Evidence, Levels, NonInferiority, PerformanceCriteria, Period, Resampled,
+    GateCriterion, GateFigures, Levels, NonInferiority, PerformanceCriteria, Period, ROBUSTNESS, STATISTICS,
+    gate_criteria,
 };
 pub use examine::{common_schema, examine, examine_parameters};
 pub use overrides::Override;

@@ -12,9 +12,9 @@ use magellan::error::{Error, Result};
 use magellan::finding::Finding;
 use magellan::history::Hours;
 use magellan::ledger::Ledger;
+use magellan::metrics;
 use magellan::registry::{self, AnyStrategy};
 use magellan::research::progress::Progress;
-use magellan::research::results;
 use magellan::research::sweepable::SweepRequest;
 use magellan::sweep::How;
 use magellan::sweep::grid::{Choice, Grid};
@@ -89,10 +89,10 @@ impl<'s> Opened<'s> {
 
 /// Refuses a figure that no row has.
 pub(super) fn check_figure(by: &str) -> Result<()> {
-    if results::figures().any(|name| name == by) {
+    if metrics::figure(by).is_some() {
         return Ok(());
     }
-    let known: Vec<&str> = results::figures().collect();
+    let known: Vec<&str> = metrics::figures().map(|figure| figure.name).collect();
     Err(Error::new(codes::BAD_ARGUMENT, format!("there is no figure `{by}`"))
         .help(format!("known are {}", known.join(", "))))
 }
