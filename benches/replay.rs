@@ -9,7 +9,7 @@ use deployable_strategies::ALL;
 use magellan::archive::Archive;
 use magellan::archive::import::{Import, import};
 use magellan::bar::{Date, Symbol, Timeframe};
-use magellan::config::document::Document;
+use magellan::config::Checked;
 use magellan::disk::map::Access;
 use magellan::history::{History, Hours};
 use magellan::indicator::{Columns, Field, Indicator, Memory, Smoothing};
@@ -83,7 +83,7 @@ fn indicators(c: &mut Criterion) {
 /// One counted replay of a deployed strategy; the number of bars.
 fn run(
     archive: &Archive,
-    document: &Document,
+    document: &Checked,
     ledger: &Path,
     symbols: Option<&[Symbol]>,
     (start, end): (Date, Date),
@@ -96,8 +96,9 @@ fn run(
     strategy.backtest(&request, &mut ledger).expect("replays").iter().map(|run| run.replay.bars).sum()
 }
 
-fn config(name: &str) -> Document {
-    Document::read(&root().join("deployed").join(name).join("config.json"), &[]).expect("a config")
+fn config(name: &str) -> Checked {
+    let path = root().join("deployed").join(name).join("config.json");
+    registry::find(ALL, name).expect("known").read_document(&path, &[]).expect("a config")
 }
 
 fn portfolio(c: &mut Criterion) {
@@ -125,7 +126,7 @@ fn real(c: &mut Criterion) {
     let rows: u64 = archive.manifest().records.iter().map(|r| r.rows).sum();
     let configs = ["bear_trap", "daily_trend", "hourly_swing"].map(config);
     let windows = [("2024-04-01", "2024-06-30"), ("2024-11-01", "2025-01-31"), ("2025-04-01", "2025-06-30")];
-    let mut jobs: Vec<(&Document, Vec<Symbol>, (Date, Date))> = Vec::new();
+    let mut jobs: Vec<(&Checked, Vec<Symbol>, (Date, Date))> = Vec::new();
     for (start, end) in windows {
         let period = (date(start), date(end));
         let overlaps = |s: &Symbol| {
@@ -141,7 +142,7 @@ fn real(c: &mut Criterion) {
     jobs.push((&configs[1], daily, (date("2018-01-02"), date("2025-12-31"))));
     jobs.push((&configs[2], archive.symbols(Timeframe::Hour), (date("2022-01-03"), date("2025-12-31"))));
     let ledger = tempfile::tempdir().expect("a folder");
-    let job = |(config, symbols, period): &(&Document, Vec<Symbol>, (Date, Date))| {
+    let job = |(config, symbols, period): &(&Checked, Vec<Symbol>, (Date, Date))| {
         run(&archive, config, ledger.path(), Some(symbols), *period)
     };
     let all = || -> u64 { jobs.par_iter().map(job).sum() };

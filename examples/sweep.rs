@@ -7,7 +7,7 @@ use std::path::Path;
 
 use magellan::bar::Symbol;
 use magellan::config::document::Document;
-use magellan::config::{Config, Overnight, Parameters};
+use magellan::config::{Checked, Config, Overnight, Parameters};
 use magellan::deployable::{Deployable, EquityRows};
 use magellan::prelude::*;
 use magellan::registry::{AnyStrategy, Entry as Listed};
@@ -73,7 +73,7 @@ impl Deployable for Strength {
 }
 
 /// A deployed config, with this strategy's parameters.
-fn document() -> Result<Document> {
+fn document(strategy: &dyn AnyStrategy) -> Result<Checked> {
     let mut config: Value = serde_json::from_str(include_str!("../deployed/daily_trend/config.json"))
         .map_err(|e| Error::new(magellan::error::codes::CONFIG_SYNTAX, e.to_string()))?;
     config["strategy"]["name"] = json!(Strength::NAME);
@@ -82,13 +82,13 @@ fn document() -> Result<Document> {
         keys.remove("symbol_parameters");
     }
     config["strategy_parameters"] = json!({"period": 14, "upper": 60.0, "lower": 40.0});
-    Document::parse(Path::new("strength.json"), config.to_string(), &[])
+    strategy.check(Document::parse(Path::new("strength.json"), config.to_string(), &[])?)
 }
 
 fn main() -> Result<()> {
     let folder = std::env::temp_dir().join(format!("magellan-sweep-{}", std::process::id()));
     let strategy: &dyn AnyStrategy = &Listed::<Strength>::NEW;
-    let (document, archive) = (document()?, Archive::open("data/sample".as_ref(), Access::Map)?);
+    let (document, archive) = (document(strategy)?, Archive::open("data/sample".as_ref(), Access::Map)?);
     let grid = Grid {
         axes: vec!["period=7..21:7".parse()?, "upper=50..65:5".parse()?, "lower=35..50:5".parse()?],
         conditions: vec!["lower < upper".parse()?],

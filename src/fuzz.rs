@@ -13,11 +13,12 @@ use crate::archive::row::Row;
 use crate::archive::{cache, tables};
 use crate::bar::{Date, Symbol, Timeframe};
 use crate::config::document::Document;
-use crate::config::{self, Config, Override, Parameters};
+use crate::config::{self, Checked, Override, Parameters};
 use crate::finding::Span;
 use crate::gate::acknowledge;
 use crate::gate::baseline::Baseline;
-use crate::gate::verify::Stored;
+use crate::gate::subject::Subject;
+use crate::gate::verify::StoredVerdict;
 use crate::ledger::read_returns;
 
 /// A target: its name, and what it does with bytes.
@@ -98,7 +99,7 @@ fn config_file(bytes: &[u8]) {
     let Ok(document) = Document::parse(Path::new("config.json"), text, &[]) else { return };
     let mut found = config::examine(&document);
     if found.is_empty() {
-        Config::from_document(&document).expect("a document without findings is a config");
+        Checked::new(document.clone(), |_| Vec::new()).expect("a document without findings is a config");
     }
     let parameters = schemars::json_schema!({"type": "object", "properties": {"rsi_period": {"minimum": 2}}});
     for layout in [Parameters::BySymbol, Parameters::Common] {
@@ -119,10 +120,8 @@ fn verdict_and_what_goes_with_it(bytes: &[u8]) {
     if let Ok(all) = acknowledge::parse(path, bytes, Date::default()) {
         assert!(all.iter().all(|a| !a.who.trim().is_empty() && !a.why.trim().is_empty()));
     }
-    if let Ok(value) = serde_json::from_slice::<serde_json::Value>(bytes)
-        && let Ok(stored) = Stored::new(value)
-    {
-        assert!(stored.strategies().all(|name| stored.digest_of(name).is_some()));
+    if let Ok(stored) = StoredVerdict::parse(bytes) {
+        assert!(stored.strategies.iter().all(|one| one.subject.is_some() || one.error.is_some()));
     }
 }
 
@@ -196,7 +195,7 @@ mod tests {
 
     fn baseline() -> Vec<u8> {
         let config = crate::disk::hash::sha256_hex(b"{}");
-        let subject = crate::gate::digest::Subject::new("b".into(), &config, "m", &json!({}), 1);
+        let subject = Subject::new("b".into(), &config, "m", &json!({}), 1);
         let baseline = json!({
             "schema_version": 1, "sha256": "", "heads": [], "strategy": "bear_trap", "subject": subject, "verdict": "", "config": "{}",
             "periods": [{

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::bar::{Date, Symbol, Timeframe};
 use crate::config::document::{Document, Part};
-use crate::config::{self, Config, Override, schema};
+use crate::config::{self, Checked, Config, Override, schema};
 use crate::deployable::{Deployable, EquityRows, contradictions};
 use crate::error::{Error, Result, codes};
 use crate::finding::Finding;
@@ -201,20 +201,23 @@ impl dyn AnyStrategy + '_ {
     /// # Errors
     /// Config error: the first of the findings that `magellan validate` lists.
     pub fn read_config(&self, path: &Path, overrides: &[Override]) -> Result<Config> {
-        Config::from_document(&self.read_document(path, overrides)?)
+        Ok(self.read_document(path, overrides)?.into_config())
     }
 
-    /// As `read_config`, the document itself.
+    /// As `read_config`, with the document itself.
     ///
     /// # Errors
     /// As `read_config`.
-    pub fn read_document(&self, path: &Path, overrides: &[Override]) -> Result<Document> {
-        let document = Document::read(path, overrides)?;
-        let found = config::examine(&document).into_iter().chain(self.examine(&document));
-        match found.into_iter().next() {
-            Some(first) => Err(first.into()),
-            None => Ok(document),
-        }
+    pub fn read_document(&self, path: &Path, overrides: &[Override]) -> Result<Checked> {
+        self.check(Document::read(path, overrides)?)
+    }
+
+    /// Examines a document: the one way to a config of this strategy.
+    ///
+    /// # Errors
+    /// As `read_config`.
+    pub fn check(&self, document: Document) -> Result<Checked> {
+        Checked::new(document, |document| self.examine(document))
     }
 }
 

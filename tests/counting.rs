@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use deployable_strategies::ALL;
 use magellan::archive::Archive;
-use magellan::config::document::Document;
+use magellan::config::Checked;
 use magellan::disk::map::Access;
 use magellan::error::codes;
 use magellan::ledger::Ledger;
@@ -32,7 +32,7 @@ fn strategy() -> &'static dyn AnyStrategy {
     registry::find(ALL, NAME).expect("known")
 }
 
-fn document() -> Document {
+fn document() -> Checked {
     strategy().read_document(&root().join(format!("deployed/{NAME}/config.json")), &[]).expect("a config")
 }
 
@@ -64,7 +64,7 @@ fn grid(periods: u32, uppers: u32) -> Grid {
     Grid { axes: axes.map(|axis| axis.parse().expect("an axis")).to_vec(), conditions: Vec::new() }
 }
 
-fn sweep_request<'a>(document: &'a Document, archive: &'a Archive, grid: &'a Grid) -> SweepRequest<'a> {
+fn sweep_request<'a>(document: &'a Checked, archive: &'a Archive, grid: &'a Grid) -> SweepRequest<'a> {
     let (start, end) = (date("2022-01-03"), date("2023-12-29"));
     let (choice, how) = (Choice::All, How::Fast);
     SweepRequest { document, archive, symbols: None, hours: None, start, end, grid, choice, memory: 1 << 26, how }

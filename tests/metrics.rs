@@ -2,7 +2,7 @@
 
 use magellan::account::Fill;
 use magellan::bar::{DAY, HOUR, Timeframe};
-use magellan::metrics::{Measure, Metrics, buy_and_hold};
+use magellan::metrics::{Cause, Measure, Metrics, buy_and_hold};
 use magellan::order::Reason;
 use magellan::replay::Replay;
 
@@ -74,7 +74,7 @@ fn every_figure_is_what_a_pencil_says() {
     let sold = 5_000.0 + 30.0;
     near(m.turnover, (4_000.0 + sold) / ((1_100.0 + 990.0 + 1_089.0) / 3.0) / (3.0 / 252.0));
     near(m.benchmark_return, 0.21);
-    assert_eq!(m.beta, Measure::Undefined("the benchmark did not move"), "its two returns are equal");
+    assert_eq!(m.beta, Measure::Undefined(Cause::BenchmarkDidNotMove), "its two returns are equal");
 }
 
 #[test]

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use magellan::archive::Archive;
 use magellan::bar::{Date, iso_utc};
-use magellan::config::Config;
 use magellan::disk::hash::sha256_hex;
 use magellan::disk::map::Access;
 use magellan::research::backtest::Request;
@@ -129,7 +128,7 @@ fn run_once_gives_the_fills_and_decisions_of_the_backtest() {
 
         let path = root().join(format!("deployed/{name}/config.json"));
         let document = strategy.read_document(&path, &[]).expect("a config");
-        let config = Config::from_document(&document).expect("a config");
+        let config = document.config();
         let periods = &config.performance_criteria.periods;
         let start = periods.iter().map(|p| p.start_date).min().expect("a period");
         let end = periods.iter().map(|p| p.end_date).max().expect("a period");

@@ -5,7 +5,6 @@ use magellan::account::{Account, Fill};
 use magellan::archive::Archive;
 use magellan::bar::{Date, HOUR, MINUTE, Nanos, SECOND, Symbol, Timeframe};
 use magellan::calendar::{self, Session};
-use magellan::config::Config;
 use magellan::costs::Costs;
 use magellan::disk::map::Access;
 use magellan::history::History;
@@ -243,7 +242,7 @@ fn deployed_strategies_run_as_they_replay() {
     for strategy in deployable_strategies::ALL {
         let path = root().join("deployed").join(strategy.name()).join("config.json");
         let document = strategy.read_document(&path, &[]).expect("a config");
-        let config = Config::from_document(&document).expect("a config");
+        let config = document.config();
         let ledger = tempfile::tempdir().expect("a folder");
         let mut ledger = Ledger::open(ledger.path(), strategy.name()).expect("a ledger");
         let period = &config.performance_criteria.periods[0];

@@ -269,7 +269,7 @@ proptest! {
             found.extend(known.examine(&document));
             prop_assert!(errors.is_empty() || !found.is_empty(), "{:?} passes: {}", errors, config);
             if found.is_empty() {
-                prop_assert!(config::Config::from_document(&document).is_ok());
+                prop_assert!(known.check(document).is_ok());
             }
         }
     }

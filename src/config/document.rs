@@ -8,7 +8,7 @@ use jsonc_parser::ast;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Override;
+use super::overrides::{Override, PARAMETER_BLOCKS, whole_numbers};
 use crate::bar::Symbol;
 use crate::disk::hash::sha256_hex;
 use crate::disk::map;
@@ -18,7 +18,7 @@ use crate::finding::{Finding, Span};
 /// Largest config read.
 pub const LIMIT: u64 = 1 << 20;
 
-/// A config file, read but not yet judged.
+/// A config file, read but not yet examined.
 #[derive(Clone, Debug)]
 pub struct Document {
     /// The file.
@@ -157,7 +157,7 @@ impl Document {
         let names: Vec<String> = symbols.iter().map(Symbol::to_string).collect();
         let by_symbol = |block: &Value| block.as_object().is_some_and(|o| o.values().all(Value::is_object));
         let mut settings = serde_json::Map::new();
-        for block in super::PARAMETER_BLOCKS {
+        for block in PARAMETER_BLOCKS {
             let Some(value) = self.get(block) else { continue };
             let mut value = value.clone();
             if by_symbol(&value)
@@ -254,21 +254,6 @@ impl Document {
         };
         finding.span = Some(Span::of(&self.text, range.start, range.end));
         finding
-    }
-}
-
-/// JSON Schema takes 5.0 for an integer; serde doesn't. A number without a fraction is whole.
-pub(super) fn whole_numbers(value: &mut Value) {
-    match value {
-        Value::Number(n) if n.is_f64() => {
-            let number = n.as_f64().unwrap_or_default();
-            if number.fract() == 0.0 && number.abs() < 9e15 {
-                *value = Value::from(number as i64);
-            }
-        }
-        Value::Array(all) => all.iter_mut().for_each(whole_numbers),
-        Value::Object(object) => object.values_mut().for_each(whole_numbers),
-        _ => {}
     }
 }
 

@@ -43,7 +43,7 @@ impl Override {
 
     /// A key and its value.
     pub fn new(key: &str, mut value: Value) -> Self {
-        super::document::whole_numbers(&mut value);
+        whole_numbers(&mut value);
         Self { key: key.to_owned(), value }
     }
 
@@ -77,3 +77,18 @@ impl Override {
 
 /// Where parameters stand.
 pub(crate) const PARAMETER_BLOCKS: [&str; 2] = ["symbol_parameters", "strategy_parameters"];
+
+/// JSON Schema takes 5.0 for an integer; serde doesn't. A number without a fraction is whole.
+pub(super) fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(n) if n.is_f64() => {
+            let number = n.as_f64().unwrap_or_default();
+            if number.fract() == 0.0 && number.abs() < 9e15 {
+                *value = Value::from(number as i64);
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(whole_numbers),
+        Value::Object(object) => object.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
+}

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::verdict::{Check, Group, PeriodVerdict, Status};
+use super::check::{Acknowledgement, Check, Group, Status};
+use super::verdict::PeriodVerdict;
 use crate::bar::Date;
 use crate::disk::map;
 use crate::disk::write::write_whole;
@@ -19,27 +19,24 @@ const LARGEST: u64 = 1 << 20;
 /// Longest word of who, why and what.
 const LONGEST_TEXT: usize = 500;
 
-/// One accepted failure or inconclusive result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// An accepted failure as the file has it: whether it expired is for the day to say.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Acknowledgement {
-    /// The check: its metric's name.
-    pub check: String,
-    /// The period's name.
-    pub period: String,
-    /// SHA-256 of the config that it was accepted for: another config is another question.
-    pub config_sha256: String,
-    /// Who accepted it.
-    pub who: String,
-    /// Why.
-    pub why: String,
-    /// The day it was accepted.
-    pub accepted: Date,
-    /// The last day it holds.
-    pub expires: Date,
-    /// Whether it no longer holds: written by reports, never read.
-    #[serde(default, skip_deserializing)]
-    pub expired: bool,
+struct Entry {
+    check: String,
+    period: String,
+    config_sha256: String,
+    who: String,
+    why: String,
+    accepted: Date,
+    expires: Date,
+}
+
+impl Entry {
+    fn on(self, today: Date) -> Acknowledgement {
+        let Self { check, period, config_sha256, who, why, accepted, expires } = self;
+        Acknowledgement { check, period, config_sha256, who, why, accepted, expires, expired: expires < today }
+    }
 }
 
 impl Acknowledgement {
@@ -90,13 +87,13 @@ pub fn read(config: &Path, today: Date) -> Result<Vec<Acknowledgement>> {
 /// As [`read`], of bytes at hand.
 pub(crate) fn parse(path: &Path, bytes: &[u8], today: Date) -> Result<Vec<Acknowledgement>> {
     let bad = |what: String| Error::new(codes::BAD_ACKNOWLEDGEMENT, what).at(path.display());
-    let mut all: Vec<Acknowledgement> = serde_json::from_slice(bytes).map_err(|e| bad(e.to_string()))?;
-    for one in &mut all {
+    let entries: Vec<Entry> = serde_json::from_slice(bytes).map_err(|e| bad(e.to_string()))?;
+    let all: Vec<Acknowledgement> = entries.into_iter().map(|entry| entry.on(today)).collect();
+    for one in &all {
         one.check().map_err(|e| bad(e.what().to_owned()))?;
         if one.accepted > today {
             return Err(bad(format!("one was accepted on {}, which is yet to come", one.accepted)));
         }
-        one.expired = one.expires < today;
     }
     Ok(all)
 }

@@ -3,12 +3,12 @@
 use rand::RngExt;
 use rayon::prelude::*;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::Answers;
-use super::criteria::{NONE_ALLOWED, check};
-use super::verdict::Group;
+use super::check::{Check, Group};
+use super::criteria::Answers;
 use crate::bar::{Nanos, Symbol, iso_utc};
+use crate::config::Levels;
 use crate::error::Result;
 use crate::metrics::Measure;
 use crate::research::backtest::{Change, Decision, Replayable};
@@ -20,7 +20,7 @@ const CUTS: usize = 8;
 const SEED_PERIODS: usize = 20;
 
 /// What cutting off the future, and more of the past, changed.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Causality {
     /// Bars after which the future was another.
     pub cuts: Vec<String>,
@@ -39,14 +39,12 @@ pub struct Causality {
 impl Causality {
     /// No decision may change.
     pub(super) fn answer(&self, answers: &mut Answers<'_>) {
-        let none =
-            |metric, changed: usize| check(metric, Group::Causality, Measure::Defined(changed as f64), NONE_ALLOWED);
         match self.cuts.is_empty() {
-            false => answers.checks.push(none("changed_by_cuts", self.changed_by_cuts)),
+            false => answers.checks.push(none_changed("changed_by_cuts", self.changed_by_cuts)),
             true => answers.not_evaluable.push("changed_by_cuts: too few bars to cut".to_owned()),
         }
         match (self.changed_by_seed, self.seed_bars) {
-            (Some(changed), _) => answers.checks.push(none("changed_by_seed", changed)),
+            (Some(changed), _) => answers.checks.push(none_changed("changed_by_seed", changed)),
             (None, Some(bars)) => {
                 answers.not_evaluable.push(format!("changed_by_seed: no session has twice {bars} bars before it"))
             }
@@ -54,6 +52,10 @@ impl Causality {
             (None, None) => {}
         }
     }
+}
+
+fn none_changed(metric: &str, changed: usize) -> Check {
+    Check::new(metric, Group::Causality, Measure::Defined(changed as f64), Levels::NONE_ALLOWED)
 }
 
 /// Replays with other futures and with a doubled seed.
@@ -123,8 +125,9 @@ fn doubled_seed(strategy: &dyn Replayable) -> Result<(Option<usize>, Option<usiz
     let Some(period) = strategy.longest_period() else { return Ok((None, None)) };
     let seed = (SEED_PERIODS * period).max(strategy.warmup());
     let Some(start) = strategy.market().first_after(2 * seed)? else { return Ok((Some(seed), None)) };
-    let of = |seed: Option<usize>| strategy.decisions(&Change { seed, start: Some(start), ..Change::default() });
-    let (once, (twice, whole)) = rayon::join(|| of(Some(seed)), || rayon::join(|| of(Some(2 * seed)), || of(None)));
+    let decide = |seed: Option<usize>| strategy.decisions(&Change { seed, start: Some(start), ..Change::default() });
+    let (once, (twice, whole)) =
+        rayon::join(|| decide(Some(seed)), || rayon::join(|| decide(Some(2 * seed)), || decide(None)));
     let once = once?;
     let changed = |other: &[Decision]| differences(&once, other, |_| true);
     Ok((Some(seed), Some(changed(&twice?).max(changed(&whole?)))))

@@ -1,12 +1,15 @@
 //! Figures of luck, resampling and changed replays, and what a history of this length can show.
 
-use super::Answers;
-use super::criteria::check;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::check::{Check, Group, Status};
+use super::criteria::Answers;
 use super::luck::Luck;
 use super::robustness::Robustness;
-use super::verdict::{Check, Group, Power, Status};
-use crate::config::EVIDENCE;
-use crate::metrics::{Measure, SESSIONS_PER_YEAR, round_trips};
+use crate::config::{GateCriterion, GateFigures, Levels, ROBUSTNESS, STATISTICS};
+use crate::costs::Costs;
+use crate::metrics::{Cause, Measure, SESSIONS_PER_YEAR, round_trips};
 use crate::research::backtest::Run;
 use crate::stats::{Moments, bootstrap, monte_carlo, sharpe, trials as luck_of};
 
@@ -16,9 +19,11 @@ const POWER: f64 = 0.80;
 /// Orders of the trades that are tried for the drawdown.
 const SHUFFLES: usize = 1_000;
 
-/// What the figures of `EVIDENCE` are made of.
+/// What the gate's figures are made of.
 pub(super) struct Evidence<'e> {
     pub(super) luck: &'e Luck,
+    /// Whether the ledger has a sweep of more than one point.
+    pub(super) swept: bool,
     pub(super) robustness: &'e Robustness,
     pub(super) returns: &'e [f64],
     pub(super) run: &'e Run,
@@ -26,106 +31,148 @@ pub(super) struct Evidence<'e> {
 }
 
 impl Evidence<'_> {
-    /// The criteria on them. PBO without a sweep is not evaluable; whatever else is undefined fails.
+    /// The criteria on them.
     pub(super) fn answer(&self, answers: &mut Answers<'_>) {
-        for evidence in EVIDENCE {
-            let Some(&levels) = answers.criteria.get(evidence.name) else { continue };
-            let group = match evidence.name {
-                "psr" | "dsr" | "pbo" | "shuffled_drawdown" => Group::Statistics,
-                _ => Group::Robustness,
-            };
-            match (evidence.name, self.figure(evidence.name)) {
-                // Without a sweep there is nothing to overfit; one that kept nothing tells nothing.
-                ("pbo", Measure::Undefined(why)) if !self.luck.swept_in_vain() => {
-                    answers.not_evaluable.push(format!("pbo: {why}"));
+        for (group, table) in [(Group::Statistics, STATISTICS), (Group::Robustness, ROBUSTNESS)] {
+            for criterion in table {
+                if let Some(&levels) = answers.criteria.get(criterion.name) {
+                    self.answer_one(criterion, group, levels, answers);
                 }
-                ("pbo", value @ Measure::Undefined(_)) => {
-                    answers.checks.push(Check { status: Status::Inconclusive, ..check("pbo", group, value, levels) });
-                }
-                (name, value) => answers.checks.push(check(name, group, value, levels)),
             }
         }
     }
 
-    fn figure(&self, name: &str) -> Measure {
-        let r = self.robustness;
-        let of_sharpe = name.starts_with("sharpe") || name == "psr" || name == "dsr";
-        // Ruined, or never in the market: no part of it has a Sharpe ratio either.
-        if let (true, undefined @ Measure::Undefined(_)) = (of_sharpe, self.run.metrics.sharpe) {
-            return undefined;
-        }
-        match name {
-            "psr" => self.of_moments(|m| sharpe::probabilistic(m, 0.0)),
-            "dsr" => self.of_moments(|m| sharpe::probabilistic(m, self.luck.sharpe_over(self.returns.len())?)),
-            "pbo" => self.luck.pbo,
-            "shuffled_drawdown" => self.shuffled_drawdown(),
-            "sharpe_at_double_costs" => r.at_double_costs(),
-            "break_even_bps" => r.break_even_bps,
-            "sharpe_without_a_symbol" => r.without_a_symbol(),
-            "sharpe_without_a_year" => r.without_a_year(),
-            "sharpe_in_worst_regime" => r.in_worst_regime(),
-            "sharpe_of_neighbours" => r.of_neighbours(),
-            _ => Measure::Undefined("no such figure"),
+    /// Without a sweep there is nothing to overfit, so that what needs one is not evaluable; a sweep that kept nothing
+    /// tells nothing, so that it is inconclusive. Whatever else is undefined fails.
+    fn answer_one(&self, criterion: &GateCriterion, group: Group, levels: Levels, answers: &mut Answers<'_>) {
+        let value = (criterion.of)(self);
+        let check = Check::new(criterion.name, group, value, levels);
+        match value {
+            Measure::Undefined(Cause::NoSweep) if !self.swept => {
+                answers.not_evaluable.push(format!("{}: {}", criterion.name, Cause::NoSweep));
+            }
+            Measure::Undefined(Cause::NoSweep) => {
+                answers.checks.push(Check { status: Status::Inconclusive, ..check });
+            }
+            _ => answers.checks.push(check),
         }
     }
 
-    fn of_moments(&self, of: impl Fn(&Moments) -> Option<f64>) -> Measure {
-        let value = Moments::of(self.returns).and_then(|m| of(&m));
-        value.map_or(Measure::Undefined("the returns don't vary"), |v| Measure::new(v, "no finite value"))
+    /// A Sharpe ratio of a part, or of other circumstances. Of a strategy that was ruined, or never in the market, no
+    /// part has one either.
+    fn if_sharpe(&self, figure: impl FnOnce() -> Measure) -> Measure {
+        match self.run.metrics.sharpe {
+            Measure::Defined(_) => figure(),
+            undefined => undefined,
+        }
     }
 
-    /// The drawdown that one order of the trades in twenty exceeds.
-    fn shuffled_drawdown(&self) -> Measure {
-        let profits: Vec<f64> = round_trips(&self.run.replay.fills).iter().map(|t| t.profit).collect();
-        let paths = monte_carlo::shuffled_trades(&profits, self.run.replay.capital, SHUFFLES, self.seed);
-        let worst = paths.and_then(|p| bootstrap::quantile(&p.max_drawdown, 1.0 - CONFIDENCE));
-        worst.map_or(Measure::Undefined("no trades"), |v| Measure::new(v, "no finite drawdown"))
+    fn of_moments(&self, figure: impl Fn(&Moments) -> Option<f64>) -> Measure {
+        let value = Moments::of(self.returns).and_then(|m| figure(&m));
+        measure(value, Cause::ReturnsDoNotVary, Cause::NoFiniteValue)
     }
 
     /// What this history can show.
     pub(super) fn power(&self) -> Power {
         let moments = Moments::of(self.returns);
+        let sessions = self.returns.len();
         let year = SESSIONS_PER_YEAR.sqrt();
         let error = moments.as_ref().and_then(sharpe::probabilistic_standard_error);
         let detectable = error.and_then(|e| sharpe::detectable(e, CONFIDENCE, POWER)).map(|d| d * year);
         let needed = moments.as_ref().and_then(|m| sharpe::min_track_record_length(m, 0.0, CONFIDENCE));
         let annual = moments.as_ref().and_then(Moments::sharpe).map(|s| s * year);
         let years = annual.filter(|s| *s > 0.0).and_then(|s| luck_of::min_backtest_length(self.luck.n_effective, s));
-        let sessions = self.returns.len();
-        let seen = detectable
-            .map_or("no Sharpe change at all".to_owned(), |d| format!("a Sharpe change of at least {d:.2} a year"));
-        let record = match needed {
-            Some(needed) if needed <= sessions as f64 => {
-                format!(
-                    "MinTRL is {:.0} sessions, {:.0} fewer than there are",
-                    needed.ceil(),
-                    sessions as f64 - needed.ceil()
-                )
-            }
-            Some(needed) => format!("MinTRL is {:.0} sessions short", needed.ceil() - sessions as f64),
-            None => "no length of history would show such a Sharpe ratio to be above 0".to_owned(),
-        };
         let by_luck = self.luck.sharpe_over(sessions).map(|s| s * year);
-        let measure = |value: Option<f64>, why| value.map_or(Measure::Undefined(why), |v| Measure::new(v, why));
+        let either = |value, why| measure(value, why, why);
         Power {
-            statement: format!("with {sessions} sessions the gate can see {seen} at 80 %; {record}"),
-            detectable_sharpe: measure(detectable, "the returns don't vary"),
-            min_track_record: measure(needed, "the Sharpe ratio isn't above 0"),
-            sharpe_by_luck: measure(by_luck, "no trials"),
-            min_backtest_years: measure(years, "the Sharpe ratio isn't above 0"),
+            statement: statement(sessions, detectable, needed),
+            detectable_sharpe: either(detectable, Cause::ReturnsDoNotVary),
+            min_track_record: either(needed, Cause::NotAboveZero),
+            sharpe_by_luck: either(by_luck, Cause::NoTrials),
+            min_backtest_years: either(years, Cause::NotAboveZero),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_figure_that_a_criterion_may_name_is_made() {
-        let text = include_str!("evidence.rs");
-        for evidence in EVIDENCE {
-            assert!(text.contains(&format!("\"{}\" =>", evidence.name)), "{}", evidence.name);
-        }
+impl GateFigures for Evidence<'_> {
+    fn psr(&self) -> Measure {
+        self.if_sharpe(|| self.of_moments(|m| sharpe::probabilistic(m, 0.0)))
     }
+
+    fn dsr(&self) -> Measure {
+        let by_luck = || self.luck.sharpe_over(self.returns.len());
+        self.if_sharpe(|| self.of_moments(|m| sharpe::probabilistic(m, by_luck()?)))
+    }
+
+    fn pbo(&self) -> Measure {
+        self.luck.pbo
+    }
+
+    fn shuffled_drawdown(&self) -> Measure {
+        let profits: Vec<f64> = round_trips(&self.run.replay.fills).iter().map(|t| t.profit).collect();
+        let paths = monte_carlo::shuffled_trades(&profits, self.run.replay.capital, SHUFFLES, self.seed);
+        let worst = paths.and_then(|p| bootstrap::quantile(&p.max_drawdown, 1.0 - CONFIDENCE));
+        measure(worst, Cause::NoTrades, Cause::NoFiniteDrawdown)
+    }
+
+    fn sharpe_at_double_costs(&self) -> Measure {
+        self.if_sharpe(|| match self.run.costs == Costs::default() {
+            true => Measure::Undefined(Cause::CostsNotCharged),
+            false => self.robustness.at_double_costs(),
+        })
+    }
+
+    fn break_even_bps(&self) -> Measure {
+        self.robustness.break_even_bps
+    }
+
+    fn sharpe_without_a_symbol(&self) -> Measure {
+        self.if_sharpe(|| self.robustness.without_a_symbol())
+    }
+
+    fn sharpe_without_a_year(&self) -> Measure {
+        self.if_sharpe(|| self.robustness.without_a_year())
+    }
+
+    fn sharpe_in_worst_regime(&self) -> Measure {
+        self.if_sharpe(|| self.robustness.in_worst_regime())
+    }
+
+    fn sharpe_of_neighbours(&self) -> Measure {
+        self.if_sharpe(|| self.robustness.of_neighbours())
+    }
+}
+
+fn measure(value: Option<f64>, missing: Cause, not_finite: Cause) -> Measure {
+    value.map_or(Measure::Undefined(missing), |v| Measure::new(v, not_finite))
+}
+
+/// What a history of this length can show.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Power {
+    /// In a sentence.
+    pub statement: String,
+    /// Smallest change of the Sharpe ratio, a year, seen with 80 % at 95 % confidence.
+    pub detectable_sharpe: Measure,
+    /// Sessions that the Sharpe ratio seen needs to be above 0 at 95 %.
+    pub min_track_record: Measure,
+    /// Sharpe ratio, a year, that the best of the ledger's trials shows by luck over these sessions.
+    pub sharpe_by_luck: Measure,
+    /// Years of data below which the best of the trials looks this good by luck.
+    pub min_backtest_years: Measure,
+}
+
+/// The power in a sentence: the smallest change seen, and the sessions that the Sharpe ratio needs.
+fn statement(sessions: usize, detectable: Option<f64>, needed: Option<f64>) -> String {
+    let seen = detectable
+        .map_or("no Sharpe change at all".to_owned(), |d| format!("a Sharpe change of at least {d:.2} a year"));
+    let record = match needed {
+        Some(needed) if needed <= sessions as f64 => {
+            let spare = sessions as f64 - needed.ceil();
+            format!("MinTRL is {:.0} sessions, {spare:.0} fewer than there are", needed.ceil())
+        }
+        Some(needed) => format!("MinTRL is {:.0} sessions short", needed.ceil() - sessions as f64),
+        None => "no length of history would show such a Sharpe ratio to be above 0".to_owned(),
+    };
+    format!("with {sessions} sessions the gate can see {seen} at 80 %; {record}")
 }

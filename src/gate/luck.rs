@@ -10,14 +10,14 @@
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::criteria::{NONE_ALLOWED, check};
-use super::verdict::{Check, Group};
+use super::check::{Check, Group};
 use crate::bar::Symbol;
+use crate::config::Levels;
 use crate::error::Result;
 use crate::ledger::{Kept, Kind, Ledger, Record};
-use crate::metrics::Measure;
+use crate::metrics::{Cause, Measure};
 use crate::stats::pbo::{Performance, probability_of_overfitting};
 use crate::stats::{Moments, trials};
 
@@ -29,7 +29,7 @@ const LEAST_SERIES: usize = 10;
 const SWEEPS: usize = 8;
 
 /// What the ledger says of a strategy's trials.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Luck {
     /// Distinct trials, this one included, on whatever bars: N.
     pub n: u64,
@@ -48,9 +48,6 @@ pub struct Luck {
     pub sweeps: usize,
     /// Symbols of earlier trials that the config no longer has.
     pub dropped: Vec<Symbol>,
-    /// Whether there was a sweep of more than one point.
-    #[serde(skip)]
-    pub(super) swept: bool,
     /// The ledger's heads: with them the same N can be counted again.
     pub heads: Vec<String>,
 }
@@ -70,8 +67,8 @@ impl Luck {
     /// Refused if the ledger was altered.
     pub(super) fn of(ledger: &Ledger, symbols: &[Symbol], synthetic: bool) -> Result<Self> {
         let sweeps = largest_sweeps(ledger, synthetic);
-        let of = |(i, (hash, _)): (usize, &(&String, &Record))| Ok(Swept::of(&ledger.returns(hash)?, i < SWEEPS));
-        let swept: Vec<Swept> = sweeps.par_iter().enumerate().map(of).collect::<Result<_>>()?;
+        let read = |(i, (hash, _)): (usize, &(&String, &Record))| Ok(Swept::of(&ledger.returns(hash)?, i < SWEEPS));
+        let swept: Vec<Swept> = sweeps.par_iter().enumerate().map(read).collect::<Result<_>>()?;
         let n = ledger.count()?;
         let dispersion = |s: &Swept| s.dispersion.unwrap_or(-1.0);
         let widest = swept.iter().max_by(|a, b| dispersion(a).total_cmp(&dispersion(b)));
@@ -88,10 +85,9 @@ impl Luck {
             n_effective: correlation.map_or(n as f64, |rho| trials::effective_trials(n as f64, rho)),
             correlation,
             dispersion: widest.and_then(|s| s.dispersion),
-            pbo: pbo.map_or(Measure::Undefined(NO_SWEEP), |p| Measure::new(p, NO_SWEEP)),
+            pbo: pbo.map_or(Measure::Undefined(Cause::NoSweep), |p| Measure::new(p, Cause::NoSweep)),
             sweeps: swept.len(),
             dropped,
-            swept: ledger.records().values().any(|r| r.kind == Kind::Sweep && r.trials.points > 1),
             heads: ledger.heads(),
         })
     }
@@ -99,18 +95,21 @@ impl Luck {
     /// No symbol that was tried may be gone: what is left may be what happened to work.
     pub(super) fn check(&self) -> Check {
         let dropped = Measure::Defined(self.dropped.len() as f64);
-        check("symbols_dropped", Group::Selection, dropped, NONE_ALLOWED)
+        Check::new(DROPPED, Group::Selection, dropped, Levels::NONE_ALLOWED)
     }
 
     /// The Sharpe ratio, a session, that the best of the trials shows by luck over so many sessions.
     pub(super) fn sharpe_over(&self, sessions: usize) -> Option<f64> {
         sharpe_by_luck(sessions, (self.dispersion, self.n), self.n_without_returns)
     }
+}
 
-    /// Whether something was swept, and nothing of it can be told.
-    pub(super) fn swept_in_vain(&self) -> bool {
-        self.pbo.value().is_none() && self.swept
-    }
+/// Name of the check that no symbol was dropped.
+pub(super) const DROPPED: &str = "symbols_dropped";
+
+/// Whether the ledger has a sweep of more than one point.
+pub(super) fn was_swept(ledger: &Ledger) -> bool {
+    ledger.records().values().any(|r| r.kind == Kind::Sweep && r.trials.points > 1)
 }
 
 /// By the dispersion of all trials, or as without an edge by those whose returns nobody kept, if that
@@ -135,9 +134,6 @@ pub(super) fn largest_sweeps(ledger: &Ledger, synthetic: bool) -> Vec<(&String, 
     sweeps.sort_by(|a, b| (b.1.trials.points, b.0).cmp(&(a.1.trials.points, a.0)));
     sweeps
 }
-
-/// Why there is no PBO.
-pub(super) const NO_SWEEP: &str = "no sweep in the ledger keeps enough returns";
 
 impl Swept {
     fn of(points: &[Kept], with_pbo: bool) -> Self {

@@ -1,137 +1,38 @@
-//! What the gate answers, as data. Everything here goes into `verdict.json`.
+//! What the gate answers, as data. Everything here goes into `verdict.json`, and reads back from it.
 
 use std::path::PathBuf;
 
-use schemars::{JsonSchema, Schema, json_schema};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::acknowledge::Acknowledgement;
-use super::baseline::Comparison;
 use super::causality::Causality;
-use super::digest::Subject;
+use super::check::{Acknowledgement, Check, Group, Status};
+use super::comparison::Comparison;
+use super::digest;
+use super::evidence::Power;
 use super::luck::Luck;
 use super::robustness::Robustness;
-use crate::bar::Symbol;
-use crate::config::{Levels, Period};
-use crate::error::{Error, ErrorKind};
+use super::subject::Subject;
+use crate::bar::{Date, Symbol};
+use crate::config::Period;
+use crate::error::{Error, ErrorKind, Result, codes};
 use crate::finding::{Finding, Severity};
 use crate::metrics::{Measure, Metrics};
 
-/// Result of one criterion, one period, one strategy or everything; worse is greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Status {
-    /// All levels hold.
-    Pass,
-    /// All fail levels hold, a warn level doesn't; or a failure was acknowledged.
-    Warn,
-    /// The history can't tell.
-    Inconclusive,
-    /// A fail level doesn't hold, or there is nothing to judge.
-    Fail,
-    /// It could not be judged: see the error.
-    Error,
-}
-
-impl Status {
-    /// The word in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pass => "PASS",
-            Self::Warn => "WARN",
-            Self::Inconclusive => "INCONCLUSIVE",
-            Self::Fail => "FAIL",
-            Self::Error => "ERROR",
-        }
-    }
-
-    /// Whether what was judged may be deployed.
-    pub fn deploys(self) -> bool {
-        self <= Self::Warn
-    }
-}
-
-/// What kind of question a check answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Group {
-    /// One replay's figures.
-    Point,
-    /// Luck and uncertainty.
-    Statistics,
-    /// Against what is deployed.
-    Baseline,
-    /// Under other circumstances.
-    Robustness,
-    /// Whether decisions depend on the past alone.
-    Causality,
-    /// What was chosen from.
-    Selection,
-    /// Whether the bars are to be trusted.
-    Data,
-}
-
-/// A criterion applied to one period.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Check {
-    /// Name of the metric.
-    pub metric: &'static str,
-    /// What kind of question it answers.
-    pub group: Group,
-    /// The value compared with the levels.
-    pub value: Measure,
-    /// The point estimate, where `value` is a confidence bound.
-    pub estimate: Option<Measure>,
-    /// Which bound `value` is, e.g. `lower 95 %`.
-    pub bound: Option<String>,
-    /// Its levels.
-    pub levels: Levels,
-    /// Distance to the nearer fail level; negative if it is crossed.
-    pub margin: Option<f64>,
-    /// Result, before any acknowledgement.
-    pub status: Status,
-    /// Who accepted a failure, why and until when.
-    pub acknowledged: Option<Acknowledgement>,
-}
-
-impl Check {
-    /// Its result, an accepted failure being a warning.
-    pub fn counts_as(&self) -> Status {
-        match self.acknowledged {
-            Some(_) => self.status.min(Status::Warn),
-            None => self.status,
-        }
-    }
-}
-
 /// Something the config says of the strategy, and what the replay shows.
-#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Expectation {
     /// Its path in the config.
-    pub path: &'static str,
+    pub path: String,
     /// What the config says.
     pub expected: f64,
     /// What happened.
     pub value: Measure,
 }
 
-/// What a history of this length can show.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Power {
-    /// In a sentence.
-    pub statement: String,
-    /// Smallest change of the Sharpe ratio, a year, seen with 80 % at 95 % confidence.
-    pub detectable_sharpe: Measure,
-    /// Sessions that the Sharpe ratio seen needs to be above 0 at 95 %.
-    pub min_track_record: Measure,
-    /// Sharpe ratio, a year, that the best of the ledger's trials shows by luck over these sessions.
-    pub sharpe_by_luck: Measure,
-    /// Years of data below which the best of the trials looks this good by luck.
-    pub min_backtest_years: Measure,
-}
-
 /// One period of one strategy.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PeriodVerdict {
     /// The period.
     #[serde(flatten)]
@@ -159,7 +60,7 @@ pub struct PeriodVerdict {
     /// Slippage charged, basis points per side.
     pub slippage_bps: f64,
     /// Entries refused by account limits.
-    pub gate_blocks: Vec<(&'static str, u64)>,
+    pub gate_blocks: Vec<(String, u64)>,
     /// What the config expects beside what happened; a difference is news, not a failure.
     pub expectations: Vec<Expectation>,
     /// What an audit finds in the bars used. An error among them blocks, whatever the criteria.
@@ -167,7 +68,7 @@ pub struct PeriodVerdict {
     /// What can't be answered here: never passed, only not evaluable.
     pub not_evaluable: Vec<String>,
     /// Figures of luck and robustness for which the config has no criterion.
-    pub not_demanded: Vec<&'static str>,
+    pub not_demanded: Vec<String>,
 }
 
 impl PeriodVerdict {
@@ -183,10 +84,10 @@ impl PeriodVerdict {
 }
 
 /// A finding of the audit, as reports show it.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DataFinding {
     /// Its stable code.
-    pub code: &'static str,
+    pub code: String,
     /// Whether it blocks.
     pub severity: Severity,
     /// Symbol, bar width and day.
@@ -200,15 +101,15 @@ pub struct DataFinding {
 impl From<&Finding> for DataFinding {
     fn from(f: &Finding) -> Self {
         let (subject, what, help) = (f.subject.clone(), f.what.clone(), f.help.clone());
-        Self { code: f.code.slug(), severity: f.severity, subject, what, help }
+        Self { code: f.code.slug().to_owned(), severity: f.severity, subject, what, help }
     }
 }
 
 /// Why a strategy could not be judged.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Refusal {
     /// The error's stable code.
-    pub code: &'static str,
+    pub code: String,
     /// What is wrong and where.
     pub message: String,
     /// What to try.
@@ -220,7 +121,7 @@ pub struct Refusal {
 impl From<&Error> for Refusal {
     fn from(err: &Error) -> Self {
         Self {
-            code: err.code().slug(),
+            code: err.code().slug().to_owned(),
             message: err.to_string(),
             help: err.suggestion().to_owned(),
             exit_code: err.exit_code(),
@@ -229,7 +130,7 @@ impl From<&Error> for Refusal {
 }
 
 /// One strategy.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StrategyVerdict {
     /// Its name.
     pub strategy: String,
@@ -256,6 +157,31 @@ pub struct StrategyVerdict {
 }
 
 impl StrategyVerdict {
+    /// The digest that its contents make.
+    pub(super) fn hash(&self) -> String {
+        digest::digest(&json!(self))
+    }
+
+    /// Subjects of what was deployed when this was judged, by period.
+    pub fn deployed_then(&self) -> Vec<Option<&str>> {
+        self.periods.iter().map(|period| period.baseline.subject.as_deref()).collect()
+    }
+
+    /// Refuses a strategy whose verdict doesn't allow it to be deployed today.
+    ///
+    /// # Errors
+    /// Refused, with its status.
+    pub fn check_deploys(&self, today: Date) -> Result<()> {
+        if let Some(day) = accepted_until([self]).filter(|day| *day < today) {
+            return Err(Error::new(codes::VERDICT_FORBIDS, format!("it rests on what was accepted until {day}")));
+        }
+        if self.status.deploys() {
+            return Ok(());
+        }
+        let what = format!("the verdict of {} is {}", self.strategy, self.status.name());
+        Err(Error::new(codes::VERDICT_FORBIDS, what))
+    }
+
     fn exit_code(&self) -> u8 {
         match (&self.error, self.status) {
             (Some(refusal), _) => refusal.exit_code,
@@ -271,7 +197,7 @@ impl StrategyVerdict {
 const INCONCLUSIVE: u8 = 4;
 
 /// The answer.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// Version of this JSON.
     pub schema_version: u32,
@@ -298,23 +224,30 @@ impl Verdict {
         let exit_code = [2, 3, 8, 1, INCONCLUSIVE].into_iter().find(|code| codes.contains(code)).unwrap_or(none);
         let synthetic = strategies.iter().any(|s| s.synthetic);
         let mut verdict = Self { schema_version: 2, digest: String::new(), status, exit_code, synthetic, strategies };
-        verdict.digest = super::digest::whole(&serde_json::json!(verdict));
+        verdict.digest = verdict.hash();
         verdict
+    }
+
+    /// The digest that its contents make.
+    pub(super) fn hash(&self) -> String {
+        digest::whole(&json!(self))
+    }
+
+    /// The verdict of one strategy.
+    pub fn strategy(&self, name: &str) -> Option<&StrategyVerdict> {
+        self.strategies.iter().find(|one| one.strategy == name)
+    }
+
+    /// A day on which the same acknowledgements held as when this was judged; none, if any day is.
+    pub fn same_day(&self) -> Option<Date> {
+        accepted_until(&self.strategies)
     }
 }
 
-/// A number, or `{"undefined": reason}`.
-impl JsonSchema for Measure {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Measure".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
-        json_schema!({"anyOf": [
-            {"type": "number"},
-            {"type": "object", "properties": {"undefined": {"type": "string"}}, "required": ["undefined"]},
-        ]})
-    }
+/// The last day on which everything holds that was accepted for verdicts.
+fn accepted_until<'v>(verdicts: impl IntoIterator<Item = &'v StrategyVerdict>) -> Option<Date> {
+    let accepted = verdicts.into_iter().flat_map(|one| &one.acknowledgements);
+    accepted.filter(|a| !a.expired).map(|a| a.expires).min()
 }
 
 #[cfg(test)]
@@ -322,8 +255,12 @@ mod tests {
     use super::*;
 
     fn verdict(status: Status, exit: Option<u8>) -> StrategyVerdict {
-        let error =
-            exit.map(|exit_code| Refusal { code: "io", message: String::new(), help: String::new(), exit_code });
+        let error = exit.map(|exit_code| Refusal {
+            code: "io".to_owned(),
+            message: String::new(),
+            help: String::new(),
+            exit_code,
+        });
         StrategyVerdict {
             strategy: String::new(),
             config: PathBuf::new(),

@@ -1,12 +1,11 @@
 //! A stored verdict: whether it is whole, and whether judging again gives the same.
 
+use std::ops::Deref;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::digest::{self, Subject};
-use super::verdict::{Status, Verdict};
-use crate::bar::Date;
+use super::verdict::{StrategyVerdict, Verdict};
 use crate::deployed::is_name;
 use crate::disk::map;
 use crate::error::{Error, Result, codes};
@@ -16,165 +15,86 @@ const TOLERANCE: f64 = 1e-9;
 /// Largest verdict read.
 const LARGEST: u64 = 64 << 20;
 
-/// A verdict as it was written.
+/// A verdict as it was written: its digests are those of its contents.
 #[derive(Clone, Debug)]
-pub struct Stored(Value);
+pub struct StoredVerdict(Verdict);
 
-impl Stored {
-    /// Reads a verdict's file, as it was written.
+impl StoredVerdict {
+    /// Reads a verdict's file.
     ///
     /// # Errors
     /// Refused if it was altered, or is no verdict.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = map::bytes_up_to(path, LARGEST)?;
-        let value: Value = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::new(codes::VERDICT_ALTERED, format!("no verdict: {e}")).at(path.display()))?;
-        // Another reader must not take another of two keys for the verdict.
-        let written = serde_json::to_string_pretty(&value).unwrap_or_default() + "\n";
-        if written.as_bytes() != &bytes[..] {
-            return Err(Error::new(codes::VERDICT_ALTERED, "it isn't as it was written").at(path.display()));
-        }
-        Self::new(value).map_err(|e| e.at(path.display()))
+        Self::parse(&map::bytes_up_to(path, LARGEST)?).map_err(|e| e.at(path.display()))
     }
 
-    /// Takes a verdict whose digests are those of its contents.
+    /// As [`StoredVerdict::read`], of bytes at hand.
     ///
     /// # Errors
-    /// Refused if it was altered, or is no verdict.
-    pub fn new(verdict: Value) -> Result<Self> {
-        let altered = |what: String| Error::new(codes::VERDICT_ALTERED, what);
-        let stored = Self(verdict);
-        let of = stored.0.get("strategies").and_then(Value::as_array).filter(|all| !all.is_empty());
-        let Some(strategies) = of else { return Err(altered("no verdict: it has no strategies".to_owned())) };
-        for one in strategies {
-            let name = one.get("strategy").and_then(Value::as_str).unwrap_or_default();
-            if !is_name(name) || strategies.iter().filter(|s| s.get("strategy") == one.get("strategy")).count() > 1 {
-                return Err(altered(format!("`{name}` is no strategy's name, or stands twice")));
-            }
-            if Some(digest::digest(one).as_str()) != one.get("digest").and_then(Value::as_str) {
-                return Err(altered(format!("the digest of {name} isn't that of its contents")));
-            }
-            stored.check_subject(name, one)?;
+    /// Refused if they were altered, or are no verdict.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let verdict: Verdict = serde_json::from_slice(bytes).map_err(|e| altered(format!("no verdict: {e}")))?;
+        // Nothing is left out here that another reader would see: an unknown key, one of two equal keys.
+        let written = serde_json::to_string_pretty(&verdict).unwrap_or_default() + "\n";
+        if written.as_bytes() != bytes {
+            return Err(altered("it isn't as it was written".to_owned()));
         }
-        if stored.digest() != digest::whole(&stored.0) {
-            return Err(altered("its digest isn't that of its contents".to_owned()));
-        }
-        Ok(stored)
-    }
-
-    /// What was judged must be told, unless nothing could be.
-    fn check_subject(&self, name: &str, one: &Value) -> Result<()> {
-        let subject = one.get("subject").cloned().unwrap_or_default();
-        let fits = match serde_json::from_value::<Option<Subject>>(subject) {
-            Ok(Some(subject)) => subject.hash() == subject.sha256,
-            Ok(None) => one.get("error").is_some_and(|e| !e.is_null()),
-            Err(_) => false,
-        };
-        match fits {
-            true => Ok(()),
-            false => Err(Error::new(codes::VERDICT_ALTERED, format!("the subject of {name} isn't that of its fields"))),
-        }
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Value> {
-        self.0.get("strategies").and_then(Value::as_array).into_iter().flatten()
-    }
-
-    fn one(&self, strategy: &str) -> Option<&Value> {
-        self.all().find(|one| one.get("strategy").and_then(Value::as_str) == Some(strategy))
-    }
-
-    /// Names of the strategies.
-    pub fn strategies(&self) -> impl Iterator<Item = &str> {
-        self.all().filter_map(|one| one.get("strategy")?.as_str())
-    }
-
-    /// Its digest.
-    pub fn digest(&self) -> &str {
-        self.0.get("digest").and_then(Value::as_str).unwrap_or_default()
-    }
-
-    /// The digest of one strategy.
-    pub fn digest_of(&self, strategy: &str) -> Option<&str> {
-        self.one(strategy)?.get("digest")?.as_str()
-    }
-
-    /// What was judged of one strategy.
-    pub fn subject(&self, strategy: &str) -> Option<Subject> {
-        serde_json::from_value(self.one(strategy)?.get("subject")?.clone()).ok()
-    }
-
-    /// The status of one strategy.
-    pub fn status(&self, strategy: &str) -> Option<&str> {
-        self.one(strategy)?.get("status")?.as_str()
-    }
-
-    /// Whether the verdict of a strategy rests on synthetic bars; if it doesn't say, it does.
-    pub fn is_synthetic(&self, strategy: &str) -> bool {
-        self.one(strategy).and_then(|one| one.get("synthetic")?.as_bool()).unwrap_or(true)
-    }
-
-    /// N of a strategy.
-    pub fn trials(&self, strategy: &str) -> Option<u64> {
-        self.one(strategy)?.pointer("/ledger/n")?.as_u64()
-    }
-
-    /// The ledger's heads that a strategy was judged with.
-    pub fn heads(&self, strategy: &str) -> Vec<String> {
-        let heads = self.one(strategy).and_then(|one| one.pointer("/ledger/heads")).and_then(Value::as_array);
-        heads.into_iter().flatten().filter_map(|h| Some(h.as_str()?.to_owned())).collect()
-    }
-
-    /// The hash of what a strategy would be as a baseline.
-    pub fn baseline_of(&self, strategy: &str) -> Option<&str> {
-        self.one(strategy)?.get("baseline_sha256")?.as_str()
-    }
-
-    /// Subjects of what was deployed when a strategy was judged, by period.
-    pub fn deployed_then(&self, strategy: &str) -> Vec<Option<String>> {
-        let periods = self.one(strategy).and_then(|one| one.get("periods")).and_then(Value::as_array);
-        let of = |p: &Value| p.pointer("/baseline/subject").and_then(Value::as_str).map(str::to_owned);
-        periods.into_iter().flatten().map(of).collect()
-    }
-
-    /// A day on which the same acknowledgements held as when this was judged; none, if any day is.
-    pub fn a_day(&self) -> Option<Date> {
-        accepted_until(self.all())
-    }
-
-    /// Refuses a strategy whose verdict doesn't allow it to be deployed today.
-    ///
-    /// # Errors
-    /// Refused, with its status.
-    pub fn check_deploys(&self, strategy: &str, today: Date) -> Result<()> {
-        if let Some(day) = accepted_until(self.one(strategy).into_iter()).filter(|day| *day < today) {
-            return Err(Error::new(codes::VERDICT_FORBIDS, format!("it rests on what was accepted until {day}")));
-        }
-        let status = self.status(strategy).unwrap_or("none");
-        let deploys = [Status::Pass, Status::Warn].iter().any(|s| s.name() == status);
-        match deploys {
-            true => Ok(()),
-            false => Err(Error::new(codes::VERDICT_FORBIDS, format!("the verdict of {strategy} is {status}"))),
-        }
+        check_contents(&verdict)?;
+        Ok(Self(verdict))
     }
 }
 
-/// The last day on which everything holds that was accepted for verdicts.
-fn accepted_until<'v>(verdicts: impl Iterator<Item = &'v Value>) -> Option<Date> {
-    let accepted = verdicts.filter_map(|one| one.get("acknowledgements")?.as_array()).flatten();
-    let holding = accepted.filter(|a| a.get("expired") == Some(&Value::Bool(false)));
-    holding.filter_map(|a| a.get("expires")?.as_str()?.parse().ok()).min()
+impl Deref for StoredVerdict {
+    type Target = Verdict;
+
+    fn deref(&self) -> &Verdict {
+        &self.0
+    }
+}
+
+fn altered(what: String) -> Error {
+    Error::new(codes::VERDICT_ALTERED, what)
+}
+
+/// Refuses a verdict whose names, subjects or digests aren't those of its contents.
+fn check_contents(verdict: &Verdict) -> Result<()> {
+    if verdict.strategies.is_empty() {
+        return Err(altered("no verdict: it has no strategies".to_owned()));
+    }
+    for one in &verdict.strategies {
+        let name = &one.strategy;
+        if !is_name(name) || verdict.strategies.iter().filter(|other| other.strategy == *name).count() > 1 {
+            return Err(altered(format!("`{name}` is no strategy's name, or stands twice")));
+        }
+        if one.hash() != one.digest {
+            return Err(altered(format!("the digest of {name} isn't that of its contents")));
+        }
+        if !has_its_subject(one) {
+            return Err(altered(format!("the subject of {name} isn't that of its fields")));
+        }
+    }
+    match verdict.hash() == verdict.digest {
+        true => Ok(()),
+        false => Err(altered("its digest isn't that of its contents".to_owned())),
+    }
+}
+
+/// What was judged must be told, unless nothing could be.
+fn has_its_subject(one: &StrategyVerdict) -> bool {
+    match &one.subject {
+        Some(subject) => subject.hash() == subject.sha256,
+        None => one.error.is_some(),
+    }
 }
 
 /// Compares a stored verdict with another of the same subject; how many values were the same.
 ///
 /// # Errors
 /// Refused, naming the first value that differs.
-pub fn compare(stored: &Stored, again: &Verdict) -> Result<usize> {
+pub fn compare(stored: &StoredVerdict, again: &Verdict) -> Result<usize> {
     let mut same = 0;
     for one in &again.strategies {
-        let was = stored.one(&one.strategy).cloned().unwrap_or_default();
-        let (mut was, mut is) = (was, json!(one));
+        let (mut was, mut is) = (json!(stored.strategy(&one.strategy)), json!(one));
         for value in [&mut was, &mut is] {
             // A digest covers all bits, and these are compared to 1e-9; where a config lies is no result.
             for key in ["digest", "config"] {
@@ -215,7 +135,11 @@ fn brief(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::error::Code;
+    use crate::gate::{digest, sample};
 
     #[test]
     fn numbers_may_differ_by_rounding_and_by_no_more() {
@@ -223,5 +147,122 @@ mod tests {
         assert_eq!(equal("v", &a, &near).map_err(|e| e.code()), Ok(1));
         assert_eq!(equal("v", &a, &far).map_err(|e| e.code()), Err(codes::VERDICT_DIFFERS));
         assert!(equal("v", &a, &json!({"x": [1.0], "y": 1})).is_err() && equal("v", &a, &json!({})).is_err());
+    }
+
+    fn written(verdict: &Verdict) -> String {
+        serde_json::to_string_pretty(verdict).expect("JSON") + "\n"
+    }
+
+    fn code_of(bytes: &[u8]) -> Option<Code> {
+        StoredVerdict::parse(bytes).err().map(|e| e.code())
+    }
+
+    /// The same with digests of these contents, as somebody would make them who alters a verdict with care.
+    fn sealed(mut verdict: Value) -> Vec<u8> {
+        for one in verdict["strategies"].as_array_mut().expect("strategies") {
+            one["digest"] = json!(digest::digest(one));
+        }
+        verdict["digest"] = json!(digest::whole(&verdict));
+        (serde_json::to_string_pretty(&verdict).expect("JSON") + "\n").into_bytes()
+    }
+
+    /// Pointers to all values below `value`.
+    fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
+        found.push(at.to_owned());
+        match value {
+            Value::Object(object) => object.iter().for_each(|(key, v)| pointers(v, &format!("{at}/{key}"), found)),
+            Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| pointers(v, &format!("{at}/{i}"), found)),
+            _ => {}
+        }
+    }
+
+    fn all_pointers(value: &Value) -> Vec<String> {
+        let mut found = Vec::new();
+        pointers(value, "", &mut found);
+        found
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn every_verdict_reads_back_equal_and_to_the_byte(seed in any::<u64>()) {
+            let verdict = sample::verdict(seed);
+            let text = written(&verdict);
+            let stored = StoredVerdict::parse(text.as_bytes()).map_err(|e| TestCaseError::fail(e.to_string()))?;
+            prop_assert_eq!(&*stored, &verdict);
+            prop_assert_eq!(written(&stored), text);
+            prop_assert_eq!(compare(&stored, &verdict).is_ok(), true);
+        }
+
+        #[test]
+        fn a_damaged_verdict_is_refused(
+            seed in any::<u64>(),
+            cut in any::<prop::sample::Index>(),
+            at in any::<prop::sample::Index>(),
+        ) {
+            let text = written(&sample::verdict(seed));
+            let refused = Some(codes::VERDICT_ALTERED);
+            prop_assert_eq!(code_of(&text.as_bytes()[..cut.index(text.len())]), refused);
+            // The path of a config is no result: it alone has no digest.
+            let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("      \"config\": \"configs/")).collect();
+            let line = lines[at.index(lines.len())];
+            let mut flipped = text.clone().into_bytes();
+            let begin = line.as_ptr() as usize - text.as_ptr() as usize;
+            let byte = begin + at.index(line.len().max(1)).min(line.len().saturating_sub(1));
+            flipped[byte] ^= 1;
+            prop_assert_eq!(code_of(&flipped), refused, "byte {}", byte);
+        }
+
+        #[test]
+        fn unknown_keys_and_wrong_types_are_refused_even_under_fitting_digests(
+            seed in any::<u64>(),
+            at in any::<prop::sample::Index>(),
+        ) {
+            let verdict = json!(sample::verdict(seed));
+            let refused = Some(codes::VERDICT_ALTERED);
+            prop_assert_eq!(code_of(&sealed(verdict.clone())), None);
+            let all = all_pointers(&verdict);
+            let objects: Vec<&String> = all.iter().filter(|at| verdict.pointer(at).is_some_and(Value::is_object)).collect();
+            let mut more = verdict.clone();
+            more.pointer_mut(objects[at.index(objects.len())]).expect("there")["added"] = json!(1);
+            prop_assert_eq!(code_of(&sealed(more)), refused);
+            // Strategies must stay a list of objects for digests to be made.
+            let inner: Vec<&String> = all.iter().filter(|at| at.matches('/').count() > 2 && !at.ends_with("/digest")).collect();
+            let pointer = inner[at.index(inner.len())];
+            let mut other = verdict;
+            *other.pointer_mut(pointer).expect("there") = json!([[true]]);
+            prop_assert_eq!(code_of(&sealed(other)), refused, "{}", pointer);
+        }
+    }
+
+    #[test]
+    fn names_subjects_and_digests_are_those_of_the_contents() {
+        let verdict = json!(sample::verdict(1));
+        for (pointer, value, what) in [
+            ("/strategies/0/strategy", json!("../../evil"), "no strategy's name"),
+            ("/strategies/0/strategy", json!(""), "no strategy's name"),
+            ("/strategies/0/strategy", verdict["strategies"][1]["strategy"].clone(), "stands twice"),
+            ("/strategies/0/subject/seed", json!(999), "the subject of"),
+            ("/strategies/0/subject", json!(null), "the subject of"),
+            ("/strategies", json!([]), "no strategies"),
+        ] {
+            let mut other = verdict.clone();
+            *other.pointer_mut(pointer).expect("there") = value;
+            let err = StoredVerdict::parse(&sealed(other)).expect_err("altered");
+            assert_eq!(err.code(), codes::VERDICT_ALTERED);
+            assert!(err.what().contains(what), "{pointer}: {err}");
+        }
+        let mut other = verdict;
+        other["strategies"][0]["synthetic"] = json!(!other["strategies"][0]["synthetic"].as_bool().expect("a flag"));
+        let err = StoredVerdict::parse(&written(&serde_json::from_value(other).expect("a verdict")).into_bytes());
+        assert!(err.is_err_and(|e| e.what().contains("the digest of")));
+    }
+
+    #[test]
+    fn a_verdict_without_a_strategy_or_that_is_none_is_refused() {
+        for text in ["", "{}", "null", "[]", "{\"strategies\": []}"] {
+            assert_eq!(code_of(text.as_bytes()), Some(codes::VERDICT_ALTERED), "{text}");
+        }
     }
 }

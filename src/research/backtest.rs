@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use super::market::{Market, Period, Scope, account_name, before_time, check, strategies_of, strategy_of};
 use crate::archive::{Archive, SYNTHETIC};
 use crate::bar::{Date, Nanos, Symbol};
-use crate::config::document::Document;
-use crate::config::{Config, Override};
+use crate::config::{Checked, Config, Override};
 use crate::costs::Costs;
 use crate::deployable::Deployable;
 use crate::error::Result;
@@ -29,7 +28,7 @@ use crate::sweep::grid::Choice;
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// The strategy's configuration, overrides applied.
-    pub document: &'a Document,
+    pub document: &'a Checked,
     /// Where the bars are.
     pub archive: &'a Archive,
     /// Symbols instead of the configured ones.
@@ -50,7 +49,7 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// All symbols of a config on one account, from one session to another, as configured.
-    pub fn portfolio(document: &'a Document, archive: &'a Archive, start: Date, end: Date) -> Self {
+    pub fn portfolio(document: &'a Checked, archive: &'a Archive, start: Date, end: Date) -> Self {
         Self {
             document,
             archive,
@@ -232,7 +231,7 @@ struct Prepared<'a, S> {
 pub(crate) fn prepare<'a, S: Deployable>(request: &Request<'a>) -> Result<Box<dyn Replayable + 'a>> {
     let period = (request.start, request.end);
     check::<S>(period, request.hours)?;
-    let config = Config::from_document(request.document)?;
+    let config = request.document.config().clone();
     let strategies = strategies_of::<S>(&config, request.symbols.unwrap_or(&config.symbols))?;
     let hours = request.hours.unwrap_or_else(|| config.hours());
     let market = Market::load(request.archive, &strategies, period, hours)?;

@@ -33,12 +33,11 @@ use super::market::account_name;
 use super::plan::{FILE, Plan, differences};
 use super::sweepable::{Kept, Row, together};
 use crate::archive::parquet::write;
-use crate::config::CRITERIA;
 use crate::disk::hash::{sha256_hex, xxh3_hex};
 use crate::disk::map;
 use crate::disk::write::{TEMPORARY, write_whole};
 use crate::error::{Error, Result, codes};
-use crate::metrics::{Measure, Metrics};
+use crate::metrics;
 use crate::sweep::grid::Grid;
 
 /// Zstandard's level: results are written often and read once.
@@ -315,35 +314,15 @@ fn has_its_checksum(path: &Path, bytes: &[u8]) -> bool {
     named == Some(&xxh3_hex(bytes))
 }
 
-/// A name and a figure.
-type Figure = (&'static str, fn(&Metrics) -> Measure);
-
-/// Figures of a row that no criterion names.
-const MORE: &[Figure] = &[
-    ("final_equity", |m| Measure::Defined(m.final_equity)),
-    ("gross_win", |m| Measure::Defined(m.gross_win)),
-    ("gross_loss", |m| Measure::Defined(m.gross_loss)),
-    ("avg_win", |m| m.avg_win),
-    ("avg_loss", |m| m.avg_loss),
-    ("avg_holding_hours", |m| m.avg_holding_hours),
-    ("benchmark_return", |m| m.benchmark_return),
-    ("sessions", |m| Measure::Defined(m.sessions as f64)),
-];
-
-/// Names of the figures in a row.
-pub fn figures() -> impl Iterator<Item = &'static str> {
-    CRITERIA.iter().map(|c| c.name).chain(MORE.iter().map(|m| m.0))
-}
-
 /// Refuses a figure that no row has.
 ///
 /// # Errors
 /// Usage error that lists the figures.
 pub fn check_figure(name: &str) -> Result<()> {
-    if figures().any(|known| known == name) {
+    if metrics::figure(name).is_some() {
         return Ok(());
     }
-    let known: Vec<&str> = figures().collect();
+    let known: Vec<&str> = metrics::figures().map(|figure| figure.name).collect();
     Err(Error::new(codes::BAD_ARGUMENT, format!("there is no figure `{name}`"))
         .help(format!("known are {}", known.join(", "))))
 }
@@ -373,10 +352,9 @@ fn batch_of_rows(first: usize, points: &[u64], grid: &Grid, rows: &[Row]) -> Res
         fields.push(Field::new(&axis.key, column.data_type().clone(), true));
         columns.push(column);
     }
-    let figures = CRITERIA.iter().map(|c| (c.name, c.of)).chain(MORE.iter().copied());
-    for (name, of) in figures {
-        fields.push(Field::new(name, DataType::Float64, true));
-        columns.push(Arc::new(Float64Array::from_iter(rows.iter().map(|r| of(&r.metrics).value()))));
+    for figure in metrics::figures() {
+        fields.push(Field::new(figure.name, DataType::Float64, true));
+        columns.push(Arc::new(Float64Array::from_iter(rows.iter().map(|r| (figure.of)(&r.metrics).value()))));
     }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::new(codes::IO, e.to_string()))
 }

@@ -13,7 +13,7 @@ use super::market::{Market, Period, Scope, check, strategies_of};
 use crate::archive::Archive;
 use crate::bar::{Date, Symbol};
 use crate::config::document::Document;
-use crate::config::{Config, Override, PARAMETER_BLOCKS, Parameters, examine_parameters};
+use crate::config::{Checked, Config, Override, PARAMETER_BLOCKS, Parameters, examine_parameters};
 use crate::deployable::{Deployable, contradictions};
 use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
@@ -28,7 +28,7 @@ use crate::sweep::{How, Sweep};
 #[derive(Clone, Copy, Debug)]
 pub struct SweepRequest<'a> {
     /// The config, overrides applied.
-    pub document: &'a Document,
+    pub document: &'a Checked,
     /// Where the bars are.
     pub archive: &'a Archive,
     /// Symbols instead of the configured ones.
@@ -161,7 +161,7 @@ pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &SweepRequest<'a>) -
     let period = (start, end);
     check::<S>(period, hours)?;
     grid.check()?;
-    let config = Config::from_document(document)?;
+    let config = document.config().clone();
     let mut symbols = request.symbols.unwrap_or(&config.symbols).to_vec();
     symbols.sort_unstable();
     symbols.dedup();
@@ -253,8 +253,7 @@ fn check_values(document: &Document, schema: &Value, axis: &Axis, to: &AxisPaths
 
 /// A config with the points that share it.
 struct Group {
-    document: Document,
-    config: Config,
+    document: Checked,
     /// Indices of the points, each with its strategy by symbol.
     points: Vec<usize>,
 }
@@ -306,12 +305,11 @@ impl<S: Deployable> Prepared<'_, S> {
                     let change = |&axis: &usize| Override::new(&grid.axes[axis].key, values[axis].clone());
                     let changes: Vec<Override> = settings.iter().map(change).collect();
                     let document = self.request.document.with(&changes)?;
-                    let config = Config::from_document(&document).map_err(|e| self.at_point(e, point))?;
-                    let beyond = contradictions::<S>(&document).into_iter().find(|f| self.is_of_settings(f));
-                    if let Some(finding) = beyond {
-                        return Err(self.at_point(Error::from(finding), point));
-                    }
-                    groups.push(Group { document, config, points: Vec::new() });
+                    let of_settings = |document: &Document| {
+                        contradictions::<S>(document).into_iter().filter(|f| self.is_of_settings(f)).collect()
+                    };
+                    let document = Checked::new(document, of_settings).map_err(|e| self.at_point(e, point))?;
+                    groups.push(Group { document, points: Vec::new() });
                     known.insert(key, groups.len() - 1);
                     groups.len() - 1
                 }
@@ -357,8 +355,9 @@ impl<S: Deployable> Prepared<'_, S> {
         let histories: Vec<&History<'_>> = account.histories.iter().collect();
         let benchmark = Benchmark::new(&account.market.buy_and_hold(&histories, account.period));
         let mut all = Vec::with_capacity(strategies.len());
-        for (capital, members) in self.by_capital(&group.config, strategies) {
-            let (costs, limits) = (group.config.costs(), group.config.limits());
+        let config = group.document.config();
+        for (capital, members) in self.by_capital(config, strategies) {
+            let (costs, limits) = (config.costs(), config.limits());
             let terms = Terms { capital, costs, limits, start, end };
             let SweepRequest { memory, how, .. } = self.request;
             // Symbols with an account each run side by side.
@@ -404,7 +403,7 @@ impl<S: Deployable> Prepared<'_, S> {
         let strategies: Vec<Vec<S>> = group
             .points
             .par_iter()
-            .map_init(|| group.config.clone(), |config, &i| self.strategies(group, config, points[i]))
+            .map_init(|| group.document.config().clone(), |config, &i| self.strategies(group, config, points[i]))
             .collect::<Result<_>>()?;
         let of_symbol = |k: usize| -> Vec<(usize, S)> {
             group.points.iter().zip(&strategies).map(|(&i, by_symbol)| (i, by_symbol[k])).collect()
@@ -435,7 +434,7 @@ impl<S: Deployable> Prepared<'_, S> {
         for points in points.chunks(4_096) {
             for group in self.groups(points)? {
                 group.points.par_iter().try_for_each_init(
-                    || group.config.clone(),
+                    || group.document.config().clone(),
                     |config, &i| {
                         self.strategies(&group, config, points[i])?;
                         self.affords(&group, config, points[i])

@@ -11,11 +11,10 @@ use super::progress::Progress;
 use super::sweepable::{Kept, Sweepable, accounts};
 use crate::bar::{Date, Symbol};
 use crate::calendar;
-use crate::config::CRITERIA;
 use crate::error::{Error, Result, codes};
 use crate::finding::Finding;
 use crate::ledger::Ledger;
-use crate::metrics::{Benchmark, Measure, Metrics, Outcome, Tally};
+use crate::metrics::{Benchmark, CRITERIA, Measure, Metrics, Outcome, Tally};
 
 /// How sessions are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,8 +193,8 @@ impl Choosing<'_> {
     /// # Errors
     /// Usage error if nothing can be chosen by it.
     pub fn figure(&self) -> Result<Figure> {
-        let Some(criterion) = CRITERIA.iter().find(|c| c.name == self.by) else {
-            let known: Vec<&str> = CRITERIA.iter().map(|c| c.name).collect();
+        let Some(criterion) = CRITERIA.iter().find(|c| c.figure.name == self.by) else {
+            let known: Vec<&str> = CRITERIA.iter().map(|c| c.figure.name).collect();
             let what = format!("`{}` can't be chosen by", self.by);
             return Err(Error::new(codes::BAD_ARGUMENT, what).help(format!("choose by {}", known.join(", "))));
         };
@@ -205,7 +204,7 @@ impl Choosing<'_> {
                 Error::new(codes::BAD_ARGUMENT, what).help(format!("choose by {}", FIGURES_OF_RETURNS.join(", ")))
             );
         }
-        Ok(criterion.of)
+        Ok(criterion.figure.of)
     }
 
     /// As the ledger records it.

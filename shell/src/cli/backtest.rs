@@ -70,7 +70,7 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
     archived_data_only()?;
     let strategy = registry::find(strategies, &options.strategy)?;
     let document = options.subject.document(strategy)?;
-    let config = Config::from_document(&document)?;
+    let config = document.config();
     if let Some(bps) = options.slippage_bps.filter(|bps| !(0.0..=1_000.0).contains(bps)) {
         return Err(Error::new(codes::BAD_ARGUMENT, format!("--slippage-bps is {bps}, allowed are 0 to 1000")));
     }
@@ -102,10 +102,10 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
     }
     if let Some(folder) = &options.out {
         for run in &runs {
-            files::write(folder, strategy, &config, scope, run)?;
+            files::write(folder, strategy, config, scope, run)?;
         }
     }
-    print(&if options.json { to_json(&summary(strategy, &config, scope, &runs)) } else { table::backtest(&runs) })?;
+    print(&if options.json { to_json(&summary(strategy, config, scope, &runs)) } else { table::backtest(&runs) })?;
     if options.timings {
         timing("total", started);
     }

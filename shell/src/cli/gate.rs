@@ -14,8 +14,8 @@ use magellan::deployed::discover;
 use magellan::disk::hash::sha256_hex;
 use magellan::disk::map::{self, Access};
 use magellan::error::{Error, Result};
-use magellan::gate::acknowledge::{self, Acknowledgement};
-use magellan::gate::{Gate, Judged, Verdict};
+use magellan::gate::acknowledge;
+use magellan::gate::{Acknowledgement, Gate, Judgement, Verdict};
 use magellan::registry::AnyStrategy;
 use rayon::prelude::*;
 
@@ -121,21 +121,21 @@ pub(super) fn run(options: &Options, strategies: &[&dyn AnyStrategy], started: I
         return Err(Error::new(codes::COMMAND_LINE, "--html is one strategy's page, and several are deployed")
             .help("add --strategy NAME, or write all with --out DIR"));
     }
-    let means = Means::new(&options.judging, options.html.is_some() || options.out.is_some())?;
+    let inputs = GateInputs::new(&options.judging, options.html.is_some() || options.out.is_some())?;
     if options.timings {
         timing("start, discover, open archive", started);
     }
     let progress = progress();
-    let tell = |strategy: &str, what: &str| {
-        progress.set_message(format!("{strategy}: {what}"));
+    let show_progress = |strategy: &str, step: &str| {
+        progress.set_message(format!("{strategy}: {step}"));
         if options.timings {
-            timing(&format!("{strategy}: {what}"), started);
+            timing(&format!("{strategy}: {step}"), started);
         }
     };
-    let judged = means.judge(strategies, &deployed, None, &tell);
+    let judgements = inputs.judge(strategies, &deployed, None, &show_progress);
     progress.finish_and_clear();
-    let verdict = Verdict::new(judged.iter().map(|j| j.verdict.clone()).collect());
-    write_files(options, &verdict, &judged)?;
+    let verdict = Verdict::new(judgements.iter().map(|j| j.verdict.clone()).collect());
+    write_files(options, &verdict, &judgements)?;
     let text = match options.json {
         true => to_json(&verdict),
         false if options.github => github::gate(&verdict) + &table::gate(&verdict),
@@ -149,7 +149,7 @@ pub(super) fn run(options: &Options, strategies: &[&dyn AnyStrategy], started: I
 }
 
 /// What judging needs besides the strategies.
-pub(super) struct Means {
+pub(super) struct GateInputs {
     archive: Archive,
     ledger: PathBuf,
     baselines: PathBuf,
@@ -157,7 +157,7 @@ pub(super) struct Means {
     pages: bool,
 }
 
-impl Means {
+impl GateInputs {
     pub(super) fn new(judging: &Judging, pages: bool) -> Result<Self> {
         let Judging { place, counting, baselines, .. } = judging;
         // Beside the replay, which doesn't need it.
@@ -191,7 +191,7 @@ impl Means {
         deployed: &[Deployed],
         heads: Option<&BTreeMap<String, Vec<String>>>,
         progress: &(dyn Fn(&str, &str) + Sync),
-    ) -> Vec<Judged> {
+    ) -> Vec<Judgement> {
         let gate = Gate {
             strategies,
             archive: &self.archive,
@@ -242,11 +242,11 @@ fn progress() -> ProgressBar {
     bar
 }
 
-fn write_files(options: &Options, verdict: &Verdict, judged: &[Judged]) -> Result<()> {
+fn write_files(options: &Options, verdict: &Verdict, judgements: &[Judgement]) -> Result<()> {
     if let Some(folder) = &options.out {
-        write_folder(folder, verdict, judged)?;
+        write_folder(folder, verdict, judgements)?;
     }
-    if let (Some(path), [only]) = (&options.html, judged) {
+    if let (Some(path), [only]) = (&options.html, judgements) {
         write(path, &html::page(only)?)?;
     }
     if let Some(path) = &options.junit {
@@ -258,9 +258,9 @@ fn write_files(options: &Options, verdict: &Verdict, judged: &[Judged]) -> Resul
     Ok(())
 }
 
-fn write_folder(folder: &Path, verdict: &Verdict, judged: &[Judged]) -> Result<()> {
+fn write_folder(folder: &Path, verdict: &Verdict, judgements: &[Judgement]) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()).at(folder.display()))?;
-    for one in judged {
+    for one in judgements {
         let name = &one.verdict.strategy;
         write(&folder.join(format!("{name}.html")), &html::page(one)?)?;
         if let Some(baseline) = one.baseline.as_ref().filter(|_| one.verdict.status.deploys()) {

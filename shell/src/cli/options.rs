@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use magellan::archive::Archive;
 use magellan::bar::Symbol;
+use magellan::config::Checked;
 use magellan::config::Override;
-use magellan::config::document::Document;
 use magellan::disk::map::Access;
 use magellan::error::{Error, Result};
 use magellan::history::Hours;
@@ -92,7 +92,7 @@ impl From<SessionArg> for Hours {
 
 impl Subject {
     /// The strategy's config with its overrides: as named, or the deployed one.
-    pub(super) fn document(&self, strategy: &dyn AnyStrategy) -> Result<Document> {
+    pub(super) fn document(&self, strategy: &dyn AnyStrategy) -> Result<Checked> {
         let path = match &self.config {
             Some(path) => path.clone(),
             None => self.place.deployed()?.join(strategy.name()).join("config.json"),

@@ -8,7 +8,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use magellan::archive::Archive;
 use magellan::bar::{Date, Symbol};
-use magellan::config::document::Document;
+use magellan::config::Checked;
 use magellan::error::{Error, Result};
 use magellan::finding::Finding;
 use magellan::history::Hours;
@@ -79,7 +79,7 @@ impl std::str::FromStr for Memory {
 /// What sweeps and walk-forwards begin with.
 pub(super) struct Opened<'s> {
     pub(super) strategy: &'s dyn AnyStrategy,
-    document: Document,
+    document: Checked,
     archive: Archive,
     pub(super) grid: Grid,
     choice: Choice,

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use magellan::account::Account;
 use magellan::bar::Date;
-use magellan::config::Config;
-use magellan::config::document::Document;
+use magellan::config::{Checked, Config};
 use magellan::deployed;
 use magellan::disk::hash::sha256_hex;
 use magellan::disk::map::{self, Access};
@@ -59,9 +58,8 @@ pub(super) fn run(options: &Run, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
         Some(release) => of_release(options, strategy, release)?,
         None => of_checkout(options, strategy, &program)?,
     };
-    let config = Config::from_document(&document)?;
-    let mut service = Service::start(identity, &config, &options.state_dir)?;
-    let ending = trade(options, strategy, &document, &config, &mut service).inspect_err(|err| service.fail(err))?;
+    let mut service = Service::start(identity, document.config(), &options.state_dir)?;
+    let ending = trade(options, strategy, &document, &mut service).inspect_err(|err| service.fail(err))?;
     Ok(if ending == Ending::Interrupted { 130 } else { 0 })
 }
 
@@ -81,7 +79,7 @@ fn archived_data(release: Option<&Release>) -> Result<()> {
 }
 
 /// In a release: what was shipped, and nothing else.
-fn of_release(options: &Run, strategy: &dyn AnyStrategy, release: &Release) -> Result<(Document, Identity)> {
+fn of_release(options: &Run, strategy: &dyn AnyStrategy, release: &Release) -> Result<(Checked, Identity)> {
     if let Some(folder) = &options.place.deployed {
         let what = format!("--deployed {}: a release runs the configs that it ships", folder.display());
         return Err(Error::new(codes::BAD_ARGUMENT, what).help("leave out --deployed"));
@@ -99,7 +97,7 @@ fn of_release(options: &Run, strategy: &dyn AnyStrategy, release: &Release) -> R
 }
 
 /// In a checkout: the deployed folder, and a unit that nobody installed.
-fn of_checkout(options: &Run, strategy: &dyn AnyStrategy, program: &Path) -> Result<(Document, Identity)> {
+fn of_checkout(options: &Run, strategy: &dyn AnyStrategy, program: &Path) -> Result<(Checked, Identity)> {
     let folder = options.place.deployed()?.join(strategy.name());
     let document = strategy.read_document(&folder.join("config.json"), &[])?;
     let sha256 = |path: &Path| Ok::<String, Error>(sha256_hex(&map::bytes(path, Access::Map)?));
@@ -113,14 +111,8 @@ fn of_checkout(options: &Run, strategy: &dyn AnyStrategy, program: &Path) -> Res
     Ok((document, identity))
 }
 
-fn trade(
-    options: &Run,
-    strategy: &dyn AnyStrategy,
-    document: &Document,
-    config: &Config,
-    service: &mut Service,
-) -> Result<Ending> {
-    let archive = options.place.archive()?;
+fn trade(options: &Run, strategy: &dyn AnyStrategy, document: &Checked, service: &mut Service) -> Result<Ending> {
+    let (archive, config) = (options.place.archive()?, document.config());
     let (start, end) = period(options, config);
     let market = strategy.market(&Request::portfolio(document, &archive, start, end))?;
     let histories = market.histories()?;

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use magellan::deployed::Deployed;
 use magellan::error::{Error, Result};
 use magellan::gate::baseline::Baseline;
-use magellan::gate::verify::{self, Stored};
-use magellan::gate::{Judged, Verdict};
+use magellan::gate::verify::{self, StoredVerdict};
+use magellan::gate::{StrategyVerdict, Verdict};
 use magellan::ledger::Ledger;
 use magellan::registry::AnyStrategy;
 
-use super::gate::{Judging, Means};
+use super::gate::{GateInputs, Judging};
 use super::options::{Baselines, Place};
 use super::output::print;
 use crate::codes;
@@ -61,45 +62,73 @@ pub(super) fn run(command: VerdictCommand, strategies: &[&dyn AnyStrategy]) -> R
 fn check(options: &VerdictVerify, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     super::backtest::archived_data_only()?;
     let at = |e: Error| e.at(options.file.display());
-    let stored = Stored::read(&options.file)?;
-    let mut deployed = options.judging.deployed()?;
-    deployed.retain(|d| stored.strategies().any(|name| name == d.name));
-    let names: Vec<String> = deployed.iter().map(|d| d.name.clone()).collect();
-    if let Some(gone) =
-        stored.strategies().find(|name| options.judging.strategy.is_none() && !names.contains(&(*name).to_owned()))
-    {
-        return Err(at(Error::new(codes::VERDICT_DIFFERS, format!("`{gone}` was judged and is no longer deployed"))));
-    }
+    let stored = StoredVerdict::read(&options.file)?;
+    let deployed = still_deployed(options, &stored).map_err(at)?;
     if options.no_replay {
         print(&format!("{}: its digests are those of its contents\n", options.file.display()))?;
         return Ok(0);
     }
-    let means = Means::new(&options.judging, false)?.on(stored.a_day());
+    let inputs = GateInputs::new(&options.judging, false)?.on(stored.same_day());
     for one in &deployed {
-        let now = Baseline::read(means.baselines(), &one.name)?.map(|b| b.subject.sha256);
-        if stored.deployed_then(&one.name).iter().any(|then| *then != now) {
-            let what = format!("what is deployed of {} is another than when this was judged", one.name);
-            return Err(at(Error::new(codes::VERDICT_DIFFERS, what))
-                .help("name the baselines of then with --baselines DIR, or check digests only with --no-replay"));
-        }
+        check_baseline(one, &stored, inputs.baselines()).map_err(at)?;
     }
-    let heads = deployed.iter().map(|d| (d.name.clone(), stored.heads(&d.name))).collect();
-    let judged: Vec<Judged> = means.judge(strategies, &deployed, Some(&heads), &|_, _| {});
-    let again = Verdict::new(judged.into_iter().map(|j| j.verdict).collect());
+    let again = judge_again(&inputs, strategies, &deployed, &stored);
     let same = verify::compare(&stored, &again).map_err(at)?;
-    for name in stored.strategies() {
-        let counted = Ledger::open(means.ledger(), name)?.count()?;
-        if stored.trials(name).is_some_and(|n| n < counted) {
-            print(&format!("{name}: the ledger counts {counted} trials by now\n"))?;
+    for one in &stored.strategies {
+        let counted = Ledger::open(inputs.ledger(), &one.strategy)?.count()?;
+        if one.ledger.as_ref().is_some_and(|then| then.n < counted) {
+            print(&format!("{}: the ledger counts {counted} trials by now\n", one.strategy))?;
         }
     }
     print(&format!(
         "{}: judged again from the same trials: {same} values are the same to 1e-9; {}, digest {}\n",
         options.file.display(),
         again.status.name(),
-        stored.digest(),
+        stored.digest,
     ))?;
     Ok(0)
+}
+
+/// The strategies of a verdict that are to be judged again.
+fn still_deployed(options: &VerdictVerify, stored: &StoredVerdict) -> Result<Vec<Deployed>> {
+    let mut deployed = options.judging.deployed()?;
+    deployed.retain(|d| stored.strategy(&d.name).is_some());
+    let gone = stored.strategies.iter().find(|one| deployed.iter().all(|d| d.name != one.strategy));
+    match gone.filter(|_| options.judging.strategy.is_none()) {
+        None => Ok(deployed),
+        Some(gone) => {
+            let what = format!("`{}` was judged and is no longer deployed", gone.strategy);
+            Err(Error::new(codes::VERDICT_DIFFERS, what))
+        }
+    }
+}
+
+/// Refuses to judge a strategy again beside another baseline than the one that it was judged beside.
+fn check_baseline(deployed: &Deployed, stored: &StoredVerdict, baselines: &Path) -> Result<()> {
+    let now = Baseline::read(baselines, &deployed.name)?.map(|b| b.subject.sha256);
+    let then = stored.strategy(&deployed.name).map(StrategyVerdict::deployed_then).unwrap_or_default();
+    if then.iter().all(|then| *then == now.as_deref()) {
+        return Ok(());
+    }
+    let what = format!("what is deployed of {} is another than when this was judged", deployed.name);
+    Err(Error::new(codes::VERDICT_DIFFERS, what)
+        .help("name the baselines of then with --baselines DIR, or check digests only with --no-replay"))
+}
+
+/// Judges from the trials that the ledger had then.
+fn judge_again(
+    inputs: &GateInputs,
+    strategies: &[&dyn AnyStrategy],
+    deployed: &[Deployed],
+    stored: &StoredVerdict,
+) -> Verdict {
+    let then = stored.strategies.iter();
+    let heads = then.map(|one| {
+        let heads = one.ledger.as_ref().map(|ledger| ledger.heads.clone());
+        (one.strategy.clone(), heads.unwrap_or_default())
+    });
+    let judgements = inputs.judge(strategies, deployed, Some(&heads.collect()), &|_, _| {});
+    Verdict::new(judgements.into_iter().map(|j| j.verdict).collect())
 }
 
 pub(super) fn baseline(command: BaselineCommand) -> Result<u8> {
@@ -117,20 +146,20 @@ fn record(options: &BaselineRecord) -> Result<u8> {
 /// What was judged becomes what is deployed, if its verdict allows that.
 pub(super) fn record_from(from: &Path, only: Option<&str>, root: &Path) -> Result<String> {
     let file = from.join("verdict.json");
-    let stored = Stored::read(&file)?;
-    let wanted = |name: &&str| only.is_none_or(|only| only == *name);
+    let stored = StoredVerdict::read(&file)?;
     let mut baselines = Vec::new();
-    for name in stored.strategies().filter(wanted) {
-        stored.check_deploys(name, super::gate::today()).map_err(|e| e.at(file.display()))?;
-        let path = from.join(format!("{name}.baseline.json"));
-        let baseline = Baseline::read_file(&path, name)?;
-        let fits =
-            stored.digest_of(name) == Some(&baseline.verdict) && stored.baseline_of(name) == Some(&baseline.sha256);
-        if !fits {
+    for one in stored.strategies.iter().filter(|one| only.is_none_or(|only| only == one.strategy)) {
+        one.check_deploys(super::gate::today()).map_err(|e| e.at(file.display()))?;
+        let path = from.join(format!("{}.baseline.json", one.strategy));
+        let baseline = Baseline::read_file(&path, &one.strategy)?;
+        if one.digest != baseline.verdict || one.baseline_sha256.as_ref() != Some(&baseline.sha256) {
             let what = "it isn't what the verdict beside it was made of";
             return Err(Error::new(codes::BAD_BASELINE, what).at(path.display()));
         }
         baselines.push(baseline);
+    }
+    if baselines.is_empty() {
+        return Err(Error::new(codes::NOT_DEPLOYED, "the verdict is of no such strategy").at(file.display()));
     }
     // All or none.
     let mut text = String::new();
@@ -139,8 +168,5 @@ pub(super) fn record_from(from: &Path, only: Option<&str>, root: &Path) -> Resul
         baseline.write(&target)?;
         text += &format!("{}: subject {}\n", target.display(), baseline.subject.sha256);
     }
-    match text.is_empty() {
-        true => Err(Error::new(codes::NOT_DEPLOYED, "the verdict is of no such strategy").at(file.display())),
-        false => Ok(text),
-    }
+    Ok(text)
 }

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use magellan::config::CRITERIA;
 use magellan::error::{Error, Result};
-use magellan::metrics::{Measure, Metrics};
+use magellan::metrics::{self, Measure, Metrics, figures};
 use magellan::registry::AnyStrategy;
 use magellan::research::market::account_name;
 use magellan::research::results::check_figure;
@@ -153,8 +152,8 @@ fn document(opened: &Opened<'_>, walked: &Walked, scheme: Scheme) -> Value {
 
 /// The figures that joined returns have.
 fn of_returns(metrics: &Metrics) -> Value {
-    let shown = CRITERIA.iter().filter(|c| FIGURES_OF_RETURNS.contains(&c.name));
-    shown.map(|c| (c.name.to_owned(), json!((c.of)(metrics)))).collect()
+    let shown = figures().filter(|figure| FIGURES_OF_RETURNS.contains(&figure.name));
+    shown.map(|figure| (figure.name.to_owned(), json!((figure.of)(metrics)))).collect()
 }
 
 fn parameters(opened: &Opened<'_>, point: u64) -> Value {
@@ -194,8 +193,7 @@ fn fold_row(opened: &Opened<'_>, fold: &Fold, chosen: &Chosen, by: &str) -> Vec<
 
 /// A figure as tables show it.
 fn figure(name: &str, metrics: Option<&Metrics>) -> String {
-    let criterion = CRITERIA.iter().find(|c| c.name == name);
-    match criterion.zip(metrics).map(|(criterion, metrics)| (criterion.of)(metrics)) {
+    match metrics::figure(name).zip(metrics).map(|(figure, metrics)| (figure.of)(metrics)) {
         Some(Measure::Defined(value)) => table::number(name, value),
         Some(undefined) => undefined.to_string(),
         None => "-".to_owned(),

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use magellan::bar::Date;
 use magellan::deployed::Deployed;
 use magellan::error::{Error, Result};
-use magellan::gate::digest::{self, Subject};
-use magellan::gate::subject_of;
-use magellan::gate::verify::Stored;
+use magellan::gate::StrategyVerdict;
+use magellan::gate::subject::{self, Subject, subject_of};
+use magellan::gate::verify::StoredVerdict;
 use magellan::registry::AnyStrategy;
 
 use super::record::Judged;
@@ -15,7 +15,7 @@ use crate::codes;
 use crate::release::{self, BINARY, Environment, Manifest, unit_path};
 
 /// Verdicts as `magellan gate --out` leaves them, in one folder or in its folders.
-pub struct Verdicts(Vec<(PathBuf, Stored)>);
+pub struct Verdicts(Vec<(PathBuf, StoredVerdict)>);
 
 impl Verdicts {
     /// Reads `verdict.json` of the folder and of each folder in it.
@@ -28,22 +28,25 @@ impl Verdicts {
         folders.sort();
         folders.insert(0, folder.to_owned());
         let files = folders.iter().map(|folder| folder.join("verdict.json")).filter(|file| file.exists());
-        files.map(|file| Ok((file.clone(), Stored::read(&file)?))).collect::<Result<_>>().map(Self)
+        files.map(|file| Ok((file.clone(), StoredVerdict::read(&file)?))).collect::<Result<_>>().map(Self)
     }
 
-    /// The folder and the verdict of a strategy about this subject; or the best that is there.
-    fn about(&self, strategy: &str, subject: &str) -> Option<&(PathBuf, Stored)> {
-        let of = || self.0.iter().filter(|(_, stored)| stored.strategies().any(|name| name == strategy));
-        of().find(|(_, stored)| stored.subject(strategy).is_some_and(|s| s.sha256 == subject)).or_else(|| of().next())
+    /// The file and the verdict of a strategy about this subject; or the first that is there.
+    fn about(&self, strategy: &str, subject: &str) -> Option<(&Path, &StrategyVerdict)> {
+        let of_strategy =
+            || self.0.iter().filter_map(|(file, stored)| Some((file.as_path(), stored.strategy(strategy)?)));
+        of_strategy().find(|(_, one)| is_about(one, subject)).or_else(|| of_strategy().next())
+    }
+
+    /// The folder of the verdict of a strategy about exactly this subject.
+    pub fn folder(&self, strategy: &str, subject: &str) -> Option<&Path> {
+        let (file, one) = self.about(strategy, subject)?;
+        is_about(one, subject).then(|| file.parent())?
     }
 }
 
-impl Verdicts {
-    /// The folder of the verdict of a strategy about exactly this subject.
-    pub fn folder(&self, strategy: &str, subject: &str) -> Option<&Path> {
-        let (file, stored) = self.about(strategy, subject)?;
-        (stored.subject(strategy)?.sha256 == subject).then(|| file.parent())?
-    }
+fn is_about(one: &StrategyVerdict, subject: &str) -> bool {
+    one.subject.as_ref().is_some_and(|s| s.sha256 == subject)
 }
 
 /// What is asked for all strategies.
@@ -72,7 +75,7 @@ impl Asked<'_> {
         let sha256 = |path: &str| self.manifest.files.get(path).map_or("", |file| file.sha256.as_str());
         let subject = subject_of(self.strategies, one, sha256(BINARY), self.archive)?;
         // The files are read again here; what counts is what is in the bundle.
-        let bundled = digest::bundle(sha256(BINARY), sha256(&unit_path(&one.name)));
+        let bundled = subject::bundle(sha256(BINARY), sha256(&unit_path(&one.name)));
         if (&subject.config, &subject.bundle) != (&shipped.config_sha256, &bundled) {
             let what = format!("config or unit of {} changed while it was bundled", one.name);
             return Err(Error::new(codes::NOT_COMMITTED, what));
@@ -86,21 +89,20 @@ impl Asked<'_> {
             synthetic: false,
         };
         let name = &one.name;
-        let Some((file, stored)) = self.verdicts.about(name, &subject.sha256) else {
+        let Some((file, verdict)) = self.verdicts.about(name, &subject.sha256) else {
             let what = format!("there is no verdict of {name}");
             return Ok((judged, vec![Error::new(codes::NO_VERDICT, what)]));
         };
-        let was = stored.subject(name);
-        if was.as_ref() != Some(&subject) {
-            let what =
-                format!("what would be shipped of {name} isn't what was judged: {}", differing(was.as_ref(), &subject));
+        let was = verdict.subject.as_ref();
+        if was != Some(&subject) {
+            let what = format!("what would be shipped of {name} isn't what was judged: {}", differing(was, &subject));
             return Ok((judged, vec![Error::new(codes::NO_VERDICT, what).at(file.display())]));
         }
-        judged.verdict = stored.digest_of(name).map(str::to_owned);
-        judged.status = stored.status(name).map(str::to_owned);
-        judged.synthetic = stored.is_synthetic(name);
+        judged.verdict = Some(verdict.digest.clone());
+        judged.status = Some(verdict.status.name().to_owned());
+        judged.synthetic = verdict.synthetic;
         let mut against = Vec::new();
-        against.extend(stored.check_deploys(name, self.today).err());
+        against.extend(verdict.check_deploys(self.today).err());
         if self.environment.kind == release::Kind::Production {
             if judged.synthetic {
                 let what = format!(
@@ -109,7 +111,7 @@ impl Asked<'_> {
                 );
                 against.push(Error::new(codes::SYNTHETIC_VERDICT, what));
             }
-            against.extend(unpaired(name, stored, &subject, running));
+            against.extend(unpaired(verdict, &subject, running));
         }
         Ok((judged, against.into_iter().map(|e| e.at(file.display())).collect()))
     }
@@ -127,13 +129,13 @@ pub enum Running {
 }
 
 /// In production a candidate must have been compared with what runs there, unless it is the same.
-fn unpaired(name: &str, stored: &Stored, subject: &Subject, running: &Running) -> Option<Error> {
-    let then = stored.deployed_then(name);
+fn unpaired(verdict: &StrategyVerdict, subject: &Subject, running: &Running) -> Option<Error> {
+    let (name, then) = (&verdict.strategy, verdict.deployed_then());
     let what = match running {
         Running::Nothing => return None,
         Running::Unknown => format!("what runs of {name} isn't known: the host's history doesn't tell"),
         Running::Subject(running) => {
-            let compared = !then.is_empty() && then.iter().all(|was| was.as_ref() == Some(running));
+            let compared = !then.is_empty() && then.iter().all(|was| *was == Some(running.as_str()));
             if *running == subject.sha256 || compared {
                 return None;
             }

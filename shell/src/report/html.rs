@@ -5,7 +5,7 @@
 
 use magellan::bar::SECOND;
 use magellan::error::{Error, Result};
-use magellan::gate::{Judged, PeriodVerdict, Shown};
+use magellan::gate::{Judgement, PeriodCharts, PeriodVerdict};
 use minijinja::{Environment, context};
 use serde_json::{Value, json};
 
@@ -20,15 +20,15 @@ const TEMPLATE: &str = include_str!("html/report.html");
 ///
 /// # Errors
 /// Usage error if it can't be made.
-pub fn page(judged: &Judged) -> Result<String> {
+pub fn page(judgement: &Judgement) -> Result<String> {
     let fault = |e: minijinja::Error| Error::new(codes::CANNOT_WRITE, format!("no page: {e}"));
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
     environment.add_template("page", TEMPLATE).map_err(fault)?;
     // `<` could end the script element that holds the JSON.
-    let data = island(judged).to_string().replace('<', "\\u003c");
+    let data = island(judgement).to_string().replace('<', "\\u003c");
     let values = context! {
-        title => &judged.verdict.strategy,
+        title => &judgement.verdict.strategy,
         css => include_str!("html/report.css"),
         uplot_css => include_str!("html/uplot.min.css"),
         uplot_js => include_str!("html/uplot.min.js"),
@@ -38,26 +38,27 @@ pub fn page(judged: &Judged) -> Result<String> {
     environment.get_template("page").and_then(|template| template.render(values)).map_err(fault)
 }
 
-fn island(judged: &Judged) -> Value {
-    let pairs = || judged.verdict.periods.iter().zip(&judged.periods);
-    let each =
-        |of: fn(&PeriodVerdict, &Shown) -> Vec<Value>| pairs().flat_map(|(p, s)| of(p, s)).collect::<Vec<Value>>();
+fn island(judgement: &Judgement) -> Value {
+    let pairs = || judgement.verdict.periods.iter().zip(&judgement.periods);
+    let each = |of: fn(&PeriodVerdict, &PeriodCharts) -> Vec<Value>| {
+        pairs().flat_map(|(p, s)| of(p, s)).collect::<Vec<Value>>()
+    };
     json!({
         "schema_version": SCHEMA_VERSION,
-        "title": judged.verdict.strategy,
-        "verdict": verdict(judged),
+        "title": judgement.verdict.strategy,
+        "verdict": verdict(judgement),
         "series": each(series),
         "prices": each(prices),
         "trades": each(trades),
-        "sweep": judged.heat,
+        "sweep": judgement.heat_map,
         "bootstrap": each(resampled),
     })
 }
 
 /// The verdict as the page wants it: robustness and power lifted, hashes by their plain names.
-fn verdict(judged: &Judged) -> Value {
-    let mut shown = json!(judged.verdict);
-    if let Some(subject) = &judged.verdict.subject {
+fn verdict(judgement: &Judgement) -> Value {
+    let mut shown = json!(judgement.verdict);
+    if let Some(subject) = &judgement.verdict.subject {
         for (name, value) in [
             ("subject", &subject.sha256),
             ("config_sha256", &subject.config),
@@ -70,10 +71,10 @@ fn verdict(judged: &Judged) -> Value {
         }
         shown["seed"] = json!(subject.seed);
     }
-    if let (Some(luck), Some(first)) = (&judged.verdict.ledger, judged.verdict.periods.first()) {
+    if let (Some(luck), Some(first)) = (&judgement.verdict.ledger, judgement.verdict.periods.first()) {
         shown["ledger"]["variance"] = json!(luck.dispersion.map(|d| d / first.metrics.sessions as f64));
     }
-    for (period, own) in shown["periods"].as_array_mut().into_iter().flatten().zip(&judged.verdict.periods) {
+    for (period, own) in shown["periods"].as_array_mut().into_iter().flatten().zip(&judgement.verdict.periods) {
         period["power"] = json!(format!("{}; against what is deployed: {}", own.power.statement, own.baseline.how));
         let robustness = json!(own.robustness);
         for (name, value) in robustness.as_object().into_iter().flatten() {
@@ -87,17 +88,17 @@ fn verdict(judged: &Judged) -> Value {
 }
 
 /// Equity, benchmark and what is deployed, rebased to the capital.
-fn series(period: &PeriodVerdict, shown: &Shown) -> Vec<Value> {
-    let replay = &shown.run.replay;
+fn series(period: &PeriodVerdict, charts: &PeriodCharts) -> Vec<Value> {
+    let replay = &charts.run.replay;
     let dates: Vec<String> = replay.equity.iter().map(|e| e.0.to_string()).collect();
     let equity: Vec<f64> = replay.equity.iter().map(|e| cents(e.1)).collect();
-    let benchmark: Option<Vec<f64>> = shown
+    let benchmark: Option<Vec<f64>> = charts
         .run
         .benchmark
         .first()
-        .map(|first| shown.run.benchmark.iter().map(|worth| cents(replay.capital * worth / first)).collect());
+        .map(|first| charts.run.benchmark.iter().map(|worth| cents(replay.capital * worth / first)).collect());
     let mut worth = replay.capital;
-    let mut deployed = shown.deployed.iter().peekable();
+    let mut deployed = charts.deployed.iter().peekable();
     let baseline: Vec<f64> = replay
         .equity
         .iter()
@@ -114,11 +115,11 @@ fn series(period: &PeriodVerdict, shown: &Shown) -> Vec<Value> {
         "capital": replay.capital,
         "equity": equity,
         "benchmark": benchmark,
-        "baseline": (!shown.deployed.is_empty()).then_some(baseline),
+        "baseline": (!charts.deployed.is_empty()).then_some(baseline),
     })]
 }
 
-fn prices(period: &PeriodVerdict, shown: &Shown) -> Vec<Value> {
+fn prices(period: &PeriodVerdict, charts: &PeriodCharts) -> Vec<Value> {
     let one = |(symbol, closes): &(magellan::bar::Symbol, Vec<(i64, f64)>)| {
         json!({
             "period": period.period.name,
@@ -127,10 +128,10 @@ fn prices(period: &PeriodVerdict, shown: &Shown) -> Vec<Value> {
             "close": closes.iter().map(|c| c.1).collect::<Vec<f64>>(),
         })
     };
-    shown.closes.iter().map(one).collect()
+    charts.closes.iter().map(one).collect()
 }
 
-fn trades(period: &PeriodVerdict, shown: &Shown) -> Vec<Value> {
+fn trades(period: &PeriodVerdict, charts: &PeriodCharts) -> Vec<Value> {
     let one = |f: &magellan::account::Fill| {
         json!({
             "period": period.period.name,
@@ -144,19 +145,19 @@ fn trades(period: &PeriodVerdict, shown: &Shown) -> Vec<Value> {
             "reason": f.reason.to_string(),
         })
     };
-    shown.run.replay.fills.iter().map(one).collect()
+    charts.run.replay.fills.iter().map(one).collect()
 }
 
-fn resampled(period: &PeriodVerdict, shown: &Shown) -> Vec<Value> {
+fn resampled(period: &PeriodVerdict, charts: &PeriodCharts) -> Vec<Value> {
     const CONFIDENCE: f64 = 0.95;
-    let at = |q: f64| magellan::stats::bootstrap::quantile(&shown.sharpes, q);
-    if shown.sharpes.is_empty() {
+    let at = |q: f64| magellan::stats::bootstrap::quantile(&charts.sharpes, q);
+    if charts.sharpes.is_empty() {
         return Vec::new();
     }
     vec![json!({
         "period": period.period.name,
         "metric": "sharpe",
-        "samples": shown.sharpes,
+        "samples": charts.sharpes,
         "point": period.metrics.sharpe.value(),
         "lower": at(1.0 - CONFIDENCE),
         "upper": at(CONFIDENCE),

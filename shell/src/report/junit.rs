@@ -64,7 +64,7 @@ fn case(writer: &mut Writer<Vec<u8>>, case: &Case) -> std::io::Result<()> {
 
 fn cases(strategy: &StrategyVerdict) -> Vec<Case> {
     if let Some(error) = &strategy.error {
-        let wrong = ("error", error.code.to_owned(), format!("{}\ntry: {}", error.message, error.help));
+        let wrong = ("error", error.code.clone(), format!("{}\ntry: {}", error.message, error.help));
         return vec![Case { name: "judged".into(), class: strategy.strategy.clone(), wrong: Some(wrong) }];
     }
     strategy.periods.iter().flat_map(|period| of_period(strategy, period)).collect()
@@ -72,14 +72,14 @@ fn cases(strategy: &StrategyVerdict) -> Vec<Case> {
 
 fn of_period(strategy: &StrategyVerdict, period: &PeriodVerdict) -> Vec<Case> {
     let class = format!("{}.{}", strategy.strategy, period.period.name);
-    let of_check = |check: &Check| {
+    let case_of = |check: &Check| {
         let mut words = check_in_words(check);
         if check.group == Group::Data {
             period.data_findings.iter().for_each(|f| words += &format!("\n{}: {}", f.subject, f.what));
         }
         let counts = check.counts_as() > Status::Warn;
         Case {
-            name: check.bound.as_ref().map_or(check.metric.to_owned(), |b| format!("{} {b}", check.metric)),
+            name: check.bound.as_ref().map_or(check.metric.clone(), |b| format!("{} {b}", check.metric)),
             class: class.clone(),
             wrong: counts.then(|| {
                 let kind = if check.status == Status::Error { "error" } else { "failure" };
@@ -87,7 +87,7 @@ fn of_period(strategy: &StrategyVerdict, period: &PeriodVerdict) -> Vec<Case> {
             }),
         }
     };
-    period.checks.iter().map(of_check).collect()
+    period.checks.iter().map(case_of).collect()
 }
 
 /// XML has no place for most control characters, escaped or not.

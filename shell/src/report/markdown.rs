@@ -107,7 +107,7 @@ fn period_block(text: &mut String, period: &PeriodVerdict) {
 fn check_row(text: &mut String, check: &Check) {
     let (fails, warns) = levels_of(check);
     let bound = check.bound.as_ref().map_or(String::new(), |b| format!(" ({b})"));
-    let margin = check.margin.map_or(String::new(), |m| signed(check.metric, m));
+    let margin = check.margin.map_or(String::new(), |m| signed(&check.metric, m));
     let accepted = check.acknowledged.as_ref().map_or(String::new(), |a| format!(", accepted by {}", a.who));
     let _ = writeln!(
         text,
@@ -116,7 +116,7 @@ fn check_row(text: &mut String, check: &Check) {
         check.status.name(),
         escaped(&accepted),
         check.metric,
-        escaped(&value(check.metric, check.value)),
+        escaped(&value(&check.metric, check.value)),
     );
 }
 

@@ -8,8 +8,8 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use magellan::bar::Symbol;
 use magellan::config::Levels;
 use magellan::finding::{Finding, Severity};
-use magellan::gate::baseline::Comparison;
-use magellan::gate::{Check, Luck, StrategyVerdict, Verdict};
+use magellan::gate::comparison::Comparison;
+use magellan::gate::{Check, DataFinding, Luck, PeriodVerdict, StrategyVerdict, Verdict};
 use magellan::metrics::Measure;
 use magellan::research::backtest::Run;
 
@@ -80,11 +80,11 @@ fn gate_row(strategy: &str, period: &str, check: &Check) -> Vec<Cell> {
     vec![
         Cell::new(strategy),
         Cell::new(period),
-        Cell::new(check.bound.as_ref().map_or(check.metric.to_owned(), |b| format!("{}, {b}", check.metric))),
-        right(value(check.metric, check.value)),
+        Cell::new(check.bound.as_ref().map_or(check.metric.clone(), |b| format!("{}, {b}", check.metric))),
+        right(value(&check.metric, check.value)),
         right(fails),
         right(warns),
-        right(check.margin.map_or_else(String::new, |m| signed(check.metric, m))),
+        right(check.margin.map_or_else(String::new, |m| signed(&check.metric, m))),
         Cell::new(result),
     ]
 }
@@ -92,7 +92,7 @@ fn gate_row(strategy: &str, period: &str, check: &Check) -> Vec<Cell> {
 /// Where a check fails and where it warns.
 pub(super) fn levels_of(check: &Check) -> (String, String) {
     let Levels { fail_below, warn_below, fail_above, warn_above, .. } = check.levels;
-    (levels(check.metric, fail_below, fail_above), levels(check.metric, warn_below, warn_above))
+    (levels(&check.metric, fail_below, fail_above), levels(&check.metric, warn_below, warn_above))
 }
 
 /// A check in a line of text.
@@ -105,7 +105,7 @@ pub(super) fn check_in_words(check: &Check) -> String {
         ("", warns) => format!(" (warns {warns})"),
         (fails, warns) => format!(" (fails {fails}, warns {warns})"),
     };
-    format!("{}{bound} is {}{levels}", check.metric, value(check.metric, check.value))
+    format!("{}{bound} is {}{levels}", check.metric, value(&check.metric, check.value))
 }
 
 fn levels(metric: &str, below: Option<f64>, above: Option<f64>) -> String {
@@ -158,53 +158,14 @@ pub(crate) fn number(metric: &str, v: f64) -> String {
     }
 }
 
-/// One line a strategy: what was judged, on what.
+/// What was judged of a strategy, on what: a line, and one below it for each thing to know.
 fn summary(strategy: &StrategyVerdict) -> String {
     let mut text = format!("{} {}", strategy.status.name(), strategy.strategy);
     if let Some(error) = &strategy.error {
         let _ = write!(text, "\n  error[{}]: {}\n  try: {}", error.code, error.message, error.help);
     }
     for period in &strategy.periods {
-        let m = &period.metrics;
-        let _ = write!(
-            text,
-            "\n  {} to {}: {} sessions, {} trades on {} symbols, {} bps a side, provenance {}, data {}",
-            m.first_session,
-            m.last_session,
-            m.sessions,
-            m.trades,
-            period.symbols.len(),
-            period.slippage_bps,
-            period.provenance.join("+"),
-            &period.data_sha256[..12],
-        );
-        let _ = write!(text, "\n  {}", period.power.statement);
-        let _ = write!(text, "\n  {}", against_baseline(&period.baseline));
-        for e in &period.expectations {
-            let _ = write!(text, "\n  {} {}: {:.1} here", e.path, e.expected, e.value);
-        }
-        for f in period.data_findings.iter().filter(|f| f.severity > Severity::Note) {
-            let _ = write!(text, "\n  error[{}]: {}: {}", f.code, f.subject, f.what);
-        }
-        let advice: BTreeSet<(&str, &str)> = period
-            .data_findings
-            .iter()
-            .filter(|f| f.severity > Severity::Note)
-            .map(|f| (f.code, f.help.as_str()))
-            .collect();
-        for (code, help) in advice {
-            let _ = write!(text, "\n  try ({code}): {help}");
-        }
-        let notes = period.data_findings.iter().filter(|f| f.severity == Severity::Note).count();
-        if notes > 0 {
-            let _ = write!(text, "\n  {notes} notes on the data: see `magellan data check`");
-        }
-        if !period.not_evaluable.is_empty() {
-            let _ = write!(text, "\n  not evaluable: {}", period.not_evaluable.join(", "));
-        }
-        if !period.not_demanded.is_empty() {
-            let _ = write!(text, "\n  not demanded: {}", period.not_demanded.join(", "));
-        }
+        period_summary(&mut text, period);
     }
     if let Some(luck) = &strategy.ledger {
         let _ = write!(text, "\n  {}", tried(luck));
@@ -217,6 +178,50 @@ fn summary(strategy: &StrategyVerdict) -> String {
         let _ = write!(text, "\n  subject {}, digest {}", subject.sha256, strategy.digest);
     }
     text
+}
+
+fn period_summary(text: &mut String, period: &PeriodVerdict) {
+    let m = &period.metrics;
+    let _ = write!(
+        text,
+        "\n  {} to {}: {} sessions, {} trades on {} symbols, {} bps a side, provenance {}, data {}",
+        m.first_session,
+        m.last_session,
+        m.sessions,
+        m.trades,
+        period.symbols.len(),
+        period.slippage_bps,
+        period.provenance.join("+"),
+        &period.data_sha256[..12],
+    );
+    let _ = write!(text, "\n  {}", period.power.statement);
+    let _ = write!(text, "\n  {}", against_baseline(&period.baseline));
+    for e in &period.expectations {
+        let _ = write!(text, "\n  {} {}: {:.1} here", e.path, e.expected, e.value);
+    }
+    data_summary(text, &period.data_findings);
+    if !period.not_evaluable.is_empty() {
+        let _ = write!(text, "\n  not evaluable: {}", period.not_evaluable.join(", "));
+    }
+    if !period.not_demanded.is_empty() {
+        let _ = write!(text, "\n  not demanded: {}", period.not_demanded.join(", "));
+    }
+}
+
+/// What an audit finds in the bars: each fault, what to try for each kind of fault, and how many notes there are.
+fn data_summary(text: &mut String, findings: &[DataFinding]) {
+    let (notes, faults): (Vec<&DataFinding>, Vec<&DataFinding>) =
+        findings.iter().partition(|f| f.severity == Severity::Note);
+    for f in &faults {
+        let _ = write!(text, "\n  error[{}]: {}: {}", f.code, f.subject, f.what);
+    }
+    let advice: BTreeSet<(&str, &str)> = faults.iter().map(|f| (f.code.as_str(), f.help.as_str())).collect();
+    for (code, help) in advice {
+        let _ = write!(text, "\n  try ({code}): {help}");
+    }
+    if !notes.is_empty() {
+        let _ = write!(text, "\n  {} notes on the data: see `magellan data check`", notes.len());
+    }
 }
 
 fn tried(luck: &Luck) -> String {

@@ -10,9 +10,8 @@ use crate::calendar;
 use crate::config::NonInferiority;
 use crate::costs::Costs;
 use crate::error::Result;
-use crate::gate::baseline;
-use crate::gate::luck;
-use crate::gate::verdict::Status;
+use crate::gate::check::Status;
+use crate::gate::{comparison, luck};
 use crate::history::{History, Hours};
 use crate::metrics::{Benchmark, returns};
 use crate::replay::Terms;
@@ -111,7 +110,7 @@ fn compare(seed: u64, fall: f64, margin: f64) -> Option<(Status, f64)> {
         deployed.push((date, 0.01 * (common + own * normal() + SHARPE)));
     }
     let rule = NonInferiority { sharpe_margin: margin, confidence: CONFIDENCE };
-    let (comparison, check) = baseline::compare(&candidate, &deployed, rule, seed).ok()?;
+    let (comparison, check) = comparison::compare(&candidate, &deployed, rule, seed).ok()?;
     Some((check.status, comparison.detectable_fall?))
 }
 

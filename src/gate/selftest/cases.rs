@@ -4,10 +4,9 @@ use std::f64::consts::TAU;
 
 use serde_json::{Value, json};
 
-use super::planted::{ALL, Daily, END, Hourly, Pace, Place, START, Weather};
+use super::planted::{ALL, Daily, END, Hourly, Pace, Place, PriceModel, START};
 use crate::archive::Archive;
-use crate::config::document::Document;
-use crate::config::{Config, Override};
+use crate::config::{Checked, Override};
 use crate::disk::map::Access;
 use crate::error::Result;
 use crate::registry;
@@ -89,7 +88,7 @@ fn changing(i: usize, last: &mut f64) -> (f64, f64) {
     if i % 320 < 240 { trends(i, last) } else { (-0.004 + 0.01 * (i as f64 / 5.0 * TAU).sin(), 0.022) }
 }
 
-const FOUR: [(&str, Weather); 4] = [("AAA", trends), ("BBB", trends_later), ("CCC", trends), ("DDD", trends_later)];
+const FOUR: [(&str, PriceModel); 4] = [("AAA", trends), ("BBB", trends_later), ("CCC", trends), ("DDD", trends_later)];
 
 /// An RSI as people would set it.
 fn rsi(period: u32, upper: f64, lower: f64) -> Value {
@@ -101,7 +100,7 @@ fn hash(which: u32) -> Value {
     json!({"rule": "hash", "rsi_period": which, "upper": 50.0, "lower": 50.0})
 }
 
-fn names<'a>(symbols: &[(&'a str, Weather)]) -> Vec<&'a str> {
+fn names<'a>(symbols: &[(&'a str, PriceModel)]) -> Vec<&'a str> {
     symbols.iter().map(|s| s.0).collect()
 }
 
@@ -187,7 +186,7 @@ fn thin(place: &Place) -> Result<()> {
 }
 
 fn one_symbol(place: &Place) -> Result<()> {
-    let symbols: [(&str, Weather); 3] = [("AAA", trends), ("BBB", falling), ("CCC", falling)];
+    let symbols: [(&str, PriceModel); 3] = [("AAA", trends), ("BBB", falling), ("CCC", falling)];
     place.days(8, &symbols)?;
     let criteria = and("sharpe_without_a_symbol", json!({"fail_below": 0.3}));
     place.configure(Daily::NAME, &names(&symbols), rsi(14, 55.0, 45.0), 2.0, criteria)
@@ -257,7 +256,7 @@ fn axis(key: &str, values: std::ops::RangeInclusive<i64>) -> Axis {
     Axis { key: key.to_owned(), values: values.map(Value::from).collect() }
 }
 
-fn open(place: &Place, strategy: &str) -> Result<(Document, Archive)> {
+fn open(place: &Place, strategy: &str) -> Result<(Checked, Archive)> {
     let document = registry::find(ALL, strategy)?.read_document(&place.config(strategy), &[])?;
     Ok((document, Archive::open(&place.archive(), Access::Map)?))
 }
@@ -265,8 +264,7 @@ fn open(place: &Place, strategy: &str) -> Result<(Document, Archive)> {
 /// A sweep as `magellan sweep` makes it, ledger and kept returns included; the parameters that were best.
 fn sweep(place: &Place, strategy: &str, axes: &[Axis]) -> Result<Value> {
     let (document, archive) = open(place, strategy)?;
-    let config = Config::from_document(&document)?;
-    let period = &config.performance_criteria.periods[0];
+    let period = &document.config().performance_criteria.periods[0];
     let (start, end) = (period.start_date, period.end_date);
     let grid = Grid { axes: axes.to_vec(), conditions: Vec::new() };
     let request = SweepRequest {
@@ -295,8 +293,7 @@ fn sweep(place: &Place, strategy: &str, axes: &[Axis]) -> Result<Value> {
 /// A backtest as `magellan backtest` counts it.
 fn backtest(place: &Place, strategy: &str) -> Result<()> {
     let (document, archive) = open(place, strategy)?;
-    let config = Config::from_document(&document)?;
-    let period = &config.performance_criteria.periods[0];
+    let period = &document.config().performance_criteria.periods[0];
     let request = Request::portfolio(&document, &archive, period.start_date, period.end_date);
     registry::find(ALL, strategy)?.backtest(&request, &mut place.open_ledger(strategy)?)?;
     Ok(())

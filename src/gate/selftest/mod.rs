@@ -9,8 +9,9 @@ mod planted;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::verdict::Status;
-use super::{Gate, Judged};
+use super::baseline::Baseline;
+use super::check::Status;
+use super::judge::{Gate, Judgement};
 use crate::archive::Archive;
 use crate::bar::Date;
 use crate::deployed::discover;
@@ -67,9 +68,9 @@ fn judge(case: &Case, without: Option<&str>) -> Result<Outcome> {
     let mut failed_by: Vec<String> = match (period, &judged.verdict.error) {
         (Some(period), _) => {
             let failing = period.checks.iter().filter(|c| c.counts_as() > Status::Warn);
-            failing.map(|c| c.metric.to_owned()).collect()
+            failing.map(|c| c.metric.clone()).collect()
         }
-        (None, Some(error)) => vec![error.code.to_owned()],
+        (None, Some(error)) => vec![error.code.clone()],
         (None, None) => Vec::new(),
     };
     failed_by.sort();
@@ -81,7 +82,7 @@ fn judge(case: &Case, without: Option<&str>) -> Result<Outcome> {
 
 impl Place {
     /// Judges what was planted here.
-    fn judge(&self, without: Option<&str>) -> Result<Judged> {
+    fn judge(&self, without: Option<&str>) -> Result<Judgement> {
         let archive = Archive::open(&self.archive(), Access::Map)?;
         let (ledger, baselines) = (self.ledger(), self.baselines());
         let gate = Gate {
@@ -103,7 +104,7 @@ impl Place {
     fn deploy(&self) -> Result<()> {
         let judged = self.judge(None)?;
         match judged.baseline {
-            Some(baseline) => baseline.write(&super::Baseline::path(&self.baselines(), &judged.verdict.strategy)),
+            Some(baseline) => baseline.write(&Baseline::path(&self.baselines(), &judged.verdict.strategy)),
             None => Ok(()),
         }
     }

@@ -155,10 +155,10 @@ pub(super) const START: &str = "2017-01-03";
 pub(super) const END: &str = "2023-12-29";
 
 /// How a price moves from one bar to the next: by how much it drifts, and how much it trembles.
-pub(super) type Weather = fn(usize, &mut f64) -> (f64, f64);
+pub(super) type PriceModel = fn(usize, &mut f64) -> (f64, f64);
 
 /// Closes of a walk in some weather: a return for each step, which may depend on the last one.
-pub(super) fn walk(seed: u64, name: &str, steps: usize, weather: Weather) -> Vec<f64> {
+pub(super) fn walk(seed: u64, name: &str, steps: usize, weather: PriceModel) -> Vec<f64> {
     let mut random = stream(seed, name, 0);
     let (mut price, mut last) = (100.0, 0.0);
     let mut closes = Vec::with_capacity(steps);
@@ -214,7 +214,7 @@ impl Place {
     }
 
     /// Daily bars of symbols, each in its own weather.
-    pub(super) fn days(&self, seed: u64, symbols: &[(&str, Weather)]) -> Result<()> {
+    pub(super) fn days(&self, seed: u64, symbols: &[(&str, PriceModel)]) -> Result<()> {
         for (symbol, weather) in symbols {
             let dates: Vec<Date> = sessions();
             let closes = walk(seed, symbol, dates.len(), *weather);
@@ -225,7 +225,7 @@ impl Place {
     }
 
     /// Hourly bars of one symbol, and its days; hours are stamped `late` hours after they begin.
-    pub(super) fn hours(&self, seed: u64, symbol: &str, weather: Weather, late: i64) -> Result<()> {
+    pub(super) fn hours(&self, seed: u64, symbol: &str, weather: PriceModel, late: i64) -> Result<()> {
         let sessions: Vec<calendar::Session> = sessions().into_iter().map(calendar::session).collect();
         let starts: Vec<i64> = sessions.iter().flat_map(hours_of).collect();
         let closes = walk(seed, symbol, starts.len(), weather);

@@ -11,7 +11,7 @@ use crate::stats::bootstrap::quantile;
 
 /// Sharpe ratios over the two longest axes of the largest sweep, to be drawn.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Heat {
+pub struct HeatMap {
     metric: &'static str,
     x: String,
     y: Option<String>,
@@ -24,7 +24,7 @@ pub struct Heat {
     note: String,
 }
 
-impl Heat {
+impl HeatMap {
     /// Of the largest sweep with an axis of two values or more; `settings` are the candidate's.
     ///
     /// # Errors
@@ -52,9 +52,9 @@ impl Heat {
             let Some(&combination) = points.get(*point as usize) else { continue };
             // The last axis comes first.
             let indices: Vec<usize> = grid.indices(combination).take(count).collect();
-            let of = |axis: usize| indices[count - 1 - axis];
+            let index = |axis: usize| indices[count - 1 - axis];
             let returns: Vec<f64> = returns.iter().map(|r| r.1).collect();
-            cells[y.map_or(0, of)][of(x)].extend(sharpe(&returns).value());
+            cells[y.map_or(0, index)][index(x)].extend(sharpe(&returns).value());
         }
         let place = |axis: usize| {
             let varied = &trials.axes[axis];

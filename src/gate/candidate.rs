@@ -1,0 +1,217 @@
+//! A strategy over one period: its replay, the questions asked of it, and the verdict on it.
+
+use rayon::join;
+
+use super::baseline::Baseline;
+use super::causality::{self, Causality};
+use super::check::{Check, Group, Status};
+use super::comparison::{Comparison, Pair};
+use super::criteria::{self, Answers, Sample};
+use super::evidence::{Evidence, Power};
+use super::luck::Luck;
+use super::robustness::Robustness;
+use super::subject::Subject;
+use super::variations::Variations;
+use super::verdict::{DataFinding, Expectation, PeriodVerdict};
+use crate::archive::Archive;
+use crate::bar::Date;
+use crate::calendar;
+use crate::config::{Checked, Config, Levels, Period, gate_criteria};
+use crate::error::{Error, Result, codes};
+use crate::finding::{Finding, Severity};
+use crate::ledger::Trials;
+use crate::metrics::{Cause, Measure, Metrics, session_returns};
+use crate::registry::AnyStrategy;
+use crate::research::backtest::{Replayable, Request, Run};
+use crate::research::market::Closes;
+use crate::stats::bootstrap;
+
+/// Name of the check of the bars.
+const DATA_ERRORS: &str = "data_errors";
+const DAYS_A_MONTH: f64 = 365.2425 / 12.0;
+
+/// What reports draw of a period.
+#[derive(Clone, Debug)]
+pub struct PeriodCharts {
+    /// Its replay.
+    pub run: Run,
+    /// What the deployed strategy returned, by session; empty, if that isn't known.
+    pub deployed: Vec<(Date, f64)>,
+    /// Sharpe ratios of resampled sessions, ascending.
+    pub sharpes: Vec<f64>,
+    /// Closes of each symbol's bars, if pages are wanted.
+    pub closes: Closes,
+}
+
+/// What candidates are judged by, the same for all periods.
+pub(super) struct Yardstick<'y> {
+    pub(super) luck: &'y Luck,
+    /// Whether the ledger has a sweep of more than one point.
+    pub(super) swept: bool,
+    /// What is deployed, if anything is.
+    pub(super) baseline: Option<&'y Baseline>,
+    pub(super) subject: &'y Subject,
+    /// Whether pages are wanted.
+    pub(super) pages: bool,
+}
+
+/// A strategy over one period.
+pub(super) struct Candidate<'c> {
+    strategy: &'c dyn AnyStrategy,
+    document: &'c Checked,
+    archive: &'c Archive,
+    pub(super) period: &'c Period,
+    replays: Box<dyn Replayable + 'c>,
+    pub(super) run: Run,
+    returns: Vec<f64>,
+}
+
+impl<'c> Candidate<'c> {
+    /// Replays a strategy over one period.
+    ///
+    /// # Errors
+    /// Data error if the bars don't cover the period.
+    pub(super) fn replayed(
+        strategy: &'c dyn AnyStrategy,
+        document: &'c Checked,
+        archive: &'c Archive,
+        period: &'c Period,
+    ) -> Result<Self> {
+        let request = Request::portfolio(document, archive, period.start_date, period.end_date);
+        let replays = strategy.replayable(&request)?;
+        let run = replays.runs()?.pop().ok_or_else(|| Error::new(codes::NO_BARS, "nothing was replayed"))?;
+        check_coverage(period, &run).map_err(|e| e.at(archive.folder().display()))?;
+        let returns = session_returns(&run.replay);
+        Ok(Self { strategy, document, archive, period, replays, run, returns })
+    }
+
+    pub(super) fn trials(&self) -> Trials {
+        self.replays.trials()
+    }
+
+    /// Asks everything that the gate asks. `progress` hears what is under way.
+    ///
+    /// # Errors
+    /// Config and data errors of a replay.
+    pub(super) fn judge(&self, by: &Yardstick<'_>, progress: &dyn Fn(&str)) -> Result<(PeriodVerdict, PeriodCharts)> {
+        let Self { run, replays, .. } = self;
+        let seed = by.subject.seed;
+        progress("under other circumstances");
+        let (robustness, causality) = join(|| self.variations().examine(), || causality::examine(&**replays, seed));
+        let (robustness, causality) = (robustness?, causality?);
+        progress("resampling");
+        let (sample, pair) = (self.sample(seed), self.pair(by.subject));
+        let (paired, sharpes) = join(|| pair.compare(by.baseline), || sample.sharpes());
+        let evidence =
+            Evidence { luck: by.luck, swept: by.swept, robustness: &robustness, returns: &self.returns, run, seed };
+        let power = evidence.power();
+        let mut answers = Answers::new(self.config());
+        answers.checks.extend(criteria::points(answers.criteria, &run.metrics, &sample));
+        evidence.answer(&mut answers);
+        if answers.checks.is_empty() {
+            // Criteria of which none applies demand nothing.
+            let none = Measure::Undefined(Cause::NoCriterionApplied);
+            answers.checks.push(Check::new("criteria", Group::Point, none, Levels::NONE));
+        }
+        answers.checks.extend(paired.check);
+        answers.checks.push(by.luck.check());
+        causality.answer(&mut answers);
+        answers.checks.push(trusted(&run.data_findings));
+        let verdict = self.verdict(answers, power, paired.comparison, robustness, causality);
+        let closes = if by.pages { replays.market().closes()? } else { Vec::new() };
+        Ok((verdict, PeriodCharts { run: run.clone(), deployed: paired.returns, sharpes, closes }))
+    }
+
+    fn config(&self) -> &'c Config {
+        self.document.config()
+    }
+
+    fn variations(&self) -> Variations<'_> {
+        let Self { strategy, document, replays, run, returns, .. } = self;
+        Variations { strategy: *strategy, document, replays: &**replays, run, returns }
+    }
+
+    fn sample(&self, seed: u64) -> Sample<'_> {
+        let block = bootstrap::optimal_block_length(&self.returns).map_or(1.0, |b| b.stationary.max(1.0));
+        Sample { replay: &self.run.replay, returns: &self.returns, block, seed }
+    }
+
+    fn pair<'p>(&'p self, subject: &'p Subject) -> Pair<'p> {
+        let Self { strategy, archive, period, run, .. } = self;
+        Pair { strategy: *strategy, archive, config: self.config(), subject, period, run }
+    }
+
+    fn verdict(
+        &self,
+        answers: Answers<'_>,
+        power: Power,
+        baseline: Comparison,
+        robustness: Robustness,
+        causality: Causality,
+    ) -> PeriodVerdict {
+        let Self { period, run, .. } = self;
+        let left_out = |name: &&str| !answers.criteria.contains_key(*name);
+        let mut verdict = PeriodVerdict {
+            period: (*period).clone(),
+            status: Status::Error,
+            not_demanded: gate_criteria().map(|c| c.name).filter(left_out).map(str::to_owned).collect(),
+            checks: answers.checks,
+            power,
+            metrics: run.metrics,
+            baseline,
+            robustness,
+            causality,
+            symbols: run.symbols.clone(),
+            provenance: run.provenance.clone(),
+            data_sha256: run.data_hash.clone(),
+            slippage_bps: run.costs.slippage_bps,
+            gate_blocks: run.replay.blocks.iter().map(|(block, n)| (block.name().to_owned(), *n)).collect(),
+            expectations: expectations(self.config(), &run.metrics),
+            data_findings: run.data_findings.iter().map(DataFinding::from).collect(),
+            not_evaluable: answers.not_evaluable,
+        };
+        verdict.status = verdict.worst();
+        verdict
+    }
+}
+
+/// What the config expects, beside what happened.
+fn expectations(config: &Config, metrics: &Metrics) -> Vec<Expectation> {
+    let days = f64::from(metrics.last_session.0 - metrics.first_session.0 + 1);
+    let per_month = metrics.trades as f64 * DAYS_A_MONTH / days;
+    let trades = Expectation {
+        path: "strategy.expected_trades_per_month".to_owned(),
+        expected: config.strategy.expected_trades_per_month,
+        value: Measure::new(per_month, Cause::NoSessions),
+    };
+    let holding = config.execution.avg_hold_time_hours.map(|expected| Expectation {
+        path: "execution.avg_hold_time_hours".to_owned(),
+        expected,
+        value: metrics.avg_holding_hours,
+    });
+    std::iter::once(trades).chain(holding).collect()
+}
+
+/// Errors among what an audit finds in the bars: nothing can be judged on such bars.
+fn trusted(findings: &[Finding]) -> Check {
+    let errors = findings.iter().filter(|f| f.severity == Severity::Error).count();
+    let check = Check::new(DATA_ERRORS, Group::Data, Measure::Defined(errors as f64), Levels::NONE_ALLOWED);
+    if errors > 0 { Check { status: Status::Error, ..check } } else { check }
+}
+
+/// A symbol that covers a part of the period only would be judged on that part alone.
+fn check_coverage(period: &Period, run: &Run) -> Result<()> {
+    for date in [period.start_date, period.end_date] {
+        calendar::check_covered(date)?;
+    }
+    let mut days = calendar::sessions(period.start_date, period.end_date).map(|s| s.date);
+    let Some(first) = days.next() else { return Ok(()) };
+    let last = days.last().unwrap_or(first);
+    match run.coverage.iter().find(|(_, from, to)| *from > first || *to < last) {
+        None => Ok(()),
+        Some((symbol, from, to)) => {
+            let what = format!("{symbol} covers {from} to {to} of the period {}, {first} to {last}", period.name);
+            Err(Error::new(codes::PERIOD_UNCOVERED, what))
+        }
+    }
+}

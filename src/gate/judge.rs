@@ -1,0 +1,210 @@
+//! The judging: replay, count, ask, answer. One verdict a strategy.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::baseline::Baseline;
+use super::candidate::{Candidate, PeriodCharts, Yardstick};
+use super::check::Status;
+use super::heat_map::HeatMap;
+use super::luck::{self, Luck};
+use super::subject::{Subject, subject};
+use super::verdict::{Refusal, StrategyVerdict};
+use super::{acknowledge, comparison};
+use crate::archive::Archive;
+use crate::bar::Date;
+use crate::config::{Checked, Period, gate_criteria};
+use crate::deployed::Deployed;
+use crate::error::{Error, Result, codes};
+use crate::ledger::{Kind, Ledger, Trials};
+use crate::metrics::CRITERIA;
+use crate::registry::{self, AnyStrategy};
+use crate::research::backtest::Run;
+
+/// What verdicts are made with.
+#[derive(Clone, Copy)]
+pub struct Gate<'a> {
+    /// Every strategy the binary knows.
+    pub strategies: &'a [&'a dyn AnyStrategy],
+    /// The bars.
+    pub archive: &'a Archive,
+    /// The folder of the ledgers.
+    pub ledger: &'a Path,
+    /// The heads at which each ledger is to be read, by strategy; none: as it is, and this trial is
+    /// added.
+    pub heads: Option<&'a BTreeMap<String, Vec<String>>>,
+    /// The folder of the baselines.
+    pub baselines: &'a Path,
+    /// SHA-256 of the binary: asked for once the replay is done.
+    pub binary: &'a (dyn Fn() -> Result<String> + Sync),
+    /// The day for which acknowledgements hold.
+    pub today: Date,
+    /// Whether pages are wanted, and so what they draw.
+    pub pages: bool,
+    /// Hears what is under way: the strategy and the step.
+    pub progress: &'a (dyn Fn(&str, &str) + Sync),
+}
+
+/// A verdict and what reports show beside it.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: StrategyVerdict,
+    /// What this would be as a baseline; none, if nothing was judged.
+    pub baseline: Option<Baseline>,
+    /// What reports draw of each period.
+    pub periods: Vec<PeriodCharts>,
+    /// The largest sweep, if pages are wanted.
+    pub heat_map: Option<HeatMap>,
+}
+
+/// Names of the checks whose failure somebody may accept.
+pub fn check_names() -> impl Iterator<Item = &'static str> {
+    let of_config = CRITERIA.iter().map(|c| c.figure.name).chain(gate_criteria().map(|c| c.name));
+    of_config.chain([comparison::CHECK, luck::DROPPED])
+}
+
+impl Gate<'_> {
+    /// Judges one deployed strategy. An error becomes its verdict, so that one broken strategy
+    /// doesn't hide the others.
+    pub fn judge(&self, deployed: &Deployed) -> Judgement {
+        self.judge_without(deployed, None)
+    }
+
+    /// As [`Gate::judge`], one check not being made: how the self-test shows that each check is needed.
+    pub(super) fn judge_without(&self, deployed: &Deployed, check: Option<&str>) -> Judgement {
+        let mut judgement = nothing_judged(deployed);
+        let verdict = match self.judge_periods(deployed, check, &mut judgement) {
+            Ok(()) => {
+                let worst = judgement.verdict.periods.iter().map(|p| p.status).max();
+                StrategyVerdict { status: worst.unwrap_or(Status::Error), ..judgement.verdict }
+            }
+            Err(err) => StrategyVerdict { error: Some(Refusal::from(&err)), ..judgement.verdict },
+        };
+        let digest = verdict.hash();
+        if let Some(baseline) = &mut judgement.baseline {
+            baseline.verdict.clone_from(&digest);
+        }
+        Judgement { verdict: StrategyVerdict { digest, ..verdict }, ..judgement }
+    }
+
+    /// Fills in what is found out, so that an error leaves what was known before it.
+    fn judge_periods(&self, deployed: &Deployed, without: Option<&str>, judgement: &mut Judgement) -> Result<()> {
+        let progress = |step: &str| (self.progress)(&deployed.name, step);
+        let verdict = &mut judgement.verdict;
+
+        // What is judged: the config as it is deployed.
+        let strategy = registry::find(self.strategies, &deployed.name).map_err(|e| e.at(deployed.config.display()))?;
+        let document = strategy.read_document(&deployed.config, &[])?;
+        verdict.acknowledgements = acknowledge::read(&deployed.config, self.today)?;
+
+        // Its replays.
+        progress("replay");
+        let candidates = self.replay(strategy, &document)?;
+        verdict.synthetic = candidates.iter().any(|c| c.run.is_synthetic());
+
+        // These trials are counted before anything is seen of them.
+        progress("trials");
+        let subject = self.subject(deployed, &document)?;
+        verdict.subject = Some(subject.clone());
+        let baseline = Baseline::read(self.baselines, strategy.name())?;
+        let ledger = self.count(strategy, &candidates, baseline.as_ref())?;
+        let luck = Luck::of(&ledger, &document.config().symbols, verdict.synthetic)?;
+        if let (true, Some(first)) = (self.pages, candidates.first()) {
+            judgement.heat_map = HeatMap::of(&ledger, verdict.synthetic, &document.settings(&first.run.symbols))?;
+        }
+
+        // Every question, period by period.
+        let by = Yardstick {
+            luck: &luck,
+            swept: luck::was_swept(&ledger),
+            baseline: baseline.as_ref(),
+            subject: &subject,
+            pages: self.pages,
+        };
+        for candidate in &candidates {
+            let (mut period, charts) = candidate.judge(&by, &progress)?;
+            period.checks.retain(|c| Some(c.metric.as_str()) != without);
+            period.status = period.worst();
+            verdict.periods.push(period);
+            judgement.periods.push(charts);
+        }
+        verdict.ledger = Some(luck);
+        for period in &mut verdict.periods {
+            acknowledge::apply(&verdict.acknowledgements, &document.sha256, period);
+        }
+
+        // What this would be, once it is deployed.
+        let would_be = as_baseline(strategy, &document, subject, &ledger, &candidates);
+        verdict.baseline_sha256 = Some(would_be.sha256.clone());
+        judgement.baseline = Some(would_be);
+        Ok(())
+    }
+
+    fn replay<'c>(&'c self, strategy: &'c dyn AnyStrategy, document: &'c Checked) -> Result<Vec<Candidate<'c>>> {
+        let periods = document.config().performance_criteria.periods.iter();
+        periods.map(|period| Candidate::replayed(strategy, document, self.archive, period)).collect()
+    }
+
+    fn subject(&self, deployed: &Deployed, document: &Checked) -> Result<Subject> {
+        subject(deployed, document, &(self.binary)()?, &self.archive.manifest().sha256)
+    }
+
+    /// Counts this trial, before anything is seen of it, and all others.
+    fn count(
+        &self,
+        strategy: &dyn AnyStrategy,
+        candidates: &[Candidate<'_>],
+        baseline: Option<&Baseline>,
+    ) -> Result<Ledger> {
+        let mut ledger = Ledger::open(self.ledger, strategy.name())?;
+        match self.heads {
+            Some(heads) => {
+                let heads = heads.get(strategy.name()).map_or(&[][..], Vec::as_slice);
+                let counted = candidates.iter().fold(ledger.clone(), |l, c| l.with(Kind::Gate, &c.trials()));
+                ledger = ledger.at(heads).or_else(|_| counted.at(heads))?;
+            }
+            None => candidates.iter().try_for_each(|c| ledger.add(Kind::Gate, &c.trials(), None))?,
+        }
+        let known = baseline.map_or(&[][..], |b| &b.heads);
+        match known.iter().find(|head| !ledger.records().contains_key(*head)) {
+            None => Ok(ledger),
+            Some(gone) => {
+                let what = format!("record {gone} is gone: what is deployed was judged with it");
+                Err(Error::new(codes::LEDGER_GAP, what).at(self.ledger.join(strategy.name()).display()))
+            }
+        }
+    }
+}
+
+/// The judgement of a strategy before anything is known of it.
+fn nothing_judged(deployed: &Deployed) -> Judgement {
+    let verdict = StrategyVerdict {
+        strategy: deployed.name.clone(),
+        config: deployed.config.clone(),
+        digest: String::new(),
+        baseline_sha256: None,
+        subject: None,
+        status: Status::Error,
+        synthetic: false,
+        ledger: None,
+        periods: Vec::new(),
+        acknowledgements: Vec::new(),
+        error: None,
+    };
+    Judgement { verdict, baseline: None, periods: Vec::new(), heat_map: None }
+}
+
+/// What candidates would be as a baseline. Its own trials can be counted again; all before them may not be forgotten.
+fn as_baseline(
+    strategy: &dyn AnyStrategy,
+    document: &Checked,
+    subject: Subject,
+    ledger: &Ledger,
+    candidates: &[Candidate<'_>],
+) -> Baseline {
+    let own: Vec<Trials> = candidates.iter().map(Candidate::trials).collect();
+    let heads = ledger.heads_before(|r| r.kind == Kind::Gate && own.contains(&r.trials));
+    let runs: Vec<(Period, &Run)> = candidates.iter().map(|c| (c.period.clone(), &c.run)).collect();
+    Baseline::new(strategy.name(), subject, heads, document, &runs)
+}
