@@ -18,12 +18,12 @@ use super::output::{print, to_json, write};
 use crate::codes;
 use crate::deploy::bundle::{self, Bundle, Parts};
 use crate::deploy::commit::Commit;
-use crate::deploy::host::Answer;
+use crate::deploy::facts::Facts;
 use crate::deploy::judged::{Asked, Verdicts};
 use crate::deploy::lock::{Held, Lock};
 use crate::deploy::plan::{self, Change};
 use crate::deploy::record::{Action, Index, Indexed, Journal, Judged, Outcome, Override, Record};
-use crate::deploy::rollout::{Rollout, STEPS, facts};
+use crate::deploy::rollout::{Rollout, STEPS};
 use crate::deploy::summary;
 use crate::release::{Environment, Kind, short};
 use crate::unit::Unit;
@@ -179,16 +179,16 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let archive = place.archive()?.manifest().sha256.clone();
     let verdicts = Verdicts::read(&options.verdicts)?;
     options.to.connect(&environment, |connected| {
-        let seen = facts(connected.transport, &environment, false)?;
+        let seen = Facts::observe(connected.transport, &environment)?;
         let selected: Vec<String> = selected.iter().map(|d| deployed::unit_name(&d.name)).collect();
         let candidate = candidate(&environment, &all, selected, &binary, commit.clone(), &seen)?;
-        let changes = plan::changes(&seen, &candidate.bundle.manifest, &deployed)?;
+        let changes = plan::changes(&seen, &candidate.bundle.manifest, &deployed);
         let manifest = &candidate.bundle.manifest;
         let today = super::gate::today();
         let asked =
             Asked { strategies, environment: &environment, manifest, archive: &archive, verdicts: &verdicts, today };
         let mut against = plan::untimely(&environment, &seen, &changes, now());
-        if seen.all("bad").any(|bad| bad == candidate.bundle.digest) {
+        if seen.is_bad(&candidate.bundle.digest) {
             let what = format!("release {} failed here before, or was rolled back", short(&candidate.bundle.digest));
             against.push(Error::new(codes::RELEASE_BAD, what));
         }
@@ -227,10 +227,10 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
 fn judge(
     candidate: &Candidate,
     asked: &Asked<'_>,
-    seen: &Answer,
+    seen: &Facts,
     against: &mut Vec<Error>,
 ) -> Result<BTreeMap<String, Judged>> {
-    let mut before = seen.rollout().map(|record| record.strategies).unwrap_or_default();
+    let mut before = seen.rollout.clone().map(|record| record.strategies).unwrap_or_default();
     let mut all = BTreeMap::new();
     for one in &candidate.deployed {
         let shipped = &candidate.bundle.manifest.strategies[&one.name];
@@ -239,7 +239,7 @@ fn judge(
         let judged = match was.filter(|_| !candidate.selected.contains(&shipped.unit)) {
             Some(was) => was,
             None => {
-                let (judged, refused) = asked.judge(one, &plan::running(seen, &one.name)?)?;
+                let (judged, refused) = asked.judge(one, &plan::running(seen, &one.name))?;
                 against.extend(refused);
                 judged
             }
@@ -250,8 +250,8 @@ fn judge(
 }
 
 /// The record of a rollout that begins here and now.
-fn beginning(action: Action, connected: &Connected<'_>, seen: &Answer) -> Result<Record> {
-    let running = seen.running()?.map(|(release, manifest)| (release, manifest.commit));
+fn beginning(action: Action, connected: &Connected<'_>, seen: &Facts) -> Result<Record> {
+    let running = seen.current.as_ref().map(|c| (c.release.clone(), c.manifest.commit.clone()));
     Ok(Record::new(action, &connected.environment.name, &connected.host, owner(), running))
 }
 
@@ -266,10 +266,10 @@ fn candidate(
     selected: Vec<String>,
     binary: &Path,
     commit: Commit,
-    seen: &Answer,
+    seen: &Facts,
 ) -> Result<Candidate> {
-    let running = seen.running()?.map(|(_, manifest)| manifest.strategies).unwrap_or_default();
-    let ships = |d: &&Deployed| selected.contains(&deployed::unit_name(&d.name)) || running.contains_key(&d.name);
+    let runs = |name: &str| seen.manifest().is_some_and(|manifest| manifest.strategies.contains_key(name));
+    let ships = |d: &&Deployed| selected.contains(&deployed::unit_name(&d.name)) || runs(&d.name);
     let deployed: Vec<Deployed> = all.iter().filter(ships).cloned().collect();
     let bundle = Bundle::build(&Parts { environment, strategies: &deployed, binary, commit: &commit.id })?;
     environment.check_units(bundle.manifest.strategies.values().map(|shipped| &shipped.unit))?;
@@ -282,12 +282,12 @@ fn candidate(
 fn show_plan(
     environment: &Environment,
     connected: &Connected<'_>,
-    seen: &Answer,
+    seen: &Facts,
     candidate: &Candidate,
     changes: &[(String, Change)],
 ) -> Result<()> {
     let Candidate { bundle, commit, .. } = candidate;
-    let text = plan::text(seen, &bundle.manifest, &bundle.digest, changes)?;
+    let text = plan::text(seen, &bundle.manifest, &bundle.digest, changes);
     let head = format!("{}: {}\n", environment.name, connected.host);
     let size = bundle.bytes.len() as f64 / f64::from(1 << 20);
     eprintln!("{head}{text}  bundle   {} ({size:.1} MiB)", bundle::key(commit.made, &commit.id, &bundle.digest));
@@ -333,19 +333,18 @@ fn confirm(rolling: &Rolling, environment: &Environment) -> Result<()> {
 fn roll(
     connected: &Connected<'_>,
     record: Record,
-    planned: &Answer,
+    planned: &Facts,
     bundle: Option<&Path>,
     rolling: &Rolling,
     json: bool,
 ) -> Result<Record> {
     let Connected { environment, store, transport, .. } = connected;
     check_writable(&rolling.telling)?;
-    let number = host_number(planned);
+    let number = planned.generation;
     let lock = Lock::take(*store, &environment.name, &record.id, &record.owner, now(), number / STEPS)?;
     // The plan is about a host that was seen before the lock was held.
-    let now_is = facts(*transport, environment, false).and_then(|seen| {
-        let running = seen.running()?.map(|(release, _)| release);
-        match (host_number(&seen), &running) == (number, &record.previous) {
+    let now_is = Facts::observe(*transport, environment).and_then(|seen| {
+        match (seen.generation, seen.release()) == (number, record.previous.as_deref()) {
             true => Ok(()),
             false => Err(Error::new(codes::PLAN_OUTDATED, "the host was changed after it was planned")),
         }
@@ -371,11 +370,6 @@ fn check_writable(telling: &Telling) -> Result<()> {
     let folder = telling.out.as_ref().and_then(|path| path.parent()).unwrap_or(Path::new(""));
     let made = if folder.as_os_str().is_empty() { Ok(()) } else { std::fs::create_dir_all(folder) };
     made.map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()).at(folder.display()))
-}
-
-/// The number of the latest command that changed the host.
-fn host_number(seen: &Answer) -> u64 {
-    seen.get("generation").and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
 fn unfinished(err: Error) -> Error {
@@ -453,15 +447,15 @@ fn resume(options: &Resume) -> Result<u8> {
 pub(super) fn rollback(options: &Rollback) -> Result<u8> {
     let environment = options.to.named.environment()?;
     options.to.connect(&environment, |connected| {
-        let seen = facts(connected.transport, &environment, false)?;
-        let current = seen.running()?.map(|(release, _)| release);
+        let seen = Facts::observe(connected.transport, &environment)?;
+        let current = seen.release();
         let index = Index::read(connected.store, &environment.name)?;
-        let target = earlier_release(&index, &seen, current.as_deref(), options.release.as_deref())?;
+        let target = earlier_release(&index, &seen, options.release.as_deref())?;
         eprintln!(
             "{}: {}\n  release  {} → {} (commit {})",
             environment.name,
             connected.host,
-            current.as_deref().map_or("none", short),
+            current.map_or("none", short),
             short(&target.release),
             short(&target.commit)
         );
@@ -481,24 +475,18 @@ pub(super) fn rollback(options: &Rollback) -> Result<u8> {
 
 /// The release to go back to: as named, or the latest that ran well, isn't this one and hasn't
 /// failed here.
-fn earlier_release<'i>(
-    index: &'i Index,
-    seen: &Answer,
-    current: Option<&str>,
-    named: Option<&str>,
-) -> Result<&'i Indexed> {
-    let is_bad = |release: &str| seen.all("bad").any(|bad| bad == release);
+fn earlier_release<'i>(index: &'i Index, seen: &Facts, named: Option<&str>) -> Result<&'i Indexed> {
     let ran_well = index.rollouts.iter().rev().filter(|r| r.outcome == Outcome::Running);
-    let mut others = ran_well.filter(|r| current != Some(&r.release));
+    let mut others = ran_well.filter(|r| seen.release() != Some(&r.release));
     let none = |what: String| Error::new(codes::NO_RELEASE, what);
     match named {
-        None => {
-            others.find(|r| !is_bad(&r.release)).ok_or_else(|| none("no other release has run well here".to_owned()))
-        }
+        None => others
+            .find(|r| !seen.is_bad(&r.release))
+            .ok_or_else(|| none("no other release has run well here".to_owned())),
         Some(named) => {
             let found = others.find(|r| named.len() >= 8 && r.release.starts_with(named));
             let found = found.ok_or_else(|| none(format!("no other release `{named}` has run well here")))?;
-            match is_bad(&found.release) {
+            match seen.is_bad(&found.release) {
                 true => Err(Error::new(
                     codes::RELEASE_BAD,
                     format!("release {} failed here, or was rolled back", short(&found.release)),

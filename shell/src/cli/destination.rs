@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use magellan::error::{Error, Result};
 
-#[cfg(feature = "aws")]
 use super::options::Place;
+#[cfg(feature = "aws")]
 use crate::aws::{Aws, s3::S3, ssm::Ssm};
 use crate::codes;
 use crate::deploy::store::{Folder, Store};

@@ -10,11 +10,10 @@ use serde_json::json;
 use super::destination::{Destination, Named};
 use super::output::{print, to_json};
 use crate::codes;
-use crate::deploy::health::UnitHealth;
+use crate::deploy::facts::Facts;
 use crate::deploy::host::Call;
 use crate::deploy::iam;
-use crate::deploy::record::Index;
-use crate::deploy::rollout::facts;
+use crate::deploy::record::{Index, UnitHealth};
 use crate::deploy::status::{Status, environment_differs};
 use crate::release::short;
 use crate::report::table;
@@ -39,9 +38,9 @@ pub(super) enum Doctor {
 pub(super) fn status(to: &Destination) -> Result<u8> {
     let environment = to.named.environment()?;
     to.connect(&environment, |connected| {
-        let seen = facts(connected.transport, &environment, false)?;
-        let status = Status::of(std::slice::from_ref(&seen), &environment, connected.host.clone())?;
-        if seen.running()?.is_some_and(|(_, manifest)| environment_differs(&manifest, &environment)) {
+        let seen = Facts::observe(connected.transport, &environment)?;
+        let status = Status::of(std::slice::from_ref(&seen), &environment, connected.host.clone());
+        if seen.manifest().is_some_and(|manifest| environment_differs(manifest, &environment)) {
             eprintln!("note: deployed/environments/{}.toml is another than the release's", environment.name);
         }
         print(&if to.json { to_json(&status) } else { status_text(&status) })?;
@@ -98,12 +97,12 @@ fn units_text(units: &[UnitHealth]) -> String {
 pub(super) fn health(options: &Health) -> Result<u8> {
     let environment = options.to.named.environment()?;
     options.to.connect(&environment, |connected| {
-        let mut looks = vec![facts(connected.transport, &environment, false)?];
+        let mut looks = vec![Facts::observe(connected.transport, &environment)?];
         if options.stabilize > 0 {
             std::thread::sleep(Duration::from_secs(options.stabilize));
-            looks.push(facts(connected.transport, &environment, false)?);
+            looks.push(Facts::observe(connected.transport, &environment)?);
         }
-        let status = Status::of(&looks, &environment, connected.host.clone())?;
+        let status = Status::of(&looks, &environment, connected.host.clone());
         print(&if options.to.json { to_json(&status.units) } else { units_text(&status.units) })?;
         match status.is_healthy() {
             true => Ok(0),
@@ -116,23 +115,24 @@ pub(super) fn health(options: &Health) -> Result<u8> {
 pub(super) fn releases(to: &Destination) -> Result<u8> {
     let environment = to.named.environment()?;
     to.connect(&environment, |connected| {
-        let seen = facts(connected.transport, &environment, false)?;
+        let seen = Facts::observe(connected.transport, &environment)?;
         let index = Index::read(connected.store, &environment.name)?;
         if to.json {
             print(&to_json(&index))?;
             return Ok(0);
         }
         let header = ["ended", "release", "commit", "outcome", "verdicts", "here"].map(str::to_owned);
-        let has = |key: &str, release: &str| seen.all(key).any(|r| r == release);
         let rows = index.rollouts.iter().map(|r| {
             let verdicts: Vec<String> =
                 r.strategies.iter().map(|(n, j)| format!("{n} {}", j.status.as_deref().unwrap_or("none"))).collect();
-            let here = match (has("current", &r.release), has("bad", &r.release), has("release", &r.release)) {
-                (true, ..) => "current",
-                (_, true, _) => "bad",
-                (.., true) => "there",
-                _ => "pruned",
-            };
+            let here =
+                match (seen.release() == Some(&r.release), seen.is_bad(&r.release), seen.releases.contains(&r.release))
+                {
+                    (true, ..) => "current",
+                    (_, true, _) => "bad",
+                    (.., true) => "there",
+                    _ => "pruned",
+                };
             vec![
                 r.ended.clone(),
                 short(&r.release).to_owned(),

@@ -1,9 +1,8 @@
 //! Whether a service is well: judged from what the host was seen to be over the stabilisation
 //! window, field by field. Nothing is assumed; what couldn't be seen is a fault.
 
-use serde::{Deserialize, Serialize};
-
-use super::host::{Answer, UnitFacts};
+use super::facts::{Facts, HeartbeatFile, UnitFacts};
+use super::record::UnitHealth;
 use crate::release::short;
 
 /// A heartbeat older than this isn't one, seconds: services write one every 30.
@@ -15,175 +14,158 @@ const JUST_STARTED: f64 = 600.0;
 /// A log that hasn't been written for so long isn't today's, seconds; services report hourly.
 const QUIET: f64 = 7_200.0;
 
-/// One unit as observed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UnitHealth {
-    /// The unit, without `.service`.
-    pub unit: String,
-    /// What its process should be made of.
-    pub unit_digest: String,
-    /// `active (running)` or whatever it was, at the last look.
-    pub state: String,
-    /// Its main process.
-    pub pid: u64,
-    /// Since when it runs, seconds since 1970.
-    pub since: f64,
-    /// All that is wrong; healthy if nothing is.
-    pub faults: Vec<String>,
-    /// The end of its journal, if something is wrong.
-    pub journal: Option<String>,
-}
-
-impl UnitHealth {
-    /// Whether nothing is wrong.
-    pub fn is_well(&self) -> bool {
-        self.faults.is_empty()
-    }
-}
-
-/// What a service says of itself, as far as it is judged.
-#[derive(Debug, Deserialize)]
-struct Heartbeat {
-    unit_digest: String,
-    pid: u64,
-    written_at: f64,
-    errors: u64,
-}
-
-/// One look at one unit.
-struct Look<'a>(&'a UnitFacts, f64);
-
-impl Look<'_> {
-    fn text(&self, field: &str) -> &str {
-        self.0.get(field).map_or("", String::as_str)
-    }
-
-    fn number(&self, field: &str) -> f64 {
-        self.text(field).parse().unwrap_or(f64::NAN)
-    }
-
-    fn count(&self, field: &str) -> u64 {
-        self.text(field).parse().unwrap_or(0)
-    }
-
-    fn state(&self) -> String {
-        format!("{} ({})", self.text("ActiveState"), self.text("SubState"))
-    }
-}
-
-/// Judges a unit by several looks, oldest first.
-pub fn judge(looks: &[Answer], unit: &str, unit_digest: &str) -> UnitHealth {
-    let facts: Vec<(UnitFacts, f64)> =
-        looks.iter().map(|answer| (answer.unit(unit), answer.number("now").unwrap_or(f64::NAN))).collect();
-    let looks: Vec<Look<'_>> = facts.iter().map(|(facts, now)| Look(facts, *now)).collect();
-    let nothing = UnitFacts::new();
-    let none = Look(&nothing, f64::NAN);
+/// Judges a unit by several observations of its host, oldest first.
+pub fn judge(looks: &[Facts], unit: &str, unit_digest: &str) -> UnitHealth {
+    let looks = looks_at(looks, unit);
+    let none = Look::default();
     let (first, last) = (looks.first().unwrap_or(&none), looks.last().unwrap_or(&none));
-    let mut faults = of_systemd(last);
-    faults.extend(of_stability(first, &looks));
+    let mut faults = systemd_faults(&last.unit);
+    faults.extend(stability_faults(first, &looks));
     if faults.is_empty() {
-        faults.extend(of_heartbeat(last, unit_digest));
-        faults.extend(of_errors(first, last));
-        faults.extend(of_logs(last));
+        faults.extend(heartbeat_faults(last, unit_digest));
+        faults.extend(error_burst(first, last));
+        faults.extend(log_fault(last));
     }
-    let journal = last.text("journal");
     UnitHealth {
         unit: unit.to_owned(),
         unit_digest: unit_digest.to_owned(),
-        state: last.state(),
-        pid: last.count("ExecMainPID"),
-        since: last.number("ExecMainStartTimestamp"),
-        journal: (!faults.is_empty() && !journal.is_empty()).then(|| journal.to_owned()),
+        state: format!("{} ({})", last.unit.active_state, last.unit.sub_state),
+        pid: last.unit.pid(),
+        since: last.unit.started_at.unwrap_or(f64::NAN),
+        journal: last.unit.journal.clone().filter(|_| !faults.is_empty()),
         faults,
     }
 }
 
 /// Whether a unit can't become well any more, however long one waits.
-pub fn has_failed(looks: &[Answer], unit: &str) -> bool {
-    let facts: Vec<(UnitFacts, f64)> = looks.iter().map(|answer| (answer.unit(unit), 0.0)).collect();
-    let looks: Vec<Look<'_>> = facts.iter().map(|(facts, now)| Look(facts, *now)).collect();
-    looks.last().is_some_and(|last| !of_systemd(last).is_empty())
-        || looks.first().is_some_and(|f| !of_stability(f, &looks).is_empty())
+pub fn has_failed(looks: &[Facts], unit: &str) -> bool {
+    let looks = looks_at(looks, unit);
+    looks.last().is_some_and(|last| !systemd_faults(&last.unit).is_empty())
+        || looks.first().is_some_and(|first| !stability_faults(first, &looks).is_empty())
+}
+
+/// One look at one unit.
+#[derive(Default)]
+struct Look {
+    unit: UnitFacts,
+    now: Option<f64>,
+}
+
+impl Look {
+    /// Seconds from a time until this look; none if either isn't known.
+    fn since(&self, time: Option<f64>) -> Option<f64> {
+        Some(self.now? - time?).filter(|seconds| !seconds.is_nan())
+    }
+
+    /// ERROR lines since the start, by its heartbeat or its log, whichever has more.
+    fn errors(&self) -> u64 {
+        self.unit.heartbeat.readable().map_or(0, |beat| beat.errors).max(self.unit.errors)
+    }
+}
+
+fn looks_at(looks: &[Facts], unit: &str) -> Vec<Look> {
+    looks.iter().map(|facts| Look { unit: facts.unit(unit), now: facts.now }).collect()
 }
 
 /// Exact states: `failed` contains no `active` here.
-fn of_systemd(look: &Look<'_>) -> Vec<String> {
-    let expected = [("LoadState", "loaded"), ("ActiveState", "active"), ("SubState", "running"), ("Result", "success")];
-    let differs = |(field, expected): &(&str, &str)| look.text(field) != *expected;
-    let said = |(field, expected): (&str, &str)| format!("{field} is `{}`, expected `{expected}`", look.text(field));
-    let mut faults: Vec<String> = expected.into_iter().filter(differs).map(said).collect();
-    if !look.text("UnitFileState").starts_with("enabled") {
-        faults.push(format!("it is `{}`: it wouldn't start with the machine", look.text("UnitFileState")));
+fn systemd_faults(unit: &UnitFacts) -> Vec<String> {
+    let expected = [
+        ("LoadState", &unit.load_state, "loaded"),
+        ("ActiveState", &unit.active_state, "active"),
+        ("SubState", &unit.sub_state, "running"),
+        ("Result", &unit.result, "success"),
+    ];
+    let differs = expected.into_iter().filter(|(_, is, expected)| is != expected);
+    let mut faults: Vec<String> =
+        differs.map(|(field, is, expected)| format!("{field} is `{is}`, expected `{expected}`")).collect();
+    if !unit.unit_file_state.starts_with("enabled") {
+        faults.push(format!("it is `{}`: it wouldn't start with the machine", unit.unit_file_state));
     }
     faults
 }
 
-fn of_stability(first: &Look<'_>, looks: &[Look<'_>]) -> Vec<String> {
-    let mut faults = Vec::new();
-    for field in ["NRestarts", "ExecMainPID", "ExecMainStartTimestampMonotonic"] {
-        if let Some(other) = looks.iter().find(|look| look.text(field) != first.text(field)) {
-            faults.push(format!("{field} changed from {} to {}", first.text(field), other.text(field)));
-        }
-    }
-    faults
+/// What may not change while a unit is watched: systemd's field and its value.
+fn constants(unit: &UnitFacts) -> [(&'static str, &str); 3] {
+    [
+        ("NRestarts", &unit.restarts),
+        ("ExecMainPID", &unit.main_pid),
+        ("ExecMainStartTimestampMonotonic", &unit.started_monotonic),
+    ]
 }
 
-fn of_heartbeat(look: &Look<'_>, unit_digest: &str) -> Vec<String> {
-    let text = look.text("heartbeat");
-    let Ok(beat) = serde_json::from_str::<Heartbeat>(text) else {
-        return vec![if text.is_empty() { "it has no heartbeat" } else { "its heartbeat can't be read" }.to_owned()];
+fn stability_faults(first: &Look, looks: &[Look]) -> Vec<String> {
+    let fields = constants(&first.unit).into_iter().enumerate();
+    let changed = fields.filter_map(|(i, (field, was))| {
+        let is = looks.iter().map(|look| constants(&look.unit)[i].1).find(|is| *is != was)?;
+        Some(format!("{field} changed from {was} to {is}"))
+    });
+    changed.collect()
+}
+
+fn heartbeat_faults(look: &Look, unit_digest: &str) -> Vec<String> {
+    let beat = match &look.unit.heartbeat {
+        HeartbeatFile::Missing => return vec!["it has no heartbeat".to_owned()],
+        HeartbeatFile::Unreadable => return vec!["its heartbeat can't be read".to_owned()],
+        HeartbeatFile::Read(beat) => beat,
     };
     let mut faults = Vec::new();
-    if beat.pid != look.count("ExecMainPID") {
-        faults.push(format!("the heartbeat is of process {}, the unit's is {}", beat.pid, look.text("ExecMainPID")));
+    if u64::from(beat.pid) != look.unit.pid() {
+        faults.push(format!("the heartbeat is of process {}, the unit's is {}", beat.pid, look.unit.main_pid));
     }
-    let age = look.1 - beat.written_at;
-    if age.is_nan() || age > STALE {
+    let age = look.since(Some(beat.written_at));
+    if age.is_none_or(|age| age > STALE) {
+        let age = age.unwrap_or(f64::NAN);
         faults.push(format!("the heartbeat is {age:.0} s old, allowed are {STALE:.0}"));
     }
-    if beat.unit_digest != unit_digest {
-        faults.push(format!("it runs {}, expected {}", short(&beat.unit_digest), short(unit_digest)));
+    let runs = &beat.identity.unit_digest;
+    if runs != unit_digest {
+        faults.push(format!("it runs {}, expected {}", short(runs), short(unit_digest)));
     }
     faults
 }
 
-/// All errors of a service that has just started; of another only those that came while it was
-/// watched, since what it said last week says nothing of today.
-fn of_errors(first: &Look<'_>, last: &Look<'_>) -> Option<String> {
-    let said = |look: &Look<'_>| {
-        let beat = serde_json::from_str::<Heartbeat>(look.text("heartbeat")).map_or(0, |beat| beat.errors);
-        beat.max(look.count("errors"))
-    };
-    let age = last.1 - last.number("ExecMainStartTimestamp");
-    let (errors, since) = match age > JUST_STARTED {
-        true => (said(last).saturating_sub(said(first)), "while it was watched"),
-        false => (said(last), "since it started"),
+/// Counts all errors of a service that has just started; of another only those that came while it was watched, since
+/// last week's errors say nothing of today.
+fn error_burst(first: &Look, last: &Look) -> Option<String> {
+    let runs_long = last.since(last.unit.started_at).is_some_and(|age| age > JUST_STARTED);
+    let (errors, since) = match runs_long {
+        true => (last.errors().saturating_sub(first.errors()), "while it was watched"),
+        false => (last.errors(), "since it started"),
     };
     (errors >= BURST).then(|| format!("{errors} errors {since}"))
 }
 
-fn of_logs(look: &Look<'_>) -> Vec<String> {
-    let (written, size) = (look.number("log_mtime"), look.count("log_size"));
-    if written.is_nan() || size == 0 {
-        let newest = look.text("newest_log");
-        let newest = if newest.is_empty() { "there is none".to_owned() } else { format!("the newest is {newest}") };
-        return vec![format!("no log was written since it started: {newest}")];
+fn log_fault(look: &Look) -> Option<String> {
+    let written = look.unit.log_written.filter(|time| !time.is_nan());
+    if written.is_none() || look.unit.log_size == 0 {
+        let newest = match look.unit.newest_log.as_str() {
+            "" => "there is none".to_owned(),
+            newest => format!("the newest is {newest}"),
+        };
+        return Some(format!("no log was written since it started: {newest}"));
     }
-    let age = look.1 - written;
-    match age > QUIET {
-        true => vec![format!("its log was last written {:.0} minutes ago", age / 60.0)],
-        false => Vec::new(),
-    }
+    let age = look.since(written).filter(|age| *age > QUIET)?;
+    Some(format!("its log was last written {:.0} minutes ago", age / 60.0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deploy::host::Answer;
+
+    fn beat(unit_digest: &str, pid: u32, written_at: f64, errors: u64) -> String {
+        format!(
+            r#"{{"schema_version":1,"strategy":"u","unit_digest":"{unit_digest}","pid":{pid},"started_at":90.0,"written_at":{written_at:?},"phase":"trading","decisions":0,"errors":{errors},"starts":1}}"#
+        )
+    }
+
+    fn read(text: &str) -> Facts {
+        Facts::read(&Answer::parse(text).expect("an answer")).expect("facts")
+    }
 
     /// One look in which all is well, but for these fields.
-    fn look(now: f64, changes: &[(&str, &str)]) -> Answer {
-        let beat = format!(r#"{{"unit_digest":"abc","pid":7,"written_at":{},"errors":0}}"#, now - 5.0);
+    fn look(now: f64, changes: &[(&str, &str)]) -> Facts {
+        let beat = beat("abc", 7, now - 5.0, 0);
         let mut fields = vec![
             ("LoadState", "loaded"),
             ("ActiveState", "active"),
@@ -205,10 +187,10 @@ mod tests {
             fields.push((field, value));
         }
         let lines: String = fields.iter().map(|(field, value)| format!("unit.u.{field}={value}\n")).collect();
-        Answer::parse(&format!("magellan-host 1 ok facts\nnow={now}\n{lines}")).expect("an answer")
+        read(&format!("magellan-host 1 ok facts\nnow={now}\n{lines}"))
     }
 
-    fn faults(looks: &[Answer]) -> Vec<String> {
+    fn faults(looks: &[Facts]) -> Vec<String> {
         judge(looks, "u", "abc").faults
     }
 
@@ -219,10 +201,8 @@ mod tests {
 
     #[test]
     fn each_field_alone_makes_it_unwell() {
-        let stale = r#"{"unit_digest":"abc","pid":7,"written_at":1,"errors":0}"#;
-        let other = r#"{"unit_digest":"abd","pid":7,"written_at":129,"errors":0}"#;
-        let stranger = r#"{"unit_digest":"abc","pid":8,"written_at":129,"errors":0}"#;
-        let burst = r#"{"unit_digest":"abc","pid":7,"written_at":129,"errors":5}"#;
+        let (stale, other) = (beat("abc", 7, 1.0, 0), beat("abd", 7, 129.0, 0));
+        let (stranger, burst) = (beat("abc", 8, 129.0, 0), beat("abc", 7, 129.0, 5));
         for (field, value) in [
             ("LoadState", "not-found"),
             ("ActiveState", "failed"),
@@ -235,10 +215,10 @@ mod tests {
             ("ExecMainStartTimestampMonotonic", "6"),
             ("heartbeat", ""),
             ("heartbeat", "{"),
-            ("heartbeat", stale),
-            ("heartbeat", other),
-            ("heartbeat", stranger),
-            ("heartbeat", burst),
+            ("heartbeat", &stale),
+            ("heartbeat", &other),
+            ("heartbeat", &stranger),
+            ("heartbeat", &burst),
             ("errors", "5"),
             ("log_mtime", ""),
             ("log_size", "0"),
@@ -251,7 +231,7 @@ mod tests {
     #[test]
     fn what_was_not_seen_is_a_fault() {
         assert!(!faults(&[]).is_empty());
-        let silent = Answer::parse("magellan-host 1 ok facts\nnow=5\n").expect("an answer");
+        let silent = read("magellan-host 1 ok facts\nnow=5\n");
         assert!(!faults(&[silent]).is_empty());
     }
 

@@ -1,15 +1,13 @@
 //! The machine: one checked script does everything there, and what it says is read here.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::read::GzDecoder;
 use magellan::error::{Error, Result};
 
-use super::record::Record;
 use crate::codes;
-use crate::release::{Environment, Manifest};
+use crate::release::Environment;
 
 /// Runs on the machine as root, whichever way it gets there.
 pub const SCRIPT: &str = include_str!("host.sh");
@@ -71,9 +69,6 @@ pub struct Answer {
     facts: Vec<(String, String)>,
 }
 
-/// Facts of one unit, by name.
-pub type UnitFacts = BTreeMap<String, String>;
-
 impl Answer {
     /// Reads the script's output. An output that doesn't begin as the script's does, says nothing.
     ///
@@ -126,40 +121,24 @@ impl Answer {
         self.facts.iter().filter(move |f| f.0 == key).map(|f| f.1.as_str())
     }
 
-    /// The release that the host runs; none if it runs none.
-    ///
-    /// # Errors
-    /// Refused if it runs one whose manifest can't be read: not knowing isn't running nothing.
-    pub fn running(&self) -> Result<Option<(String, Manifest)>> {
-        let Some(current) = self.get("current").filter(|c| !c.is_empty()) else { return Ok(None) };
-        let manifest = Manifest::parse(self.get("manifest").unwrap_or_default().as_bytes());
-        Ok(Some((current.to_owned(), manifest.map_err(|e| e.at(format!("release {current} on the host")))?)))
-    }
-
-    /// The rollout that brought the host's release, as the host remembers it.
-    pub fn rollout(&self) -> Option<Record> {
-        serde_json::from_str(self.get("history")?).ok()
+    /// A fact that isn't empty.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.get(key).filter(|value| !value.is_empty())
     }
 
     /// A fact that is a number.
-    pub fn number(&self, key: &str) -> Option<f64> {
+    pub fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
         self.get(key)?.parse().ok()
     }
 
-    /// Names of the units that the answer tells of.
-    pub fn units(&self) -> Vec<String> {
-        let of = |key: &str| Some(key.strip_prefix("unit.")?.split_once('.')?.0.to_owned());
-        let mut units: Vec<String> = self.facts.iter().filter_map(|f| of(&f.0)).collect();
-        units.sort();
-        units.dedup();
-        units
+    /// All facts of one name, in their order.
+    pub fn list(&self, key: &str) -> Vec<String> {
+        self.all(key).map(str::to_owned).collect()
     }
 
-    /// Facts of one unit.
-    pub fn unit(&self, unit: &str) -> UnitFacts {
-        let prefix = format!("unit.{unit}.");
-        let own = self.facts.iter().filter_map(|(k, v)| Some((k.strip_prefix(&prefix)?.to_owned(), v.clone())));
-        own.collect()
+    /// Every fact, by name.
+    pub fn facts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.facts.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 }
 
@@ -190,7 +169,7 @@ mod tests {
         let answer = Answer::parse("magellan-host 1 ok facts\nnow=5\nrelease=a\nrelease=b\nunit.x.log:b64=YQpi\n");
         let answer = answer.expect("an answer");
         assert_eq!((answer.number("now"), answer.all("release").count()), (Some(5.0), 2));
-        assert_eq!(answer.unit("x").get("log").map(String::as_str), Some("a\nb"));
+        assert_eq!(answer.get("unit.x.log"), Some("a\nb"));
         let failed = Answer::parse("magellan-host 1 failed stage wrong-digest: it is: other\n").expect("an answer");
         assert_eq!(failed.failed, Some(("wrong-digest".to_owned(), "it is: other".to_owned())));
         for silent in ["", "ok", "magellan-host 2 ok facts", "bash: no such file"] {

@@ -9,6 +9,7 @@
 
 pub mod bundle;
 pub mod commit;
+pub mod facts;
 pub mod health;
 pub mod host;
 pub mod iam;

@@ -5,15 +5,15 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use magellan::calendar;
-use magellan::error::{Error, Result};
+use magellan::error::Error;
 use serde_json::Value;
 
 use super::commit::earlier;
-use super::host::Answer;
+use super::facts::{Current, Facts};
 use super::judged::Running;
 use super::record::Needs;
 use crate::codes;
-use crate::release::{BINARY, Environment, Manifest, When, config_path, drop_in_path, short, unit_path};
+use crate::release::{BINARY, Environment, Manifest, Shipped, When, config_path, drop_in_path, short, unit_path};
 use crate::unit::Unit;
 
 /// What becomes of a unit.
@@ -30,23 +30,19 @@ pub enum Change {
 }
 
 /// The units of both releases, and what becomes of each.
-///
-/// # Errors
-/// Refused if what runs can't be told.
-pub fn changes(facts: &Answer, new: &Manifest, deployed: &Path) -> Result<Vec<(String, Change)>> {
-    let old = facts.running()?.map(|(_, manifest)| manifest);
+pub fn changes(facts: &Facts, new: &Manifest, deployed: &Path) -> Vec<(String, Change)> {
+    let old = facts.manifest();
     let mut all = Vec::new();
     for (name, shipped) in &new.strategies {
         let unit = facts.unit(&shipped.unit);
-        let get = |key: &str| unit.get(key).map_or("", String::as_str);
-        let (started, runs) = (get("started"), get("ActiveState") == "active");
-        let before = old.as_ref().and_then(|old| Some((old, old.strategies.get(name)?)));
+        let before = old.and_then(|old| Some((old, old.strategies.get(name)?)));
+        let is_current = |was: &Shipped| [&was.unit_digest, &unit.started_with] == [&shipped.unit_digest; 2];
         let change = match before {
-            None if get("installed.unit").is_empty() => Change::Started,
+            None if unit.installed.unit.is_empty() => Change::Started,
             None => Change::Restarted(vec!["a unit of this name was installed by hand, and is replaced".to_owned()]),
-            Some((_, was)) if was.unit_digest == shipped.unit_digest && started == shipped.unit_digest => match runs {
-                true => Change::Kept,
-                false => Change::Restarted(vec![format!("it is {}", get("ActiveState"))]),
+            Some((_, was)) if is_current(was) => match unit.active_state.as_str() {
+                "active" => Change::Kept,
+                state => Change::Restarted(vec![format!("it is {state}")]),
             },
             Some((old, _)) => Change::Restarted(why(name, &shipped.unit, old, new, deployed)),
         };
@@ -54,7 +50,7 @@ pub fn changes(facts: &Answer, new: &Manifest, deployed: &Path) -> Result<Vec<(S
     }
     let gone = old.iter().flat_map(|old| old.strategies.iter().filter(|(name, _)| !new.strategies.contains_key(*name)));
     all.extend(gone.map(|(_, was)| (was.unit.clone(), Change::Removed)));
-    Ok(all)
+    all
 }
 
 /// What differs of a unit between two releases.
@@ -110,19 +106,17 @@ fn leaves_that_differ(before: &str, after: &str) -> Vec<String> {
 }
 
 /// What runs of a strategy, as its rollout recorded it.
-///
-/// # Errors
-/// Refused if what runs can't be told.
-pub fn running(facts: &Answer, strategy: &str) -> Result<Running> {
-    let Some((_, manifest)) = facts.running()? else { return Ok(Running::Nothing) };
-    let Some(shipped) = manifest.strategies.get(strategy) else { return Ok(Running::Nothing) };
-    let judged = facts.rollout().and_then(|mut record| record.strategies.remove(strategy));
+pub fn running(facts: &Facts, strategy: &str) -> Running {
+    let Some(shipped) = facts.manifest().and_then(|manifest| manifest.strategies.get(strategy)) else {
+        return Running::Nothing;
+    };
+    let judged = facts.rollout.as_ref().and_then(|record| record.strategies.get(strategy));
     let judged = judged.filter(|judged| judged.unit_digest == shipped.unit_digest);
-    Ok(judged.map_or(Running::Unknown, |judged| Running::Subject(judged.subject)))
+    judged.map_or(Running::Unknown, |judged| Running::Subject(judged.subject.clone()))
 }
 
 /// Hours and positions that forbid a change now.
-pub fn untimely(environment: &Environment, facts: &Answer, changes: &[(String, Change)], now: Timestamp) -> Vec<Error> {
+pub fn untimely(environment: &Environment, facts: &Facts, changes: &[(String, Change)], now: Timestamp) -> Vec<Error> {
     if environment.deploy_when == When::Always {
         return Vec::new();
     }
@@ -134,9 +128,7 @@ pub fn untimely(environment: &Environment, facts: &Answer, changes: &[(String, C
         found.push(Error::new(codes::DEPLOY_UNTIMELY, what));
     }
     for (unit, _) in changes.iter().filter(|(_, change)| matches!(change, Change::Restarted(_) | Change::Removed)) {
-        let beat: Value =
-            facts.unit(unit).get("heartbeat").and_then(|b| serde_json::from_str(b).ok()).unwrap_or_default();
-        match beat["open_positions"].as_u64() {
+        match facts.unit(unit).heartbeat.readable().and_then(|beat| beat.open_positions) {
             Some(0) => {}
             Some(n) => found.push(Error::new(codes::DEPLOY_UNTIMELY, format!("{unit} holds {n} positions"))),
             None => {
@@ -155,13 +147,9 @@ pub fn needs(unpacked: u64, units: &[Unit]) -> Needs {
 }
 
 /// The plan as a diff against the host.
-///
-/// # Errors
-/// Refused if what runs can't be told.
-pub fn text(facts: &Answer, new: &Manifest, digest: &str, changes: &[(String, Change)]) -> Result<String> {
-    let old = facts.running()?;
-    let (release, commit) = match &old {
-        Some((release, manifest)) => (short(release), short(&manifest.commit)),
+pub fn text(facts: &Facts, new: &Manifest, digest: &str, changes: &[(String, Change)]) -> String {
+    let (release, commit) = match &facts.current {
+        Some(Current { release, manifest }) => (short(release), short(&manifest.commit)),
         None => ("none", "none"),
     };
     let (to, digest) = (short(&new.commit), short(digest));
@@ -174,7 +162,7 @@ pub fn text(facts: &Answer, new: &Manifest, digest: &str, changes: &[(String, Ch
             Change::Restarted(why) => writeln!(plan, "~ {unit}: restarted\n    {}", why.join("\n    ")),
         };
     }
-    Ok(plan)
+    plan
 }
 
 /// Strategies beside the selected ones must be what runs.
@@ -191,6 +179,7 @@ pub fn check_unselected(changes: &[(String, Change)], selected: &[String]) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deploy::host::Answer;
 
     const ENVIRONMENT_FILE: &str = include_str!("../../../deployed/environments/production.toml");
 
@@ -201,14 +190,21 @@ mod tests {
         Environment::read_as(&path, "production").expect("read")
     }
 
-    fn answer(beat: &str) -> Answer {
-        Answer::parse(&format!("magellan-host 1 ok facts\nunit.u.heartbeat={beat}\n")).expect("an answer")
+    /// What is seen of a unit that holds so many positions; nothing, if that isn't known.
+    fn observed(positions: Option<u32>) -> Facts {
+        let beat = positions.map_or_else(String::new, |n| {
+            format!(
+                r#"{{"schema_version":1,"strategy":"u","unit_digest":"d","pid":7,"started_at":1.0,"written_at":2.0,"phase":"trading","decisions":0,"errors":0,"starts":1,"open_positions":{n}}}"#
+            )
+        });
+        let answer = Answer::parse(&format!("magellan-host 1 ok facts\nunit.u.heartbeat={beat}\n"));
+        Facts::read(&answer.expect("an answer")).expect("facts")
     }
 
     #[test]
     fn production_isnt_changed_while_the_market_is_open_or_positions_are() {
         let restarted = [("u".to_owned(), Change::Restarted(Vec::new()))];
-        let flat = answer(r#"{"open_positions":0}"#);
+        let flat = observed(Some(0));
         let at = |text: &str| text.parse::<Timestamp>().expect("a time");
         for (now, beat, expected) in [
             ("2024-07-02T12:00:00Z", &flat, 0),
@@ -217,14 +213,14 @@ mod tests {
             // Half a day, and a holiday.
             ("2024-07-03T18:00:00Z", &flat, 0),
             ("2024-07-04T15:00:00Z", &flat, 0),
-            ("2024-07-02T12:00:00Z", &answer(r#"{"open_positions":2}"#), 1),
-            ("2024-07-02T12:00:00Z", &answer(""), 1),
+            ("2024-07-02T12:00:00Z", &observed(Some(2)), 1),
+            ("2024-07-02T12:00:00Z", &observed(None), 1),
         ] {
             let found = untimely(&production(), beat, &restarted, at(now));
             assert_eq!(found.len(), expected, "{now} {found:?}");
         }
         let kept = [("u".to_owned(), Change::Kept)];
-        assert!(untimely(&production(), &answer(""), &kept, at("2024-07-02T12:00:00Z")).is_empty());
+        assert!(untimely(&production(), &observed(None), &kept, at("2024-07-02T12:00:00Z")).is_empty());
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use magellan::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::health::UnitHealth;
 use super::store::{Store, write};
 use crate::codes;
 
@@ -160,6 +159,33 @@ pub struct Needs {
     pub disk_kib: u64,
     /// Memory that its units may take together, KiB.
     pub memory_kib: u64,
+}
+
+/// A unit, judged by what was observed of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnitHealth {
+    /// The unit, without `.service`.
+    pub unit: String,
+    /// What its process should be made of.
+    pub unit_digest: String,
+    /// `active (running)` or whatever it was, at the last look.
+    pub state: String,
+    /// Its main process.
+    pub pid: u64,
+    /// Since when it runs, seconds since 1970.
+    pub since: f64,
+    /// All that is wrong; healthy if nothing is.
+    pub faults: Vec<String>,
+    /// The end of its journal, if something is wrong.
+    pub journal: Option<String>,
+}
+
+impl UnitHealth {
+    /// Whether nothing is wrong.
+    pub fn is_well(&self) -> bool {
+        self.faults.is_empty()
+    }
 }
 
 /// A rollout.

@@ -6,10 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use magellan::error::{Error, Result};
 
-use super::health::{self, UnitHealth};
-use super::host::{Answer, Call};
+use super::facts::Facts;
+use super::health;
+use super::host::Call;
 use super::lock::Lock;
-use super::record::{Action, Index, Indexed, Journal, Outcome, Record, Step, Stepped};
+use super::record::{Action, Index, Indexed, Journal, Outcome, Record, Step, Stepped, UnitHealth};
 use super::store::Store;
 use super::transport::Transport;
 use crate::codes;
@@ -155,8 +156,8 @@ impl Rollout<'_> {
         Call::new(operation, self.environment).with("generation", number)
     }
 
-    fn facts(&self, journal: bool) -> Result<Answer> {
-        facts(self.transport, self.environment, journal)
+    fn facts(&self) -> Result<Facts> {
+        Facts::observe(self.transport, self.environment)
     }
 
     fn upload(&mut self, seen: &mut Seen) -> Result<()> {
@@ -180,7 +181,7 @@ impl Rollout<'_> {
             .with("need_kib", needs.disk_kib)
             .with("need_mem_kib", needs.memory_kib);
         let answer = self.transport.call(&call)?.done("preflight")?;
-        let off = answer.number("now").unwrap_or(f64::NAN) - (self.now)().as_millisecond() as f64 / 1e3;
+        let off = answer.number::<f64>("now").unwrap_or(f64::NAN) - (self.now)().as_millisecond() as f64 / 1e3;
         if off.is_nan() || off.abs() > CLOCK {
             return Err(Error::new(codes::HOST_FAILED, format!("preflight: the host's clock is {off:.0} s off")));
         }
@@ -230,7 +231,7 @@ impl Rollout<'_> {
         let began = (self.now)();
         let mut looks = Vec::new();
         let watched = loop {
-            let look = self.facts(false);
+            let look = self.facts();
             let watched = (self.now)().duration_since(began).unsigned_abs();
             match look {
                 Ok(look) => looks.push(look),
@@ -246,14 +247,14 @@ impl Rollout<'_> {
             }
             std::thread::sleep(pause.min(window - watched));
         };
-        let all = |looks: &[Answer]| expected.iter().map(|(unit, digest)| health::judge(looks, unit, digest)).collect();
-        let judged: Vec<UnitHealth> = all(&looks);
+        let judged: Vec<UnitHealth> =
+            expected.iter().map(|(unit, digest)| health::judge(&looks, unit, digest)).collect();
         if judged.iter().all(UnitHealth::is_well) {
             return Ok((judged, watched));
         }
         // Once more for the journals: evidence, not another chance.
-        let journals = self.facts(true).ok();
-        let journal = |unit: &str| journals.as_ref()?.unit(unit).remove("journal").filter(|text| !text.is_empty());
+        let journals = Facts::observe_with_journals(self.transport, self.environment).ok();
+        let journal = |unit: &str| journals.as_ref()?.unit(unit).journal;
         let judged = judged
             .into_iter()
             .map(|unit| match unit.is_well() {
@@ -299,7 +300,7 @@ impl Rollout<'_> {
 
     fn observe_previous(&mut self, seen: &mut Seen) -> Result<()> {
         let previous = self.journal.record.previous.clone().unwrap_or_default();
-        let expected = expected_of(&self.runs(&previous)?)?;
+        let expected = self.runs(&previous)?.expected_units();
         // What made the rollback necessary stays on record beside what is seen now.
         let failed = std::mem::take(&mut self.journal.record.health);
         let done = self.healthy(&expected, seen);
@@ -308,11 +309,11 @@ impl Rollout<'_> {
     }
 
     /// The host's facts, if this release is its current one.
-    fn runs(&self, release: &str) -> Result<Answer> {
-        let answer = self.facts(false)?;
-        let current = answer.get("current").unwrap_or_default();
+    fn runs(&self, release: &str) -> Result<Facts> {
+        let facts = self.facts()?;
+        let current = facts.release().unwrap_or_default();
         match current == release {
-            true => Ok(answer),
+            true => Ok(facts),
             false => {
                 Err(Error::new(codes::UNHEALTHY, format!("the host's release is `{current}`, expected {release}")))
             }
@@ -321,12 +322,12 @@ impl Rollout<'_> {
 
     /// Whether the host surely is on what it was on before: an answer that was lost proves nothing.
     fn runs_on(&self, previous: Option<&str>) -> bool {
-        let Ok(answer) = self.facts(false) else { return false };
-        let current = answer.get("current").filter(|c| !c.is_empty());
-        let Some(previous) = previous else { return current.is_none() && answer.all("installed").next().is_none() };
-        let started = |unit: &str, digest: &str| answer.unit(unit).get("started").is_some_and(|s| s == digest);
-        current == Some(previous)
-            && expected_of(&answer).is_ok_and(|units| units.iter().all(|(unit, digest)| started(unit, digest)))
+        let Ok(facts) = self.facts() else { return false };
+        if previous.is_none() {
+            return facts.current.is_none() && facts.installed.is_empty();
+        }
+        let started = |(unit, digest): &(String, String)| facts.unit(unit).started_with == *digest;
+        facts.release() == previous && facts.expected_units().iter().all(started)
     }
 
     fn roll_back(&mut self, seen: &mut Seen) -> Result<()> {
@@ -407,31 +408,3 @@ impl Rollout<'_> {
 
 /// A step of a rollout.
 type StepFn<R> = fn(&mut R, &mut Seen) -> Result<()>;
-
-/// What the host is seen to be.
-///
-/// # Errors
-/// Deploy error if it doesn't say.
-pub fn facts(transport: &dyn Transport, environment: &Environment, journal: bool) -> Result<Answer> {
-    let mut call = Call::new("facts", environment);
-    for unit in &environment.services {
-        call = call.with("unit", unit);
-    }
-    let call = if journal { call.with("journal", "yes") } else { call };
-    let answer = transport.call(&call)?.done("facts")?;
-    if let Some(omitted) = answer.get("omitted").filter(|o| !o.is_empty()) {
-        let what = format!("the host has more to say than fits: {omitted} is missing");
-        return Err(Error::new(codes::HOST_SILENT, what));
-    }
-    answer.running()?;
-    Ok(answer)
-}
-
-/// Unit and digest of each strategy of the host's current release.
-///
-/// # Errors
-/// Refused if its manifest can't be read.
-pub fn expected_of(facts: &Answer) -> Result<Vec<(String, String)>> {
-    let strategies = facts.running()?.map(|(_, manifest)| manifest.strategies).unwrap_or_default();
-    Ok(strategies.into_values().map(|s| (s.unit, s.unit_digest)).collect())
-}

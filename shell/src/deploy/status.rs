@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use magellan::error::Result;
 use serde::Serialize;
 
-use super::health::{self, UnitHealth};
-use super::host::Answer;
-use super::record::Record;
-use crate::release::{ENVIRONMENT, Environment, Manifest};
+use super::facts::{Facts, UnitFacts};
+use super::health;
+use super::record::{Record, UnitHealth};
+use crate::release::{ENVIRONMENT, Environment, Manifest, Shipped};
 
 /// A host as observed.
 #[derive(Clone, Debug, Serialize)]
@@ -46,26 +45,23 @@ pub struct Rolled {
 }
 
 impl Status {
-    /// Reads a host's facts.
-    ///
-    /// # Errors
-    /// Refused if the release's manifest can't be read.
-    pub fn of(looks: &[Answer], environment: &Environment, host: String) -> Result<Self> {
-        let nothing = Answer::default();
+    /// Judges a host by several observations, oldest first.
+    pub fn of(looks: &[Facts], environment: &Environment, host: String) -> Self {
+        let nothing = Facts::default();
         let facts = looks.last().unwrap_or(&nothing);
-        let (release, manifest) = facts.running()?.unzip();
+        let manifest = facts.manifest();
         let strategies = manifest.iter().flat_map(|m| m.strategies.values());
-        Ok(Self {
+        Self {
             schema_version: 1,
             environment: environment.name.clone(),
             host,
-            commit: manifest.as_ref().map(|m| m.commit.clone()),
-            rollout: facts.rollout().map(rolled),
+            release: facts.release().map(str::to_owned),
+            commit: manifest.map(|m| m.commit.clone()),
+            rollout: facts.rollout.clone().map(rolled),
             units: strategies.map(|s| health::judge(looks, &s.unit, &s.unit_digest)).collect(),
-            drift: drift(facts, manifest.as_ref(), environment),
-            failures: facts.get("failures").unwrap_or_default().lines().map(str::to_owned).collect(),
-            release,
-        })
+            drift: drift(facts, environment),
+            failures: facts.failures.clone(),
+        }
     }
 
     /// Whether every unit is well, and there is one.
@@ -86,46 +82,50 @@ fn rolled(record: Record) -> Rolled {
 }
 
 /// Installed against rendered, files against manifest, checkout against commit, process against unit.
-fn drift(facts: &Answer, manifest: Option<&Manifest>, environment: &Environment) -> Vec<String> {
-    let mut found: Vec<String> = facts.all("altered").map(|what| format!("the release was altered: {what}")).collect();
-    found.extend(facts.all("checkout_dirty").map(|what| format!("edited in the checkout: {what}")));
-    if let Some(broken) = facts.get("current_broken").filter(|b| !b.is_empty()) {
+fn drift(facts: &Facts, environment: &Environment) -> Vec<String> {
+    let mut found: Vec<String> = facts.altered.iter().map(|what| format!("the release was altered: {what}")).collect();
+    found.extend(facts.checkout_dirty.iter().map(|what| format!("edited in the checkout: {what}")));
+    if let Some(broken) = &facts.current_broken {
         found.push(format!("current leads to {broken}, which is no release"));
     }
-    let Some(manifest) = manifest else {
-        found.extend(facts.all("installed").map(|unit| format!("{unit} is installed, and there is no release")));
+    let Some(manifest) = facts.manifest() else {
+        found.extend(facts.installed.iter().map(|unit| format!("{unit} is installed, and there is no release")));
         return found;
     };
-    let commit = facts.get("checkout_commit").unwrap_or_default();
-    if commit != manifest.commit {
-        found.push(format!("the checkout is at `{commit}`, the release is of {}", manifest.commit));
+    if facts.checkout_commit != manifest.commit {
+        found.push(format!("the checkout is at `{}`, the release is of {}", facts.checkout_commit, manifest.commit));
     }
     if manifest.environment != environment.name {
         found.push(format!("the release was made for {}", manifest.environment));
     }
     for shipped in manifest.strategies.values() {
-        let (unit, facts) = (&shipped.unit, facts.unit(&shipped.unit));
-        let get = |key: &str| facts.get(key).map_or("", String::as_str);
-        for (what, file) in [("unit file", "unit"), ("drop-in", "drop_in")] {
-            let (installed, current) = (get(&format!("installed.{file}")), get(&format!("current.{file}")));
-            if installed.is_empty() {
-                found.push(format!("{unit}: its {what} isn't installed"));
-            } else if installed != current {
-                found.push(format!("{unit}: its {what} isn't the release's"));
-            }
-        }
-        if get("started") != shipped.unit_digest {
-            found.push(format!("{unit} was started with another release"));
-        }
-        let others = get("DropInPaths")
-            .split_whitespace()
-            .filter(|path| !path.ends_with(&format!("/{unit}.service.d/magellan.conf")));
-        found.extend(others.map(|path| format!("{unit}: {path} changes it")));
+        found.extend(unit_drift(&facts.unit(&shipped.unit), shipped));
     }
     let known = |unit: &str| manifest.strategies.values().any(|s| s.unit == unit);
-    found.extend(
-        facts.all("installed").filter(|u| !known(u)).map(|u| format!("{u} is installed, and not of the release")),
-    );
+    let strangers = facts.installed.iter().filter(|unit| !known(unit));
+    found.extend(strangers.map(|unit| format!("{unit} is installed, and not of the release")));
+    found
+}
+
+/// What differs of one unit from what was shipped.
+fn unit_drift(facts: &UnitFacts, shipped: &Shipped) -> Vec<String> {
+    let unit = &shipped.unit;
+    let (installed, released) = (&facts.installed, &facts.released);
+    let files = [("unit file", &installed.unit, &released.unit), ("drop-in", &installed.drop_in, &released.drop_in)];
+    let mut found = Vec::new();
+    for (what, installed, released) in files {
+        if installed.is_empty() {
+            found.push(format!("{unit}: its {what} isn't installed"));
+        } else if installed != released {
+            found.push(format!("{unit}: its {what} isn't the release's"));
+        }
+    }
+    if facts.started_with != shipped.unit_digest {
+        found.push(format!("{unit} was started with another release"));
+    }
+    let own = format!("/{unit}.service.d/magellan.conf");
+    let others = facts.drop_in_paths.iter().filter(|path| !path.ends_with(&own));
+    found.extend(others.map(|path| format!("{unit}: {path} changes it")));
     found
 }
 
