@@ -5,6 +5,7 @@
 //! declared splits that aren't in the prices. Days that a table of moves declares are noted
 //! instead. Prices are raw: splits are applied here.
 
+use super::series::split_factor;
 use crate::archive::tables::{Move, Split};
 use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe, iso_utc};
 use crate::calendar;
@@ -100,7 +101,7 @@ impl Audit<'_> {
                 (session.session.close.div_euclid(width) - first).max(1)
             }
         };
-        let factor = super::split_factor(self.splits, date);
+        let factor = split_factor(self.splits, date);
         let volume: f64 = bars.volume().iter().sum::<f64>() * factor;
         let close = bars.close().last().copied().unwrap_or(f64::NAN);
         Day { date, bars: count, filled: count as f64 / room as f64, close, volume }
@@ -285,7 +286,7 @@ impl Audit<'_> {
                 (before, suspect) = (None, None);
             }
             let (bars, date) = (history.session_bars(session), session.session.date);
-            let factor = super::split_factor(self.splits, date);
+            let factor = split_factor(self.splits, date);
             for i in 0..bars.len() {
                 let bar = bars.get(i);
                 for price in [bar.open / factor, bar.close / factor] {

@@ -63,15 +63,15 @@ macro_rules! error_codes {
     ($($kind:ident { $($name:ident $slug:literal: $cause:literal; $next:literal)* })*) => {
         $($(
             #[doc = $cause]
-            pub const $name: $crate::error::Code = $crate::error::Code::new(&$crate::error::Entry {
+            pub const $name: $crate::error::code::Code = $crate::error::code::Code::new(&$crate::error::code::Entry {
                 slug: $slug,
-                kind: $crate::error::ErrorKind::$kind,
+                kind: $crate::error::kind::ErrorKind::$kind,
                 cause: $cause,
                 next: $next,
             });
         )*)*
 
         /// All codes of this crate, in the order of the reference.
-        pub const ALL: &[$crate::error::Code] = &[$($($name,)*)*];
+        pub const ALL: &[$crate::error::code::Code] = &[$($($name,)*)*];
     };
 }

@@ -1,8 +1,8 @@
 //! One opaque error: what went wrong, where, and what to try.
 
-mod code;
+pub mod code;
 pub mod codes;
-mod kind;
+pub mod kind;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -58,7 +58,10 @@ impl FromStr for Shard {
         let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
         match numbers {
             Some((index, of)) if (1..=of).contains(&index) => Ok(Self { index, of }),
-            _ => Err(Error::new(codes::BAD_ARGUMENT, format!("`{text}` is no shard; write INDEX/COUNT, e.g. 2/7"))),
+            _ => Err(Error::new(
+                codes::BAD_ARGUMENT,
+                format!("`{text}` is not one of several shards: write which one and of how many, e.g. 2/7"),
+            )),
         }
     }
 }

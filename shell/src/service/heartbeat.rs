@@ -5,6 +5,7 @@ use std::path::Path;
 use magellan::bar::{Nanos, SECOND};
 use magellan::disk::map;
 use magellan::disk::write::write_whole;
+use serde_json::Value;
 use tracing::warn;
 
 use crate::release::heartbeat::{Heartbeat, Identity, Phase, SCHEMA_VERSION};
@@ -41,8 +42,10 @@ fn former_starts(path: &Path) -> u64 {
         return 0;
     }
     let text = map::bytes_up_to(path, LARGEST).map_err(|e| e.to_string());
-    let former: Result<Heartbeat, String> = text.and_then(|t| serde_json::from_slice(&t).map_err(|e| e.to_string()));
-    former.map(|former| former.starts).unwrap_or_else(|err| {
+    // Another version's heartbeat may have other fields; the count of starts is in all of them.
+    let former: Result<Value, String> = text.and_then(|t| serde_json::from_slice(&t).map_err(|e| e.to_string()));
+    let starts = former.and_then(|former| former["starts"].as_u64().ok_or_else(|| "it has no starts".to_owned()));
+    starts.unwrap_or_else(|err| {
         warn!("{}: starts are counted from 1 again: {err}", path.display());
         0
     })

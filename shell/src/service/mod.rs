@@ -6,6 +6,7 @@
 //! heartbeat or log that can't be written is an error, and the watchdog then does its work.
 
 mod archived;
+mod clock;
 mod day_files;
 mod heartbeat;
 mod logs;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use magellan::account::Fill;
-use magellan::bar::{Nanos, iso_utc};
+use magellan::bar::iso_utc;
 use magellan::config::Config;
 use magellan::error::{Error, Result};
 use magellan::registry::AnyRunner;
@@ -32,6 +33,7 @@ use crate::release::heartbeat::{HEARTBEAT, Heartbeat, Identity, Phase};
 pub use archived::Paced;
 pub use signals::Ending;
 
+use clock::now;
 use day_files::DayFiles;
 use logs::{Faults, LIFE};
 use signals::Signals;
@@ -311,11 +313,4 @@ fn lock(state: &Path) -> Result<File> {
 
 fn cannot_write(path: &Path, err: &std::io::Error) -> Error {
     Error::new(codes::CANNOT_WRITE, err.to_string()).at(path.display())
-}
-
-/// Nanoseconds since 1970, now.
-#[expect(clippy::disallowed_methods, reason = "a service says when it wrote; its decisions never ask")]
-fn now() -> Nanos {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| Nanos::try_from(since.as_nanos()).unwrap_or(Nanos::MAX))
 }
