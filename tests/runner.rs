@@ -262,7 +262,7 @@ fn deployed_strategies_run_as_they_replay() {
                 start,
                 end: period.end_date,
             };
-            let mut runner = strategy.runner(&config).expect("a runner");
+            let mut runner = strategy.runner(config).expect("a runner");
             let market = strategy.market(&request).expect("loads");
             let histories = market.histories().expect("bars");
             assert_eq!(bar_by_bar(&mut *runner, &histories, &terms).0, expected, "{}", strategy.name());
