@@ -45,7 +45,7 @@ pub(super) const LIFE: &str = "life";
 pub(super) fn start(folder: &Path, strategy: &str, level: &str) -> Result<Arc<Faults>> {
     let faults = Arc::new(Faults::default());
     let mut file = DayLog { folder: folder.to_owned(), strategy: strategy.to_owned(), open: None };
-    file.today().map_err(|e| super::cannot_write(folder, &e))?;
+    file.today().map_err(|e| cannot_write(folder, &e))?;
     let file = Arc::new(Mutex::new(file));
     let lines = {
         let faults = faults.clone();
@@ -116,4 +116,9 @@ impl Write for Lines {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The folder of state that can't be written, as an error.
+pub(super) fn cannot_write(path: &Path, err: &std::io::Error) -> Error {
+    Error::new(codes::CANNOT_WRITE, err.to_string()).at(path.display())
 }

@@ -35,7 +35,7 @@ pub use signals::Ending;
 
 use clock::now;
 use day_files::DayFiles;
-use logs::{Faults, LIFE};
+use logs::{Faults, LIFE, cannot_write};
 use signals::Signals;
 
 const LOCK: &str = "lock";
@@ -309,8 +309,4 @@ fn lock(state: &Path) -> Result<File> {
         }
         Err(fs::TryLockError::Error(e)) => Err(cannot_write(&path, &e)),
     }
-}
-
-fn cannot_write(path: &Path, err: &std::io::Error) -> Error {
-    Error::new(codes::CANNOT_WRITE, err.to_string()).at(path.display())
 }
