@@ -41,7 +41,7 @@ fn first(mut found: Vec<Finding>) -> impl Iterator<Item = Finding> {
 }
 
 /// Everything that is wrong with the parameters of a document, for a strategy whose
-/// parameters have schema `parameters` ([`Parameters::schema`]).
+/// parameters have schema `parameters` ([`Parameters::schema`](super::Parameters::schema)).
 pub fn examine_parameters(document: &Document, parameters: &Value) -> Vec<Finding> {
     let found = schema::examine(parameters, document.value(), "");
     in_order_of_text(first(found).map(|finding| placed(document, finding)).collect())
