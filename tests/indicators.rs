@@ -235,6 +235,11 @@ proptest! {
             let range = oracle(&mut theirs).map_err(|e| TestCaseError::fail(format!("{e:?}")))?;
             prop_assert!(range.count > 0);
             for (k, value) in theirs[..range.count].iter().enumerate() {
+                // Before the first move there is neither gain nor loss: TA-Lib calls that 50, Magellan 0.
+                let unmoved = close[..=range.beg_idx + k].windows(2).all(|w| w[0] == w[1]);
+                if unmoved && matches!(indicator, Indicator::Rsi { .. }) {
+                    continue;
+                }
                 let ours = ours[range.beg_idx + k];
                 // TA-Lib's deviation is a difference of squares: it is rounder near zero.
                 let slack = if matches!(indicator, Indicator::Std { .. }) { 1e-4 } else { 1e-9 };
