@@ -94,7 +94,7 @@ enum Command {
     Gate(Box<gate::Options>),
     /// Run one strategy as its unit does.
     ///
-    /// Needs USE_ARCHIVED_DATA=true: archived bars, and a broker that only reckons. All symbols
+    /// Needs USE_ARCHIVED_DATA=true: archived bars, and a simulated broker. All symbols
     /// trade on one account, as configured. At the end of the data it waits, as a live runner does
     /// between sessions. In a release its config is the one shipped. SIGTERM ends it with 0, SIGINT
     /// with 130, after the bar under way.
