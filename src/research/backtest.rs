@@ -12,11 +12,11 @@ use crate::archive::{Archive, SYNTHETIC};
 use crate::bar::{Date, Nanos, Symbol};
 use crate::config::{Checked, Config, Override};
 use crate::costs::Costs;
-use crate::deployable::Deployable;
+use crate::deployable::{self, Deployable};
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::history::{History, Hours};
-use crate::indicator::{Columns, Memory};
+use crate::indicator::Columns;
 use crate::ledger::{Kind, Ledger, Trials};
 use crate::metrics::Metrics;
 use crate::order::Order;
@@ -328,10 +328,8 @@ impl<S: Deployable> Replayable for Prepared<'_, S> {
 
     fn longest_period(&self) -> Option<usize> {
         let longest = |strategy: &S| {
-            let indicators = strategy.indicators();
-            let lasting = indicators.as_ref().iter().filter(|i| i.memory() == Memory::Continuous);
             // What a state remembers has no period.
-            lasting.map(|i| i.period()).max().or((size_of::<S::State>() > 0).then_some(1))
+            deployable::longest_period(strategy).or((size_of::<S::State>() > 0).then_some(1))
         };
         self.strategies.iter().filter_map(longest).max()
     }

@@ -286,8 +286,8 @@ fn accept(options: &Acknowledge, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
         return Err(Error::new(codes::NOT_DEPLOYED, format!("`{}` is not deployed", options.strategy)));
     };
     let strategy = magellan::registry::find(strategies, &one.name)?;
-    let config = strategy.read_config(&one.config, &[])?;
-    let periods = &config.performance_criteria.periods;
+    let config = strategy.read_complete(&one.config)?;
+    let periods = &config.deployment().performance_criteria.periods;
     let period = match (&options.period, &periods[..]) {
         (Some(name), _) => periods.iter().find(|p| p.name == *name),
         (None, [only]) => Some(only),
