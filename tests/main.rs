@@ -19,6 +19,7 @@ mod gate;
 mod indicators;
 mod look_ahead;
 mod metrics;
+mod pages;
 mod reference;
 #[cfg(feature = "live")]
 mod run;
