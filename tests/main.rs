@@ -20,6 +20,7 @@ mod indicators;
 mod look_ahead;
 mod metrics;
 mod reference;
+mod research;
 #[cfg(feature = "live")]
 mod run;
 mod runner;

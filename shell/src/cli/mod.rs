@@ -15,6 +15,7 @@ mod findings;
 mod gate;
 #[cfg(feature = "deploy")]
 mod host;
+mod interrupt;
 mod ledger;
 mod options;
 mod output;
@@ -22,6 +23,7 @@ mod research;
 #[cfg(feature = "live")]
 mod run;
 mod selftest;
+mod stdout;
 mod sweep;
 mod validate;
 mod verdict;
