@@ -191,8 +191,9 @@ fn trials_come_from_the_ledger_and_dsr_follows_from_them() {
         sample()
     ));
     let equity = fs::read_to_string(place.at("out/PORTFOLIO.equity.csv")).expect("written");
+    assert!(equity.starts_with("bar_end,bar_start,session,equity,held"), "{equity:.60}");
     let worth: Vec<f64> =
-        equity.lines().skip(1).map(|l| l.split(',').nth(1).expect("two").parse().expect("a number")).collect();
+        equity.lines().skip(1).map(|l| l.split(',').nth(3).expect("four").parse().expect("a number")).collect();
     let before = std::iter::once(100_000.0).chain(worth.iter().copied());
     let returns: Vec<f64> = worth.iter().zip(before).map(|(after, before)| after / before - 1.0).collect();
     let moments = Moments::of(&returns).expect("they vary");

@@ -21,6 +21,7 @@ mod look_ahead;
 mod metrics;
 mod pages;
 mod reference;
+mod research;
 #[cfg(feature = "live")]
 mod run;
 mod runner;

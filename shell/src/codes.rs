@@ -158,7 +158,7 @@ magellan::error_codes! {
             "A bundle or a release isn't what its manifest says: a byte differs, a file is missing or is one too many.";
             "build it again with `magellan bundle build`, or deploy again: releases are never edited"
         STATE_IN_USE "state-in-use":
-            "Another process runs with this folder of state; both would write its files.";
-            "stop the other process, or name another folder with --state-dir"
+            "Another process works with this folder; both would write its files.";
+            "wait for the other process or stop it, or name another folder (--state-dir of a service, --out of results)"
     }
 }

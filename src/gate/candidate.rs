@@ -20,7 +20,7 @@ use crate::config::{Complete, Config, Levels, Period, gate_criteria};
 use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
 use crate::ledger::Trials;
-use crate::metrics::{Cause, Measure, Metrics, session_returns};
+use crate::metrics::{Cash, Cause, Measure, Metrics, session_returns};
 use crate::registry::AnyStrategy;
 use crate::research::backtest::{Replayable, Request, Run};
 use crate::research::market::Closes;
@@ -115,6 +115,7 @@ impl<'c> Candidate<'c> {
         }
         answers.checks.extend(paired.check);
         answers.checks.push(by.luck.check());
+        answers.not_evaluable.extend(beyond_its_cash(run));
         causality.answer(&mut answers);
         answers.checks.push(trusted(&run.data_findings));
         let verdict = self.verdict(answers, power, paired.comparison, robustness, causality);
@@ -186,6 +187,16 @@ fn expectations(config: &Config, metrics: &Metrics) -> Vec<Expectation> {
         value: metrics.avg_holding_hours,
     });
     trades.into_iter().chain(holding).collect()
+}
+
+/// Entries that no cash paid for, as a note: a replay checks no cash.
+fn beyond_its_cash(run: &Run) -> Option<String> {
+    let Cash { entries, below_zero, lowest, .. } = run.cash;
+    (below_zero > 0).then(|| {
+        format!(
+            "account_info.buying_power: {below_zero} of {entries} entries left cash below 0, {lowest:.2} at the lowest"
+        )
+    })
 }
 
 /// Errors among what an audit finds in the bars: nothing can be judged on such bars.

@@ -8,6 +8,7 @@ use super::measure::{Cause, Measure, ratio};
 use super::sessions::{SESSIONS_PER_YEAR, Sessions, annualised};
 use super::trades::Tally;
 use crate::bar::Date;
+use crate::calendar;
 use crate::replay::Replay;
 use crate::uncounted::Uncounted;
 
@@ -20,7 +21,8 @@ pub struct Metrics {
     pub final_equity: f64,
     /// `final_equity / initial_capital - 1`.
     pub total_return: Measure,
-    /// `(final / initial)^(365.25 / days) - 1`; days from the first to the last session, at least 1.
+    /// `(final / initial)^(365.25 / days) - 1`; calendar days from the session before the first, at whose close the
+    /// capital was there, to the last. Undefined below 63 sessions: a good week isn't a year.
     pub cagr: Measure,
     /// `mean / std * sqrt(252)`, ddof 1.
     pub sharpe: Measure,
@@ -111,7 +113,7 @@ impl Metrics {
         let final_equity = equity.last().copied().unwrap_or(capital);
         let sessions = Sessions::of(capital, dates, equity, benchmark);
         let growth = final_equity / capital;
-        let cagr = annual_growth(growth, first, last);
+        let cagr = annual_growth(growth, equity.len(), first, last);
         let count = tally.trades as f64;
         Self {
             // What the account was worth, from first to last.
@@ -163,10 +165,16 @@ impl Sessions {
     }
 }
 
+/// Fewer sessions than these aren't compounded to a year: three months.
+pub const SESSIONS_TO_ANNUALISE: usize = 63;
+
 /// Growth a year, over calendar days.
 #[inline]
-fn annual_growth(growth: f64, first: Date, last: Date) -> Measure {
-    let days = f64::from((last.0 - first.0).max(1));
+fn annual_growth(growth: f64, sessions: usize, first: Date, last: Date) -> Measure {
+    if sessions < SESSIONS_TO_ANNUALISE {
+        return Measure::Undefined(if sessions == 0 { Cause::NoSessions } else { Cause::TooFewSessions });
+    }
+    let days = f64::from(last.0 - calendar::session_before(first).0);
     Measure::new(growth.powf(365.25 / days) - 1.0, Cause::FellBelowZero)
 }
 

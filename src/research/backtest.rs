@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use super::coverage::{self, PartlyCovered};
 use super::market::{Closes, Market, Period, Scope, account_name, before_time, check, strategies_of, strategy_of};
 use crate::archive::{Archive, SYNTHETIC};
 use crate::bar::{Date, Nanos, Symbol};
@@ -18,7 +19,7 @@ use crate::finding::Finding;
 use crate::history::{History, Hours};
 use crate::indicator::Columns;
 use crate::ledger::{Kind, Ledger, Trials};
-use crate::metrics::{Held, Metrics};
+use crate::metrics::{Cash, Held, Metrics};
 use crate::order::Order;
 use crate::replay::{Instrument, Recorder, Replay, Terms, replay, replay_passing_over};
 use crate::strategy::{Inputs, Now};
@@ -86,6 +87,8 @@ pub struct Run {
     pub symbols: Vec<Symbol>,
     /// First and last session of each symbol in the period.
     pub coverage: Vec<(Symbol, Date, Date)>,
+    /// Symbols whose bars cover a part of the dates asked for only.
+    pub partly_covered: Vec<PartlyCovered>,
     /// What happened.
     pub replay: Replay,
     /// What it was worth.
@@ -93,6 +96,10 @@ pub struct Run {
     /// Worth of equal amounts of every symbol, bought at its first close and held; 1 a symbol, at
     /// each session of `replay.equity`.
     pub benchmark: Vec<f64>,
+    /// What entries left in cash, which no replay checks.
+    pub cash: Cash,
+    /// The config's buying power, dollars, which no replay applies.
+    pub buying_power: Option<f64>,
     /// Costs charged.
     pub costs: Costs,
     /// Bars of the day that counted.
@@ -419,8 +426,11 @@ impl<S: Deployable> Prepared<'_, S> {
             label: account_name((self.request.scope == Scope::Single).then(|| histories[0].symbol)),
             symbols: bars.symbols(),
             coverage: bars.coverage(&histories),
+            partly_covered: coverage::of_histories(histories.iter().copied(), period),
             metrics: Metrics::new(&replay, &benchmark).into_inner(),
             held: Held::new(&replay, &benchmark),
+            cash: Cash::of(&replay),
+            buying_power: self.request.document.buying_power(),
             replay,
             benchmark,
             costs: terms.costs,

@@ -85,16 +85,15 @@ impl Store {
     /// Refused if the folder holds another sweep.
     pub(crate) fn begin(folder: &Path, plan: &Plan) -> Result<Self> {
         let (path, text) = (folder.join(FILE), plan.text());
-        if path.exists() {
-            let held = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
-            if held != text {
-                let what = format!("the folder holds another sweep{}", differences(&held, &text));
-                return Err(Error::new(codes::OTHER_SWEEP, what).at(folder.display()));
-            }
-        } else if folder.join("results.parquet").exists() || folder.join("parts").exists() {
+        if !path.exists() && (folder.join("results.parquet").exists() || folder.join("parts").exists()) {
             return Err(Error::new(codes::OTHER_SWEEP, "the folder holds results without a plan").at(folder.display()));
-        } else {
-            write_whole(&path, text.as_bytes(), 0o666).map_err(|e| cannot_write(&path, &e))?;
+        }
+        // Shares that begin at once must not replace each other's plan.
+        write_new(&path, text.as_bytes()).map_err(|e| cannot_write(&path, &e))?;
+        let held = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
+        if held != text {
+            let what = format!("the folder holds another sweep{}", differences(&held, &text));
+            return Err(Error::new(codes::OTHER_SWEEP, what).at(folder.display()));
         }
         Ok(Self { folder: folder.to_owned(), plan: sha256_hex(text.as_bytes()) })
     }
@@ -299,6 +298,22 @@ impl Store {
 
 const KEY_PLAN: &str = "magellan.plan";
 const KEY_PART: &str = "magellan.part";
+
+/// Writes a file, whole, unless there is one.
+fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    if path.exists() {
+        return Ok(());
+    }
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).permissions(readable()).tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Err(e) if e.error.kind() != std::io::ErrorKind::AlreadyExists => Err(e.error),
+        _ => Ok(()),
+    }
+}
 
 /// As files usually are, less the umask.
 fn readable() -> fs::Permissions {

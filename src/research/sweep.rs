@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::coverage::{PartlyCovered, partly_covered};
 use super::market::Period;
 use super::plan::{Plan, Shard};
 use super::progress::Progress;
@@ -44,6 +45,8 @@ pub struct Swept {
     pub synthetic: bool,
     /// What an audit doubts in the bars.
     pub doubts: Vec<Finding>,
+    /// Symbols whose bars cover a part of the dates asked for only.
+    pub partly_covered: Vec<PartlyCovered>,
 }
 
 impl Swept {
@@ -85,6 +88,7 @@ pub(crate) fn counted(
         trials: ledger.count()?,
         synthetic: strategy.market().is_synthetic(),
         doubts: strategy.market().doubts(),
+        partly_covered: partly_covered(strategy.market())?,
     })
 }
 

@@ -330,7 +330,32 @@ impl<S: Deployable> Prepared<'_, S> {
 
     fn at_point(&self, error: Error, point: u64) -> Error {
         let what = format!("{error}; that is point {}", self.request.grid.describe(point));
-        Error::new(error.code(), what).help("exclude such points with --where, e.g. --where \"lower < upper\"")
+        Error::new(error.code(), what).help(self.excluding(point, &error.to_string()))
+    }
+
+    /// A condition between the swept keys that a message names, which this point doesn't meet.
+    fn excluding(&self, point: u64, message: &str) -> String {
+        let grid = self.request.grid;
+        let values = grid.axes.iter().zip(grid.values(point));
+        let place = |axis: &Axis| message.find(axis.key.rsplit('.').next().unwrap_or(&axis.key));
+        let mut named: Vec<(usize, &str, &Value)> =
+            values.filter_map(|(axis, value)| Some((place(axis)?, axis.key.as_str(), value))).collect();
+        named.sort_by_key(|(at, ..)| *at);
+        let condition = match named[..] {
+            [(_, first, a), (_, second, b), ..] if a.is_number() && b.is_number() => {
+                let sign = if a.as_f64() < b.as_f64() { ">" } else { "<" };
+                Some(format!("{first} {sign} {second}"))
+            }
+            [(_, only, value), ..] if value.is_number() => Some(format!("{only} != {value}")),
+            _ => None,
+        };
+        match condition {
+            Some(condition) => format!("exclude such points with --where, e.g. --where \"{condition}\""),
+            None => {
+                let keys: Vec<&str> = grid.axes.iter().map(|axis| axis.key.as_str()).collect();
+                format!("exclude such points with --where, which may name {}", keys.join(", "))
+            }
+        }
     }
 
     /// The strategies of one point, in the order of the symbols.

@@ -14,7 +14,7 @@ use magellan::research::market::Scope;
 use serde_json::{Value, json};
 
 use super::options::Subject;
-use super::output::{print, timing, to_json};
+use super::output::{Claim, claim, print, timing, to_json};
 use super::page::Page;
 use crate::codes;
 use crate::report::{files, html, table};
@@ -100,12 +100,13 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
             .map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()).at(folder.display()))?;
     }
     options.page.check()?;
-    let mut ledger = Ledger::open(&options.subject.ledger()?, strategy.name())?;
+    let mut ledger = Ledger::open(&options.subject.ledger(&archive)?, strategy.name())?;
     let runs = strategy.backtest(&request, &mut ledger)?;
     if options.timings {
         timing("replayed", started);
     }
     if let Some(folder) = &options.out {
+        let _claimed = claim(folder, Claim::Soon)?;
         for run in &runs {
             files::write(folder, strategy, config, scope, run)?;
         }
@@ -148,16 +149,16 @@ fn summary(strategy: &dyn AnyStrategy, config: &Config, scope: Scope, runs: &[Ru
     let runs: Vec<Value> = runs
         .iter()
         .map(|run| {
-            let blocks: serde_json::Map<String, Value> =
-                run.replay.blocks.iter().map(|(b, n)| (b.name().to_owned(), json!(n))).collect();
             json!({
                 "label": run.label,
                 "symbols": run.symbols,
                 "metrics": run.metrics,
                 "benchmark": run.held,
+                "cash": files::cash(run),
+                "partly_covered": run.partly_covered,
                 "bars": run.replay.bars,
                 "bars_held": run.replay.bars_held,
-                "gate_blocks": blocks,
+                "gate_blocks": files::blocks(run),
                 "halted_since": run.replay.halted_since,
                 "fills_outside_session": run.replay.fills_outside_session(),
                 "slippage_bps": run.costs.slippage_bps,

@@ -19,7 +19,7 @@ use magellan::gate::{Acknowledgement, Gate, Judgement, Status, Verdict};
 use magellan::registry::AnyStrategy;
 use rayon::prelude::*;
 
-use super::options::{Baselines, Counting, Place};
+use super::options::{Baselines, Counting, Place, is_synthetic};
 use super::output::{print, timing, to_json, write};
 use super::selftest::Selftest;
 use crate::codes;
@@ -176,9 +176,10 @@ impl GateInputs {
         let Judging { place, counting, baselines, .. } = judging;
         // Beside the replay, which doesn't need it.
         std::thread::spawn(|| LazyLock::force(&BINARY));
+        let archive = place.archive()?;
         Ok(Self {
-            archive: place.archive()?,
-            ledger: counting.folder(place)?,
+            ledger: counting.folder(place, is_synthetic(&archive))?,
+            archive,
             baselines: baselines.folder(place)?,
             today: today(),
             pages,

@@ -15,6 +15,7 @@ mod findings;
 mod gate;
 #[cfg(feature = "deploy")]
 mod host;
+mod interrupt;
 mod ledger;
 mod options;
 mod output;
@@ -23,6 +24,7 @@ mod research;
 #[cfg(feature = "live")]
 mod run;
 mod selftest;
+mod stdout;
 mod sweep;
 mod validate;
 mod verdict;

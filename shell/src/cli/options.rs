@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use magellan::archive::Archive;
+use magellan::archive::{Archive, SYNTHETIC};
 use magellan::bar::Symbol;
 use magellan::config::{Checked, Override};
 use magellan::disk::map::Access;
@@ -16,7 +16,7 @@ use crate::codes;
 /// Where trials are counted.
 #[derive(Args, Debug)]
 pub(super) struct Counting {
-    /// Ledger of trials [default: data/ledger beside `deployed`].
+    /// Ledger of trials [default: data/ledger beside `deployed`; of synthetic bars, data/synthetic-ledger].
     #[arg(long, value_name = "DIR", env = "MAGELLAN_LEDGER")]
     pub(super) ledger: Option<PathBuf>,
 }
@@ -103,19 +103,27 @@ impl Subject {
         self.session.map(Into::into)
     }
 
-    pub(super) fn ledger(&self) -> Result<PathBuf> {
-        self.counting.folder(&self.place)
+    pub(super) fn ledger(&self, archive: &Archive) -> Result<PathBuf> {
+        self.counting.folder(&self.place, is_synthetic(archive))
     }
 }
 
+/// Whether an archive holds made-up bars alone: trials on them prove nothing, and aren't kept among those on real ones.
+pub(super) fn is_synthetic(archive: &Archive) -> bool {
+    let records = &archive.manifest().records;
+    !records.is_empty() && records.iter().all(|r| r.provenance == SYNTHETIC)
+}
+
 impl Counting {
-    /// The ledger: as named, or the one beside `deployed`.
-    pub(super) fn folder(&self, place: &Place) -> Result<PathBuf> {
+    /// The ledger: as named, or the one beside `deployed`, of which there are two: trials on real bars and on synthetic
+    /// ones.
+    pub(super) fn folder(&self, place: &Place, synthetic: bool) -> Result<PathBuf> {
         if let Some(folder) = &self.ledger {
             return Ok(folder.clone());
         }
         let deployed = place.deployed().map_err(|e| e.help("run from the project's folder, or name --ledger DIR"))?;
-        Ok(deployed.parent().unwrap_or(Path::new(".")).join("data/ledger"))
+        let name = if synthetic { "data/synthetic-ledger" } else { "data/ledger" };
+        Ok(deployed.parent().unwrap_or(Path::new(".")).join(name))
     }
 }
 

@@ -14,6 +14,7 @@ use magellan::finding::Finding;
 use magellan::history::Hours;
 use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
+use magellan::research::coverage::PartlyCovered;
 use magellan::research::progress::Progress;
 use magellan::research::sweepable::SweepRequest;
 use magellan::sweep::How;
@@ -103,17 +104,18 @@ impl<'s> Opened<'s> {
             Some(count) => Choice::Random { count, seed: options.seed.unwrap_or(0) },
             None => Choice::All,
         };
+        let archive = subject.place.archive()?;
         Ok(Self {
             strategy,
             document: subject.document(strategy)?,
-            archive: subject.place.archive()?,
+            ledger: subject.ledger(&archive)?,
+            archive,
             grid: Grid { axes: options.grid.clone(), conditions: options.conditions.clone() },
             choice,
             hours: subject.hours(),
             period: (start, end),
             symbols: subject.symbols.clone(),
             memory: options.memory.0,
-            ledger: subject.ledger()?,
         })
     }
 
@@ -143,9 +145,10 @@ impl<'s> Opened<'s> {
     }
 }
 
-/// What is said under every table of research: doubtful bars, synthetic bars.
-pub(super) fn notes(doubts: &[Finding], synthetic: bool) -> String {
-    let mut lines = doubt_lines(doubts);
+/// What is said under every table of research: periods without bars, doubtful bars, synthetic bars.
+pub(super) fn notes(partly_covered: &[PartlyCovered], doubts: &[Finding], synthetic: bool) -> String {
+    let mut lines: Vec<String> = table::coverage(partly_covered).into_iter().collect();
+    lines.extend(doubt_lines(doubts));
     lines.extend(synthetic.then(|| table::SYNTHETIC_NOTE.to_owned()));
     lines.into_iter().map(|line| line + "\n").collect()
 }

@@ -14,11 +14,13 @@ use magellan::research::sweep::{self, Keeping, Swept};
 use magellan::sweep::How;
 use serde_json::{Value, json};
 
+use super::interrupt::on_interrupt;
 use super::options::{Counting, Place};
-use super::output::{print, timing, to_json};
+use super::output::{Claim, claim, print, timing, to_json};
 use super::page::Page;
 use super::research::{Opened, Researched, Shown, doubt_lines, notes};
 use crate::codes;
+use crate::report::words::counted;
 use crate::report::{html, table};
 
 #[derive(Args, Debug)]
@@ -104,14 +106,18 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
     }
     options.page.check()?;
     let opened = Opened::new(&options.research, strategies)?;
-    let temporary;
+    let (temporary, _claimed);
     let folder: &Path = match &options.out {
-        Some(folder) => folder,
+        Some(folder) => {
+            _claimed = claim(folder, if shard.is_whole() { Claim::Alone } else { Claim::Shared })?;
+            folder
+        }
         None => {
             temporary = tempfile::tempdir().map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()))?;
             temporary.path()
         }
     };
+    announce_interrupt(options, folder);
     let how = if options.plain { How::Plain } else { How::Fast };
     let keeping = Keeping { folder, shard, sample_seed: options.sample_seed };
     let shown = Shown::new(started, options.timings);
@@ -127,13 +133,30 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
     Ok(0)
 }
 
+/// Ctrl-C says whether the sweep can go on.
+fn announce_interrupt(options: &Sweep, folder: &Path) {
+    match &options.out {
+        Some(folder) => {
+            let done =
+                format!("the parts that are done are in {}; the same command goes on from there", folder.display());
+            on_interrupt(done, || ());
+        }
+        None => {
+            let temporary = folder.to_owned();
+            let lost = "nothing is kept without --out DIR, with which the same command would go on".to_owned();
+            on_interrupt(lost, move || drop(std::fs::remove_dir_all(temporary)));
+        }
+    }
+}
+
 /// What is said of one share of several.
 fn share(options: &Sweep, folder: &Path, Shard { index, of }: Shard, count: usize) -> String {
     let folder = folder.display().to_string();
     match options.json {
         true => to_json(&json!({"schema_version": 1, "shard": index, "of": of, "points": count, "out": folder})),
         false => format!(
-            "shard {index}/{of} of {count} points is in {folder}; when all are done: magellan sweep merge --out DIR {folder} …\n"
+            "shard {index}/{of} of {} is in {folder}; when all are done: magellan sweep merge --out DIR {folder} …\n",
+            counted(count, "point")
         ),
     }
 }
@@ -152,6 +175,7 @@ fn best_points(options: &Sweep, opened: &Opened<'_>, swept: &Swept) -> Result<St
         "replayed_now": swept.replayed,
         "trials": swept.trials,
         "synthetic": swept.synthetic,
+        "partly_covered": swept.partly_covered,
         "data_findings": doubt_lines(&swept.doubts),
         "results": options.out.as_ref().and(swept.results.as_ref()),
         "axes": swept.axes,
@@ -187,9 +211,9 @@ fn best_table(swept: &Swept, rank: Rank<'_>, figures: &[&str], best: &[Best]) ->
     };
     let order = if rank.lowest { "lowest" } else { "highest" };
     let what = if best.is_empty() { format!("no {} is defined", rank.by) } else { format!("the {order} {}", rank.by) };
-    let (points, trials) = (swept.points, swept.trials);
-    text += &format!("{what} among {points} points{accounts}; the ledger counts {trials} trials of this strategy\n");
-    text + &notes(&swept.doubts, swept.synthetic)
+    let (points, trials) = (counted(swept.points, "point"), counted(swept.trials, "trial"));
+    text += &format!("{what} among {points}{accounts}; the ledger counts {trials} of this strategy\n");
+    text + &notes(&swept.partly_covered, &swept.doubts, swept.synthetic)
 }
 
 fn best_row(best: &Best, figures: &[&str]) -> Vec<String> {
@@ -206,9 +230,11 @@ fn merge(options: &Merge, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let plan = Plan::read(first)?;
     let strategy = registry::find(strategies, &plan.trials.strategy)?;
     let sources: Vec<&Path> = options.sources.iter().map(PathBuf::as_path).collect();
-    let mut ledger = Ledger::open(&options.counting.folder(&options.place)?, strategy.name())?;
+    let _claimed = claim(&options.out, Claim::Alone)?;
+    let ledger = options.counting.folder(&options.place, plan.trials.synthetic)?;
+    let mut ledger = Ledger::open(&ledger, strategy.name())?;
     let results = sweep::merge(&plan, &sources, &options.out, &mut ledger)?;
-    print(&format!("{} points merged into {}\n", plan.trials.points, results.display()))?;
+    print(&format!("{} merged into {}\n", counted(plan.trials.points, "point"), results.display()))?;
     Ok(0)
 }
 

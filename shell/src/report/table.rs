@@ -6,12 +6,16 @@ use std::fmt::Write as _;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use magellan::bar::Symbol;
+use magellan::calendar;
 use magellan::config::Levels;
 use magellan::finding::{Finding, Severity};
 use magellan::gate::comparison::Comparison;
 use magellan::gate::{Check, DataFinding, Luck, PeriodVerdict, StrategyVerdict, Verdict};
 use magellan::metrics::Measure;
 use magellan::research::backtest::Run;
+use magellan::research::coverage::PartlyCovered;
+
+use super::words::{counted, plural};
 
 /// Said wherever synthetic bars were used.
 pub const SYNTHETIC_NOTE: &str = "SYNTHETIC DATA: made up by `magellan data synth`, proves nothing about any market, and never authorises production.";
@@ -30,6 +34,28 @@ pub fn table<const N: usize>(header: [&str; N]) -> Table {
 pub fn doubt(finding: &Finding) -> String {
     let Finding { severity, code, subject, what, .. } = finding;
     format!("data {}[{}]: {subject}: {what}", severity.name(), code.slug())
+}
+
+/// Which symbols have bars in a part of the dates asked for only, in a line.
+pub fn coverage(partly: &[PartlyCovered]) -> Option<String> {
+    let (from, to) = partly.first()?.asked;
+    // Symbols that cover the same are named together.
+    let mut groups: Vec<(&PartlyCovered, Vec<String>)> = Vec::new();
+    for one in partly {
+        let same = |(known, _): &&mut (&PartlyCovered, Vec<String>)| {
+            (known.covered, known.sessions) == (one.covered, one.sessions)
+        };
+        match groups.iter_mut().find(same) {
+            Some((_, symbols)) => symbols.push(one.symbol.to_string()),
+            None => groups.push((one, vec![one.symbol.to_string()])),
+        }
+    }
+    let describe = |(one, symbols): &(&PartlyCovered, Vec<String>)| {
+        let PartlyCovered { covered: (first, last), sessions, sessions_asked, .. } = one;
+        format!("{} from {first} to {last}, {sessions} of {sessions_asked} sessions", symbols.join(" "))
+    };
+    let groups: Vec<String> = groups.iter().map(describe).collect();
+    Some(format!("asked for {from} to {to}, but bars cover only a part of it: {}", groups.join("; ")))
 }
 
 /// A table of text with a line end.
@@ -184,12 +210,12 @@ fn period_summary(text: &mut String, period: &PeriodVerdict) {
     let m = &period.metrics;
     let _ = write!(
         text,
-        "\n  {} to {}: {} sessions, {} trades on {} symbols, {} bps a side, provenance {}, data {}",
+        "\n  {} to {}: {}, {} on {}, {} bps a side, provenance {}, data {}",
         m.first_session,
         m.last_session,
-        m.sessions,
-        m.trades,
-        period.symbols.len(),
+        counted(m.sessions, "session"),
+        counted(m.trades, "trade"),
+        counted(period.symbols.len(), "symbol"),
         period.slippage_bps,
         period.provenance.join("+"),
         &period.data_sha256[..12],
@@ -225,7 +251,7 @@ fn data_summary(text: &mut String, findings: &[DataFinding]) {
 }
 
 fn tried(luck: &Luck) -> String {
-    let mut text = format!("{} trials in the ledger", luck.n);
+    let mut text = format!("{} in the ledger", counted(luck.n, "trial"));
     match (luck.correlation, luck.dispersion) {
         (Some(rho), Some(v)) => {
             let _ = write!(
@@ -302,6 +328,14 @@ const ROWS: &[Figure] = &[
     ("average holding, hours", |r| value("hours", r.metrics.avg_holding_hours)),
     ("losses in a row", |r| r.metrics.max_consecutive_losses.to_string()),
     ("exposure", |r| value("exposure", r.metrics.exposure)),
+    ("cash below zero", |r| match r.cash.below_zero {
+        0 => "never".to_owned(),
+        below => format!("after {below} of {}", plural(r.cash.entries, "entry", "entries")),
+    }),
+    ("lowest cash", |r| match r.cash.lowest_at {
+        Some(at) => format!("{:.2} on {}", r.cash.lowest, calendar::new_york_date(at)),
+        None => format!("{:.2}", r.cash.lowest),
+    }),
     ("turnover a year", |r| value("turnover", r.metrics.turnover)),
     ("entries blocked", |r| {
         let blocks: Vec<String> = r.replay.blocks.iter().map(|(b, n)| format!("{} {n}", b.name())).collect();
@@ -321,6 +355,14 @@ fn fine_print(runs: &[Run]) -> String {
         run.provenance.join("+"),
         &run.data_hash[..12],
     );
+    if let Some(power) = run.buying_power {
+        let what = "no entry is refused for lack of cash: account_info.buying_power";
+        let _ = write!(text, "\n{what} ({power:.2} dollars) is read and not applied");
+    }
+    let partly: Vec<PartlyCovered> = runs.iter().flat_map(|r| r.partly_covered.iter().copied()).collect();
+    if let Some(line) = coverage(&partly) {
+        let _ = write!(text, "\n{line}");
+    }
     for run in runs {
         for f in run.data_findings.iter().filter(|f| f.severity > Severity::Note) {
             let _ = write!(text, "\n{}: {}", run.label, doubt(f));
