@@ -13,6 +13,9 @@ magellan::error_codes! {
         MASKED_FAILURE "masked-failure":
             "A step or job loses the exit code of something that failed, so that it looks like a success.";
             "remove `continue-on-error`: a failure must be red"
+        UNREADABLE_SCRIPT "unreadable-script":
+            "A script that may run `magellan` can't be read, so that nobody can say whether it loses a failure.";
+            "write it plainly: one command a line, in bash or sh"
         MISSING_STAGE "missing-stage":
             "A stage has no job, or its job doesn't run the stage's command.";
             "add the job, with a step that runs the stage's command: `magellan validate`, `gate`, `deploy --verdicts DIR` or `health`"

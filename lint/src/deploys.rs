@@ -4,7 +4,7 @@
 use super::expressions::{self, RunState, normalized};
 use super::findings::Findings;
 use super::jobs::{Job, Step, is_stage};
-use super::shell::{self, Simple};
+use super::shell::Simple;
 use super::yaml::{Node, placed};
 use crate::codes;
 
@@ -35,8 +35,7 @@ fn is_of_a_pull_request(event: &str) -> bool {
 // ---- the command ----
 
 fn commands(job: &Job<'_>, step: &Step<'_>, findings: &mut Findings<'_>) {
-    let (Some(run), Some(text)) = (step.run, step.script().filter(|text| text.contains(DEPLOY))) else { return };
-    let script = shell::parse(text);
+    let (Some(run), Some(Ok(script))) = (step.run, step.parsed()) else { return };
     let deploys = |simple: &&Simple| simple.magellan().is_some_and(|arguments| is_stage(DEPLOY, &arguments));
     let found: Vec<&Simple> = script.all().into_iter().filter(deploys).collect();
     if found.is_empty() {

@@ -14,6 +14,8 @@ mod expressions;
 
 mod shell;
 
+mod paths;
+
 mod masks;
 
 mod jobs;

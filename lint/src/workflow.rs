@@ -53,9 +53,10 @@ impl Workflow {
 
     fn examine_tree(&self, root: &Node, findings: &mut Findings<'_>) {
         let Some(jobs) = jobs(root, findings) else { return };
-        steps::masked_failures(root, &jobs, findings);
+        let pipeline = self.is_pipeline(&jobs);
+        steps::masked_failures(root, &jobs, pipeline, findings);
         foreign::examine(root, &jobs, findings);
-        if self.is_pipeline(&jobs) {
+        if pipeline {
             stages::examine(root, &jobs, findings);
             deploys::examine(root, &jobs, findings);
             steps::examine(&jobs, findings);
