@@ -29,3 +29,4 @@ mod sweep;
 mod tidy;
 mod validate;
 mod workflow;
+mod workflow_scripts;

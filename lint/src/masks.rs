@@ -20,7 +20,8 @@ const ALONE: &str = "put the commands on lines of their own; the shell stops at 
 /// Everything in a script that loses an exit code, in the order of the text.
 pub(super) fn find(text: &str, script: &Script, setting: Setting<'_>) -> Vec<Mask> {
     let followed = paths::follow(script, setting);
-    let mut found: Vec<Mask> = followed.masks.iter().map(|mask| explained(text, mask.how, mask.at.0..mask.at.1)).collect();
+    let mut found: Vec<Mask> =
+        followed.masks.iter().map(|mask| explained(text, mask.how, mask.at.0..mask.at.1)).collect();
     if followed.given_up {
         let what = "the script has too many paths, or a script in it that can't be read: write it plainly".to_owned();
         found.push(Mask { at: 0..0, what, help: "cut it into steps, each with a few commands" });
@@ -44,7 +45,7 @@ pub(super) fn find(text: &str, script: &Script, setting: Setting<'_>) -> Vec<Mas
 
 /// What became of a failure, in words.
 fn explained(text: &str, how: How, at: Range<usize>) -> Mask {
-    let shown = || cut(text.get(at.clone()).unwrap_or_default().trim());
+    let shown = || cut(text.get(at.clone()).unwrap_or_default().trim_end_matches(';').trim());
     let (what, help) = match how {
         How::Or => (
             format!("`{}` hides a failure if it succeeds itself", shown()),
@@ -88,7 +89,10 @@ fn explained(text: &str, how: How, at: Range<usize>) -> Mask {
             "nobody sees the exit code of what runs in `<(…)`".to_owned(),
             "write its output to a file on a line of its own",
         ),
-        How::Trap => ("the trap ends the script as a success".to_owned(), "let the trap keep the exit code: leave out its `exit`"),
+        How::Trap => (
+            "the trap ends the script as a success".to_owned(),
+            "let the trap keep the exit code: leave out its `exit`",
+        ),
         How::Runner => (
             "the program that runs it ends as a success whatever it does".to_owned(),
             "run it directly, on a line of its own",
@@ -103,8 +107,9 @@ fn explained(text: &str, how: How, at: Range<usize>) -> Mask {
 
 /// Commands whose exit code is an answer, or that tidy up what may be gone already.
 const ANSWERS: [&str; 28] = [
-    "test", "[", "grep", "egrep", "fgrep", "rg", "cmp", "diff", "expr", "command", "which", "type", "hash", "pgrep", "kill",
-    "pkill", "killall", "rm", "rmdir", "unlink", "umount", "wait", "read", "let", "true", ":", "unset", "false",
+    "test", "[", "grep", "egrep", "fgrep", "rg", "cmp", "diff", "expr", "command", "which", "type", "hash", "pgrep",
+    "kill", "pkill", "killall", "rm", "rmdir", "unlink", "umount", "wait", "read", "let", "true", ":", "unset",
+    "false",
 ];
 
 /// `|| true` and its like behind any command: what always succeeds, and does nothing about the failure.
@@ -117,12 +122,15 @@ fn silenced(text: &str, links: &[Link]) -> Option<Mask> {
     }
     let end = links.last().map_or(link.operator, |link| link.statement.at.end);
     let at = link.operator..end;
-    let shown = cut(text.get(at.clone()).unwrap_or_default().trim());
+    let shown = cut(text.get(at.clone()).unwrap_or_default().trim_end_matches(';').trim());
     Some(Mask { at, what: format!("`{shown}` turns a failure into a success"), help: REMOVE })
 }
 
 /// Whether it always succeeds: `true`, `echo`, `exit 0`, or a group that ends so.
 fn succeeds(statement: &Statement) -> bool {
+    if statement.negated {
+        return false;
+    }
     match &statement.node {
         Node::Simple(simple) => match simple.called() {
             Some(("exit" | "return", arguments)) => arguments == ["0"],

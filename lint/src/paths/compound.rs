@@ -94,7 +94,8 @@ impl Walk {
             let around = Around { input, ..around.clone() };
             let mut next = BTreeSet::new();
             for (statuses, lost) in ends {
-                for (end, _) in self.statement(part, State { lost: lost.clone(), ..state.forked() }, &around) {
+                let begun = State { lost: lost.clone(), ..state.forked() };
+                for end in self.ends(self.statement(part, begun, &around), &around) {
                     let mut statuses = statuses.clone();
                     statuses.push(end.status);
                     next.insert((statuses, end.lost));
@@ -224,14 +225,7 @@ impl Walk {
         }
     }
 
-    fn each(
-        &self,
-        variable: &str,
-        words: Option<&[Word]>,
-        body: &Script,
-        state: State,
-        around: &Around,
-    ) -> Paths {
+    fn each(&self, variable: &str, words: Option<&[Word]>, body: &Script, state: State, around: &Around) -> Paths {
         let mut paths = Paths::new();
         let items = match words {
             Some(words) => words.iter().fold(vec![(state, Vec::new())], |all, word| {

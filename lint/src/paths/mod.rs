@@ -15,8 +15,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-pub(super) use state::{How, Place};
 use state::{Flow, Lost, State};
+pub(super) use state::{How, Place};
 use value::Value;
 
 use super::shell::{self, Assigned, Node, Part, Script, ShellOptions, Statement};
@@ -62,7 +62,7 @@ pub(super) fn follow(script: &Script, setting: Setting<'_>) -> Followed {
     for (name, value) in setting.variables {
         state.variables.insert((*name).to_owned(), Value::text(value));
     }
-    let around = Around { tested: false, substituted: false, depth: 0, outer: None, input: None };
+    let around = Around { tested: false, substituted: false, depth: 0, outer: None, input: None, called: false };
     let mut followed = Followed::default();
     for state in walk.whole(script, state, &around) {
         if state.status.is_zero() == Some(false) {
@@ -90,6 +90,8 @@ struct Around {
     outer: Option<Place>,
     /// What a pipe hands to it.
     input: Option<Rc<str>>,
+    /// Whether it is inside of a function, which `return` leaves.
+    called: bool,
 }
 
 impl Around {
@@ -110,25 +112,22 @@ struct Walk {
     bodies: RefCell<Vec<Rc<Statement>>>,
     /// Names of variables that the script changes.
     assigned: BTreeSet<String>,
+    /// Names of all functions that the script has.
+    named: BTreeSet<String>,
     steps: Cell<usize>,
     given_up: Cell<bool>,
 }
 
 impl Walk {
     fn new(script: &Script, pipeline: bool) -> Self {
-        let mut assigned = BTreeSet::new();
+        let (mut assigned, mut named) = (BTreeSet::new(), BTreeSet::new());
         script.each(&mut |statement| match &statement.node {
             Node::Simple(simple) => assigned.extend(simple.assignments.iter().map(|a| a.name.clone())),
             Node::For { variable, .. } => drop(assigned.insert(variable.clone())),
+            Node::Function { names, .. } => named.extend(names.iter().cloned()),
             _ => {}
         });
-        Self {
-            pipeline,
-            bodies: RefCell::default(),
-            assigned,
-            steps: Cell::new(0),
-            given_up: Cell::new(false),
-        }
+        Self { pipeline, bodies: RefCell::default(), assigned, named, steps: Cell::new(0), given_up: Cell::new(false) }
     }
 
     fn place(&self, at: &std::ops::Range<usize>, around: &Around) -> Place {
@@ -137,8 +136,13 @@ impl Walk {
 
     /// All of a script, with the trap that runs at its end: the states in which it ends.
     fn whole(&self, script: &Script, state: State, around: &Around) -> Vec<State> {
+        self.ends(self.script(script, state, around), around)
+    }
+
+    /// The states in which a process ends, its trap having run.
+    fn ends(&self, paths: Paths, around: &Around) -> Vec<State> {
         let mut ends = BTreeSet::new();
-        for (mut state, _) in self.script(script, state, around) {
+        for (mut state, _) in paths {
             let Some((text, at)) = state.on_exit.take() else {
                 ends.insert(state);
                 continue;
@@ -182,7 +186,11 @@ impl Walk {
                     None => state,
                 };
                 for (state, flow) in self.statement(statement, state, around) {
-                    if flow == Flow::Next { next.insert(state) } else { ended.insert((state, flow)) };
+                    if flow == Flow::Next {
+                        next.insert(state)
+                    } else {
+                        ended.insert((state, flow))
+                    };
                 }
             }
             paths = self.few(next);
@@ -290,8 +298,7 @@ impl Walk {
 
     fn in_background(&self, statement: &Statement, at: usize, state: State, around: &Around) -> Paths {
         let forked = state.forked();
-        let ends = self.node(statement, forked, around);
-        let ends: BTreeSet<State> = ends.into_iter().map(|(end, _)| State { on_exit: None, ..end }).collect();
+        let ends = self.ends(self.node(statement, forked, around), around);
         let place = self.place(&(at..at + 1), &around);
         let job = |end: State| {
             let status = end.status.clone();
@@ -319,7 +326,8 @@ impl Walk {
 
     /// Whether a stage depends on a command.
     fn is_gate(&self, fields: &[String]) -> bool {
-        let is_script = |text: &str| text.trim_start_matches("./").starts_with("scripts/") || text.contains("/scripts/");
+        let is_script =
+            |text: &str| text.trim_start_matches("./").starts_with("scripts/") || text.contains("/scripts/");
         let Some((name, arguments)) = shell::behind_prefixes(fields).split_first() else { return false };
         let runs_a_script = shell::is_shell(shell::base(name)) && arguments.iter().any(|argument| is_script(argument));
         shell::is_magellan(fields)

@@ -64,7 +64,11 @@ fn answer(is: Option<bool>) -> Value {
 }
 
 /// The value of an expression; what it assigns is assigned.
-pub(super) fn value(expression: &Arithmetic, state: &mut State, word: &dyn Fn(&crate::shell::Word, &State) -> Value) -> Value {
+pub(super) fn value(
+    expression: &Arithmetic,
+    state: &mut State,
+    word: &dyn Fn(&crate::shell::Word, &State) -> Value,
+) -> Value {
     match expression {
         Arithmetic::Number(number) => Value::number(*number),
         Arithmetic::Variable(name) => match state.variables.get(name) {

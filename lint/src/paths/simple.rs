@@ -13,7 +13,17 @@ const SUCCEED: [&str; 9] = ["true", ":", "echo", "printf", "export", "unset", "h
 const DECLARE: [&str; 5] = ["export", "local", "declare", "readonly", "typeset"];
 /// What `magellan` is told to do, to know it behind a program that runs it.
 const COMMANDS: [&str; 12] = [
-    "gate", "validate", "deploy", "health", "status", "backtest", "sweep", "walk-forward", "verdict", "ledger", "data",
+    "gate",
+    "validate",
+    "deploy",
+    "health",
+    "status",
+    "backtest",
+    "sweep",
+    "walk-forward",
+    "verdict",
+    "ledger",
+    "data",
     "ci",
 ];
 
@@ -46,7 +56,7 @@ impl Walk {
         let mut paths = Paths::new();
         for (state, fields) in states {
             // A command's own exit code takes the place of those in its words.
-            let state = if simple.words.is_empty() { state } else { state.taken_up(How::Argument, at) };
+            let state = if substitutes(&simple.words) { state.taken_up(How::Argument, at) } else { state };
             for state in self.assigned(simple, state, at, around) {
                 if simple.words.is_empty() {
                     paths.extend(definite(state, Flow::Next));
@@ -92,9 +102,7 @@ impl Walk {
         let alone = simple.words.is_empty();
         let before = state.status.clone();
         let kept = state.variables.clone();
-        let runs = simple.assignments.iter().any(|a| {
-            assigned_words(&a.value).iter().any(|word| word.parts.iter().any(|p| matches!(p, Part::Substitution(_))))
-        });
+        let runs = simple.assignments.iter().any(|assignment| substitutes(assigned_words(&assignment.value)));
         let mut states = vec![state];
         for assignment in &simple.assignments {
             for word in assigned_words(&assignment.value) {
@@ -122,7 +130,10 @@ impl Walk {
         let done = |state: State| match (alone, runs) {
             (true, true) => state,
             (true, false) => state.with(Value::zero()),
-            (false, _) => State { variables: kept.clone(), ..state.taken_up(How::Argument, at) }.with(before.clone()),
+            (false, true) => {
+                State { variables: kept.clone(), ..state.taken_up(How::Argument, at) }.with(before.clone())
+            }
+            (false, false) => State { variables: kept.clone(), ..state },
         };
         states.into_iter().map(done).collect()
     }
@@ -133,11 +144,16 @@ impl Walk {
         if let Some(which) = state.functions.get(first).copied() {
             return self.function(which, call, state, around);
         }
+        if self.named.contains(first) {
+            // Not defined on this path.
+            return vec![(state.with(Value::Failed), Flow::Next)];
+        }
         let inner = shell::behind_prefixes(&texts);
         let Some((name, _)) = inner.split_first() else {
             return vec![(state.with(Value::zero()), Flow::Next)];
         };
-        let inner = Inner { name: shell::base(name), values: &call.fields[texts.len() - inner.len() + 1..], words: inner };
+        let inner =
+            Inner { name: shell::base(name), values: &call.fields[texts.len() - inner.len() + 1..], words: inner };
         let paths = match self.builtin(&inner, call, &state, around) {
             Some(paths) => paths,
             None => self.program(&inner, &texts, call, state, around),
@@ -162,7 +178,8 @@ impl Walk {
             let flow = if flow == Flow::Return { Flow::Next } else { flow };
             (State { arguments: arguments.clone(), on_error, ..state }, flow)
         };
-        self.statement(&body, inside, around).into_iter().map(back).collect()
+        let around = Around { called: true, ..around.clone() };
+        self.statement(&body, inside, &around).into_iter().map(back).collect()
     }
 
     // ---- what the shell does itself ----
@@ -177,7 +194,8 @@ impl Walk {
             name if SUCCEED.contains(&name) => next(state.with(Value::zero())),
             "false" => next(state.with(Value::Failed)),
             "exit" => definite(ended(state, first), Flow::Exit),
-            "return" => definite(ended(state, first), Flow::Return),
+            "return" if around.called => definite(ended(state, first), Flow::Return),
+            "return" => next(state.with(Value::Failed)),
             "break" => vec![(state.with(Value::zero()), Flow::Break(loops()))],
             "continue" => vec![(state.with(Value::zero()), Flow::Continue(loops()))],
             "test" => answered(question::test(inner.values), state),
@@ -225,15 +243,29 @@ impl Walk {
             && let Some(at) = arguments.iter().position(|word| word == "-c")
             && let Some(text) = arguments.get(at + 1)
         {
-            return self.nested(text, ShellOptions { errexit: false, pipefail: false, bash: true }, call.at, state, around);
+            return self.nested(
+                text,
+                ShellOptions { errexit: false, pipefail: false, bash: true },
+                call.at,
+                state,
+                around,
+            );
         }
         if inner.name == "ssh" {
             let typed = arguments.iter().skip_while(|word| word.starts_with('-')).skip(1);
             let typed = typed.cloned().collect::<Vec<_>>().join(" ");
             let text = if typed.trim().is_empty() { around.input.as_deref().unwrap_or_default() } else { &typed };
-            return self.nested(text, ShellOptions { errexit: false, pipefail: false, bash: true }, call.at, state, around);
+            return self.nested(
+                text,
+                ShellOptions { errexit: false, pipefail: false, bash: true },
+                call.at,
+                state,
+                around,
+            );
         }
-        let runs = arguments.windows(2).any(|pair| shell::base(&pair[0]) == "magellan" && COMMANDS.contains(&pair[1].as_str()))
+        let runs = arguments
+            .windows(2)
+            .any(|pair| shell::base(&pair[0]) == "magellan" && COMMANDS.contains(&pair[1].as_str()))
             || ["script", "watch"].contains(&inner.name) && arguments.iter().any(|word| word.contains("magellan "));
         if !runs {
             return either_way(state);
@@ -251,6 +283,7 @@ impl Walk {
         let around = Around {
             tested: false,
             substituted: false,
+            called: false,
             outer: Some(around.outer.unwrap_or(at)),
             input: None,
             ..around.deeper()
@@ -275,6 +308,11 @@ struct Inner<'a> {
     words: &'a [String],
     /// Of its arguments.
     values: &'a [Value],
+}
+
+/// Whether a script runs to make one of the words.
+fn substitutes(words: &[Word]) -> bool {
+    words.iter().flat_map(|word| &word.parts).any(|part| matches!(part, Part::Substitution(_)))
 }
 
 fn answered(answer: Option<bool>, state: State) -> Paths {
@@ -412,7 +450,11 @@ fn script_of(words: &[String], input: Option<&str>) -> Option<(String, ShellOpti
             continue;
         }
         let Some(flags) = word.strip_prefix(['-', '+']).filter(|flags| !flags.is_empty()) else {
-            return if command { Some((word.clone(), options)) } else { input.filter(|_| reads).map(|i| (i.to_owned(), options)) };
+            return if command {
+                Some((word.clone(), options))
+            } else {
+                input.filter(|_| reads).map(|i| (i.to_owned(), options))
+            };
         };
         command |= flags.contains('c');
         reads |= flags.contains('s');

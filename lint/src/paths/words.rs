@@ -76,7 +76,7 @@ impl Walk {
             let (value, splits) = match part {
                 Part::Variable { name, index, quoted } => {
                     let each = matches!(index.as_deref(), Some("@" | "*")) || ["@", "*"].contains(&name.as_str());
-                    (variable(name, index.as_deref(), state), !quoted || each)
+                    (self.variable(name, index.as_deref(), state), !quoted || each)
                 }
                 part => (self.single(part, state), matches!(part, Part::Substitution(_)) && !word.quoted),
             };
@@ -112,7 +112,7 @@ impl Walk {
         let empty = Value::text("");
         parts.iter().fold(empty, |made, part| {
             let value = match part {
-                Part::Variable { name, index, .. } => variable(name, index.as_deref(), state),
+                Part::Variable { name, index, .. } => self.variable(name, index.as_deref(), state),
                 part => self.single(part, state),
             };
             made.then(value)
@@ -164,37 +164,44 @@ impl Walk {
         }
         states.into_iter().map(|state| (state, input.clone())).collect()
     }
-}
 
-/// The value of `$name` or `${name[index]}`.
-fn variable(name: &str, index: Option<&str>, state: &State) -> Value {
-    let element = |values: &[Value], index: &str| match index.parse::<usize>() {
-        Ok(at) => values.get(at).cloned().unwrap_or_else(|| Value::text("")),
-        Err(_) => Value::List(values.to_vec()),
-    };
-    match name {
-        "?" => state.status.clone(),
-        "!" => match state.jobs.len() {
-            0 => Value::Unknown,
-            jobs => Value::Job(jobs - 1),
-        },
-        "@" | "*" => Value::List(state.arguments.clone()),
-        "#" => Value::number(i64::try_from(state.arguments.len()).unwrap_or(i64::MAX)),
-        "PIPESTATUS" => element(&state.pipe, index.unwrap_or("0")),
-        _ => match (name.parse::<usize>(), index) {
-            (Ok(at), _) => at.checked_sub(1).and_then(|at| state.arguments.get(at)).cloned().unwrap_or(Value::Unknown),
-            (_, Some(index)) => match state.variables.get(name) {
-                Some(Value::List(values)) => element(values, index),
-                Some(value) => value.clone(),
-                None => Value::Unknown,
+    /// The value of `$name` or `${name[index]}`.
+    fn variable(&self, name: &str, index: Option<&str>, state: &State) -> Value {
+        let element = |values: &[Value], index: &str| match index.parse::<usize>() {
+            Ok(at) => values.get(at).cloned().unwrap_or_else(|| Value::text("")),
+            Err(_) => Value::List(values.to_vec()),
+        };
+        match name {
+            "?" => state.status.clone(),
+            "!" => match state.jobs.len() {
+                0 => Value::Unknown,
+                jobs => Value::Job(jobs - 1),
             },
-            (_, None) => match state.variables.get(name) {
-                Some(Value::List(values)) if values.iter().all(|value| !matches!(value, Value::Job(_))) => {
-                    values.first().cloned().unwrap_or_else(|| Value::text(""))
+            "@" | "*" => Value::List(state.arguments.clone()),
+            "#" => Value::number(i64::try_from(state.arguments.len()).unwrap_or(i64::MAX)),
+            "PIPESTATUS" => element(&state.pipe, index.unwrap_or("0")),
+            _ => match (name.parse::<usize>(), index) {
+                (Ok(at), _) => {
+                    at.checked_sub(1).and_then(|at| state.arguments.get(at)).cloned().unwrap_or(Value::Unknown)
                 }
-                Some(value) => value.clone(),
-                None => Value::Unknown,
+                (_, Some(index)) => match state.variables.get(name) {
+                    Some(Value::List(values)) => element(values, index),
+                    Some(value) => value.clone(),
+                    None => self.unset(name),
+                },
+                (_, None) => match state.variables.get(name) {
+                    Some(Value::List(values)) if values.iter().all(|value| !matches!(value, Value::Job(_))) => {
+                        values.first().cloned().unwrap_or_else(|| Value::text(""))
+                    }
+                    Some(value) => value.clone(),
+                    None => self.unset(name),
+                },
             },
-        },
+        }
+    }
+
+    /// A variable that the script sets later on is empty before; any other one is the environment's.
+    fn unset(&self, name: &str) -> Value {
+        if self.assigned.contains(name) { Value::text("") } else { Value::Unknown }
     }
 }

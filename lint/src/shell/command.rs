@@ -20,6 +20,13 @@ pub(in super::super) fn base(path: &str) -> &str {
 pub(in super::super) fn behind_prefixes<T: AsRef<str>>(words: &[T]) -> &[T] {
     let mut rest = words;
     let mut led = false;
+    // `command -v NAME` asks, and runs nothing.
+    if let [first, second, ..] = words
+        && first.as_ref() == "command"
+        && ["-v", "-V"].contains(&second.as_ref())
+    {
+        return words;
+    }
     while let [first, others @ ..] = rest {
         let text = first.as_ref();
         let is_prefix = PREFIXES.contains(&base(text));

@@ -1,5 +1,6 @@
 //! Reads a script: from text, by way of the parser's tree, to ours.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -12,8 +13,8 @@ use shuck_ast::{
 use shuck_parser::parser::Parser;
 
 use super::{
-    Arithmetic, Arm, Assigned, Assignment, Joined, Link, Node, Operator, Part, Redirect, Script, Simple, Statement, Test,
-    Word,
+    Arithmetic, Arm, Assigned, Assignment, Joined, Link, Node, Operator, Part, Redirect, Script, Simple, Statement,
+    Test, Word,
 };
 
 /// Stands for what GitHub puts in place of `${{ … }}`, and for what isn't known of a value.
@@ -23,7 +24,7 @@ pub(in super::super) const HIDDEN: char = '\u{1a}';
 const BYTES: usize = 1 << 16;
 /// Deepest nesting of brackets read, whatever quotes say.
 const DEPTH: usize = 100;
-/// Most of each word or sign that the parser reads by calling itself, or slowly.
+/// Most times that a word stands in a row which the parser reads by calling itself, or slowly.
 const REPEATED: usize = 100;
 
 /// Why a script isn't read, and where.
@@ -46,7 +47,12 @@ pub(in super::super) fn parse(text: &str) -> Result<Script, Unreadable> {
         let what = first.map_or_else(|| "no shell script".to_owned(), |d| d.message.clone());
         return Err(Unreadable { at, what });
     }
-    Ok(Reader { source: &source }.script(&read.file.body))
+    let reader = Reader { source: &source, ambiguous: Cell::new(None) };
+    let script = reader.script(&read.file.body);
+    match reader.ambiguous.take() {
+        Some(at) => Err(Unreadable { at, what: "`((` begins arithmetic or a group: write `$( (` or `( (`".to_owned() }),
+        None => Ok(script),
+    }
 }
 
 /// What of the script is more than a script has, if anything.
@@ -65,12 +71,18 @@ fn too_much(source: &str) -> Option<String> {
             return Some(format!("brackets nested more than {DEPTH} deep"));
         }
     }
-    let many = |sign: &&str| source.matches(sign).count() > REPEATED;
-    ["time", "coproc", "<<", "case", "if", "while", "until", "`"].iter().find(|sign| {
-        // Of words that stand in other words as well, only a run can be too much.
-        many(sign) && source.split(*sign).skip(1).map(str::trim).filter(|between| between.is_empty()).count() > REPEATED
-    })
-    .map(|sign| format!("`{sign}` more than {REPEATED} times"))
+    // Only words that follow on each other, such as `time time`, are read by recursion.
+    let longest = |sign: &str| {
+        let runs = source.split_whitespace().fold((0, 0), |(longest, run), word| {
+            let run = if word.starts_with(sign) { run + 1 } else { 0 };
+            (run.max(longest), run)
+        });
+        runs.0
+    };
+    ["time", "coproc", "<<", "!"]
+        .into_iter()
+        .find(|sign| longest(sign) > REPEATED)
+        .map(|sign| format!("`{sign}` more than {REPEATED} times in a row"))
 }
 
 /// GitHub puts values in place of `${{ … }}` before the shell sees them; their operators aren't
@@ -92,6 +104,8 @@ fn range(span: Span) -> Range<usize> {
 
 struct Reader<'a> {
     source: &'a str,
+    /// Something that looks like arithmetic and may be commands.
+    ambiguous: Cell<Option<Range<usize>>>,
 }
 
 impl Reader<'_> {
@@ -240,22 +254,20 @@ impl Reader<'_> {
             CompoundCommand::Repeat(each) => self.repeated(&each.body),
             CompoundCommand::Foreach(each) => self.repeated(&each.body),
             CompoundCommand::Select(each) => self.repeated(&each.body),
-            CompoundCommand::While(each) => Node::Loop {
-                condition: self.script(&each.condition),
-                body: self.script(&each.body),
-                until: false,
-            },
-            CompoundCommand::Until(each) => Node::Loop {
-                condition: self.script(&each.condition),
-                body: self.script(&each.body),
-                until: true,
-            },
+            CompoundCommand::While(each) => {
+                Node::Loop { condition: self.script(&each.condition), body: self.script(&each.body), until: false }
+            }
+            CompoundCommand::Until(each) => {
+                Node::Loop { condition: self.script(&each.condition), body: self.script(&each.body), until: true }
+            }
             CompoundCommand::Case(case) => {
                 Node::Case { word: self.word(&case.word), arms: case.cases.iter().map(|arm| self.arm(arm)).collect() }
             }
             CompoundCommand::Subshell(script) => Node::Subshell(self.script(script)),
             CompoundCommand::BraceGroup(script) => Node::Group(self.script(script)),
-            CompoundCommand::Arithmetic(asked) => Node::Arithmetic(self.expression(asked.expr_ast.as_ref())),
+            CompoundCommand::Arithmetic(asked) => {
+                Node::Arithmetic(self.arithmetic(asked.span, asked.expr_ast.as_ref()))
+            }
             CompoundCommand::Time(timed) => match &timed.command {
                 Some(command) => Node::Time(Box::new(self.statement(command))),
                 None => Node::Group(Script::default()),
@@ -375,19 +387,27 @@ impl Reader<'_> {
                     word.push(Part::Text(String::new()), "");
                     self.parts(parts, true, word);
                 }
-                kind => word.push(self.expansion(kind, quoted), written),
+                kind => word.push(self.expansion(kind, part.span, quoted), written),
             }
         }
     }
 
-    fn expansion(&self, kind: &WordPart, quoted: bool) -> Part {
+    /// Whoever reads `((` as arithmetic where bash finds commands sees no command.
+    fn arithmetic(&self, at: Span, read: Option<&ArithmeticExprNode>) -> Arithmetic {
+        if self.source.get(range(at)).is_some_and(|text| text.contains("magellan")) {
+            self.ambiguous.set(Some(range(at)));
+        }
+        self.expression(read)
+    }
+
+    fn expansion(&self, kind: &WordPart, at: Span, quoted: bool) -> Part {
         let variable = |name: &str, index| Part::Variable { name: name.to_owned(), index, quoted };
         match kind {
             WordPart::Variable(name) => variable(name.as_str(), None),
             WordPart::CommandSubstitution { body, .. } => Part::Substitution(self.script(body)),
             WordPart::ProcessSubstitution { body, .. } => Part::Process(self.script(body)),
             WordPart::ArithmeticExpansion { expression_ast, .. } => {
-                Part::Arithmetic(self.expression(expression_ast.as_deref()))
+                Part::Arithmetic(self.arithmetic(at, expression_ast.as_deref()))
             }
             WordPart::ArrayAccess(reference) => self.access(reference, quoted),
             WordPart::ParameterExpansion { reference, operator, operand_word_ast, .. } => {
@@ -493,9 +513,7 @@ impl Reader<'_> {
                 let before = || Box::new(Arithmetic::Variable(name.clone()));
                 let value = match op {
                     ArithmeticAssignOp::Assign => read(value),
-                    ArithmeticAssignOp::AddAssign => {
-                        Box::new(Arithmetic::Binary(before(), Operator::Add, read(value)))
-                    }
+                    ArithmeticAssignOp::AddAssign => Box::new(Arithmetic::Binary(before(), Operator::Add, read(value))),
                     ArithmeticAssignOp::OrAssign => Box::new(Arithmetic::Binary(before(), Operator::Or, read(value))),
                     _ => Box::new(Arithmetic::Unknown),
                 };

@@ -1,0 +1,158 @@
+//! Which values of a workflow people write: texts that may hold anything, a command included.
+
+use super::expressions::within;
+use super::yaml::Node;
+
+/// Last parts of names under `github.event` that stand for a text somebody wrote.
+const TEXTS: [&str; 17] = [
+    "title",
+    "body",
+    "message",
+    "email",
+    "name",
+    "label",
+    "ref",
+    "head_ref",
+    "head_branch",
+    "display_title",
+    "page_name",
+    "description",
+    "tag_name",
+    "default_branch",
+    "from",
+    "text",
+    "*",
+];
+
+/// What holds such texts, taken as a whole.
+const WHOLES: [&str; 16] = [
+    "event",
+    "pull_request",
+    "issue",
+    "comment",
+    "review",
+    "discussion",
+    "commits",
+    "head_commit",
+    "release",
+    "workflow_run",
+    "labels",
+    "label",
+    "milestone",
+    "author",
+    "head",
+    "changes",
+];
+
+/// What has a name that can't hold anything but letters, digits and a few signs.
+const PLAIN_NAMES: [&str; 6] = ["repository", "repo", "organization", "workflow", "owner", "user"];
+
+/// Whether people write what a name stands for. Numbers, hashes, booleans, logins and addresses they don't.
+pub(super) fn is_written(root: &Node, name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    for context in ["inputs", "github.event.inputs"] {
+        if let Some(rest) = within(&name, context) {
+            return rest.is_empty() || is_typed(root, rest.trim_start_matches('.'));
+        }
+    }
+    if within(&name, "github.event.client_payload").is_some() || name == "github" {
+        return true;
+    }
+    if ["github.head_ref", "github.base_ref", "github.ref", "github.ref_name"].contains(&name.as_str()) {
+        return true;
+    }
+    let Some(rest) = within(&name, "github.event") else { return false };
+    let parts: Vec<&str> = rest.split('.').filter(|part| !part.is_empty()).collect();
+    let Some((last, before)) = parts.split_last() else { return true };
+    let parent = before.last().copied().unwrap_or("event");
+    match *last {
+        "name" | "full_name" => *last == "name" && !PLAIN_NAMES.contains(&parent),
+        "email" | "label" if parent == "event" => WHOLES.contains(last),
+        last => TEXTS.contains(&last) || WHOLES.contains(&last),
+    }
+}
+
+/// Whether an input is a text that somebody types: no boolean, number or choice, and not only handed over by another
+/// workflow.
+fn is_typed(root: &Node, input: &str) -> bool {
+    let declared = |event: &str| {
+        let inputs = root.get("on")?.get(event)?.get("inputs")?.entries();
+        inputs.iter().find(|(key, _)| key.name.eq_ignore_ascii_case(input)).map(|(_, value)| value)
+    };
+    match (declared("workflow_dispatch"), declared("workflow_call")) {
+        (Some(by_hand), _) => matches!(by_hand.text_at("type"), None | Some("string")),
+        (None, by_workflow) => by_workflow.is_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml;
+
+    #[test]
+    fn only_what_people_write_is_a_text() {
+        let text = "on:\n  workflow_dispatch:\n    inputs:\n      a: {type: string}\n      b: {type: boolean}\n      c: {type: choice}\n      d: {}\n  workflow_call:\n    inputs:\n      e: {type: string}\n";
+        let root = yaml::parse(text).0.expect("YAML");
+        for name in [
+            "github.event.pull_request.title",
+            "github.event.pull_request.body",
+            "github.event.pull_request.head.ref",
+            "github.event.pull_request.head.label",
+            "github.head_ref",
+            "github.ref_name",
+            "github.event.issue.title",
+            "github.event.comment.body",
+            "github.event.review.body",
+            "github.event.commits.*.message",
+            "github.event.head_commit.message",
+            "github.event.head_commit.author.email",
+            "github.event.commits.0.author.name",
+            "github.event.pages.*.page_name",
+            "github.event.workflow_run.head_branch",
+            "github.event.workflow_run.display_title",
+            "github.event.label.name",
+            "github.event.pull_request.labels.*.name",
+            "github.event.release.tag_name",
+            "github.event.client_payload.anything",
+            "github.event.pull_request",
+            "github.event",
+            "GitHub.Event.Issue.Title",
+            "inputs.a",
+            "inputs.d",
+            "inputs",
+            "github.event.inputs.a",
+            "inputs.undeclared",
+        ] {
+            assert!(is_written(&root, name), "{name}");
+        }
+        for name in [
+            "github.event.pull_request.number",
+            "github.event.number",
+            "github.event.issue.number",
+            "github.event.pull_request.head.sha",
+            "github.event.pull_request.base.sha",
+            "github.event.pull_request.draft",
+            "github.event.pull_request.merged",
+            "github.event.pull_request.html_url",
+            "github.event.pull_request.user.login",
+            "github.event.comment.id",
+            "github.event.action",
+            "github.event.after",
+            "github.event.repository.name",
+            "github.event.repository.full_name",
+            "github.event.workflow_run.id",
+            "github.event.workflow_run.conclusion",
+            "github.sha",
+            "github.actor",
+            "github.repository",
+            "github.run_id",
+            "inputs.b",
+            "inputs.c",
+            "inputs.e",
+            "needs.a.outputs.b",
+        ] {
+            assert!(!is_written(&root, name), "{name}");
+        }
+    }
+}
