@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::paths::{self, How, Setting};
+use super::paths::{self, Followed, How, Setting};
 use super::shell::{Assigned, Joined, Link, Node, Script, Statement};
 
 /// A lost exit code.

@@ -164,12 +164,6 @@ mod tests {
             "echo \"strategies=$(target/release/magellan gate --list)\" >> \"$GITHUB_OUTPUT\"",
         ),
         (
-            "shell: bash --noprofile --norc -euo pipefail {0}",
-            "shell: bash --noprofile --norc {0}",
-            "masked-failure",
-            "shell: bash --noprofile --norc {0}",
-        ),
-        (
             "      - name: Ledger of trials\n",
             "      - name: Ledger of trials\n        continue-on-error: true\n",
             "masked-failure",
@@ -417,6 +411,16 @@ mod tests {
             assert_eq!(found.len(), 1, "{to}: {found:?}");
             assert!(found[0].0 == *code && (line.is_empty() || found[0].1 == *line), "{to}: {found:?}");
         }
+    }
+
+    #[test]
+    fn a_shell_without_errexit_masks_and_checks_nothing() {
+        let shell = "shell: bash --noprofile --norc -euo pipefail {0}";
+        assert!(OURS.contains(shell));
+        let found = found(&OURS.replace(shell, "shell: bash --noprofile --norc {0}"));
+        let codes: Vec<&str> = found.iter().map(|f| f.0).collect();
+        assert_eq!(codes, ["masked-failure", "unchecked-result", "unchecked-result"], "{found:?}");
+        assert_eq!(found[0].1, "shell: bash --noprofile --norc {0}");
     }
 
     /// Ours without one job.

@@ -21,7 +21,8 @@ impl Walk {
             Node::Pipe(parts, at) => self.pipe(parts, *at, &state, around),
             Node::Group(script) => self.script(script, state, around),
             Node::Subshell(script) => {
-                let ends = self.forked(script, &state, around);
+                let around = Around { lone: script.statements.len() == 1, ..around.clone() };
+                let ends = self.forked(script, &state, &around);
                 ends.into_iter().map(|end| (state.after(end), Flow::Next)).collect()
             }
             Node::If(branches, otherwise) => self.branches(branches, otherwise.as_ref(), state, around),

@@ -62,7 +62,8 @@ pub(super) fn follow(script: &Script, setting: Setting<'_>) -> Followed {
     for (name, value) in setting.variables {
         state.variables.insert((*name).to_owned(), Value::text(value));
     }
-    let around = Around { tested: false, substituted: false, depth: 0, outer: None, input: None, called: false };
+    let around =
+        Around { tested: false, substituted: false, depth: 0, outer: None, input: None, called: false, lone: false };
     let mut followed = Followed::default();
     for state in walk.whole(script, state, &around) {
         if state.status.is_zero() == Some(false) {
@@ -92,6 +93,9 @@ struct Around {
     input: Option<Rc<str>>,
     /// Whether it is inside of a function, which `return` leaves.
     called: bool,
+    /// Whether it is the only statement of a subshell: there bash minds `-e` behind a `!`, and turns around the
+    /// exit code of the subshell.
+    lone: bool,
 }
 
 impl Around {
@@ -235,7 +239,9 @@ impl Walk {
             return vec![(state.with(Value::Failed), Flow::Exit)];
         }
         let around = around.deeper();
-        let inner = around.tested(statement.negated);
+        let lone = around.lone;
+        let around = Around { lone: false, ..around };
+        let inner = around.tested(statement.negated && !lone);
         let mut found = Vec::new();
         for (state, input) in self.redirected(statement, state, &inner) {
             let inner = Around { input: input.or_else(|| inner.input.clone()), ..inner.clone() };
@@ -249,7 +255,8 @@ impl Walk {
         }
         if statement.negated {
             let at = self.place(&statement.at, &around);
-            return found.into_iter().map(|(state, flow)| (inverted(state, flow, at), flow)).collect();
+            let turned = |(state, flow)| (if flow == Flow::Next || lone { inverted(state, at) } else { state }, flow);
+            return found.into_iter().map(turned).collect();
         }
         let stops = match &statement.node {
             Node::Simple(_) | Node::Pipe(..) | Node::Subshell(_) | Node::Test(_) | Node::Arithmetic(_) => true,
@@ -352,10 +359,7 @@ fn either_way(state: State) -> Paths {
     vec![(state.clone().with(Value::zero()), Flow::Next), (state.with(Value::Failed), Flow::Next)]
 }
 
-fn inverted(state: State, flow: Flow, at: Place) -> State {
-    if flow != Flow::Next {
-        return state;
-    }
+fn inverted(state: State, at: Place) -> State {
     if state.has_failed() { state.taken_up(How::Not, at).with(Value::zero()) } else { state.with(Value::Failed) }
 }
 
