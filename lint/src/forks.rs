@@ -22,8 +22,14 @@ const THEIRS: [&str; 8] = [
 ];
 
 /// Words of a condition that lets only the project's own code through.
-const OWN: [&str; 5] =
-    ["head.repo.fork", "head.repo.full_name", "head.repo.owner", "head_repository", "workflow_run.event == 'push'"];
+const OWN: [&str; 6] = [
+    "head.repo.fork",
+    "head.repo.full_name",
+    "head.repo.owner",
+    "head_repository",
+    "workflow_run.event == 'push'",
+    "author_association",
+];
 
 pub(super) fn examine(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     let Some(event) = events(root).into_iter().find(|event| PRIVILEGED.contains(event)) else { return };

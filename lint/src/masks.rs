@@ -19,7 +19,10 @@ const ALONE: &str = "put the commands on lines of their own; the shell stops at 
 
 /// Everything in a script that loses an exit code, in the order of the text.
 pub(super) fn find(text: &str, script: &Script, setting: Setting<'_>) -> Vec<Mask> {
-    let followed = paths::follow(script, setting);
+    // A script that names nothing on which a stage depends has no path worth following.
+    let depends =
+        text.contains("magellan") || setting.pipeline && (text.contains("cargo") || text.contains("scripts/"));
+    let followed = if depends { paths::follow(script, setting) } else { Followed::default() };
     let mut found: Vec<Mask> =
         followed.masks.iter().map(|mask| explained(text, mask.how, mask.at.0..mask.at.1)).collect();
     if followed.given_up {
@@ -116,8 +119,8 @@ const ANSWERS: [&str; 28] = [
 fn silenced(text: &str, links: &[Link]) -> Option<Mask> {
     let first = links.iter().rposition(|link| link.joined != Joined::Or || !succeeds(&link.statement))? + 1;
     let link = links.get(first)?;
-    let before = &links[first - 1].statement;
-    if answers(before) {
+    // `[ -f x ] && echo yes || echo no` only answers a question.
+    if links[..first].iter().all(|link| answers(&link.statement) || succeeds(&link.statement)) {
         return None;
     }
     let end = links.last().map_or(link.operator, |link| link.statement.at.end);
@@ -146,9 +149,10 @@ fn answers(statement: &Statement) -> bool {
     match &statement.node {
         Node::Simple(simple) => match simple.called() {
             Some((name, arguments)) => {
-                let stops = ["docker", "podman", "git", "sudo"].contains(&name)
-                    && arguments.iter().any(|argument| ["rm", "stop", "kill", "rmi", "diff"].contains(argument));
-                ANSWERS.contains(&name) || stops
+                let told = |words: &[&str]| arguments.iter().any(|argument| words.contains(argument));
+                ANSWERS.contains(&name)
+                    || ["docker", "podman"].contains(&name) && told(&["rm", "stop", "kill", "rmi", "logs"])
+                    || name == "git" && told(&["commit", "diff", "rev-parse", "show-ref", "ls-remote", "merge-base"])
             }
             None => false,
         },

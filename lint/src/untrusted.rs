@@ -1,7 +1,7 @@
 //! Which values of a workflow people write: texts that may hold anything, a command included.
 
 use super::expressions::within;
-use super::yaml::Node;
+use super::yaml::{Node, events};
 
 /// Last parts of names under `github.event` that stand for a text somebody wrote.
 const TEXTS: [&str; 17] = [
@@ -25,8 +25,7 @@ const TEXTS: [&str; 17] = [
 ];
 
 /// What holds such texts, taken as a whole.
-const WHOLES: [&str; 16] = [
-    "event",
+const WHOLES: [&str; 15] = [
     "pull_request",
     "issue",
     "comment",
@@ -58,8 +57,11 @@ pub(super) fn is_written(root: &Node, name: &str) -> bool {
     if within(&name, "github.event.client_payload").is_some() || name == "github" {
         return true;
     }
-    if ["github.head_ref", "github.base_ref", "github.ref", "github.ref_name"].contains(&name.as_str()) {
-        return true;
+    match name.as_str() {
+        "github.head_ref" => return true,
+        "github.ref" | "github.ref_name" => return !are_fixed(root, "push", &["schedule", "release", "merge_group"]),
+        "github.base_ref" => return !are_fixed(root, "pull_request", &[]),
+        _ => {}
     }
     let Some(rest) = within(&name, "github.event") else { return false };
     let parts: Vec<&str> = rest.split('.').filter(|part| !part.is_empty()).collect();
@@ -70,6 +72,26 @@ pub(super) fn is_written(root: &Node, name: &str) -> bool {
         "email" | "label" if parent == "event" => WHOLES.contains(last),
         last => TEXTS.contains(&last) || WHOLES.contains(&last),
     }
+}
+
+/// Whether the branches of an event are written down, and no other event brings in more of them. A tag is no branch, and
+/// on a pull request the branch has a number for a name.
+fn are_fixed(root: &Node, event: &str, others: &[&str]) -> bool {
+    let fixed = |settings: &Node| {
+        let named = settings.get("branches").map(Node::items).unwrap_or_default();
+        let plain = |branch: &Node| branch.text().is_some_and(|name| !name.contains(['*', '?', '+', '[', '!']));
+        (!named.is_empty() || settings.get("tags").is_some()) && named.iter().all(plain)
+    };
+    let is_known = |name: &str| {
+        let settings = || root.get("on").and_then(|on| on.get(name));
+        let of_pull_requests = event == "push" && name.starts_with("pull_request");
+        others.contains(&name)
+            || of_pull_requests
+            || (name == event || name == "pull_request_target" && event == "pull_request")
+                && settings().is_some_and(fixed)
+            || event == "pull_request" && !name.starts_with("pull_request")
+    };
+    events(root).into_iter().all(is_known)
 }
 
 /// Whether an input is a text that somebody types: no boolean, number or choice, and not only handed over by another
@@ -89,6 +111,19 @@ fn is_typed(root: &Node, input: &str) -> bool {
 mod tests {
     use super::*;
     use crate::yaml;
+
+    #[test]
+    fn a_branch_is_a_text_unless_its_name_is_written_down() {
+        let written = |on: &str, name: &str| is_written(&yaml::parse(&format!("on: {on}\n")).0.expect("YAML"), name);
+        for on in ["push", "{push: {branches: [main, 'x/**']}}", "workflow_dispatch", "[push, pull_request]"] {
+            assert!(written(on, "github.ref_name") && written(on, "github.ref"), "{on}");
+        }
+        for on in ["{push: {branches: [main]}}", "{push: {tags: ['v*']}}", "pull_request", "[release, schedule]"] {
+            assert!(!written(on, "github.ref_name") && !written(on, "github.ref"), "{on}");
+        }
+        assert!(written("pull_request", "github.base_ref") && written("pull_request", "github.head_ref"));
+        assert!(!written("{pull_request: {branches: [main]}}", "github.base_ref"));
+    }
 
     #[test]
     fn only_what_people_write_is_a_text() {
@@ -143,6 +178,7 @@ mod tests {
             "github.event.repository.full_name",
             "github.event.workflow_run.id",
             "github.event.workflow_run.conclusion",
+            "github.event.workflow_run.event",
             "github.sha",
             "github.actor",
             "github.repository",

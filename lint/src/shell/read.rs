@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ops::Range;
+use std::panic::catch_unwind;
 use std::rc::Rc;
 
 use shuck_ast::{
@@ -36,11 +37,12 @@ pub(in super::super) struct Unreadable {
 
 /// Reads a script.
 pub(in super::super) fn parse(text: &str) -> Result<Script, Unreadable> {
-    let source = hide_expressions(text);
+    let source = hide(text);
     if let Some(what) = too_much(&source) {
         return Err(Unreadable { at: 0..0, what });
     }
-    let read = Parser::new(&source).parse();
+    let read = catch_unwind(|| Parser::new(&source).parse())
+        .map_err(|_| Unreadable { at: 0..0, what: "the parser gave up on it".to_owned() })?;
     if read.is_err() {
         let first = read.diagnostics.first();
         let at = first.map_or(0..0, |d| d.span.start.offset()..d.span.end.offset().max(d.span.start.offset()));
@@ -86,8 +88,9 @@ fn too_much(source: &str) -> Option<String> {
 }
 
 /// GitHub puts values in place of `${{ … }}` before the shell sees them; their operators aren't
-/// the shell's. The same number of bytes stays in their place.
-fn hide_expressions(text: &str) -> String {
+/// the shell's. Letters beyond ASCII are no sign of the shell's either, and the parser counts them wrong in places. The same
+/// number of bytes stays in their place.
+fn hide(text: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(start) = rest.find("${{") {
         let end = rest[start..].find("}}").map_or(rest.len(), |end| start + end + 2);
@@ -95,7 +98,11 @@ fn hide_expressions(text: &str) -> String {
         out.extend(std::iter::repeat_n(HIDDEN, end - start));
         rest = &rest[end..];
     }
-    out + rest
+    out += rest;
+    if out.is_ascii() {
+        return out;
+    }
+    out.chars().flat_map(|c| std::iter::repeat_n(if c.is_ascii() { c } else { HIDDEN }, c.len_utf8())).collect()
 }
 
 fn range(span: Span) -> Range<usize> {
