@@ -120,7 +120,8 @@ fn silenced(text: &str, links: &[Link]) -> Option<Mask> {
     let first = links.iter().rposition(|link| link.joined != Joined::Or || !succeeds(&link.statement))? + 1;
     let link = links.get(first)?;
     // `[ -f x ] && echo yes || echo no` only answers a question.
-    if links[..first].iter().all(|link| answers(&link.statement) || succeeds(&link.statement)) {
+    let from = links[..first].iter().rposition(|link| link.joined != Joined::And).unwrap_or(0);
+    if links[from..first].iter().all(|link| answers(&link.statement) || succeeds(&link.statement)) {
         return None;
     }
     let end = links.last().map_or(link.operator, |link| link.statement.at.end);
