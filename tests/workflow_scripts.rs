@@ -149,6 +149,17 @@ f || exit 2"#,
     r#"magellan gate || echo "::warning::red""#,
     r#"magellan gate || { echo a; true; }"#,
     r#"trap - ERR; trap 'exit 0' ERR; magellan gate"#,
+    "find . -maxdepth 0 -exec sh -c 'magellan gate' \\;",
+    "cat > gate.sh <<'END'\nmagellan gate\necho judged\nEND\nbash gate.sh",
+    "printf '%s\\n' 'magellan gate || true' > gate.sh\nsh ./gate.sh",
+    "cat <<'END' > gate.sh\n#!/bin/sh\nmagellan gate\ntrue\nEND\nchmod +x gate.sh\n./gate.sh",
+    "cat > gate.sh <<'END'\nset +e\nmagellan gate\nEND\n. ./gate.sh\necho judged",
+    "magellan() { command magellan \"$@\" || true; }\nmagellan gate",
+    "trap 'echo bye > /dev/null; exit 0' EXIT\nmagellan gate",
+    "if magellan gate | tee log; then echo ok; else exit 1; fi",
+    "magellan gate | tee log || exit 1",
+    "x=( $(magellan gate) y ) || true",
+    "set +e\nmagellan gate\necho \"exit code $?\"",
 ];
 
 /// Gate steps that end as the gate did.
@@ -242,6 +253,12 @@ echo"#,
 magellan gate | tee /dev/null"#,
     r#"status=0; magellan gate || status=$?; [ "$status" -eq 0 ] || exit "$status""#,
     r#"status=0; magellan gate || status=$?; case $status in 0) ;; *) exit 1;; esac"#,
+    "cat > gate.sh <<'END'\nmagellan gate\necho judged\nEND\nbash -e gate.sh",
+    "cat > gate.sh <<'END'\n#!/bin/sh -e\nmagellan gate\ntrue\nEND\nchmod +x gate.sh\n./gate.sh",
+    "trap 'echo bye > /dev/null' EXIT\nmagellan gate",
+    "set +e\nmagellan gate\ncode=$?\necho \"exit code $code\"\nexit \"$code\"",
+    "find . -maxdepth 0 -exec magellan gate {} +",
+    "while read -r s; do magellan gate --strategy \"$s\"; done <<< 'a'",
 ];
 
 /// Scripts that end as a success because the gate never ran.
@@ -249,6 +266,30 @@ const IDLE: &[&str] = &[
     "echo done\nexit 0",
     "if [ -z \"$STRATEGY\" ]; then echo nothing to do; exit 0; fi\nmagellan gate --strategy \"$STRATEGY\"",
     "case \"${STRATEGY:-none}\" in none) exit 0 ;; esac\nmagellan gate",
+];
+
+/// Gate steps that lose the exit code by programs that may not be here, and others that can't be read.
+const ELSEWHERE: &[&str] = &[
+    "docker run -d image magellan gate",
+    "docker run image sh -c 'magellan gate; echo judged'",
+    "ssh host 'magellan gate; echo judged'",
+    "ssh -p 22 host <<'END'\nmagellan gate\necho judged\nEND",
+    "script -q -c 'magellan gate' log",
+    "setsid magellan gate",
+    "systemd-run magellan gate",
+    "tmux new-session -d 'magellan gate'",
+    "su user -c 'magellan gate || true'",
+    "sudo -u user sh -c 'magellan gate; true'",
+    "make -i gate",
+    "make --ignore-errors gate",
+    "MAKEFLAGS=-i make gate",
+    "python3 -c 'import os; os.system(\"magellan gate\")'",
+    "python3 - <<'END'\nimport os; os.system(\"magellan gate\")\nEND",
+    "exit 0\nmagellan gate",
+    "false && magellan gate || true",
+    "judge() { magellan gate; }\necho judged",
+    "cmd='magellan gate'\n$cmd || true",
+    "eval \"magellan gate; echo judged\" || exit 1",
 ];
 
 /// Our own workflow with this script as the gate's step, under `bash -e`.
@@ -314,6 +355,21 @@ fn every_masked_gate_step_is_found_and_bash_agrees() {
         };
         assert!(succeeded && (ran || soon()), "no mask in bash: {script}");
         assert!(!masks(script).is_empty(), "{script}: {:?}", found(script));
+    }
+}
+
+#[test]
+fn what_other_programs_make_of_the_gate_is_known() {
+    for script in ELSEWHERE {
+        assert!(!masks(script).is_empty(), "{script}: {:?}", found(script));
+    }
+    for script in [
+        "docker run image magellan gate",
+        "ssh host magellan gate",
+        "setsid --wait magellan gate",
+        "make -C dir -j4 gate",
+    ] {
+        assert_eq!(masks(script), [""; 0], "{script}");
     }
 }
 

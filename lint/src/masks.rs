@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::paths::{self, Followed, How, Setting};
-use super::shell::{Assigned, Joined, Link, Node, Script, Statement};
+use super::shell::{Assigned, Joined, Link, Node, Script, Simple, Statement};
 
 /// A lost exit code.
 #[derive(Debug)]
@@ -25,6 +25,15 @@ pub(super) fn find(text: &str, script: &Script, setting: Setting<'_>) -> Vec<Mas
     let followed = if depends { paths::follow(script, setting) } else { Followed::default() };
     let mut found: Vec<Mask> =
         followed.masks.iter().map(|mask| explained(text, mask.how, mask.at.0..mask.at.1)).collect();
+    let runs = |simple: &&Simple| simple.magellan().is_some();
+    if depends && followed.may_succeed && !followed.reached && script.all().iter().any(runs) {
+        let what = "no path of the script gets to `magellan`, so the step is a success without it".to_owned();
+        found.push(Mask {
+            at: 0..0,
+            what,
+            help: "remove what ends the script before, or call the function that runs it",
+        });
+    }
     if followed.given_up {
         let what = "the script has too many paths, or a script in it that can't be read: write it plainly".to_owned();
         found.push(Mask { at: 0..0, what, help: "cut it into steps, each with a few commands" });

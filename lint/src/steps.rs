@@ -44,7 +44,7 @@ fn scripts(step: &Step<'_>, pipeline: bool, findings: &mut Findings<'_>) {
                 }
                 Ok(_) => {
                     let at = step.shell.map_or(run.at.clone(), |shell| shell.at.clone());
-                    (at, "a script for another shell than bash and sh can't be read".to_owned())
+                    (at, "only scripts that bash or sh runs directly can be read".to_owned())
                 }
             };
             findings.error(codes::UNREADABLE_SCRIPT, at, &subject, what);

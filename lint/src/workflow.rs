@@ -614,6 +614,8 @@ mod tests {
         assert_eq!(step("run: if magellan gate"), ["unreadable-script"]);
         assert_eq!(step("{run: magellan gate, shell: pwsh}"), ["unreadable-script"]);
         assert_eq!(step("{run: 'os.system(\"magellan gate\")', shell: python}"), ["unreadable-script"]);
+        assert_eq!(step("{run: magellan gate, shell: 'bash -c \"bash {0} || true\"'}"), ["unreadable-script"]);
+        assert_eq!(step("{run: magellan gate, shell: 'bash -e {0}'}"), [""; 0]);
         assert_eq!(step("run: if something"), [""; 0]);
         assert_eq!(step("{run: Get-Item x, shell: pwsh}"), [""; 0]);
     }
@@ -684,7 +686,7 @@ mod tests {
         for text in one.map(script).into_iter().chain([text]) {
             let begun = std::time::Instant::now();
             examine(&text);
-            assert!(begun.elapsed().as_secs() < 5, "{}", &text[..60]);
+            assert!(begun.elapsed().as_secs() < 20, "{}", &text[..60]);
         }
     }
 

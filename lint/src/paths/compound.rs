@@ -233,7 +233,8 @@ impl Walk {
                 let more = all.into_iter().flat_map(|(state, items): (State, Vec<Value>)| {
                     let at = self.place(&word.at, around);
                     self.fields(word, state, around).into_iter().map(move |(state, fields)| {
-                        (state.taken_up(How::Argument, at), items.iter().cloned().chain(fields).collect())
+                        let state = if word.runs() { state.taken_up(How::Argument, at) } else { state };
+                        (state, items.iter().cloned().chain(fields).collect())
                     })
                 });
                 more.collect::<BTreeSet<_>>().into_iter().collect()
@@ -270,7 +271,7 @@ impl Walk {
         let at = self.place(&word.at, around);
         let mut paths = Paths::new();
         for state in self.run_inside(word, state, around) {
-            let mut state = state.taken_up(How::Argument, at);
+            let mut state = if word.runs() { state.taken_up(How::Argument, at) } else { state };
             let value = self.value(word, &mut state);
             let state = state.with(Value::zero());
             let mut open = true;
@@ -298,7 +299,7 @@ impl Walk {
     fn asked_word(&self, word: &Word, state: State, around: &Around) -> Vec<State> {
         let at = self.place(&word.at, around);
         let ends = self.run_inside(word, state, around);
-        ends.into_iter().map(|end| end.taken_up(How::Argument, at)).collect()
+        ends.into_iter().map(|end| if word.runs() { end.taken_up(How::Argument, at) } else { end }).collect()
     }
 
     fn answer(&self, test: &Test, state: &mut State) -> Option<bool> {
@@ -341,7 +342,7 @@ fn span(script: &Script) -> std::ops::Range<usize> {
 }
 
 /// What a command of a pipe hands to the next one, where it is in the script: a here-document, or what `echo` prints.
-fn printed(part: &Statement) -> Option<Rc<str>> {
+pub(super) fn printed(part: &Statement) -> Option<Rc<str>> {
     let here = part.redirects.iter().find_map(|redirect| match redirect {
         Redirect::Here(text, _) => Some(text.as_str().into()),
         _ => None,

@@ -41,6 +41,8 @@ pub(super) struct Followed {
     pub(super) masks: BTreeSet<Mask>,
     /// Whether it may end as a success at all.
     pub(super) may_succeed: bool,
+    /// Whether a command on which a stage depends runs on any path.
+    pub(super) reached: bool,
     /// Whether a part of it wasn't followed: too many paths, or a script in it that can't be read.
     pub(super) given_up: bool,
 }
@@ -75,6 +77,7 @@ pub(super) fn follow(script: &Script, setting: Setting<'_>) -> Followed {
             followed.masks.insert(Mask { how, at });
         }
     }
+    followed.reached = walk.reached.get();
     followed.given_up = walk.given_up.get();
     followed
 }
@@ -119,6 +122,7 @@ struct Walk {
     /// Names of all functions that the script has.
     named: BTreeSet<String>,
     steps: Cell<usize>,
+    reached: Cell<bool>,
     given_up: Cell<bool>,
 }
 
@@ -131,7 +135,15 @@ impl Walk {
             Node::Function { names, .. } => named.extend(names.iter().cloned()),
             _ => {}
         });
-        Self { pipeline, bodies: RefCell::default(), assigned, named, steps: Cell::new(0), given_up: Cell::new(false) }
+        Self {
+            pipeline,
+            bodies: RefCell::default(),
+            assigned,
+            named,
+            steps: Cell::new(0),
+            reached: Cell::new(false),
+            given_up: Cell::new(false),
+        }
     }
 
     fn place(&self, at: &std::ops::Range<usize>, around: &Around) -> Place {
@@ -343,6 +355,7 @@ impl Walk {
 
     /// What a command on which a stage depends may do.
     fn gate(&self, command: String, again: bool, at: Place, state: State) -> Paths {
+        self.reached.set(true);
         let mut passed = state.clone().with(Value::zero());
         // The same command again, and now it passed.
         if again && passed.lost.as_ref().is_some_and(|lost| lost.command == command) {

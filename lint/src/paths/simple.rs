@@ -208,6 +208,11 @@ impl Walk {
                 let around = Around { outer: Some(call.at), ..around.deeper() };
                 self.text(&inner.words[1..].join(" "), state, &around)
             }
+            "." | "source" if inner.words.get(1).is_some_and(|file| written(file, &state).is_some()) => {
+                let text = written(&inner.words[1], &state).unwrap_or_default();
+                let around = Around { outer: Some(call.at), ..around.deeper() };
+                self.text(&text, state, &around)
+            }
             "shift" => {
                 let arguments = state.arguments.iter().skip(1).cloned().collect();
                 next(State { arguments, ..state }.with(Value::zero()))
@@ -225,52 +230,37 @@ impl Walk {
     // ---- programs ----
 
     fn program(&self, inner: &Inner<'_>, texts: &[String], call: &Call<'_>, state: State, around: &Around) -> Paths {
-        if let Some((text, options)) = script_of(inner.words, around.input.as_deref()) {
-            return self.nested(&text, options, call.at, state, around);
-        }
-        let again = || !changes(&call.words.iter().collect::<Vec<_>>(), &self.assigned);
-        if self.is_gate(texts) {
-            return self.gate(texts.join(" "), again(), call.at, state);
-        }
         let arguments = &inner.words[1..];
-        // What runs another program further on: `docker run IMAGE sh -c …`, `ssh HOST magellan gate`.
-        if let Some(at) = arguments.iter().position(|word| shell::is_shell(shell::base(word)))
-            && let Some((text, options)) = script_of(&arguments[at..], around.input.as_deref())
-        {
-            return self.nested(&text, options, call.at, state, around);
-        }
-        if inner.name == "su"
-            && let Some(at) = arguments.iter().position(|word| word == "-c")
-            && let Some(text) = arguments.get(at + 1)
-        {
-            return self.nested(
-                text,
-                ShellOptions { errexit: false, pipefail: false, bash: true },
-                call.at,
-                state,
-                around,
-            );
-        }
-        if inner.name == "ssh" {
-            let typed = arguments.iter().skip_while(|word| word.starts_with('-')).skip(1);
-            let typed = typed.cloned().collect::<Vec<_>>().join(" ");
-            let text = if typed.trim().is_empty() { around.input.as_deref().unwrap_or_default() } else { &typed };
-            return self.nested(
-                text,
-                ShellOptions { errexit: false, pipefail: false, bash: true },
-                call.at,
-                state,
-                around,
-            );
-        }
-        let runs = arguments
-            .windows(2)
-            .any(|pair| shell::base(&pair[0]) == "magellan" && COMMANDS.contains(&pair[1].as_str()))
-            || ["script", "watch"].contains(&inner.name) && arguments.iter().any(|word| word.contains("magellan "));
-        if !runs {
+        // A shell, or what runs one further on: `docker run IMAGE sh -c …`.
+        let shell = inner.words.iter().position(|word| shell::is_shell(shell::base(word)));
+        let other = match inner.name {
+            "su" => arguments.iter().position(|word| word == "-c").and_then(|at| arguments.get(at + 1)).cloned(),
+            "ssh" => Some(typed(arguments)).filter(|typed| !typed.is_empty()),
+            _ => None,
+        };
+        let input = around.input.as_deref();
+        let given = match shell.and_then(|at| given(&inner.words[at..])) {
+            Some((Given::Command(text), options)) => Some((text, options)),
+            Some((Given::File(file), options)) => written(&file, &state).map(|text| (text.to_string(), options)),
+            Some((Given::Input, options)) => input.map(|text| (text.to_owned(), options)),
+            None if inner.name == "ssh" && other.is_none() => input.map(|text| (text.to_owned(), UNTOLD)),
+            None => other
+                .map(|text| (text, UNTOLD))
+                .or_else(|| written(&inner.words[0], &state).map(|text| (text.to_string(), told_inside(&text)))),
+        };
+        let again = !changes(&call.words.iter().collect::<Vec<_>>(), &self.assigned);
+        let paths = if let Some((text, options)) = given {
+            self.nested(&text, options, call.at, state, around)
+        } else if self.is_gate(texts) || runs(inner.name, arguments) {
+            self.gate(texts.join(" "), again, call.at, state)
+        } else {
+            // Nobody knows what another language makes of it.
+            let names = |text: &str| text.contains("magellan");
+            if interprets(inner.name) && (arguments.iter().any(|word| names(word)) || input.is_some_and(names)) {
+                self.given_up.set(true);
+            }
             return either_way(state);
-        }
-        let paths = self.gate(texts.join(" "), again(), call.at, state);
+        };
         if !loses(inner.name, arguments) {
             return paths;
         }
@@ -292,6 +282,7 @@ impl Walk {
             variables: state.variables.clone(),
             lost: state.lost.clone(),
             arguments: Vec::new(),
+            files: state.files.clone(),
             ..State::new(options)
         };
         let ends = match shell::parse(text) {
@@ -312,7 +303,7 @@ struct Inner<'a> {
 
 /// Whether a script runs to make one of the words.
 fn substitutes(words: &[Word]) -> bool {
-    words.iter().flat_map(|word| &word.parts).any(|part| matches!(part, Part::Substitution(_)))
+    words.iter().any(Word::runs)
 }
 
 fn answered(answer: Option<bool>, state: State) -> Paths {
@@ -435,14 +426,24 @@ fn waited(values: &[Value], state: State) -> State {
     state.with(status)
 }
 
-/// The script that a shell is given by `-c` or as its input, and the options that it runs with.
-fn script_of(words: &[String], input: Option<&str>) -> Option<(String, ShellOptions)> {
+/// Where a shell finds its script.
+enum Given {
+    Command(String),
+    File(String),
+    Input,
+}
+
+/// A shell that is told nothing.
+const UNTOLD: ShellOptions = ShellOptions { errexit: false, pipefail: false, bash: true };
+
+/// Where a shell finds its script, and the options that it runs with.
+fn given(words: &[String]) -> Option<(Given, ShellOptions)> {
     let (name, arguments) = words.split_first()?;
     let name = shell::base(name);
     if !shell::is_shell(name) {
         return None;
     }
-    let mut options = ShellOptions { errexit: false, pipefail: false, bash: name == "bash" };
+    let mut options = ShellOptions { bash: name == "bash", ..UNTOLD };
     let (mut command, mut reads) = (false, false);
     let mut arguments = arguments.iter();
     while let Some(word) = arguments.next() {
@@ -450,11 +451,12 @@ fn script_of(words: &[String], input: Option<&str>) -> Option<(String, ShellOpti
             continue;
         }
         let Some(flags) = word.strip_prefix(['-', '+']).filter(|flags| !flags.is_empty()) else {
-            return if command {
-                Some((word.clone(), options))
-            } else {
-                input.filter(|_| reads).map(|i| (i.to_owned(), options))
+            let given = match (command, reads) {
+                (true, _) => Given::Command(word.clone()),
+                (false, true) => Given::Input,
+                (false, false) => Given::File(word.clone()),
             };
+            return Some((given, options));
         };
         command |= flags.contains('c');
         reads |= flags.contains('s');
@@ -467,7 +469,47 @@ fn script_of(words: &[String], input: Option<&str>) -> Option<(String, ShellOpti
             }
         }
     }
-    input.map(|input| (input.to_owned(), options))
+    Some((Given::Input, options))
+}
+
+/// A script that was written into a file.
+fn written(file: &str, state: &State) -> Option<Rc<str>> {
+    state.files.get(file.trim_start_matches("./")).cloned()
+}
+
+/// The options in a script's first line: `#!/bin/bash -e`.
+fn told_inside(text: &str) -> ShellOptions {
+    let first = text.trim_start().lines().next().unwrap_or_default();
+    let words: Vec<String> = first.trim_start_matches("#!").split_whitespace().map(str::to_owned).collect();
+    let words = words.strip_prefix(&["/usr/bin/env".to_owned()]).unwrap_or(&words);
+    given(words).map_or(UNTOLD, |(_, options)| options)
+}
+
+/// What `ssh` is to run, behind its options and the host.
+fn typed(arguments: &[String]) -> String {
+    let valued = |word: &str| word.len() == 2 && "pilFoJLRDWc".contains(&word[1..]);
+    let mut rest = arguments;
+    while let [first, others @ ..] = rest {
+        if !first.starts_with('-') {
+            break;
+        }
+        rest = if valued(first) { others.get(1..).unwrap_or_default() } else { others };
+    }
+    rest.get(1..).unwrap_or_default().join(" ")
+}
+
+/// Whether a program runs `magellan` further on.
+fn runs(name: &str, arguments: &[String]) -> bool {
+    let is_run = |pair: &[String]| shell::base(&pair[0]) == "magellan" && COMMANDS.contains(&pair[1].as_str());
+    let quoted = ["script", "watch", "tmux", "screen", "parallel", "at", "batch"].contains(&name);
+    arguments.windows(2).any(is_run) || quoted && arguments.iter().any(|word| word.contains("magellan "))
+}
+
+/// Whether a program runs scripts of another language.
+fn interprets(name: &str) -> bool {
+    ["python", "perl", "ruby", "node", "deno", "awk", "gawk", "pwsh", "expect", "tclsh"]
+        .iter()
+        .any(|known| name.starts_with(known))
 }
 
 /// Whether a program ends as a success though what it runs failed.
@@ -478,7 +520,8 @@ fn loses(name: &str, arguments: &[String]) -> bool {
         "script" => !has(&["-e", "--return", "-qe", "-eq", "-qec", "-ec"]),
         "setsid" => !has(&["-w", "--wait"]),
         "systemd-run" => !has(&["--wait", "--pipe", "-P", "--scope"]),
-        "watch" | "at" | "batch" => true,
+        "docker" | "podman" => has(&["-d", "--detach", "-dit", "-itd", "-di"]),
+        "watch" | "at" | "batch" | "tmux" | "screen" => true,
         _ => false,
     }
 }

@@ -88,6 +88,8 @@ pub(super) struct State {
     pub(super) on_error: Option<(Rc<str>, Place)>,
     /// How each job ended.
     pub(super) jobs: Vec<Value>,
+    /// Scripts that were written into files.
+    pub(super) files: BTreeMap<String, Rc<str>>,
     pub(super) lost: Option<Lost>,
 }
 
@@ -107,6 +109,7 @@ impl State {
             on_exit: None,
             on_error: None,
             jobs: Vec::new(),
+            files: BTreeMap::new(),
             lost: None,
         }
     }

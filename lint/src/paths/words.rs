@@ -61,6 +61,9 @@ impl Walk {
     fn lost_in(&self, scripts: &[&Script], state: State, word: &Word, around: &Around) -> Vec<State> {
         let at = self.place(&word.at, around);
         let before = state.status.clone();
+        if scripts.is_empty() {
+            return vec![state];
+        }
         let mut states = vec![state];
         for script in scripts {
             states = self.each_state(states, |state| self.substituted(script, &state, around));
@@ -148,7 +151,8 @@ impl Walk {
                         let before = state.status.clone();
                         let at = self.place(&word.at, around);
                         let ends = self.run_inside(word, state, around);
-                        ends.into_iter().map(|end| end.taken_up(How::Argument, at).with(before.clone())).collect()
+                        let lost = |end: State| if word.runs() { end.taken_up(How::Argument, at) } else { end };
+                        ends.into_iter().map(|end| lost(end).with(before.clone())).collect()
                     });
                     if let Redirect::Text(word) = redirect {
                         input = Some(word.text.as_str().into());
@@ -161,6 +165,15 @@ impl Walk {
                     input = Some(text.as_str().into());
                 }
             }
+        }
+        let text = input.clone().or_else(|| super::compound::printed(statement));
+        let file = statement.redirects.iter().find_map(|redirect| match redirect {
+            Redirect::File(word) => Some(word.text.trim_start_matches("./").to_owned()),
+            _ => None,
+        });
+        // Only a script that may run a stage is worth keeping.
+        if let (Some(file), Some(text)) = (file, text.filter(|text| text.contains("magellan"))) {
+            states.iter_mut().for_each(|state| drop(state.files.insert(file.clone(), Rc::clone(&text))));
         }
         states.into_iter().map(|state| (state, input.clone())).collect()
     }

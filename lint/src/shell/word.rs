@@ -63,6 +63,11 @@ impl Word {
         self.text.is_empty() && !self.quoted
     }
 
+    /// Whether a script runs to make it.
+    pub(in super::super) fn runs(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Substitution(_)))
+    }
+
     /// Scripts whose output becomes part of it, and those that it is connected to.
     pub(super) fn scripts(&self) -> Vec<&Script> {
         self.parts.iter().flat_map(Part::scripts).collect()
