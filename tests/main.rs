@@ -31,3 +31,4 @@ mod sweep;
 mod tidy;
 mod validate;
 mod workflow;
+mod workflow_scripts;
