@@ -303,11 +303,20 @@ fn walk_object(schema: &Map<String, Value>, object: &Map<String, Value>, path: &
 
 fn missing_key(schema: Option<&Value>, path: &str) -> Finding {
     let finding = Finding::new(codes::MISSING_KEY, path, format!("{path} is missing"));
-    let said = |key: &str| schema.and_then(|s| s.get(key)).and_then(Value::as_str);
-    match said("description") {
-        Some(text) => finding.help(format!("add it: {}", text.split("\n\n").next().unwrap_or(text).replace('\n', " "))),
+    match schema.and_then(purpose) {
+        Some(purpose) => finding.help(format!("add it: {purpose}")),
         None => finding,
     }
+}
+
+/// What a key is for; of a section also the keys that it needs.
+fn purpose(schema: &Value) -> Option<String> {
+    let text = schema.get("description")?.as_str()?;
+    let text = text.split("\n\n").next().unwrap_or(text).replace('\n', " ");
+    let text = text.trim_end_matches('.');
+    let keys: Vec<&str> =
+        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    Some(if keys.is_empty() { text.to_owned() } else { format!("{text}, with {}", keys.join(", ")) })
 }
 
 fn unknown_key(path: &str, known: &[&str]) -> Finding {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use magellan::bar::Date;
-use magellan::config::Config;
+use magellan::config::Checked;
 use magellan::error::{Error, Result};
 use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
@@ -105,7 +105,15 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
             files::write(folder, strategy, config, scope, run)?;
         }
     }
-    print(&if options.json { to_json(&summary(strategy, config, scope, &runs)) } else { table::backtest(&runs) })?;
+    let given = |path: &str| match path {
+        "execution.friction_bps" => options.slippage_bps.is_some(),
+        "data_requirements.premarket" | "data_requirements.after_hours" => options.subject.session.is_some(),
+        _ => false,
+    };
+    print(&match options.json {
+        true => to_json(&summary(strategy, &document, scope, &runs)),
+        false => table::backtest(&runs) + &table::assumed(document.assumed(), &given),
+    })?;
     if options.timings {
         timing("total", started);
     }
@@ -127,7 +135,7 @@ pub(super) fn archived_data_only() -> Result<()> {
     }
 }
 
-fn summary(strategy: &dyn AnyStrategy, config: &Config, scope: Scope, runs: &[Run]) -> Value {
+fn summary(strategy: &dyn AnyStrategy, document: &Checked, scope: Scope, runs: &[Run]) -> Value {
     let runs: Vec<Value> = runs
         .iter()
         .map(|run| {
@@ -154,9 +162,10 @@ fn summary(strategy: &dyn AnyStrategy, config: &Config, scope: Scope, runs: &[Ru
         "schema_version": 1,
         "strategy": strategy.name(),
         "scope": scope.name(),
-        "config": config.path,
-        "config_sha256": config.sha256,
-        "not_evaluable": config.not_evaluable(),
+        "config": document.path,
+        "config_sha256": document.sha256,
+        "assumed": document.assumed(),
+        "not_evaluable": document.config().not_evaluable(),
         "runs": runs,
     })
 }

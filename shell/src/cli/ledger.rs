@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::options::{Counting, Place};
 use super::output::{print, to_json};
 use crate::codes;
-use crate::report::table;
+use crate::report::{count, table};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum LedgerCommand {
@@ -153,7 +153,7 @@ fn verify(options: &LedgerVerify) -> Result<u8> {
     for (name, ledger) in opened {
         ledger.verify_returns()?;
         let (n, records) = (ledger.count()?, ledger.records().len());
-        lines.push(format!("{name}: {records} records, {n} trials, none altered, none gone\n"));
+        lines.push(format!("{name}: {}, {}, none altered, none gone\n", count(records, "record"), count(n, "trial")));
         seen.push(json!({"strategy": name, "records": records, "trials": n}));
     }
     print(&match options.json {

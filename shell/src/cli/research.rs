@@ -1,5 +1,6 @@
 //! What `magellan sweep` and `magellan walk-forward` share: a strategy, its grid and its bars.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -18,6 +19,7 @@ use magellan::research::progress::Progress;
 use magellan::research::sweepable::SweepRequest;
 use magellan::sweep::How;
 use magellan::sweep::grid::{Axis, Choice, Condition, Grid};
+use serde_json::Value;
 
 use super::options::Subject;
 use super::output::timing;
@@ -76,6 +78,9 @@ impl std::str::FromStr for Memory {
     }
 }
 
+/// Which bars count: said by --session, too.
+const HOURS: [&str; 2] = ["data_requirements.premarket", "data_requirements.after_hours"];
+
 /// What sweeps and walk-forwards begin with.
 pub(super) struct Opened<'s> {
     pub(super) strategy: &'s dyn AnyStrategy,
@@ -131,6 +136,16 @@ impl<'s> Opened<'s> {
             memory: self.memory,
             how,
         }
+    }
+
+    /// What figures depend on and neither config nor grid says.
+    pub(super) fn assumed(&self) -> BTreeMap<String, Value> {
+        let swept = |path: &String| {
+            let sets = |axis: &Axis| *path == axis.key || path.ends_with(&format!(".{}", axis.key));
+            self.grid.axes.iter().any(sets)
+        };
+        let given = |path: &String| swept(path) || (self.hours.is_some() && HOURS.contains(&path.as_str()));
+        self.document.assumed().iter().filter(|(path, _)| !given(path)).map(|(p, v)| (p.clone(), v.clone())).collect()
     }
 
     /// The strategy's ledger.

@@ -17,7 +17,7 @@ use super::options::{Counting, Place};
 use super::output::{print, timing, to_json};
 use super::research::{Opened, Researched, Shown, doubt_lines, notes};
 use crate::codes;
-use crate::report::table;
+use crate::report::{count, table};
 
 #[derive(Args, Debug)]
 #[command(subcommand_negates_reqs = true)]
@@ -108,7 +108,7 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
     let shown = Shown::new(started, options.timings);
     let swept = opened.strategy.sweep(&opened.request(how), &keeping, &mut opened.open_ledger()?, &shown)?;
     let text = match shard.is_whole() {
-        true => best_points(options, opened.strategy, &swept)?,
+        true => best_points(options, &opened, &swept)?,
         false => share(options, folder, shard, swept.points),
     };
     print(&text)?;
@@ -130,17 +130,19 @@ fn share(options: &Sweep, folder: &Path, Shard { index, of }: Shard, count: usiz
 }
 
 /// The best points, as a table or as JSON.
-fn best_points(options: &Sweep, strategy: &dyn AnyStrategy, swept: &Swept) -> Result<String> {
+fn best_points(options: &Sweep, opened: &Opened<'_>, swept: &Swept) -> Result<String> {
     let mut figures = vec![options.by.as_str()];
     figures.extend(SHOWN.iter().filter(|f| **f != options.by));
     let rank = Rank { by: &options.by, lowest: options.lowest };
     let best = swept.best(rank, options.top as usize, &figures)?;
     if !options.json {
-        return Ok(best_table(swept, rank, &figures, &best));
+        let assumed = table::assumed(&opened.assumed(), &|_| false);
+        return Ok(best_table(swept, rank, &figures, &best) + &assumed);
     }
     Ok(to_json(&json!({
         "schema_version": 1,
-        "strategy": strategy.name(),
+        "strategy": opened.strategy.name(),
+        "assumed": opened.assumed(),
         "points": swept.points,
         "bar_evaluations": swept.points as u64 * swept.bars,
         "replayed_now": swept.replayed,
@@ -166,7 +168,11 @@ fn best_table(swept: &Swept, rank: Rank<'_>, figures: &[&str], best: &[Best]) ->
     let order = if rank.lowest { "lowest" } else { "highest" };
     let what = if best.is_empty() { format!("no {} is defined", rank.by) } else { format!("the {order} {}", rank.by) };
     let (points, trials) = (swept.points, swept.trials);
-    text += &format!("{what} among {points} points{accounts}; the ledger counts {trials} trials of this strategy\n");
+    text += &format!(
+        "{what} among {}{accounts}; the ledger counts {} of this strategy\n",
+        count(points, "point"),
+        count(trials, "trial")
+    );
     text + &notes(&swept.doubts, swept.synthetic)
 }
 

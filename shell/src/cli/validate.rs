@@ -12,8 +12,8 @@ use super::code;
 use super::findings::{colour, counts, in_format};
 use super::options::{Format, Place};
 use super::output::{print, to_json};
-use crate::report::findings;
 use crate::report::table::SYNTHETIC_NOTE;
+use crate::report::{count, findings};
 use crate::validate::{self, Validated};
 
 #[derive(Args, Debug)]
@@ -74,13 +74,22 @@ pub(super) fn run(options: &Validate, strategies: &[&dyn AnyStrategy]) -> Result
 fn text(done: &Validated, tests: Option<usize>, synthetic: bool) -> String {
     let environments = match done.environments {
         0 => String::new(),
-        n => format!(", {n} environments"),
+        n => format!(", {}", count(n, "environment")),
     };
-    let checked = format!("validated {} configs and {} units{environments}", done.configs, done.units);
-    let tested = tests.map_or_else(String::new, |n| format!("; code checked, {n} unit tests of strategies passed"));
+    let checked =
+        format!("validated {} and {}{environments}", count(done.configs, "config"), count(done.units, "unit"));
+    let passed = |n| format!("; code checked, {} of strategies passed", count(n, "unit test"));
+    let tested = tests.map_or_else(String::new, passed);
     let shown = findings::text(&done.findings, &done.texts, colour());
     let note = if synthetic { format!("{SYNTHETIC_NOTE}\n") } else { String::new() };
-    format!("{shown}{note}{checked}{tested}: {}\n", counts(&done.findings))
+    let enough = match &done.researchable[..] {
+        [] => String::new(),
+        names => format!(
+            "enough for backtest, sweep and walk-forward, not for the gate and a deploy: {}\n",
+            names.join(", ")
+        ),
+    };
+    format!("{shown}{enough}{note}{checked}{tested}: {}\n", counts(&done.findings))
 }
 
 pub(super) fn schema(options: &Schema, strategies: &[&dyn AnyStrategy]) -> Result<u8> {

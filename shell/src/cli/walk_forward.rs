@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::output::{print, to_json};
 use super::research::{Opened, Researched, Shown, doubt_lines, notes};
 use crate::codes;
-use crate::report::table;
+use crate::report::{count, table};
 
 #[derive(Args, Debug)]
 pub(super) struct WalkForward {
@@ -139,6 +139,7 @@ fn document(opened: &Opened<'_>, walked: &Walked, scheme: Scheme) -> Value {
     json!({
         "schema_version": 1,
         "strategy": opened.strategy.name(),
+        "assumed": opened.assumed(),
         "division": walked.division,
         "points": walked.points,
         "trials": walked.trials,
@@ -175,8 +176,9 @@ fn tables(opened: &Opened<'_>, walked: &Walked, by: &str) -> String {
     });
     text += "out of sample, all folds joined:\n";
     text += &table::plain(header.map(str::to_owned).into_iter(), rows.collect());
-    text += &format!("chosen among {} points by {by}; the ledger counts {} trials\n", walked.points, walked.trials);
-    text + &notes(&walked.doubts, walked.synthetic)
+    let (points, trials) = (count(walked.points, "point"), count(walked.trials, "trial"));
+    text += &format!("chosen among {points} by {by}; the ledger counts {trials}\n");
+    text + &notes(&walked.doubts, walked.synthetic) + &table::assumed(&opened.assumed(), &|_| false)
 }
 
 fn fold_row(opened: &Opened<'_>, fold: &Fold, chosen: &Chosen, by: &str) -> Vec<String> {

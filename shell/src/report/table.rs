@@ -1,6 +1,6 @@
 //! Tables for people.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -8,10 +8,14 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use magellan::bar::Symbol;
 use magellan::config::Levels;
 use magellan::finding::{Finding, Severity};
+use magellan::gate::acknowledge;
 use magellan::gate::comparison::Comparison;
-use magellan::gate::{Check, DataFinding, Luck, PeriodVerdict, StrategyVerdict, Verdict};
+use magellan::gate::{Acknowledgement, Check, DataFinding, Luck, PeriodVerdict, StrategyVerdict, Verdict};
 use magellan::metrics::Measure;
 use magellan::research::backtest::Run;
+use serde_json::Value;
+
+use super::count;
 
 /// Said wherever synthetic bars were used.
 pub const SYNTHETIC_NOTE: &str = "SYNTHETIC DATA: made up by `magellan data synth`, proves nothing about any market, and never authorises production.";
@@ -42,6 +46,21 @@ pub fn plain(header: impl Iterator<Item = String>, rows: Vec<Vec<String>>) -> St
     format!("{table}\n")
 }
 
+/// What figures depend on and the config doesn't say; empty, if it says all. `given` elsewhere are not assumed.
+pub fn assumed(assumed: &BTreeMap<String, Value>, given: &dyn Fn(&str) -> bool) -> String {
+    let all = || assumed.iter().filter(|(path, _)| !given(path));
+    let taken: Vec<String> = all().filter(|(_, v)| !v.is_null()).map(|(path, v)| format!("{path}={v}")).collect();
+    let unlimited: Vec<&str> = all().filter(|(_, v)| v.is_null()).map(|(path, _)| path.as_str()).collect();
+    let mut text = String::new();
+    if !taken.is_empty() {
+        let _ = write!(text, "assumed, since the config doesn't say: {}", taken.join(", "));
+    }
+    if !unlimited.is_empty() {
+        let _ = write!(text, "{}not limited: {}", if text.is_empty() { "" } else { "; " }, unlimited.join(", "));
+    }
+    if text.is_empty() { text } else { text + "; change it with --set PATH=VALUE, or in the config\n" }
+}
+
 /// The gate's one table and its verdict.
 pub fn gate(verdict: &Verdict) -> String {
     let mut table = table(["strategy", "period", "criterion", "value", "fails", "warns", "margin", "result"]);
@@ -65,9 +84,28 @@ pub fn gate(verdict: &Verdict) -> String {
     if verdict.synthetic {
         let _ = writeln!(text, "{SYNTHETIC_NOTE}");
     }
+    let checks = verdict.strategies.iter().flat_map(|s| &s.periods).flat_map(|p| &p.checks);
+    text += &legend(checks.map(|c| c.metric.as_str()).chain(["bps"]));
     let (status, exit_code, digest) = (verdict.status.name(), verdict.exit_code, &verdict.digest);
     let _ = writeln!(text, "verdict: {status} (exit {exit_code}), digest {digest}");
     text
+}
+
+/// What abbreviations stand for, a line under what uses them.
+const ABBREVIATIONS: [(&str, &str); 5] = [
+    ("bps", "basis points, hundredths of a per cent"),
+    ("cagr", "compound annual growth rate"),
+    ("dsr", "deflated Sharpe ratio, the probability that it isn't the luck of the best trial"),
+    ("pbo", "probability of backtest overfitting"),
+    ("psr", "probabilistic Sharpe ratio, the probability that it is above 0"),
+];
+
+/// A line that expands those of the names that are abbreviations; none, if there are none.
+pub(crate) fn legend<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let names: BTreeSet<&str> = names.collect();
+    let used = ABBREVIATIONS.iter().filter(|(short, _)| names.contains(short));
+    let words: Vec<String> = used.map(|(short, words)| format!("{short}: {words}")).collect();
+    if words.is_empty() { String::new() } else { format!("{}\n", words.join("; ")) }
 }
 
 fn gate_row(strategy: &str, period: &str, check: &Check) -> Vec<Cell> {
@@ -171,8 +209,8 @@ fn summary(strategy: &StrategyVerdict) -> String {
         let _ = write!(text, "\n  {}", tried(luck));
     }
     for a in &strategy.acknowledgements {
-        let state = if a.expired { "no longer accepted since" } else { "accepted until" };
-        let _ = write!(text, "\n  {} of {}: {state} {} by {}: {}", a.check, a.period, a.expires, a.who, a.why);
+        let state = standing(a, strategy);
+        let _ = write!(text, "\n  {} of {}: {state} by {}: {}", a.check, a.period, a.who, a.why);
     }
     if let Some(subject) = &strategy.subject {
         let _ = write!(text, "\n  subject {}, digest {}", subject.sha256, strategy.digest);
@@ -180,16 +218,25 @@ fn summary(strategy: &StrategyVerdict) -> String {
     text
 }
 
+/// Until when something is accepted, or why that doesn't count.
+pub(super) fn standing(a: &Acknowledgement, strategy: &StrategyVerdict) -> String {
+    match acknowledge::ignored(a, strategy) {
+        None => format!("accepted until {}", a.expires),
+        Some(_) if a.expired => format!("no longer accepted since {}", a.expires),
+        Some(why) => format!("not counted, as {why}; accepted until {}", a.expires),
+    }
+}
+
 fn period_summary(text: &mut String, period: &PeriodVerdict) {
     let m = &period.metrics;
     let _ = write!(
         text,
-        "\n  {} to {}: {} sessions, {} trades on {} symbols, {} bps a side, provenance {}, data {}",
+        "\n  {} to {}: {}, {} on {}, {} bps a side, provenance {}, data {}",
         m.first_session,
         m.last_session,
-        m.sessions,
-        m.trades,
-        period.symbols.len(),
+        count(m.sessions, "session"),
+        count(m.trades, "trade"),
+        count(period.symbols.len(), "symbol"),
         period.slippage_bps,
         period.provenance.join("+"),
         &period.data_sha256[..12],
@@ -220,12 +267,12 @@ fn data_summary(text: &mut String, findings: &[DataFinding]) {
         let _ = write!(text, "\n  try ({code}): {help}");
     }
     if !notes.is_empty() {
-        let _ = write!(text, "\n  {} notes on the data: see `magellan data check`", notes.len());
+        let _ = write!(text, "\n  {} on the data: see `magellan data check`", count(notes.len(), "note"));
     }
 }
 
 fn tried(luck: &Luck) -> String {
-    let mut text = format!("{} trials in the ledger", luck.n);
+    let mut text = format!("{} in the ledger", count(luck.n, "trial"));
     match (luck.correlation, luck.dispersion) {
         (Some(rho), Some(v)) => {
             let _ = write!(
