@@ -114,6 +114,24 @@ fn a_setting_that_there_is_not_is_refused_by_its_name() {
 }
 
 #[test]
+fn what_other_engines_call_a_key_is_understood_and_what_is_near_to_none_isnt() {
+    for (change, help) in [
+        (json!({"parameters": {}}), "write `symbol_parameters`, by symbol, or `strategy_parameters`"),
+        (json!({"tickers": ["SPY"]}), "did you mean `symbols`?"),
+        (json!({"execution": {"slippage_bps": 1}}), "did you mean `friction_bps`?"),
+        (json!({"execution": {"frictionbps": 1}}), "did you mean `friction_bps`?"),
+        (json!({"risk_management": {"max_position_pct": 1}}), "remove it; keys here are"),
+        (json!({"strategy": "daily_trend"}), "write {\"name\": \"daily_trend\"}"),
+        (json!({"symbols": "SPY"}), "write it in brackets: [\"SPY\"]"),
+    ] {
+        let mut config = three_keys();
+        config.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
+        let (code, _, err) = researched(&with_config(&config), "backtest");
+        assert!(code == 2 && err.contains(help), "{change}: {err}");
+    }
+}
+
+#[test]
 fn more_than_there_is_to_invest_is_refused() {
     let mut config = three_keys();
     config["symbol_parameters"]["SPY"]["allocation"] = json!(95_000);
@@ -376,8 +394,14 @@ fn a_file_of_another_encoding_is_told_to_be_saved_as_utf_8() {
 fn a_key_that_stands_twice_is_found() {
     let place = Place::new();
     place.replace(CONFIG, "\"version\": \"1.0.0\",", "\"version\": \"1.0.0\", \"version\": \"2\",");
-    let (code, out, _) = run(place.command(&format!("validate --strategy daily_trend --archive {}", sample())));
+    let line = |format: &str| format!("validate --strategy daily_trend --archive {} {format}", sample());
+    let (code, out, _) = run(place.command(&line("")));
     assert!(code == 2 && out.contains("strategy.version stands twice"), "{out}");
+    // The short forms are those of other commands.
+    for (short, long) in [("--json", "--format json"), ("--github", "--format github")] {
+        assert_eq!(run(place.command(&line(short))), run(place.command(&line(long))), "{short}");
+    }
+    assert_eq!(run(place.command(&line("--json --github"))).0, 2);
 }
 
 proptest! {

@@ -179,11 +179,18 @@ fn wrong_type(schema: &Map<String, Value>, value: &Value, path: &str) -> Option<
     };
     let finding = Finding::new(codes::WRONG_TYPE, path, format!("{} is {kind}, it must be {want}", here(path)));
     let help = match value {
-        Value::Null => "leave the key out, or write a value",
-        Value::String(_) if want.contains("number") || want.contains("boolean") => "write it without quotes",
-        _ => codes::WRONG_TYPE.next(),
+        Value::Null => "leave the key out, or write a value".to_owned(),
+        Value::String(_) if want.contains("number") || want.contains("boolean") => "write it without quotes".to_owned(),
+        Value::String(_) if is_named(schema) => format!("write {{\"name\": {}}}", short(value)),
+        Value::String(_) if want == "a list" => format!("write it in brackets: [{}]", short(value)),
+        _ => codes::WRONG_TYPE.next().to_owned(),
     };
     Some(finding.value(short(value), want).help(help))
+}
+
+/// Whether an object has a name, so that the name alone may have been written for it.
+fn is_named(schema: &Map<String, Value>) -> bool {
+    schema.get("properties").is_some_and(|properties| properties.get("name").is_some())
 }
 
 fn wrong_choice(schema: &Map<String, Value>, value: &Value, path: &str) -> Option<Finding> {
@@ -319,10 +326,30 @@ fn purpose(schema: &Value) -> Option<String> {
     Some(if keys.is_empty() { text.to_owned() } else { format!("{text}, with {}", keys.join(", ")) })
 }
 
+/// What other engines call some of our keys.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("parameters", "symbol_parameters"),
+    ("params", "symbol_parameters"),
+    ("tickers", "symbols"),
+    ("universe", "symbols"),
+    ("capital", "initial_capital"),
+    ("cash", "initial_capital"),
+    ("slippage", "friction_bps"),
+    ("slippage_bps", "friction_bps"),
+    ("commission", "fee_bps"),
+    ("commission_bps", "fee_bps"),
+    ("interval", "timeframe"),
+    ("bar_size", "timeframe"),
+    ("max_positions", "max_open_positions"),
+];
+
 fn unknown_key(path: &str, known: &[&str]) -> Finding {
     let key = path.rsplit('.').next().unwrap_or(path);
     let finding = Finding::new(codes::UNKNOWN_KEY, path, format!("{path} is read by nobody"));
-    match nearest(key, known.iter().copied()) {
+    let elsewhere = ELSEWHERE.iter().find(|(name, here)| *name == key && known.contains(here)).map(|(_, here)| *here);
+    match nearest(key, known.iter().copied()).or(elsewhere) {
+        Some("symbol_parameters") => finding
+            .help("write `symbol_parameters`, by symbol, or `strategy_parameters`, as the strategy's schema says"),
         Some(name) => finding.help(format!("did you mean `{name}`?")),
         None if known.is_empty() => finding,
         None => finding.help(format!("remove it; keys here are {}", known.join(", "))),

@@ -29,6 +29,22 @@ pub(super) struct Validate {
     /// How findings are shown.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
+    /// Print JSON, as --format json.
+    #[arg(long, conflicts_with_all = ["format", "github"])]
+    pub(super) json: bool,
+    /// Print annotations of a GitHub workflow, as --format github.
+    #[arg(long, conflicts_with = "format")]
+    pub(super) github: bool,
+}
+
+impl Validate {
+    fn format(&self) -> Format {
+        match (self.json, self.github) {
+            (true, _) => Format::Json,
+            (_, true) => Format::Github,
+            _ => self.format,
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -46,14 +62,14 @@ pub(super) fn run(options: &Validate, strategies: &[&dyn AnyStrategy]) -> Result
     let archive = options.place.archive();
     let only = options.strategy.as_deref();
     let mut done = validate::validate(&deployed, only, strategies, &archive)
-        .or_else(|e| in_format(e, options.format, |f| Validated { findings: vec![f], ..Validated::default() }))?;
+        .or_else(|e| in_format(e, options.format(), |f| Validated { findings: vec![f], ..Validated::default() }))?;
     let synthetic = archive.as_ref().is_ok_and(|a| a.is_synthetic());
     let tests = match options.code {
         false => None,
         true => Some(code::check(&deployed, only, &mut done.findings)?),
     };
     let exit = finding::exit_code(&done.findings);
-    print(&match options.format {
+    print(&match options.format() {
         Format::Text => text(&done, tests, synthetic),
         Format::Github => findings::github(&done.findings),
         Format::Json => to_json(&json!({
