@@ -20,6 +20,7 @@ mod gate;
 mod indicators;
 mod look_ahead;
 mod metrics;
+mod pages;
 mod reference;
 #[cfg(feature = "live")]
 mod run;

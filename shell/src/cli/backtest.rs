@@ -1,5 +1,6 @@
 //! `magellan backtest`
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -15,8 +16,9 @@ use serde_json::{Value, json};
 
 use super::options::Subject;
 use super::output::{print, timing, to_json};
+use super::page::Page;
 use crate::codes;
-use crate::report::{files, table};
+use crate::report::{files, html, table};
 
 #[derive(Args, Debug)]
 pub(super) struct Backtest {
@@ -43,6 +45,8 @@ pub(super) struct Backtest {
     /// Write trades, equity and metrics into this folder.
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) page: Page,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -50,6 +54,9 @@ pub(super) struct Backtest {
     #[arg(long)]
     pub(super) timings: bool,
 }
+
+/// The key that --slippage-bps stands for.
+const FRICTION: &str = "execution.friction_bps";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum ScopeArg {
@@ -86,6 +93,7 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
         end: options.end_date,
         slippage_bps: options.slippage_bps,
         record: options.out.is_some(),
+        closes: options.page.html.is_some(),
     };
     if options.timings {
         timing("start, config, open archive", started);
@@ -95,6 +103,7 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
         std::fs::create_dir_all(folder)
             .map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()).at(folder.display()))?;
     }
+    options.page.check()?;
     let mut ledger = Ledger::open(&options.subject.ledger()?, strategy.name())?;
     let runs = strategy.backtest(&request, &mut ledger)?;
     if options.timings {
@@ -105,14 +114,23 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
             files::write(folder, strategy, config, scope, run)?;
         }
     }
-    let given = |path: &str| match path {
-        "execution.friction_bps" => options.slippage_bps.is_some(),
-        "data_requirements.premarket" | "data_requirements.after_hours" => options.subject.session.is_some(),
-        _ => false,
-    };
+    let mut assumed = options.subject.assumed(&document);
+    assumed.retain(|path, _| path != FRICTION || options.slippage_bps.is_none());
+    let summary = summary(strategy, &document, &assumed, scope, &runs);
     print(&match options.json {
-        true => to_json(&summary(strategy, &document, scope, &runs)),
-        false => table::backtest(&runs) + &table::assumed(document.assumed(), &given),
+        true => to_json(&summary),
+        false => table::backtest(&runs) + &table::assumed(&assumed),
+    })?;
+    options.page.show(|| {
+        html::backtest(&html::Backtested {
+            summary: &summary,
+            runs: &runs,
+            archive: archive.folder(),
+            timeframe: &strategy.timeframe().to_string(),
+            period: (options.start_date, options.end_date),
+            out: options.out.as_deref(),
+            trials: ledger.count()?,
+        })
     })?;
     if options.timings {
         timing("total", started);
@@ -135,7 +153,13 @@ pub(super) fn archived_data_only() -> Result<()> {
     }
 }
 
-fn summary(strategy: &dyn AnyStrategy, document: &Checked, scope: Scope, runs: &[Run]) -> Value {
+fn summary(
+    strategy: &dyn AnyStrategy,
+    document: &Checked,
+    assumed: &BTreeMap<String, Value>,
+    scope: Scope,
+    runs: &[Run],
+) -> Value {
     let runs: Vec<Value> = runs
         .iter()
         .map(|run| {
@@ -145,6 +169,7 @@ fn summary(strategy: &dyn AnyStrategy, document: &Checked, scope: Scope, runs: &
                 "label": run.label,
                 "symbols": run.symbols,
                 "metrics": run.metrics,
+                "benchmark": run.held,
                 "bars": run.replay.bars,
                 "bars_held": run.replay.bars_held,
                 "gate_blocks": blocks,
@@ -164,7 +189,7 @@ fn summary(strategy: &dyn AnyStrategy, document: &Checked, scope: Scope, runs: &
         "scope": scope.name(),
         "config": document.path,
         "config_sha256": document.sha256,
-        "assumed": document.assumed(),
+        "assumed": assumed,
         "not_evaluable": document.config().not_evaluable(),
         "runs": runs,
     })

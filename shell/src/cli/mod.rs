@@ -18,6 +18,7 @@ mod host;
 mod ledger;
 mod options;
 mod output;
+mod page;
 mod research;
 #[cfg(feature = "live")]
 mod run;

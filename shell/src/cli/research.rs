@@ -78,13 +78,11 @@ impl std::str::FromStr for Memory {
     }
 }
 
-/// Which bars count: said by --session, too.
-const HOURS: [&str; 2] = ["data_requirements.premarket", "data_requirements.after_hours"];
-
 /// What sweeps and walk-forwards begin with.
 pub(super) struct Opened<'s> {
     pub(super) strategy: &'s dyn AnyStrategy,
     document: Checked,
+    assumed: BTreeMap<String, Value>,
     archive: Archive,
     pub(super) grid: Grid,
     choice: Choice,
@@ -93,6 +91,14 @@ pub(super) struct Opened<'s> {
     symbols: Option<Vec<Symbol>>,
     memory: usize,
     ledger: PathBuf,
+}
+
+/// What figures depend on and neither config, options nor grid say.
+fn assumed(subject: &Subject, document: &Checked, grid: &[Axis]) -> BTreeMap<String, Value> {
+    let mut assumed = subject.assumed(document);
+    let sets = |axis: &Axis, path: &str| path == axis.key || path.ends_with(&format!(".{}", axis.key));
+    assumed.retain(|path, _| !grid.iter().any(|axis| sets(axis, path)));
+    assumed
 }
 
 impl<'s> Opened<'s> {
@@ -108,9 +114,11 @@ impl<'s> Opened<'s> {
             Some(count) => Choice::Random { count, seed: options.seed.unwrap_or(0) },
             None => Choice::All,
         };
+        let document = subject.document(strategy)?;
         Ok(Self {
             strategy,
-            document: subject.document(strategy)?,
+            assumed: assumed(subject, &document, &options.grid),
+            document,
             archive: subject.place.archive()?,
             grid: Grid { axes: options.grid.clone(), conditions: options.conditions.clone() },
             choice,
@@ -138,14 +146,13 @@ impl<'s> Opened<'s> {
         }
     }
 
-    /// What figures depend on and neither config nor grid says.
-    pub(super) fn assumed(&self) -> BTreeMap<String, Value> {
-        let swept = |path: &String| {
-            let sets = |axis: &Axis| *path == axis.key || path.ends_with(&format!(".{}", axis.key));
-            self.grid.axes.iter().any(sets)
-        };
-        let given = |path: &String| swept(path) || (self.hours.is_some() && HOURS.contains(&path.as_str()));
-        self.document.assumed().iter().filter(|(path, _)| !given(path)).map(|(p, v)| (p.clone(), v.clone())).collect()
+    /// What figures depend on and neither config, options nor grid say.
+    pub(super) fn assumed(&self) -> &BTreeMap<String, Value> {
+        &self.assumed
+    }
+
+    pub(super) fn archive(&self) -> &Archive {
+        &self.archive
     }
 
     /// The strategy's ledger.

@@ -178,7 +178,7 @@ fn tables(opened: &Opened<'_>, walked: &Walked, by: &str) -> String {
     text += &table::plain(header.map(str::to_owned).into_iter(), rows.collect());
     let (points, trials) = (count(walked.points, "point"), count(walked.trials, "trial"));
     text += &format!("chosen among {points} by {by}; the ledger counts {trials}\n");
-    text + &notes(&walked.doubts, walked.synthetic) + &table::assumed(&opened.assumed(), &|_| false)
+    text + &notes(&walked.doubts, walked.synthetic) + &table::assumed(opened.assumed())
 }
 
 fn fold_row(opened: &Opened<'_>, fold: &Fold, chosen: &Chosen, by: &str) -> Vec<String> {

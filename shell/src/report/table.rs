@@ -46,11 +46,11 @@ pub fn plain(header: impl Iterator<Item = String>, rows: Vec<Vec<String>>) -> St
     format!("{table}\n")
 }
 
-/// What figures depend on and the config doesn't say; empty, if it says all. `given` elsewhere are not assumed.
-pub fn assumed(assumed: &BTreeMap<String, Value>, given: &dyn Fn(&str) -> bool) -> String {
-    let all = || assumed.iter().filter(|(path, _)| !given(path));
-    let taken: Vec<String> = all().filter(|(_, v)| !v.is_null()).map(|(path, v)| format!("{path}={v}")).collect();
-    let unlimited: Vec<&str> = all().filter(|(_, v)| v.is_null()).map(|(path, _)| path.as_str()).collect();
+/// What figures depend on and nobody says; empty, if all is said.
+pub fn assumed(assumed: &BTreeMap<String, Value>) -> String {
+    let taken: Vec<String> =
+        assumed.iter().filter(|(_, v)| !v.is_null()).map(|(path, v)| format!("{path}={v}")).collect();
+    let unlimited: Vec<&str> = assumed.iter().filter(|(_, v)| v.is_null()).map(|(path, _)| path.as_str()).collect();
     let mut text = String::new();
     if !taken.is_empty() {
         let _ = write!(text, "assumed, since the config doesn't say: {}", taken.join(", "));
