@@ -83,10 +83,10 @@ function settingsView() {
   ];
 }
 
-/** What figures depend on and nobody said; none, if all was said. */
+/** What figures depend on and nobody said. */
 function assumed() {
   const all = Object.entries(data.backtest.assumed ?? {});
-  return all.map(([path, value]) => (value === null ? `${path} not limited` : `${path}=${value}`)).join(', ') || null;
+  return all.map(([path, value]) => (value === null ? `${path} not limited` : `${path}=${value}`)).join(', ') || 'nothing';
 }
 
 function provenanceView() {
