@@ -236,7 +236,9 @@ fn deploy_only() -> Vec<String> {
 fn remove(config: &mut Value, path: &str) {
     match path.split_once('.') {
         None => drop(config.as_object_mut().expect("an object").shift_remove(path)),
-        Some((section, key)) => drop(config[section].as_object_mut().map(|section| section.shift_remove(key))),
+        Some((section, key)) => {
+            drop(config.get_mut(section).and_then(Value::as_object_mut).map(|section| section.shift_remove(key)))
+        }
     }
 }
 
