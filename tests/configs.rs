@@ -514,3 +514,17 @@ fn what_the_archive_lacks_says_which_archive_and_how_to_name_another() {
     let help = found[0]["help"].as_str().expect("a help");
     assert!(help.contains(&sample()) && help.contains("--archive DIR or MAGELLAN_ARCHIVE"), "{help}");
 }
+
+#[test]
+fn abbreviations_are_expanded_once_under_what_uses_them() {
+    let place = with_config(&three_keys());
+    let (_, out, _) = researched(&place, "backtest");
+    assert_eq!(out.matches("cagr: compound annual growth rate").count(), 1, "{out}");
+    assert_eq!(out.matches("bps: basis points").count(), 1, "{out}");
+    assert!(!out.contains("psr:"), "it isn't there: {out}");
+    let (_, out, _) = researched(&place, "sweep --grid rsi_period=7..21:7 --by cagr");
+    assert!(out.contains("cagr: compound annual growth rate") && !out.contains("bps: basis"), "{out}");
+    assert!(out.contains("among 3 points"), "{out}");
+    let (_, out, _) = researched(&place, "sweep --grid rsi_period=21");
+    assert!(out.contains("among 1 point;") || out.contains("among 1 point of"), "{out}");
+}

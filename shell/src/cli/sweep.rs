@@ -162,7 +162,11 @@ fn best_points(options: &Sweep, opened: &Opened<'_>, swept: &Swept) -> Result<St
     options.page.show(|| page(options, opened, swept, &summary))?;
     Ok(match options.json {
         true => to_json(&summary),
-        false => best_table(swept, rank, &figures, &best) + &table::assumed(opened.assumed()),
+        false => {
+            let table = best_table(swept, rank, &figures, &best);
+            let expanded = table::legend(&table);
+            table + &table::assumed(opened.assumed()) + &expanded
+        }
     })
 }
 

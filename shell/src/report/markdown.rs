@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use magellan::gate::{Check, PeriodVerdict, Status, StrategyVerdict, Verdict};
 
 use super::count;
-use super::table::{SYNTHETIC_NOTE, levels_of, signed, standing, value};
+use super::table::{SYNTHETIC_NOTE, legend, levels_of, signed, standing, value};
 
 /// GitHub takes a mebibyte a step; what is longer would be dropped whole.
 const LONGEST: usize = 900_000;
@@ -19,6 +19,8 @@ pub fn gate(verdict: &Verdict) -> String {
     for strategy in &verdict.strategies {
         strategy_block(&mut text, strategy);
     }
+    let expanded = legend(&text);
+    let _ = writeln!(text, "{expanded}");
     let _ = writeln!(text, "Verdict digest `{}`, exit code {}.\n", verdict.digest, verdict.exit_code);
     if text.len() > LONGEST {
         text.truncate(text.floor_char_boundary(LONGEST));

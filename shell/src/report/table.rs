@@ -84,28 +84,29 @@ pub fn gate(verdict: &Verdict) -> String {
     if verdict.synthetic {
         let _ = writeln!(text, "{SYNTHETIC_NOTE}");
     }
-    let checks = verdict.strategies.iter().flat_map(|s| &s.periods).flat_map(|p| &p.checks);
-    text += &legend(checks.map(|c| c.metric.as_str()).chain(["bps"]));
+    let expanded = legend(&text);
+    text += &expanded;
     let (status, exit_code, digest) = (verdict.status.name(), verdict.exit_code, &verdict.digest);
     let _ = writeln!(text, "verdict: {status} (exit {exit_code}), digest {digest}");
     text
 }
 
-/// What abbreviations stand for, a line under what uses them.
-const ABBREVIATIONS: [(&str, &str); 5] = [
+/// What abbreviations stand for.
+const ABBREVIATIONS: [(&str, &str); 6] = [
     ("bps", "basis points, hundredths of a per cent"),
     ("cagr", "compound annual growth rate"),
     ("dsr", "deflated Sharpe ratio, the probability that it isn't the luck of the best trial"),
+    ("MinTRL", "minimum track record length, the sessions that it takes to tell the Sharpe ratio from 0"),
     ("pbo", "probability of backtest overfitting"),
     ("psr", "probabilistic Sharpe ratio, the probability that it is above 0"),
 ];
 
-/// A line that expands those of the names that are abbreviations; none, if there are none.
-pub(crate) fn legend<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    let names: BTreeSet<&str> = names.collect();
-    let used = ABBREVIATIONS.iter().filter(|(short, _)| names.contains(short));
-    let words: Vec<String> = used.map(|(short, words)| format!("{short}: {words}")).collect();
-    if words.is_empty() { String::new() } else { format!("{}\n", words.join("; ")) }
+/// A line that expands the abbreviations of a text; none, if it has none.
+pub(crate) fn legend(text: &str) -> String {
+    let words: BTreeSet<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let used = ABBREVIATIONS.iter().filter(|(short, _)| words.contains(short));
+    let expanded: Vec<String> = used.map(|(short, meaning)| format!("{short}: {meaning}")).collect();
+    if expanded.is_empty() { String::new() } else { format!("{}\n", expanded.join("; ")) }
 }
 
 fn gate_row(strategy: &str, period: &str, check: &Check) -> Vec<Cell> {
@@ -320,6 +321,8 @@ pub fn backtest(runs: &[Run]) -> String {
         let _ = writeln!(text, "{table}");
     }
     let _ = writeln!(text, "{}", fine_print(runs));
+    let expanded = legend(&text);
+    text += &expanded;
     text
 }
 
