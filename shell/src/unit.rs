@@ -221,7 +221,7 @@ impl Unit {
                 headed = true;
                 section = raw.strip_prefix('[').and_then(|t| t.strip_suffix(']')).filter(|s| SECTIONS.contains(s));
                 if section.is_none() {
-                    let name = raw.trim_matches(['[', ']']);
+                    let name = raw.trim_start_matches('[').split(']').next().unwrap_or_default().trim();
                     let help = match directives::OTHER_SECTIONS.contains(&name) {
                         true => Some(format!("remove it: systemd reads [{name}] in files of another kind only")),
                         false => nearest(name, SECTIONS).map(|name| format!("did you mean [{name}]?")),
