@@ -186,7 +186,7 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         }
     };
     let best = known.into_iter().map(|name| (slips(name), name)).min_by_key(|(slips, _)| *slips)?;
-    (best.0 <= (wrong.chars().count() / 4).max(1)).then_some(best.1)
+    (best.0 <= (wrong.chars().count() / 5).max(1)).then_some(best.1)
 }
 
 #[cfg(test)]
