@@ -271,6 +271,63 @@ fn failing(place: &Place) {
     criteria(place, |c| c["performance_criteria"]["criteria"]["sharpe"] = json!({"fail_below": 50.0}));
 }
 
+#[test]
+fn a_verdict_with_an_acknowledgement_is_one_of_the_schema() {
+    let place = place();
+    failing(&place);
+    let words = format!("--strategy daily_trend --check sharpe --who desk --why trial --expires {}", day(30));
+    place.ok(&format!("gate acknowledge {words}"));
+    let (code, verdict) = verdict(&place, "");
+    assert_eq!((code, verdict["strategies"][0]["acknowledgements"].as_array().map(Vec::len)), (0, Some(1)));
+    let schema: Value = serde_json::from_str(&place.ok("schema --verdict")).expect("JSON");
+    let schema = jsonschema::validator_for(&schema).expect("a schema");
+    let errors: Vec<String> = schema.iter_errors(&verdict).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
+#[test]
+fn what_nobody_may_accept_is_not_offered_to_be() {
+    let place = place();
+    let accept = |check: &str| {
+        let line =
+            format!("gate acknowledge --strategy daily_trend --check {check} --who a --why b --expires {}", day(3));
+        run(place.command(&line))
+    };
+    for check in ["data_errors", "changed_by_cuts", "changed_by_seed"] {
+        let (code, _, err) = accept(check);
+        assert!(code == 2 && err.contains("can't be accepted") && !err.contains("known are"), "{check}: {err}");
+    }
+    assert!(accept("sharp").2.contains("known are"));
+    // A strategy that never trades has proved nothing.
+    criteria(&place, |c| {
+        for symbol in c["symbol_parameters"].as_object_mut().expect("an object").values_mut() {
+            symbol["hysteresis_upper"] = json!(100);
+        }
+    });
+    let (code, out, _) = gate(&place, "--github");
+    let trades = out.lines().find(|line| line.starts_with("::error") && line.contains("trades is")).unwrap_or_default();
+    assert!(code == 1 && trades.contains("nobody can accept"), "{trades} {out}");
+    assert!(!trades.contains("acknowledge"), "{trades}");
+}
+
+#[test]
+fn a_verdict_is_not_verified_on_another_archive_and_says_which_two() {
+    let place = place();
+    place.ok(&format!("gate --archive {} --out out", sample()));
+    place.archive();
+    let (code, _, err) = run(place.command("verdict verify out/verdict.json --archive archive"));
+    let manifest = |at: &Path| {
+        let text = fs::read_to_string(at.join("manifest.json")).expect("read");
+        serde_json::from_str::<Value>(&text).expect("JSON")["sha256"].as_str().expect("a hash").to_owned()
+    };
+    let (then, now) = (manifest(Path::new(&sample())), manifest(&place.at("archive")));
+    assert!(code == 8 && err.contains("verdict-differs") && err.contains("judged with another archive"), "{err}");
+    assert!(err.contains(&then) && err.contains(&now) && err.contains("--archive DIR"), "{err}");
+    criteria(&place, |c| c["strategy"]["version"] = json!("2"));
+    let (code, _, err) = run(place.command(&format!("verdict verify out/verdict.json --archive {}", sample())));
+    assert!(code == 8 && err.contains("judged with another config"), "{err}");
+}
+
 /// A date so many days from today, UTC.
 fn day(days: i64) -> String {
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
@@ -324,7 +381,10 @@ fn an_accepted_failure_is_shown_and_expires() {
     // Another config is another question.
     place.write(file, &accepted);
     criteria(&place, |c| c["strategy"]["version"] = json!("2"));
-    assert_eq!(gate(&place, "").0, 1);
+    let (code, out, _) = gate(&place, "--markdown other.md");
+    let said = "not counted, as it was accepted for another config";
+    assert!(code == 1 && out.contains(said), "{out}");
+    assert!(fs::read_to_string(place.at("other.md")).expect("written").contains(said));
     place.write(file, "[{}]");
     let (code, out, _) = gate(&place, "");
     assert!(code == 2 && out.contains("bad-acknowledgement"), "{out}");

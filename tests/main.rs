@@ -9,6 +9,7 @@ mod arrow2_bars;
 mod bad_inputs;
 mod calendar;
 mod cli;
+mod configs;
 mod counting;
 mod data_check;
 mod documentation;

@@ -36,6 +36,12 @@ magellan::error_codes! {
         UNIT_VALUE "unit-value":
             "A setting of the unit has a value that a deployed service can't have.";
             "use an allowed value"
+        UNIT_NOT_READ "unit-not-read":
+            "A file that systemd would act on lies beside the unit, but a deploy ships the unit alone.";
+            "move its settings into the unit, and remove it"
+        FILE_NOT_READ "file-not-read":
+            "A file under `deployed` that nothing reads.";
+            "remove it if it isn't needed"
         NO_ENVIRONMENT "no-environment":
             "There is no file deployed/environments/NAME.toml.";
             "name one of those that are there with --environment, or add one"

@@ -12,7 +12,7 @@ use magellan::config::{self, Period};
 use magellan::deployed::discover;
 use magellan::deployed::{self, Deployed};
 use magellan::disk::map;
-use magellan::error::{Code, Error, Result};
+use magellan::error::{Code, Error, ErrorKind, Result};
 use magellan::finding::Finding;
 use magellan::history::{History, Hours};
 use magellan::registry::{self, AnyStrategy};
@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::codes;
 use crate::release::Environment;
+use crate::stray;
 use crate::unit::Unit;
 
 /// What was validated, and what was found.
@@ -31,6 +32,8 @@ pub struct Validated {
     pub units: usize,
     /// Environment files read.
     pub environments: usize,
+    /// Strategies whose config lacks only what research does without.
+    pub researchable: Vec<String>,
     /// Everything found, by file and in the order of its text.
     pub findings: Vec<Finding>,
     /// Texts that findings point into.
@@ -81,11 +84,18 @@ pub fn validate(
     done.findings.extend(shared_accounts(&documents).into_iter().filter(|(one, _)| wanted(only, one)).map(|f| f.1));
     for (one, document) in documents.into_iter().filter(|(one, _)| wanted(only, one)) {
         done.configs += 1;
+        let known = registry::find(strategies, &one.name).ok();
+        let found = config::examine(&document).len();
+        done.researchable
+            .extend(known.filter(|_| found > 0).and_then(|s| s.check(document.clone()).ok()).map(|_| one.name.clone()));
         done.findings.extend(of_config(one, &document, strategies, archive.as_ref().ok()));
         done.texts.insert(document.path, document.text);
     }
     let all_units: Vec<String> = all.iter().map(|one| deployed::unit_name(&one.name)).collect();
+    done.findings.extend(stray::of_deployed(deployed));
     for one in chosen {
+        done.findings
+            .extend(one.config.parent().map(|folder| stray::of_strategy(folder, &one.name)).into_iter().flatten());
         match Unit::read(&one.unit()) {
             Ok(unit) => {
                 done.units += 1;
@@ -191,6 +201,15 @@ fn against_archive(strategy: &dyn AnyStrategy, document: &Document, archive: &Ar
         let symbols: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
         found.push(Finding::new(code, subject, format!("{}: {what}", symbols.join(" "))));
     }
+    let of_archive = |finding: &mut Finding| {
+        let folder = archive.folder().display();
+        finding.help =
+            format!("{}; or name another archive than {folder} with --archive DIR or MAGELLAN_ARCHIVE", finding.help);
+    };
+    found
+        .iter_mut()
+        .filter(|f| f.code.kind() == ErrorKind::Data && f.code != codes::OUTSIDE_CALENDAR)
+        .for_each(of_archive);
     found.into_iter().map(|finding| document.place(finding, Part::Value)).collect()
 }
 

@@ -27,7 +27,7 @@ use crate::research::market::Closes;
 use crate::stats::bootstrap;
 
 /// Name of the check of the bars.
-const DATA_ERRORS: &str = "data_errors";
+pub(super) const DATA_ERRORS: &str = "data_errors";
 const DAYS_A_MONTH: f64 = 365.2425 / 12.0;
 
 /// What reports draw of a period.

@@ -1,11 +1,12 @@
 //! `magellan backtest`
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use magellan::bar::Date;
-use magellan::config::Config;
+use magellan::config::Checked;
 use magellan::error::{Error, Result};
 use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
@@ -53,6 +54,9 @@ pub(super) struct Backtest {
     #[arg(long)]
     pub(super) timings: bool,
 }
+
+/// The key that --slippage-bps stands for.
+const FRICTION: &str = "execution.friction_bps";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum ScopeArg {
@@ -111,8 +115,13 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
             files::write(folder, strategy, config, scope, run)?;
         }
     }
-    let summary = summary(strategy, config, scope, &runs);
-    print(&if options.json { to_json(&summary) } else { table::backtest(&runs) })?;
+    let mut assumed = options.subject.assumed(&document);
+    assumed.retain(|path, _| path != FRICTION || options.slippage_bps.is_none());
+    let summary = summary(strategy, &document, &assumed, scope, &runs);
+    print(&match options.json {
+        true => to_json(&summary),
+        false => table::backtest(&runs) + &table::assumed(&assumed),
+    })?;
     options.page.show(|| {
         html::backtest(&html::Backtested {
             summary: &summary,
@@ -145,7 +154,13 @@ pub(super) fn archived_data_only() -> Result<()> {
     }
 }
 
-fn summary(strategy: &dyn AnyStrategy, config: &Config, scope: Scope, runs: &[Run]) -> Value {
+fn summary(
+    strategy: &dyn AnyStrategy,
+    document: &Checked,
+    assumed: &BTreeMap<String, Value>,
+    scope: Scope,
+    runs: &[Run],
+) -> Value {
     let runs: Vec<Value> = runs
         .iter()
         .map(|run| {
@@ -173,9 +188,10 @@ fn summary(strategy: &dyn AnyStrategy, config: &Config, scope: Scope, runs: &[Ru
         "schema_version": 1,
         "strategy": strategy.name(),
         "scope": scope.name(),
-        "config": config.path,
-        "config_sha256": config.sha256,
-        "not_evaluable": config.not_evaluable(),
+        "config": document.path,
+        "config_sha256": document.sha256,
+        "assumed": assumed,
+        "not_evaluable": document.config().not_evaluable(),
         "runs": runs,
     })
 }

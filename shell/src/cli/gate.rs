@@ -191,6 +191,10 @@ impl GateInputs {
         Self { today: day.unwrap_or(self.today), ..self }
     }
 
+    pub(super) fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
     pub(super) fn baselines(&self) -> &Path {
         &self.baselines
     }
@@ -320,6 +324,11 @@ fn accept(options: &Acknowledge, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
             .help(format!("name it with --period: {}", names.join(", "))));
     };
     if !magellan::gate::check_names().any(|name| name == options.check) {
+        if magellan::gate::NEVER_ACCEPTED.contains(&options.check.as_str()) {
+            let what = format!("a failure of `{}` can't be accepted: it says that nothing was proved", options.check);
+            return Err(Error::new(codes::BAD_ARGUMENT, what)
+                .help("correct the bars or the strategy; figures beyond their levels can be accepted"));
+        }
         let known: Vec<&str> = magellan::gate::check_names().collect();
         return Err(Error::new(codes::BAD_ARGUMENT, format!("there is no check `{}`", options.check))
             .help(format!("known are {}", known.join(", "))));

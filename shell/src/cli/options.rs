@@ -1,15 +1,18 @@
 //! What several commands ask for: where archive, configs, ledger and baselines are.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use magellan::archive::{Archive, SYNTHETIC};
 use magellan::bar::Symbol;
+use magellan::config::document::Document;
 use magellan::config::{Checked, Override};
 use magellan::disk::map::Access;
 use magellan::error::{Error, Result};
 use magellan::history::Hours;
 use magellan::registry::AnyStrategy;
+use serde_json::Value;
 
 use crate::codes;
 
@@ -97,6 +100,14 @@ impl Subject {
             None => self.place.deployed()?.join(strategy.name()).join("config.json"),
         };
         strategy.read_document(&path, &self.set)
+    }
+
+    /// What figures depend on and neither config nor options say.
+    pub(super) fn assumed(&self, document: &Document) -> BTreeMap<String, Value> {
+        let hours = ["data_requirements.premarket", "data_requirements.after_hours"];
+        let mut assumed = document.assumed().clone();
+        assumed.retain(|path, _| self.session.is_none() || !hours.contains(&path.as_str()));
+        assumed
     }
 
     pub(super) fn hours(&self) -> Option<Hours> {

@@ -1,5 +1,6 @@
 //! What `magellan sweep` and `magellan walk-forward` share: a strategy, its grid and its bars.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -19,6 +20,7 @@ use magellan::research::progress::Progress;
 use magellan::research::sweepable::SweepRequest;
 use magellan::sweep::How;
 use magellan::sweep::grid::{Axis, Choice, Condition, Grid};
+use serde_json::Value;
 
 use super::options::Subject;
 use super::output::timing;
@@ -81,6 +83,7 @@ impl std::str::FromStr for Memory {
 pub(super) struct Opened<'s> {
     pub(super) strategy: &'s dyn AnyStrategy,
     document: Checked,
+    assumed: BTreeMap<String, Value>,
     archive: Archive,
     pub(super) grid: Grid,
     choice: Choice,
@@ -89,6 +92,14 @@ pub(super) struct Opened<'s> {
     symbols: Option<Vec<Symbol>>,
     memory: usize,
     ledger: PathBuf,
+}
+
+/// What figures depend on and neither config, options nor grid say.
+fn assumed(subject: &Subject, document: &Checked, grid: &[Axis]) -> BTreeMap<String, Value> {
+    let mut assumed = subject.assumed(document);
+    let sets = |axis: &Axis, path: &str| path == axis.key || path.ends_with(&format!(".{}", axis.key));
+    assumed.retain(|path, _| !grid.iter().any(|axis| sets(axis, path)));
+    assumed
 }
 
 impl<'s> Opened<'s> {
@@ -105,9 +116,11 @@ impl<'s> Opened<'s> {
             None => Choice::All,
         };
         let archive = subject.place.archive()?;
+        let document = subject.document(strategy)?;
         Ok(Self {
             strategy,
-            document: subject.document(strategy)?,
+            assumed: assumed(subject, &document, &options.grid),
+            document,
             ledger: subject.ledger(&archive)?,
             archive,
             grid: Grid { axes: options.grid.clone(), conditions: options.conditions.clone() },
@@ -133,6 +146,11 @@ impl<'s> Opened<'s> {
             memory: self.memory,
             how,
         }
+    }
+
+    /// What figures depend on and neither config, options nor grid say.
+    pub(super) fn assumed(&self) -> &BTreeMap<String, Value> {
+        &self.assumed
     }
 
     pub(super) fn archive(&self) -> &Archive {

@@ -170,6 +170,7 @@ fn best_points(options: &Sweep, opened: &Opened<'_>, swept: &Swept) -> Result<St
     let summary = json!({
         "schema_version": 1,
         "strategy": opened.strategy.name(),
+        "assumed": opened.assumed(),
         "points": swept.points,
         "bar_evaluations": swept.points as u64 * swept.bars,
         "replayed_now": swept.replayed,
@@ -183,7 +184,14 @@ fn best_points(options: &Sweep, opened: &Opened<'_>, swept: &Swept) -> Result<St
         "best": best,
     });
     options.page.show(|| page(options, opened, swept, &summary))?;
-    Ok(if options.json { to_json(&summary) } else { best_table(swept, rank, &figures, &best) })
+    Ok(match options.json {
+        true => to_json(&summary),
+        false => {
+            let table = best_table(swept, rank, &figures, &best);
+            let expanded = table::legend(&table);
+            table + &table::assumed(opened.assumed()) + &expanded
+        }
+    })
 }
 
 fn page(options: &Sweep, opened: &Opened<'_>, swept: &Swept, summary: &Value) -> Result<String> {

@@ -15,6 +15,7 @@ use super::gate::{GateInputs, Judging};
 use super::options::{Baselines, Place};
 use super::output::print;
 use crate::codes;
+use crate::report::words::counted;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum VerdictCommand {
@@ -69,6 +70,7 @@ fn check(options: &VerdictVerify, strategies: &[&dyn AnyStrategy]) -> Result<u8>
         return Ok(0);
     }
     let inputs = GateInputs::new(&options.judging, false)?.on(stored.same_day());
+    verify::check_archive(&stored, inputs.archive().folder(), &inputs.archive().manifest().sha256).map_err(at)?;
     for one in &deployed {
         check_baseline(one, &stored, inputs.baselines()).map_err(at)?;
     }
@@ -77,7 +79,7 @@ fn check(options: &VerdictVerify, strategies: &[&dyn AnyStrategy]) -> Result<u8>
     for one in &stored.strategies {
         let counted = Ledger::open(inputs.ledger(), &one.strategy)?.count()?;
         if one.ledger.as_ref().is_some_and(|then| then.n < counted) {
-            print(&format!("{}: the ledger counts {counted} trials by now\n", one.strategy))?;
+            print(&format!("{}: the ledger counts {} by now\n", one.strategy, counted(counted, "trial")))?;
         }
     }
     print(&format!(

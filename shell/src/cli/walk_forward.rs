@@ -149,6 +149,7 @@ fn document(opened: &Opened<'_>, walked: &Walked, scheme: Scheme) -> Value {
     json!({
         "schema_version": 1,
         "strategy": opened.strategy.name(),
+        "assumed": opened.assumed(),
         "division": walked.division,
         "points": walked.points,
         "trials": walked.trials,
@@ -181,7 +182,7 @@ fn tables(opened: &Opened<'_>, walked: &Walked, by: &str) -> String {
     text += &joined(walked, by);
     let (points, trials) = (counted(walked.points, "point"), counted(walked.trials, "trial"));
     text += &format!("chosen among {points} by {by}; the ledger counts {trials}\n");
-    text + &notes(&walked.partly_covered, &walked.doubts, walked.synthetic)
+    text + &notes(&walked.partly_covered, &walked.doubts, walked.synthetic) + &table::assumed(opened.assumed())
 }
 
 /// The tests of each account joined, under a line that says how many of the folds those are.

@@ -1,6 +1,6 @@
 //! Tables for people.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -9,11 +9,13 @@ use magellan::bar::Symbol;
 use magellan::calendar;
 use magellan::config::Levels;
 use magellan::finding::{Finding, Severity};
+use magellan::gate::acknowledge;
 use magellan::gate::comparison::Comparison;
-use magellan::gate::{Check, DataFinding, Luck, PeriodVerdict, StrategyVerdict, Verdict};
+use magellan::gate::{Acknowledgement, Check, DataFinding, Luck, PeriodVerdict, StrategyVerdict, Verdict};
 use magellan::metrics::Measure;
 use magellan::research::backtest::Run;
 use magellan::research::coverage::PartlyCovered;
+use serde_json::Value;
 
 use super::words::{counted, plural};
 
@@ -68,6 +70,21 @@ pub fn plain(header: impl Iterator<Item = String>, rows: Vec<Vec<String>>) -> St
     format!("{table}\n")
 }
 
+/// What figures depend on and nobody says; empty, if all is said.
+pub fn assumed(assumed: &BTreeMap<String, Value>) -> String {
+    let taken: Vec<String> =
+        assumed.iter().filter(|(_, v)| !v.is_null()).map(|(path, v)| format!("{path}={v}")).collect();
+    let unlimited: Vec<&str> = assumed.iter().filter(|(_, v)| v.is_null()).map(|(path, _)| path.as_str()).collect();
+    let mut text = String::new();
+    if !taken.is_empty() {
+        let _ = write!(text, "assumed, since the config doesn't say: {}", taken.join(", "));
+    }
+    if !unlimited.is_empty() {
+        let _ = write!(text, "{}not limited: {}", if text.is_empty() { "" } else { "; " }, unlimited.join(", "));
+    }
+    if text.is_empty() { text } else { text + "; change it with --set PATH=VALUE, or in the config\n" }
+}
+
 /// The gate's one table and its verdict.
 pub fn gate(verdict: &Verdict) -> String {
     let mut table = table(["strategy", "period", "criterion", "value", "fails", "warns", "margin", "result"]);
@@ -91,9 +108,29 @@ pub fn gate(verdict: &Verdict) -> String {
     if verdict.synthetic {
         let _ = writeln!(text, "{SYNTHETIC_NOTE}");
     }
+    let expanded = legend(&text);
+    text += &expanded;
     let (status, exit_code, digest) = (verdict.status.name(), verdict.exit_code, &verdict.digest);
     let _ = writeln!(text, "verdict: {status} (exit {exit_code}), digest {digest}");
     text
+}
+
+/// What abbreviations stand for.
+const ABBREVIATIONS: [(&str, &str); 6] = [
+    ("bps", "basis points, hundredths of a per cent"),
+    ("cagr", "compound annual growth rate"),
+    ("dsr", "deflated Sharpe ratio, the probability that it isn't the luck of the best trial"),
+    ("MinTRL", "minimum track record length, the sessions that it takes to tell the Sharpe ratio from 0"),
+    ("pbo", "probability of backtest overfitting"),
+    ("psr", "probabilistic Sharpe ratio, the probability that it is above 0"),
+];
+
+/// A line that expands the abbreviations of a text; none, if it has none.
+pub(crate) fn legend(text: &str) -> String {
+    let words: BTreeSet<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let used = ABBREVIATIONS.iter().filter(|(short, _)| words.contains(short));
+    let expanded: Vec<String> = used.map(|(short, meaning)| format!("{short}: {meaning}")).collect();
+    if expanded.is_empty() { String::new() } else { format!("{}\n", expanded.join("; ")) }
 }
 
 fn gate_row(strategy: &str, period: &str, check: &Check) -> Vec<Cell> {
@@ -197,13 +234,22 @@ fn summary(strategy: &StrategyVerdict) -> String {
         let _ = write!(text, "\n  {}", tried(luck));
     }
     for a in &strategy.acknowledgements {
-        let state = if a.expired { "no longer accepted since" } else { "accepted until" };
-        let _ = write!(text, "\n  {} of {}: {state} {} by {}: {}", a.check, a.period, a.expires, a.who, a.why);
+        let state = standing(a, strategy);
+        let _ = write!(text, "\n  {} of {}: {state} by {}: {}", a.check, a.period, a.who, a.why);
     }
     if let Some(subject) = &strategy.subject {
         let _ = write!(text, "\n  subject {}, digest {}", subject.sha256, strategy.digest);
     }
     text
+}
+
+/// Until when something is accepted, or why that doesn't count.
+pub(super) fn standing(a: &Acknowledgement, strategy: &StrategyVerdict) -> String {
+    match acknowledge::ignored(a, strategy) {
+        None => format!("accepted until {}", a.expires),
+        Some(_) if a.expired => format!("no longer accepted since {}", a.expires),
+        Some(why) => format!("not counted, as {why}; accepted until {}", a.expires),
+    }
 }
 
 fn period_summary(text: &mut String, period: &PeriodVerdict) {
@@ -246,7 +292,7 @@ fn data_summary(text: &mut String, findings: &[DataFinding]) {
         let _ = write!(text, "\n  try ({code}): {help}");
     }
     if !notes.is_empty() {
-        let _ = write!(text, "\n  {} notes on the data: see `magellan data check`", notes.len());
+        let _ = write!(text, "\n  {} on the data: see `magellan data check`", counted(notes.len(), "note"));
     }
 }
 
@@ -299,6 +345,8 @@ pub fn backtest(runs: &[Run]) -> String {
         let _ = writeln!(text, "{table}");
     }
     let _ = writeln!(text, "{}", fine_print(runs));
+    let expanded = legend(&text);
+    text += &expanded;
     text
 }
 
