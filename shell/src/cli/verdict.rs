@@ -15,6 +15,7 @@ use super::gate::{GateInputs, Judging};
 use super::options::{Baselines, Place};
 use super::output::print;
 use crate::codes;
+use crate::report::words::counted;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum VerdictCommand {
@@ -75,9 +76,9 @@ fn check(options: &VerdictVerify, strategies: &[&dyn AnyStrategy]) -> Result<u8>
     let again = judge_again(&inputs, strategies, &deployed, &stored);
     let same = verify::compare(&stored, &again).map_err(at)?;
     for one in &stored.strategies {
-        let counted = Ledger::open(inputs.ledger(), &one.strategy)?.count()?;
-        if one.ledger.as_ref().is_some_and(|then| then.n < counted) {
-            print(&format!("{}: the ledger counts {counted} trials by now\n", one.strategy))?;
+        let now = Ledger::open(inputs.ledger(), &one.strategy)?.count()?;
+        if one.ledger.as_ref().is_some_and(|then| then.n < now) {
+            print(&format!("{}: the ledger counts {} by now\n", one.strategy, counted(now, "trial")))?;
         }
     }
     print(&format!(

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use magellan::gate::{Check, PeriodVerdict, Status, StrategyVerdict, Verdict};
 
 use super::table::{SYNTHETIC_NOTE, levels_of, signed, value};
+use super::words::counted;
 
 /// GitHub takes a mebibyte a step; what is longer would be dropped whole.
 const LONGEST: usize = 900_000;
@@ -53,8 +54,8 @@ fn strategy_block(text: &mut String, strategy: &StrategyVerdict) {
         let _ = writeln!(text, "- {} ({}) by {}: {}; {state} {}", words[0], words[1], words[2], words[3], a.expires);
     }
     if let Some(luck) = &strategy.ledger {
-        let (n, effective) = (luck.n, luck.n_effective);
-        let _ = writeln!(text, "\n{n} trials in the ledger, as many as {effective:.1} independent ones.");
+        let (n, effective) = (counted(luck.n, "trial"), luck.n_effective);
+        let _ = writeln!(text, "\n{n} in the ledger, as many as {effective:.1} independent ones.");
     }
     let subject = strategy.subject.as_ref().map_or("none", |s| &s.sha256);
     let _ = writeln!(text, "\nSubject `{subject}`, digest `{}`.\n", strategy.digest);
@@ -64,13 +65,13 @@ fn period_block(text: &mut String, period: &PeriodVerdict) {
     let m = &period.metrics;
     let _ = writeln!(
         text,
-        "**{}**: {} to {}, {} sessions, {} trades on {} symbols.\n",
+        "**{}**: {} to {}, {}, {} on {}.\n",
         escaped(&period.period.name),
         m.first_session,
         m.last_session,
-        m.sessions,
-        m.trades,
-        period.symbols.len()
+        counted(m.sessions, "session"),
+        counted(m.trades, "trade"),
+        counted(period.symbols.len(), "symbol"),
     );
     let b = &period.baseline;
     if let (Some(difference), Some(lower), Some(upper)) = (b.difference, b.lower, b.upper) {
