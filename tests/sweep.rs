@@ -229,7 +229,7 @@ fn a_sweep_killed_at_any_moment_goes_on_and_ends_in_the_same_bytes() {
     fs::write(&part, &cut[..cut.len() / 2]).expect("written");
     bench.sweep(what, "killed0");
     assert_eq!(bytes(&bench.at("killed0")), whole, "after damage");
-    assert_eq!(bench.trials("hourly_swing"), 600);
+    assert_eq!(bench.trials("hourly_swing"), 600 * 3, "two symbols, and both together");
 }
 
 #[test]
@@ -314,23 +314,23 @@ fn shards_merge_to_the_bytes_of_one() {
 fn every_trial_is_counted_once_and_none_can_be_taken_back() {
     let bench = Bench::new();
     bench.ok(&format!("sweep {DAILY} {GRID}"));
-    assert_eq!(bench.trials("daily_trend"), 200);
+    assert_eq!(bench.trials("daily_trend"), 600, "at each of 200 points two symbols, and both together");
     bench.ok(&format!("sweep {DAILY} {GRID}"));
-    assert_eq!(bench.trials("daily_trend"), 200, "the same again");
+    assert_eq!(bench.trials("daily_trend"), 600, "the same again");
     bench.ok(&format!("backtest {DAILY} --scope single --set rsi_period=7 --set hysteresis_upper=55.0"));
-    assert_eq!(bench.trials("daily_trend"), 200, "one of them");
+    assert_eq!(bench.trials("daily_trend"), 600, "two of them");
     bench.ok(&format!("backtest {DAILY} --scope single --set rsi_period=7 --set hysteresis_upper=55.5"));
-    assert_eq!(bench.trials("daily_trend"), 201);
+    assert_eq!(bench.trials("daily_trend"), 602, "an account each");
     bench.ok(&format!("sweep {DAILY} --random 30 --seed 4 {GRID}"));
-    assert_eq!(bench.trials("daily_trend"), 201, "thirty of the two hundred");
+    assert_eq!(bench.trials("daily_trend"), 602, "thirty of the two hundred");
     bench.ok(&format!("walk-forward {DAILY} --grid rsi_period=24..28 --grid hysteresis_upper=58,59 --folds 3"));
-    assert_eq!(bench.trials("daily_trend"), 209, "two of the ten were known");
+    assert_eq!(bench.trials("daily_trend"), 626, "two of the ten were known");
     bench.ok(&format!("walk-forward {DAILY} --grid rsi_period=24..28 --grid hysteresis_upper=58,59 --folds 4"));
     let shown = bench.ok("ledger show --json");
-    assert_eq!(bench.trials("daily_trend"), 209);
+    assert_eq!(bench.trials("daily_trend"), 626);
     assert_eq!(shown.matches("\"walk-forward\"").count(), 2, "each division leaves a record");
     bench.ok(&format!("backtest {DAILY} --scope portfolio --set rsi_period=7 --set hysteresis_upper=55"));
-    assert_eq!(bench.trials("daily_trend"), 210, "one account for both is another trial");
+    assert_eq!(bench.trials("daily_trend"), 627, "one account for both is another trial");
     bench.refused("ledger verify --require 0123456789abcdef", 8, "ledger-gap");
 
     let folder = bench.at("ledger/daily_trend");
