@@ -165,7 +165,10 @@ fn entries_beyond_the_cash_are_counted() {
     assert_eq!(cash["buying_power"], 100_000.0);
     let table = ok(line.trim_end_matches(" --json"));
     assert!(table.contains(&format!("after {below} of {entries} entries")), "{table}");
-    assert!(table.contains("account_info.buying_power (100000.00 dollars) and margin_multiplier are read, not applied"), "{table}");
+    assert!(
+        table.contains("account_info.buying_power (100000.00 dollars) and margin_multiplier are read, not applied"),
+        "{table}"
+    );
 }
 
 /// Two writers of one folder: one of them, or both, end well; what is there is whole.

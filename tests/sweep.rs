@@ -164,6 +164,8 @@ fn accounts_by_symbol_are_ranked_by_symbol_and_together() {
     let table = bench.ok(&format!("sweep {DAILY} {GRID}"));
     assert!(table.contains("best by symbol") && table.contains("best for all symbols together"), "{table}");
     assert!(table.contains("among 200 points of 2 symbols, 600 accounts in all; the ledger counts"), "{table}");
+    let without = bench.ok(&format!("sweep {DAILY} {GRID} --by exposure"));
+    assert!(without.contains("all symbols together have no exposure"), "{without}");
     // One symbol is its own portfolio.
     let alone = DAILY.replace("SPY,TSLA", "SPY");
     let alone: Value = serde_json::from_str(&bench.ok(&format!("sweep {alone} {GRID} --json"))).expect("JSON");

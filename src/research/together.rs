@@ -115,3 +115,15 @@ fn joined(accounts: &[Kept]) -> Kept {
     let symbol = if let [only] = accounts { only.symbol } else { None };
     Kept { point: accounts[0].point, symbol, capital: accounts.iter().fold(0.0, |sum, a| sum + a.capital), equity }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::FIGURES;
+
+    #[test]
+    fn figures_of_accounts_added_up_are_figures() {
+        for name in FIGURES {
+            assert!(crate::metrics::figure(name).is_some(), "{name}");
+        }
+    }
+}

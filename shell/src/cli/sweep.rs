@@ -214,10 +214,11 @@ fn best_tables(swept: &Swept, rank: Rank<'_>, figures: &[&str], by_symbol: &[Bes
     } else {
         text += &format!("best by symbol, an account each:\n{}", rows(by_symbol));
         text += &match swept.together {
+            true if best.is_empty() => format!("all symbols together have no {}\n", rank.by),
             true => format!("best for all symbols together, one setting for all:\n{}", rows(best)),
             false => "all symbols together aren't ranked in so large a sweep: --portfolio asks for it\n".to_owned(),
         };
-        let shown = if swept.together { best } else { by_symbol };
+        let shown = if best.is_empty() { by_symbol } else { best };
         let accounts = counted(accounts_ranked(swept), "account");
         text += &format!("{} among {points} of {} symbols, {accounts} in all", what(shown), swept.accounts);
     }
