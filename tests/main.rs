@@ -19,6 +19,7 @@ mod gate;
 mod indicators;
 mod look_ahead;
 mod metrics;
+mod pages;
 mod reference;
 mod research;
 #[cfg(feature = "live")]

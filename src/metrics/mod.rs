@@ -14,11 +14,14 @@ mod cash;
 
 mod summary;
 
+mod held;
+
 mod figures;
 
 pub use benchmark::{Benchmark, buy_and_hold};
 pub use cash::Cash;
 pub use figures::{CRITERIA, Criterion, Figure, Resampled, figure, figures};
+pub use held::Held;
 pub use measure::{Cause, Measure};
 pub(crate) use sessions::returns;
 pub use sessions::{SESSIONS_PER_YEAR, session_returns, sharpe};

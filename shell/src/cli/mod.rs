@@ -20,6 +20,7 @@ mod interrupt;
 mod ledger;
 mod options;
 mod output;
+mod page;
 mod research;
 #[cfg(feature = "live")]
 mod run;

@@ -7,19 +7,21 @@ use clap::{Args, Subcommand};
 use magellan::error::{Error, Result};
 use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
+use magellan::research::landscape::landscapes;
 use magellan::research::plan::{Plan, Shard};
 use magellan::research::results::{Best, Contest, Rank, check_figure};
 use magellan::research::sweep::{self, Keeping, Swept};
 use magellan::sweep::How;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::interrupt::on_interrupt;
 use super::options::{Counting, Place};
 use super::output::{Claim, claim, print, timing, to_json};
+use super::page::Page;
 use super::research::{Opened, Researched, Shown, doubt_lines, notes};
 use crate::codes;
-use crate::report::table;
 use crate::report::words::counted;
+use crate::report::{html, table};
 
 #[derive(Args, Debug)]
 #[command(subcommand_negates_reqs = true)]
@@ -56,6 +58,8 @@ pub(super) struct Sweep {
     /// Ask `decide` at every bar, even where a strategy declares its rules. The same results.
     #[arg(long)]
     pub(super) plain: bool,
+    #[command(flatten)]
+    pub(super) page: Page,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -99,6 +103,11 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
             Error::new(codes::COMMAND_LINE, what).help("name it with --out DIR, or do everything with --shard 1/1")
         );
     }
+    if !shard.is_whole() && options.page.html.is_some() {
+        let what = format!("shard {}/{}: a page needs all points", shard.index, shard.of);
+        return Err(Error::new(codes::COMMAND_LINE, what).help("leave out --html, or do everything with --shard 1/1"));
+    }
+    options.page.check()?;
     let opened = Opened::new(&options.research, strategies)?;
     let (temporary, _claimed);
     let folder: &Path = match &options.out {
@@ -117,7 +126,7 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
     let shown = Shown::new(started, options.timings);
     let swept = opened.strategy.sweep(&opened.request(how), &keeping, &mut opened.open_ledger()?, &shown)?;
     let text = match shard.is_whole() {
-        true => best_points(options, opened.strategy, &swept)?,
+        true => best_points(options, &opened, &swept)?,
         false => share(options, folder, shard, swept.points),
     };
     print(&text)?;
@@ -155,8 +164,8 @@ fn share(options: &Sweep, folder: &Path, Shard { index, of }: Shard, count: usiz
     }
 }
 
-/// The best points, as a table or as JSON.
-fn best_points(options: &Sweep, strategy: &dyn AnyStrategy, swept: &Swept) -> Result<String> {
+/// The best points, as a table or as JSON, and as a page, if one is wanted.
+fn best_points(options: &Sweep, opened: &Opened<'_>, swept: &Swept) -> Result<String> {
     let mut figures = vec![options.by.as_str()];
     figures.extend(SHOWN.iter().filter(|f| **f != options.by));
     let rank = Rank { by: &options.by, lowest: options.lowest };
@@ -167,12 +176,10 @@ fn best_points(options: &Sweep, strategy: &dyn AnyStrategy, swept: &Swept) -> Re
     };
     let contest = if swept.accounts == 1 { Contest::All } else { Contest::Together };
     let best = swept.best(contest, rank, top, &figures)?;
-    if !options.json {
-        return Ok(best_tables(swept, rank, &figures, &by_symbol, &best));
-    }
-    Ok(to_json(&json!({
+    let all = if swept.accounts == 1 { best.clone() } else { swept.best(Contest::All, rank, top, &figures)? };
+    let summary = json!({
         "schema_version": 1,
-        "strategy": strategy.name(),
+        "strategy": opened.strategy.name(),
         "points": swept.points,
         "bar_evaluations": swept.points as u64 * swept.bars,
         "replayed_now": swept.replayed,
@@ -184,10 +191,26 @@ fn best_points(options: &Sweep, strategy: &dyn AnyStrategy, swept: &Swept) -> Re
         "axes": swept.axes,
         "figures": figures,
         "accounts_ranked": accounts_ranked(swept),
-        "best": if swept.accounts == 1 { best.clone() } else { swept.best(Contest::All, rank, top, &figures)? },
+        "best": all,
         "best_by_symbol": by_symbol,
-        "best_together": if swept.accounts == 1 { Vec::new() } else { best },
-    })))
+        "best_together": if swept.accounts == 1 { &[][..] } else { &best },
+    });
+    options.page.show(|| page(options, opened, swept, &summary))?;
+    Ok(if options.json { to_json(&summary) } else { best_tables(swept, rank, &figures, &by_symbol, &best) })
+}
+
+fn page(options: &Sweep, opened: &Opened<'_>, swept: &Swept, summary: &Value) -> Result<String> {
+    let missing = || Error::new(codes::COMMAND_LINE, "a page needs all points of the sweep");
+    let results = swept.results.as_deref().ok_or_else(missing)?;
+    let rank = Rank { by: &options.by, lowest: options.lowest };
+    html::sweep(&html::SweptPage {
+        summary,
+        plan: &Plan::read(results.parent().unwrap_or(Path::new(".")))?,
+        landscapes: &landscapes(results, rank)?,
+        by: &options.by,
+        lowest: options.lowest,
+        archive: opened.archive().folder(),
+    })
 }
 
 /// How many accounts were compared: of every symbol and, if they were, of all together, at every point.

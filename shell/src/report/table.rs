@@ -360,11 +360,13 @@ fn fine_print(runs: &[Run]) -> String {
     );
     text +=
         "\ncagr: compound annual growth rate; calmar: cagr over the deepest drawdown; bps: basis points, 0.01 % each";
-    let _ = write!(
-        text,
-        "\nno entry is refused for lack of cash: account_info.buying_power ({:.2} dollars) and margin_multiplier are read, not applied",
-        run.buying_power
-    );
+    text += "\nno entry is refused for lack of cash";
+    if let Some(dollars) = run.buying_power {
+        let _ = write!(
+            text,
+            ": account_info.buying_power ({dollars:.2} dollars) and margin_multiplier are read, not applied"
+        );
+    }
     let partly: Vec<PartlyCovered> = runs.iter().flat_map(|r| r.partly_covered.iter().copied()).collect();
     if let Some(line) = coverage(&partly) {
         let _ = write!(text, "\n{line}");
