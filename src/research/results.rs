@@ -498,8 +498,10 @@ pub fn best(
             let Some(place) = contest.of(accounts.value(i)) else { continue };
             let taken = taken.entry(place).or_default();
             *taken += 1;
-            if *taken > top {
-                continue;
+            match *taken > top {
+                true if contest == Contest::EachSymbol => continue,
+                true => break,
+                false => {}
             }
             let figure = |name: &&str| {
                 let column = column(name)?.as_primitive::<Float64Type>();
