@@ -90,15 +90,6 @@ pub fn sessions(from: Date, to: Date) -> impl Iterator<Item = Session> {
     (from.0..=to.0).map(Date).filter(|&d| is_trading_day(d)).map(session)
 }
 
-/// The date of the session before `date`: of the day before, where the calendar knows none.
-pub fn session_before(date: Date) -> Date {
-    let mut before = (1..=LONGEST_BREAK).map(|days| Date(date.0 - days));
-    before.find(|&day| is_trading_day(day)).unwrap_or(Date(date.0 - 1))
-}
-
-/// Days without a session, at most: the exchange closed from 11 to 16 September 2001.
-const LONGEST_BREAK: i32 = 10;
-
 /// Start of the New York day, ns UTC.
 pub fn new_york_midnight(date: Date) -> Nanos {
     // 05:30Z is after New York's midnight and before either clock change (06:00Z or 07:00Z).

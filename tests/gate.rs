@@ -179,9 +179,9 @@ fn trials_come_from_the_ledger_and_dsr_follows_from_them() {
     ));
     let (_, swept) = verdict(&place, "");
     let ledger = &swept["strategies"][0]["ledger"];
-    assert_eq!(ledger["n"], 201);
+    assert_eq!(ledger["n"], 2201, "ten symbols and all together at 200 points, and the gate's own");
     assert_eq!(ledger["n_without_returns"], 1, "the gate's own");
-    let (n, spread) = (201.0, ledger["dispersion"].as_f64().expect("V times sessions"));
+    let (n, spread) = (2201.0, ledger["dispersion"].as_f64().expect("V times sessions"));
     let effective = ledger["n_effective"].as_f64().expect("effective N");
     assert!((1.0..=n).contains(&effective), "{effective}");
     assert!(ledger["pbo"].as_f64().is_some_and(|p| (0.0..=1.0).contains(&p)), "{ledger}");

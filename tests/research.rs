@@ -50,6 +50,20 @@ fn a_walk_forward_without_a_judged_fold_is_inconclusive() {
     assert!(joined["out_of_sample"].is_null(), "{joined}");
 }
 
+/// Folds that chose, but whose tests are too short for the figure, found nothing out either.
+#[test]
+fn tests_without_the_figure_are_inconclusive() {
+    let line = "walk-forward --strategy daily_trend --symbols SPY --start-date 2019-01-02 --end-date 2019-12-31 \
+                --grid rsi_period=5..9 --folds 5 --by cagr";
+    let (code, out, err) = run(words(line));
+    assert_eq!(code, 4, "{out}{err}");
+    assert!(out.contains("inconclusive: no test has a cagr") && out.contains("none: fewer than 63 sessions"), "{out}");
+    let (code, out, _) = run(words(&format!("{line} --json")));
+    let said: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, &said["conclusive"]), (4, &false.into()));
+    assert_eq!(said["chosen"][0]["not_judged"], "fewer than 63 sessions");
+}
+
 /// What is joined is named for what it is: so many of so many folds.
 #[test]
 fn folds_that_were_not_judged_are_not_joined_in_silence() {
@@ -151,7 +165,10 @@ fn entries_beyond_the_cash_are_counted() {
     assert_eq!(cash["buying_power"], 100_000.0);
     let table = ok(line.trim_end_matches(" --json"));
     assert!(table.contains(&format!("after {below} of {entries} entries")), "{table}");
-    assert!(table.contains("account_info.buying_power (100000.00 dollars) is read and not applied"), "{table}");
+    assert!(
+        table.contains("account_info.buying_power (100000.00 dollars) and margin_multiplier are read, not applied"),
+        "{table}"
+    );
 }
 
 /// Two writers of one folder: one of them, or both, end well; what is there is whole.
@@ -297,6 +314,21 @@ fn results_are_not_lost_in_silence() {
         let (code, _, err) = shell(fine);
         assert_eq!((code, err.as_str()), (0, ""), "{fine}");
     }
+}
+
+/// A process that may not have the addresses it needs says so at once, or takes fewer threads.
+#[test]
+fn a_sweep_in_little_address_space_ends_soon() {
+    let sweep = r#""$M" sweep --strategy daily_trend --symbols SPY --start-date 2018-01-02 --end-date 2025-12-31 \
+        --grid rsi_period=5..44 --grid hysteresis_upper=50..60 --ledger "$(mktemp -d)""#;
+    let since = Instant::now();
+    let (code, _, err) = shell(&format!("ulimit -v 150000; {sweep}"));
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("error[environment]") && err.contains("at least 272 MB are needed"), "{err}");
+    let (code, out, err) = shell(&format!("ulimit -v 400000; {sweep}"));
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("among 440 points"), "{out}");
+    assert!(since.elapsed() < Duration::from_secs(30), "{:?}", since.elapsed());
 }
 
 /// Waits until something is so.

@@ -8,7 +8,6 @@ use super::measure::{Cause, Measure, ratio};
 use super::sessions::{SESSIONS_PER_YEAR, Sessions, annualised};
 use super::trades::Tally;
 use crate::bar::Date;
-use crate::calendar;
 use crate::replay::Replay;
 use crate::uncounted::Uncounted;
 
@@ -21,8 +20,8 @@ pub struct Metrics {
     pub final_equity: f64,
     /// `final_equity / initial_capital - 1`.
     pub total_return: Measure,
-    /// `(final / initial)^(365.25 / days) - 1`; calendar days from the session before the first, at whose close the
-    /// capital was there, to the last. Undefined below 63 sessions: a good week isn't a year.
+    /// `(final / initial)^(365.25 / days) - 1`; days from the first to the last session. Undefined below 63 sessions: a
+    /// good week isn't a year.
     pub cagr: Measure,
     /// `mean / std * sqrt(252)`, ddof 1.
     pub sharpe: Measure,
@@ -174,7 +173,7 @@ fn annual_growth(growth: f64, sessions: usize, first: Date, last: Date) -> Measu
     if sessions < SESSIONS_TO_ANNUALISE {
         return Measure::Undefined(if sessions == 0 { Cause::NoSessions } else { Cause::TooFewSessions });
     }
-    let days = f64::from(last.0 - calendar::session_before(first).0);
+    let days = f64::from((last.0 - first.0).max(1));
     Measure::new(growth.powf(365.25 / days) - 1.0, Cause::FellBelowZero)
 }
 

@@ -12,4 +12,5 @@ pub mod progress;
 pub mod results;
 pub mod sweep;
 pub mod sweepable;
+mod together;
 pub mod walk_forward;

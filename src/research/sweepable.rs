@@ -58,6 +58,8 @@ pub struct Row {
     pub symbol: Option<Symbol>,
     /// All figures.
     pub metrics: Metrics,
+    /// Whether these are several accounts added up, which have only some figures.
+    pub added_up: bool,
 }
 
 /// Equity of one account, or of several together, at one point after each session.
@@ -94,6 +96,9 @@ pub(crate) trait Sweepable: Sync {
 
     /// Bars of all symbols in the period: what one point costs.
     fn bars(&self) -> u64;
+
+    /// Starting capital of the whole account at a point, dollars.
+    fn capital(&self, point: u64) -> f64;
 
     /// The points visited, as combinations of the grid, each one that the config may hold.
     ///
@@ -151,6 +156,9 @@ struct Prepared<'a, S> {
     allocates: bool,
     strategy: PhantomData<fn() -> S>,
 }
+
+/// The path of the account's starting capital.
+const CAPITAL: &str = "account_info.initial_capital";
 
 /// Most values of an axis that are checked one by one; of longer ones, as many with both ends.
 const CHECKED_VALUES: usize = 2_000;
@@ -395,7 +403,7 @@ impl<S: Deployable> Prepared<'_, S> {
                 let symbol = account.symbol;
                 let kept = (account.keep)(point).then(|| Kept { point, symbol, capital, equity: equity() });
                 (account.done)(1);
-                (Row { point, symbol, metrics: judged.metrics }, kept)
+                (Row { point, symbol, metrics: judged.metrics, added_up: false }, kept)
             })?;
             all.extend(replayed.into_inner());
         }
@@ -513,6 +521,12 @@ impl<S: Deployable + 'static> Sweepable for Prepared<'_, S> {
         self.bars
     }
 
+    fn capital(&self, point: u64) -> f64 {
+        let grid = self.request.grid;
+        let swept = grid.axes.iter().zip(grid.values(point)).find(|(axis, _)| axis.key == CAPITAL);
+        swept.and_then(|(_, value)| value.as_f64()).unwrap_or(self.config.account_info.initial_capital)
+    }
+
     fn points(&self) -> Result<Vec<u64>> {
         let points = self.request.choice.points(self.request.grid)?;
         if points.is_empty() {
@@ -571,29 +585,4 @@ impl<S: Deployable + 'static> Sweepable for Prepared<'_, S> {
         kept.sort_by_key(|kept| (kept.point, kept.symbol));
         Ok((rows, kept))
     }
-}
-
-/// All accounts of each point as one: capitals and equity added up, in the order of the symbols.
-/// An account without a session on a date is worth what it was before.
-pub(crate) fn together(kept: &[Kept]) -> Vec<Kept> {
-    kept.chunk_by(|a, b| a.point == b.point).map(joined).collect()
-}
-
-fn joined(accounts: &[Kept]) -> Kept {
-    let mut dates: Vec<Date> = accounts.iter().flat_map(|a| a.equity.iter().map(|e| e.0)).collect();
-    dates.sort_unstable();
-    dates.dedup();
-    let mut at = vec![0; accounts.len()];
-    let mut worth: Vec<f64> = accounts.iter().map(|a| a.capital).collect();
-    let equity = dates.into_iter().map(|date| {
-        for ((account, at), worth) in accounts.iter().zip(&mut at).zip(&mut worth) {
-            if let Some((_, equity)) = account.equity.get(*at).filter(|e| e.0 == date) {
-                (*worth, *at) = (*equity, *at + 1);
-            }
-        }
-        (date, worth.iter().fold(0.0, |sum, w| sum + w))
-    });
-    let equity = equity.collect();
-    let symbol = if let [only] = accounts { only.symbol } else { None };
-    Kept { point: accounts[0].point, symbol, capital: accounts.iter().fold(0.0, |sum, a| sum + a.capital), equity }
 }

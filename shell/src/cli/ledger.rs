@@ -97,6 +97,7 @@ fn show(options: &LedgerArgs) -> Result<u8> {
                     "sha256": hash,
                     "kind": record.kind.name(),
                     "points": t.points,
+                    "accounts": t.accounts(),
                     "symbols": t.data.keys().collect::<Vec<_>>(),
                     "start_date": t.start_date,
                     "end_date": t.end_date,
@@ -114,7 +115,7 @@ fn show(options: &LedgerArgs) -> Result<u8> {
                 name.clone(),
                 hash[..12].to_owned(),
                 record.kind.name().to_owned(),
-                t.points.to_string(),
+                (t.points * t.accounts() as u64).to_string(),
                 axes.join(" "),
                 few(&symbols),
                 format!("{} to {}", t.start_date, t.end_date),
@@ -132,7 +133,7 @@ fn show(options: &LedgerArgs) -> Result<u8> {
         false if rows.is_empty() => nothing(options)?,
         false => {
             table::plain(header.map(str::to_owned).into_iter(), rows)
-                + "N counts distinct pairs of settings and bars.\n"
+                + "N: number of trials. It counts distinct pairs of settings and bars, in every account that was ranked.\n"
         }
     })?;
     Ok(0)

@@ -1,5 +1,6 @@
 //! The command line: arguments (typed) → options (meant) → run.
 
+mod address_space;
 mod backtest;
 #[cfg(feature = "deploy")]
 mod bundle;

@@ -105,6 +105,7 @@ fn assumed(subject: &Subject, document: &Checked, grid: &[Axis]) -> BTreeMap<Str
 impl<'s> Opened<'s> {
     pub(super) fn new(options: &Researched, strategies: &[&'s dyn AnyStrategy]) -> Result<Self> {
         super::backtest::archived_data_only()?;
+        super::address_space::fit_threads(options.memory.0)?;
         let missing = |name: &str| Error::new(codes::COMMAND_LINE, format!("--{name} is missing"));
         let name = options.strategy.as_ref().ok_or_else(|| missing("strategy"))?;
         let start = options.start_date.ok_or_else(|| missing("start-date"))?;

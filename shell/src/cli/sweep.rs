@@ -9,7 +9,7 @@ use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
 use magellan::research::landscape::landscapes;
 use magellan::research::plan::{Plan, Shard};
-use magellan::research::results::{Best, Rank, check_figure};
+use magellan::research::results::{Best, Contest, Rank, check_figure};
 use magellan::research::sweep::{self, Keeping, Swept};
 use magellan::sweep::How;
 use serde_json::{Value, json};
@@ -52,6 +52,9 @@ pub(super) struct Sweep {
     /// Seed of the sample of points whose session returns are kept.
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(super) sample_seed: u64,
+    /// Also rank all symbols together, with the same parameters for each, in a sweep too large to do so unasked.
+    #[arg(long)]
+    pub(super) portfolio: bool,
     /// Ask `decide` at every bar, even where a strategy declares its rules. The same results.
     #[arg(long)]
     pub(super) plain: bool,
@@ -119,7 +122,7 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
     };
     announce_interrupt(options, folder);
     let how = if options.plain { How::Plain } else { How::Fast };
-    let keeping = Keeping { folder, shard, sample_seed: options.sample_seed };
+    let keeping = Keeping { folder, shard, sample_seed: options.sample_seed, together: options.portfolio };
     let shown = Shown::new(started, options.timings);
     let swept = opened.strategy.sweep(&opened.request(how), &keeping, &mut opened.open_ledger()?, &shown)?;
     let text = match shard.is_whole() {
@@ -166,7 +169,14 @@ fn best_points(options: &Sweep, opened: &Opened<'_>, swept: &Swept) -> Result<St
     let mut figures = vec![options.by.as_str()];
     figures.extend(SHOWN.iter().filter(|f| **f != options.by));
     let rank = Rank { by: &options.by, lowest: options.lowest };
-    let best = swept.best(rank, options.top as usize, &figures)?;
+    let top = options.top as usize;
+    let by_symbol = match swept.accounts {
+        1 => Vec::new(),
+        _ => swept.best(Contest::EachSymbol, rank, 1, &figures)?,
+    };
+    let contest = if swept.accounts == 1 { Contest::All } else { Contest::Together };
+    let best = swept.best(contest, rank, top, &figures)?;
+    let all = if swept.accounts == 1 { best.clone() } else { swept.best(Contest::All, rank, top, &figures)? };
     let summary = json!({
         "schema_version": 1,
         "strategy": opened.strategy.name(),
@@ -181,9 +191,13 @@ fn best_points(options: &Sweep, opened: &Opened<'_>, swept: &Swept) -> Result<St
         "results": options.out.as_ref().and(swept.results.as_ref()),
         "axes": swept.axes,
         "figures": figures,
-        "best": best,
+        "accounts_ranked": accounts_ranked(swept),
+        "best": all,
+        "best_by_symbol": by_symbol,
+        "best_together": if swept.accounts == 1 { &[][..] } else { &best },
     });
     options.page.show(|| page(options, opened, swept, &summary))?;
+<<<<<<< HEAD
     Ok(match options.json {
         true => to_json(&summary),
         false => {
@@ -192,6 +206,9 @@ fn best_points(options: &Sweep, opened: &Opened<'_>, swept: &Swept) -> Result<St
             table + &table::assumed(opened.assumed()) + &expanded
         }
     })
+=======
+    Ok(if options.json { to_json(&summary) } else { best_tables(swept, rank, &figures, &by_symbol, &best) })
+>>>>>>> research
 }
 
 fn page(options: &Sweep, opened: &Opened<'_>, swept: &Swept, summary: &Value) -> Result<String> {
@@ -208,19 +225,39 @@ fn page(options: &Sweep, opened: &Opened<'_>, swept: &Swept, summary: &Value) ->
     })
 }
 
+/// How many accounts were compared: of every symbol and, if they were, of all together, at every point.
+fn accounts_ranked(swept: &Swept) -> usize {
+    swept.points * (swept.accounts + usize::from(swept.together))
+}
+
 /// The best rows, and what they are the best of.
-fn best_table(swept: &Swept, rank: Rank<'_>, figures: &[&str], best: &[Best]) -> String {
-    let header = ["point", "symbol"].into_iter().map(str::to_owned).chain(swept.axes.iter().cloned());
-    let rows = best.iter().map(|one| best_row(one, figures)).collect();
-    let mut text = table::plain(header.chain(figures.iter().map(|f| (*f).to_owned())), rows);
-    let accounts = match swept.accounts {
-        1 => String::new(),
-        accounts => format!(" of {accounts} symbols, an account each"),
+fn best_tables(swept: &Swept, rank: Rank<'_>, figures: &[&str], by_symbol: &[Best], best: &[Best]) -> String {
+    let rows = |best: &[Best]| {
+        let header = ["point", "symbol"].into_iter().map(str::to_owned).chain(swept.axes.iter().cloned());
+        let rows = best.iter().map(|one| best_row(one, figures)).collect();
+        table::plain(header.chain(figures.iter().map(|f| (*f).to_owned())), rows)
     };
     let order = if rank.lowest { "lowest" } else { "highest" };
-    let what = if best.is_empty() { format!("no {} is defined", rank.by) } else { format!("the {order} {}", rank.by) };
+    let what = |best: &[Best]| match best {
+        [] => format!("no {} is defined", rank.by),
+        _ => format!("the {order} {}", rank.by),
+    };
     let (points, trials) = (counted(swept.points, "point"), counted(swept.trials, "trial"));
-    text += &format!("{what} among {points}{accounts}; the ledger counts {trials} of this strategy\n");
+    let mut text = String::new();
+    if swept.accounts == 1 {
+        text += &format!("{}{} among {points}", rows(best), what(best));
+    } else {
+        text += &format!("best by symbol, an account each:\n{}", rows(by_symbol));
+        text += &match swept.together {
+            true if best.is_empty() => format!("all symbols together have no {}\n", rank.by),
+            true => format!("best for all symbols together, one setting for all:\n{}", rows(best)),
+            false => "all symbols together aren't ranked in so large a sweep: --portfolio asks for it\n".to_owned(),
+        };
+        let shown = if best.is_empty() { by_symbol } else { best };
+        let accounts = counted(accounts_ranked(swept), "account");
+        text += &format!("{} among {points} of {} symbols, {accounts} in all", what(shown), swept.accounts);
+    }
+    text += &format!("; the ledger counts {trials} of this strategy\n");
     text + &notes(&swept.partly_covered, &swept.doubts, swept.synthetic)
 }
 

@@ -86,16 +86,22 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
     let (request, mut ledger) = (opened.request(How::Fast), opened.open_ledger()?);
     let shown = Shown::new(Instant::now(), false);
     let walked = opened.strategy.walk_forward(&request, &choosing, &mut ledger, &shown)?;
-    let document = to_json(&document(&opened, &walked, choosing.division.scheme));
+    let document = to_json(&document(&opened, &walked, &choosing));
     if let Some(path) = &options.out {
         super::output::write(path, &document)?;
     }
     print(&if options.json { document } else { tables(&opened, &walked, &options.by) })?;
-    Ok(if walked.folds_judged() == 0 { INCONCLUSIVE } else { 0 })
+    Ok(if is_conclusive(&walked, &options.by) { 0 } else { INCONCLUSIVE })
 }
 
-/// The exit code of a walk-forward that judged nothing.
+/// The exit code of a walk-forward that found nothing out.
 const INCONCLUSIVE: u8 = 4;
+
+/// Whether the figure that chose has a value in any fold's test.
+fn is_conclusive(walked: &Walked, by: &str) -> bool {
+    let value = |c: &Chosen| (metrics::figure(by)?.of)(c.out_of_sample.as_ref()?.metrics()).value();
+    walked.chosen.iter().any(|c| value(c).is_some())
+}
 
 /// What the options mean, if they fit each other.
 fn choosing(options: &WalkForward) -> Result<Choosing<'_>> {
@@ -123,14 +129,14 @@ fn check_writable(path: &Path) -> Result<()> {
 }
 
 /// Everything, for programs.
-fn document(opened: &Opened<'_>, walked: &Walked, scheme: Scheme) -> Value {
+fn document(opened: &Opened<'_>, walked: &Walked, choosing: &Choosing<'_>) -> Value {
     let chosen = |c: &Chosen| {
         json!({
             "fold": c.fold + 1,
             "symbol": account_name(c.symbol),
             "parameters": c.point.ok().map(|p| parameters(opened, p)),
             "not_judged": c.point.err(),
-            "in_sample": c.in_sample.map(|m| match scheme {
+            "in_sample": c.in_sample.map(|m| match choosing.division.scheme {
                 Scheme::CrossValidation => of_returns(m.flattering()),
                 _ => json!(m),
             }),
@@ -158,6 +164,7 @@ fn document(opened: &Opened<'_>, walked: &Walked, scheme: Scheme) -> Value {
         "data_findings": doubt_lines(&walked.doubts),
         "folds": walked.folds,
         "folds_judged": walked.folds_judged(),
+        "conclusive": is_conclusive(walked, choosing.by),
         "chosen": walked.chosen.iter().map(chosen).collect::<Vec<Value>>(),
         "joined": joined.collect::<Vec<Value>>(),
     })
@@ -209,6 +216,9 @@ fn joined(walked: &Walked, by: &str) -> String {
         row
     };
     text += &table::plain(header.map(str::to_owned), walked.joined.iter().map(row).collect());
+    if !is_conclusive(walked, by) {
+        text += &format!("inconclusive: no test has a {by}\n");
+    }
     text
 }
 

@@ -9,7 +9,7 @@ use magellan::deployable::EquityRows;
 use magellan::disk::write::write_whole;
 use magellan::error::{Error, Result};
 use magellan::history::Hours;
-use magellan::metrics::{Cash, Measure, Metrics};
+use magellan::metrics::{Cash, Measure};
 use magellan::registry::AnyStrategy;
 use magellan::research::backtest::Run;
 use magellan::research::market::Scope;
@@ -145,19 +145,15 @@ pub fn cash(run: &Run) -> Value {
 fn reference_figures(all: &mut Map<String, Value>, run: &Run) {
     let m = &run.metrics;
     let rate = |value: Measure| value.value().map_or(Value::Null, |v| json!(v));
-    let cagr = reference_cagr(m);
     for (key, value) in [
         ("initial_capital", json!(m.initial_capital)),
         ("final_equity", json!(m.final_equity)),
         ("total_return", rate(m.total_return)),
-        ("cagr", json!(cagr)),
+        ("cagr", rate(m.cagr)),
         ("sharpe", rate(m.sharpe)),
         ("sortino", rate(m.sortino)),
         ("max_drawdown", rate(m.max_drawdown)),
-        (
-            "calmar",
-            json!(cagr.zip(m.max_drawdown.value()).map(|(cagr, fall)| cagr / fall.abs()).filter(|c| c.is_finite())),
-        ),
+        ("calmar", rate(m.calmar)),
         ("trades", json!(m.trades)),
         ("win_rate", rate(m.win_rate)),
         ("profit_factor", rate(m.profit_factor)),
@@ -174,10 +170,4 @@ fn reference_figures(all: &mut Map<String, Value>, run: &Run) {
     ] {
         all.insert(key.into(), value);
     }
-}
-
-/// The reference's growth a year: compounded over the calendar days from first to last session, however few.
-fn reference_cagr(m: &Metrics) -> Option<f64> {
-    let days = f64::from((m.last_session.0 - m.first_session.0).max(1));
-    Some((m.final_equity / m.initial_capital).powf(365.25 / days) - 1.0).filter(|rate| rate.is_finite())
 }

@@ -4,8 +4,13 @@ use std::fmt::Write as _;
 
 use magellan::gate::{Check, PeriodVerdict, Status, StrategyVerdict, Verdict};
 
+<<<<<<< HEAD
 use super::words::counted;
 use super::table::{SYNTHETIC_NOTE, legend, levels_of, signed, standing, value};
+=======
+use super::table::{SYNTHETIC_NOTE, levels_of, signed, value};
+use super::words::counted;
+>>>>>>> research
 
 /// GitHub takes a mebibyte a step; what is longer would be dropped whole.
 const LONGEST: usize = 900_000;
@@ -67,13 +72,13 @@ fn period_block(text: &mut String, period: &PeriodVerdict) {
     let m = &period.metrics;
     let _ = writeln!(
         text,
-        "**{}**: {} to {}, {} sessions, {} trades on {} symbols.\n",
+        "**{}**: {} to {}, {}, {} on {}.\n",
         escaped(&period.period.name),
         m.first_session,
         m.last_session,
-        m.sessions,
-        m.trades,
-        period.symbols.len()
+        counted(m.sessions, "session"),
+        counted(m.trades, "trade"),
+        counted(period.symbols.len(), "symbol"),
     );
     let b = &period.baseline;
     if let (Some(difference), Some(lower), Some(upper)) = (b.difference, b.lower, b.upper) {

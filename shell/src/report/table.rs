@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
-use magellan::bar::Symbol;
+use magellan::bar::{Date, Symbol};
 use magellan::calendar;
 use magellan::config::Levels;
 use magellan::finding::{Finding, Severity};
@@ -381,7 +381,10 @@ const ROWS: &[Figure] = &[
         below => format!("after {below} of {}", plural(r.cash.entries, "entry", "entries")),
     }),
     ("lowest cash", |r| match r.cash.lowest_at {
-        Some(at) => format!("{:.2} on {}", r.cash.lowest, calendar::new_york_date(at)),
+        Some(at) => {
+            let date = if r.replay.daily { Date::of_utc(at) } else { calendar::new_york_date(at) };
+            format!("{:.2} on {date}", r.cash.lowest)
+        }
         None => format!("{:.2}", r.cash.lowest),
     }),
     ("turnover a year", |r| value("turnover", r.metrics.turnover)),
@@ -403,9 +406,20 @@ fn fine_print(runs: &[Run]) -> String {
         run.provenance.join("+"),
         &run.data_hash[..12],
     );
+<<<<<<< HEAD
     if let Some(power) = run.buying_power {
         let what = "no entry is refused for lack of cash: account_info.buying_power";
         let _ = write!(text, "\n{what} ({power:.2} dollars) is read and not applied");
+=======
+    text +=
+        "\ncagr: compound annual growth rate; calmar: cagr over the deepest drawdown; bps: basis points, 0.01 % each";
+    text += "\nno entry is refused for lack of cash";
+    if let Some(dollars) = run.buying_power {
+        let _ = write!(
+            text,
+            ": account_info.buying_power ({dollars:.2} dollars) and margin_multiplier are read, not applied"
+        );
+>>>>>>> research
     }
     let partly: Vec<PartlyCovered> = runs.iter().flat_map(|r| r.partly_covered.iter().copied()).collect();
     if let Some(line) = coverage(&partly) {
@@ -417,8 +431,8 @@ fn fine_print(runs: &[Run]) -> String {
         }
     }
     for run in runs.iter().filter(|r| r.replay.fills_outside_session() > 0) {
-        let _ =
-            write!(text, "\n{}: {} fills outside the regular session", run.label, run.replay.fills_outside_session());
+        let fills = counted(run.replay.fills_outside_session(), "fill");
+        let _ = write!(text, "\n{}: {fills} outside the regular session", run.label);
     }
     for run in runs {
         if let Some(date) = run.replay.halted_since {
