@@ -105,12 +105,12 @@ const PAGE = {
   hero: heroView,
   views: [
     ['equity', 'Equity', EQUITY_LEAD, equityView],
-    ['months', 'Monthly returns', MONTHS_LEAD, monthsView],
+    ['months', 'Monthly returns', MONTHS_LEAD, monthsView, 'Months'],
     ['trades', 'Trades', TRADES_LEAD, tradesView],
     ['accounts', 'Accounts', 'Each symbol has an account of its own.', accountsView],
-    ['settings', 'Costs and parameters', null, settingsView],
-    ['figures', 'All figures', FIGURES_LEAD, figuresView],
-    ['findings', 'Data findings', 'What an audit of the bars used says.', findingsView],
+    ['settings', 'Costs and parameters', null, settingsView, 'Settings'],
+    ['figures', 'All figures', FIGURES_LEAD, figuresView, 'Figures'],
+    ['findings', 'Data findings', 'What an audit of the bars used says.', findingsView, 'Data'],
     ['provenance', 'Provenance', 'What exactly was replayed.', provenanceView],
   ],
 };
