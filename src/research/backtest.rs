@@ -428,15 +428,9 @@ impl<S: Deployable> Prepared<'_, S> {
             coverage: bars.coverage(&histories),
             partly_covered: coverage::of_histories(histories.iter().copied(), period),
             metrics: Metrics::new(&replay, &benchmark).into_inner(),
-<<<<<<< HEAD
             held: Held::new(&replay, &benchmark),
             cash: Cash::of(&replay),
             buying_power: self.request.document.buying_power(),
-=======
-            cash: Cash::of(&replay),
-            buying_power: self.config.account_info.buying_power,
-            held: Held::new(&replay, &benchmark),
->>>>>>> research
             replay,
             benchmark,
             costs: terms.costs,

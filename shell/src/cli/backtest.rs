@@ -168,15 +168,9 @@ fn summary(
                 "label": run.label,
                 "symbols": run.symbols,
                 "metrics": run.metrics,
-<<<<<<< HEAD
                 "benchmark": run.held,
                 "cash": files::cash(run),
                 "partly_covered": run.partly_covered,
-=======
-                "cash": files::cash(run),
-                "partly_covered": run.partly_covered,
-                "benchmark": run.held,
->>>>>>> research
                 "bars": run.replay.bars,
                 "bars_held": run.replay.bars_held,
                 "gate_blocks": files::blocks(run),

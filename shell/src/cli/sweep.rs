@@ -197,18 +197,14 @@ fn best_points(options: &Sweep, opened: &Opened<'_>, swept: &Swept) -> Result<St
         "best_together": if swept.accounts == 1 { &[][..] } else { &best },
     });
     options.page.show(|| page(options, opened, swept, &summary))?;
-<<<<<<< HEAD
     Ok(match options.json {
         true => to_json(&summary),
         false => {
-            let table = best_table(swept, rank, &figures, &best);
-            let expanded = table::legend(&table);
-            table + &table::assumed(opened.assumed()) + &expanded
+            let tables = best_tables(swept, rank, &figures, &by_symbol, &best);
+            let expanded = table::legend(&tables);
+            tables + &table::assumed(opened.assumed()) + &expanded
         }
     })
-=======
-    Ok(if options.json { to_json(&summary) } else { best_tables(swept, rank, &figures, &by_symbol, &best) })
->>>>>>> research
 }
 
 fn page(options: &Sweep, opened: &Opened<'_>, swept: &Swept, summary: &Value) -> Result<String> {

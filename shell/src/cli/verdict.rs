@@ -77,15 +77,9 @@ fn check(options: &VerdictVerify, strategies: &[&dyn AnyStrategy]) -> Result<u8>
     let again = judge_again(&inputs, strategies, &deployed, &stored);
     let same = verify::compare(&stored, &again).map_err(at)?;
     for one in &stored.strategies {
-<<<<<<< HEAD
-        let by_now = Ledger::open(inputs.ledger(), &one.strategy)?.count()?;
-        if one.ledger.as_ref().is_some_and(|then| then.n < by_now) {
-            print(&format!("{}: the ledger counts {} by now\n", one.strategy, counted(counted, "trial")))?;
-=======
         let now = Ledger::open(inputs.ledger(), &one.strategy)?.count()?;
         if one.ledger.as_ref().is_some_and(|then| then.n < now) {
             print(&format!("{}: the ledger counts {} by now\n", one.strategy, counted(now, "trial")))?;
->>>>>>> research
         }
     }
     print(&format!(

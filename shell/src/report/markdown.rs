@@ -4,13 +4,8 @@ use std::fmt::Write as _;
 
 use magellan::gate::{Check, PeriodVerdict, Status, StrategyVerdict, Verdict};
 
-<<<<<<< HEAD
-use super::words::counted;
 use super::table::{SYNTHETIC_NOTE, legend, levels_of, signed, standing, value};
-=======
-use super::table::{SYNTHETIC_NOTE, levels_of, signed, value};
 use super::words::counted;
->>>>>>> research
 
 /// GitHub takes a mebibyte a step; what is longer would be dropped whole.
 const LONGEST: usize = 900_000;

@@ -406,20 +406,12 @@ fn fine_print(runs: &[Run]) -> String {
         run.provenance.join("+"),
         &run.data_hash[..12],
     );
-<<<<<<< HEAD
-    if let Some(power) = run.buying_power {
-        let what = "no entry is refused for lack of cash: account_info.buying_power";
-        let _ = write!(text, "\n{what} ({power:.2} dollars) is read and not applied");
-=======
-    text +=
-        "\ncagr: compound annual growth rate; calmar: cagr over the deepest drawdown; bps: basis points, 0.01 % each";
     text += "\nno entry is refused for lack of cash";
     if let Some(dollars) = run.buying_power {
         let _ = write!(
             text,
             ": account_info.buying_power ({dollars:.2} dollars) and margin_multiplier are read, not applied"
         );
->>>>>>> research
     }
     let partly: Vec<PartlyCovered> = runs.iter().flat_map(|r| r.partly_covered.iter().copied()).collect();
     if let Some(line) = coverage(&partly) {
