@@ -177,13 +177,17 @@ impl Timeframe {
     /// The start of the bar that contains `at`: minutes and hours of the clock, days and weeks of UTC dates.
     /// New York's offset is whole hours, so these are also its clock's, and 09:30 begins a bar of 30 minutes or less.
     pub const fn start_of(self, at: Nanos) -> Nanos {
-        let origin = if let Self::Week = self { FIRST_MONDAY } else { 0 };
-        at - (at - origin).rem_euclid(self.width())
+        at.saturating_sub(self.since_start(at))
     }
 
     /// Whether a bar can start at `at`.
     pub const fn starts_at(self, at: Nanos) -> bool {
-        self.start_of(at) == at
+        self.since_start(at) == 0
+    }
+
+    const fn since_start(self, at: Nanos) -> Nanos {
+        let first = if let Self::Week = self { FIRST_MONDAY } else { 0 };
+        (at.rem_euclid(self.width()) - first).rem_euclid(self.width())
     }
 }
 
@@ -524,6 +528,9 @@ mod tests {
         }
         assert_eq!(Timeframe::Week.start_of(midnight("2024-07-08")), midnight("2024-07-08"));
         assert!(Timeframe::Week.starts_at(midnight("1969-12-29")), "before 1970, too");
+        for at in [Nanos::MIN, Nanos::MAX] {
+            assert!(!Timeframe::ALL.iter().any(|t| t.starts_at(at)), "whatever a file holds");
+        }
     }
 
     #[test]
