@@ -203,8 +203,8 @@ impl FromStr for Timeframe {
 
     fn from_str(text: &str) -> Result<Self> {
         let unknown = || {
-            Error::new(codes::BAD_ARGUMENT, format!("{} is not a timeframe", quoted(text)))
-                .help(format!("use one of {}; 5m, 1h, daily and the like also do", Self::names()))
+            let what = format!("{} is no bar width: those are {}", quoted(text), Self::names());
+            Error::new(codes::BAD_ARGUMENT, what).help("5m, 1h, daily and the like also do")
         };
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (count, unit) = text.split_at(digits);
