@@ -2,6 +2,7 @@
 
 mod address_space;
 mod backtest;
+mod bars;
 #[cfg(feature = "deploy")]
 mod bundle;
 mod ci;

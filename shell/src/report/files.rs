@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use magellan::bar::{DAY, iso_utc};
+use magellan::bar::iso_utc;
 use magellan::config::Config;
 use magellan::deployable::EquityRows;
 use magellan::disk::write::write_whole;
@@ -97,10 +97,10 @@ fn metrics(strategy: &dyn AnyStrategy, scope: Scope, run: &Run) -> String {
     let mut all = Map::new();
     reference_figures(&mut all, run);
     all.insert("strategy".into(), json!(strategy.name()));
-    let hours = match (strategy.timeframe().width(), run.hours) {
-        (DAY, _) => "daily",
-        (_, Hours::All) => "all",
-        (_, Hours::Regular) => "regular",
+    let hours = match (run.timeframe.is_intraday(), run.hours) {
+        (false, _) => "daily",
+        (true, Hours::All) => "all",
+        (true, Hours::Regular) => "regular",
     };
     all.insert("session".into(), json!(hours));
     all.insert("symbol".into(), json!(run.label));

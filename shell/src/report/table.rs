@@ -15,6 +15,7 @@ use magellan::gate::{Acknowledgement, Check, DataFinding, Luck, PeriodVerdict, S
 use magellan::metrics::Measure;
 use magellan::research::backtest::Run;
 use magellan::research::coverage::PartlyCovered;
+use magellan::research::market::matters;
 use serde_json::Value;
 
 use super::words::{counted, plural};
@@ -398,10 +399,11 @@ fn fine_print(runs: &[Run]) -> String {
     let Some(run) = runs.first() else { return String::new() };
     let c = run.costs;
     let mut text = format!(
-        "costs: {} bps slippage a side, {} dollars a share, {} bps fees; bars: {:?} hours; provenance {}; data {}",
+        "costs: {} bps slippage a side, {} dollars a share, {} bps fees; {} bars: {:?} hours; provenance {}; data {}",
         c.slippage_bps,
         c.fee_per_share,
         c.fee_bps,
+        run.timeframe,
         run.hours,
         run.provenance.join("+"),
         &run.data_hash[..12],
@@ -418,7 +420,7 @@ fn fine_print(runs: &[Run]) -> String {
         let _ = write!(text, "\n{line}");
     }
     for run in runs {
-        for f in run.data_findings.iter().filter(|f| f.severity > Severity::Note) {
+        for f in run.data_findings.iter().filter(|f| matters(f)) {
             let _ = write!(text, "\n{}: {}", run.label, doubt(f));
         }
     }
