@@ -17,6 +17,7 @@ mod enemy_files;
 mod false_greens;
 mod gate;
 mod indicators;
+mod init;
 mod look_ahead;
 mod metrics;
 mod reference;
