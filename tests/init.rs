@@ -218,16 +218,19 @@ fn nothing_is_replaced_by_a_new_strategy() {
         ("gap-fade", 2),
         ("fn", 2),
         ("../out", 2),
-        ("ok --symbols NONE", 3),
-        ("ok --timeframe 1Min", 3),
+        ("calm --symbols NONE", 3),
+        ("calm --timeframe 1Min", 3),
     ] {
         let (code, out, err) = within(&folder, &format!("new {name}"));
         assert_eq!((code, out.as_str()), (exit, ""), "{name}: {err}");
     }
     let lib = text(folder.join("src/lib.rs"));
     fs::write(folder.join("src/lib.rs"), lib.replace("pub const ALL", "pub static ALL")).expect("written");
-    let (code, _, err) = within(&folder, "new ok");
-    assert!(code == 2 && err.contains("error[not-registered]") && err.contains("Entry::<ok::Ok>::NEW"), "{code} {err}");
+    let (code, _, err) = within(&folder, "new calm");
+    assert!(
+        code == 2 && err.contains("error[not-registered]") && err.contains("Entry::<calm::Calm>::NEW"),
+        "{code} {err}"
+    );
     fs::write(folder.join("src/lib.rs"), lib).expect("written");
     assert_eq!(files(&folder), before);
 }

@@ -18,9 +18,9 @@ const OTHER: (&str, &[&str]) = ("Other", &["explain", "schema", "completions", "
 const EXAMPLES: &str = "\
 Examples:
   magellan init my-strategies --engine path:../magellan
-  magellan backtest --strategy daily_trend --start-date 2018-01-02 --end-date 2025-12-31
-  magellan sweep --strategy daily_trend --start-date 2018-01-02 --end-date 2025-12-31 --grid rsi_period=5..14
-  magellan gate --strategy daily_trend --out gate
+  magellan backtest --strategy NAME --start-date 2018-01-02 --end-date 2025-12-31
+  magellan sweep --strategy NAME --start-date 2018-01-02 --end-date 2025-12-31 --grid rsi_period=5..14
+  magellan gate --strategy NAME --out gate
 
 `magellan help COMMAND` tells more of one, `magellan explain CODE` more of an error.";
 
@@ -45,7 +45,8 @@ fn about(command: &Command, name: &str) -> Option<String> {
         return Some("Print this, or the help of a command".to_owned());
     }
     let about = command.find_subcommand(name)?.get_about()?.to_string();
-    Some(about.trim_end_matches('.').to_owned())
+    // Its first sentence; the command's own help tells more.
+    Some(about.split(". ").next()?.trim_end_matches('.').to_owned())
 }
 
 #[cfg(test)]

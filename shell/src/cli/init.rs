@@ -11,7 +11,7 @@ use magellan::error::{Error, Result};
 
 use super::engine::{Engine, Source};
 use super::output::{print, to_json};
-use super::programs::{cargo, complaint, git};
+use super::programs::{cargo, complaint, formatted, git};
 use super::template::{NewStrategy, Repository, repository};
 use crate::codes;
 use crate::report::table::SYNTHETIC_NOTE;
@@ -101,6 +101,9 @@ fn fill(folder: &Path, title: &str, engine: &Engine, is_path: bool, first: &NewS
     let mut files = repository(&about, first)?;
     files.push(("deployed/config.schema.json".to_owned(), to_json(&config_schema(&[]))));
     for (path, text) in &files {
+        // How long a line is depends on names, and the settings of rustfmt are among the first files.
+        let code = Some(text).filter(|_| path.ends_with(".rs")).and_then(|text| formatted(folder, text));
+        let text = code.as_ref().unwrap_or(text);
         let mode = if path.starts_with("scripts/") { 0o777 } else { 0o666 };
         let path = folder.join(path);
         write_whole(&path, text.as_bytes(), mode)

@@ -72,15 +72,15 @@ fn list(strategies: &[&dyn AnyStrategy], deployed: &[Deployed]) -> Vec<Listed> {
 
 fn text(listed: &[Listed]) -> String {
     let mut table = table::table(["strategy", "timeframe", "symbols", "config", "unit"]);
-    let or = |value: &Option<String>, none: &str| value.clone().unwrap_or_else(|| none.to_owned());
     for one in listed {
         let symbols: Vec<&str> = one.symbols.iter().map(Symbol::as_str).collect();
         table.add_row([
             one.strategy.clone(),
             one.timeframe.unwrap_or("not in this binary").to_owned(),
             symbols.join(" "),
-            or(&one.config, "not deployed"),
-            or(&one.unit, "none"),
+            one.config.as_deref().unwrap_or("not deployed").to_owned(),
+            // It lies beside the config.
+            one.unit.as_deref().map_or("none", |unit| unit.rsplit('/').next().unwrap_or(unit)).to_owned(),
         ]);
     }
     format!("{table}\n")

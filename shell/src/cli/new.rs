@@ -117,7 +117,9 @@ struct Plan {
 impl Plan {
     fn new(new: &NewStrategy<'_>, library: &Path, deployed: &Path) -> Result<Self> {
         let sources = library.parent().unwrap_or(Path::new("."));
-        let mut files = vec![(sources.join(format!("{}.rs", new.name)), template::code(new)?)];
+        let code = template::code(new)?;
+        let code = formatted(sources, &code).unwrap_or(code);
+        let mut files = vec![(sources.join(format!("{}.rs", new.name)), code)];
         files.extend(template::deployed(new)?.into_iter().map(|(path, text)| (deployed.join(path), text)));
         let is_there = |path: &PathBuf| path.symlink_metadata().is_ok();
         // A module may be a folder, and a folder below `deployed` a strategy without a config.
