@@ -20,6 +20,7 @@ mod indicators;
 mod init;
 mod look_ahead;
 mod metrics;
+mod pages;
 mod reference;
 #[cfg(feature = "live")]
 mod run;

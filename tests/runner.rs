@@ -241,11 +241,11 @@ fn deployed_strategies_run_as_they_replay() {
     let archive = Archive::open(&root().join("data/sample"), Access::Map).expect("an archive");
     for strategy in deployable_strategies::ALL {
         let path = root().join("deployed").join(strategy.name()).join("config.json");
-        let document = strategy.read_document(&path, &[]).expect("a config");
+        let document = strategy.read_complete(&path).expect("a config");
         let config = document.config();
         let ledger = tempfile::tempdir().expect("a folder");
         let mut ledger = Ledger::open(ledger.path(), strategy.name()).expect("a ledger");
-        let period = &config.performance_criteria.periods[0];
+        let period = &document.deployment().performance_criteria.periods[0];
         // The second one begins in the midst of what indicators remember.
         for start in [period.start_date, Date(period.start_date.0 + 40)] {
             let request = Request::portfolio(&document, &archive, start, period.end_date);

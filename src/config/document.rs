@@ -31,6 +31,7 @@ pub struct Document {
     places: BTreeMap<String, Place>,
     twice: Vec<(String, Range<usize>)>,
     overridden: BTreeSet<String>,
+    assumed: BTreeMap<String, Value>,
 }
 
 /// Where a value stands, and its key.
@@ -84,6 +85,7 @@ impl Document {
             places: BTreeMap::new(),
             twice: Vec::new(),
             overridden: BTreeSet::new(),
+            assumed: BTreeMap::new(),
             value,
             text,
         };
@@ -142,6 +144,7 @@ impl Document {
     fn apply(&mut self, overrides: &[Override]) -> Result<()> {
         for change in overrides {
             let changed = change.apply(&mut self.value).map_err(|e| e.at(self.path.display()))?;
+            changed.iter().for_each(|path| drop(self.assumed.remove(path)));
             self.overridden.extend(changed);
         }
         if !overrides.is_empty() {
@@ -149,6 +152,41 @@ impl Document {
             self.sha256 = sha256_hex(content.as_bytes());
         }
         Ok(())
+    }
+
+    /// Takes a value for a key of a section that isn't there.
+    pub(super) fn assume(&mut self, section: &str, key: &str, value: Value) {
+        if self.value.get(section).is_none_or(|section| section.get(key).is_none()) {
+            self.value[section][key] = value.clone();
+            self.assumed.insert(join(section, key), value);
+        }
+    }
+
+    /// What figures depend on and the config doesn't say, with what is taken for it; null for what isn't limited.
+    pub fn assumed(&self) -> &BTreeMap<String, Value> {
+        &self.assumed
+    }
+
+    /// Notes that a key that limits something isn't there.
+    pub(super) fn assume_none(&mut self, section: &str, key: &str) {
+        if self.value.get(section).is_none_or(|section| section.get(key).is_none()) {
+            self.assumed.insert(join(section, key), Value::Null);
+        }
+    }
+
+    /// The value, or one that is close to it, as a `T`.
+    pub(super) fn deserialize<T: DeserializeOwned>(&self, value: Value) -> Result<T> {
+        serde_path_to_error::deserialize(value).map_err(|e| {
+            let what = format!("{}: {}", e.path(), e.inner());
+            Error::new(codes::WRONG_TYPE, what).at(self.path.display())
+        })
+    }
+
+    /// Dollars that may be invested: as given, or capital times margin.
+    pub fn buying_power(&self) -> Option<f64> {
+        let number = |key: &str| self.number(&format!("account_info.{key}"));
+        let margin = number("margin_multiplier").unwrap_or(1.0);
+        number("buying_power").or_else(|| Some(number("initial_capital")? * margin))
     }
 
     /// The parts of the config that a replay of these symbols depends on: parameters, warm-up,

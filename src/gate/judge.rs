@@ -13,7 +13,7 @@ use super::verdict::{Refusal, StrategyVerdict};
 use super::{acknowledge, comparison};
 use crate::archive::Archive;
 use crate::bar::Date;
-use crate::config::{Checked, Period, gate_criteria};
+use crate::config::{Complete, Period, gate_criteria};
 use crate::deployed::Deployed;
 use crate::error::{Error, Result, codes};
 use crate::ledger::{Kind, Ledger, Trials};
@@ -95,7 +95,7 @@ impl Gate<'_> {
 
         // What is judged: the config as it is deployed.
         let strategy = registry::find(self.strategies, &deployed.name).map_err(|e| e.at(deployed.config.display()))?;
-        let document = strategy.read_document(&deployed.config, &[])?;
+        let document = strategy.read_complete(&deployed.config)?;
         verdict.acknowledgements = acknowledge::read(&deployed.config, self.today)?;
 
         // Its replays.
@@ -141,12 +141,12 @@ impl Gate<'_> {
         Ok(())
     }
 
-    fn replay<'c>(&'c self, strategy: &'c dyn AnyStrategy, document: &'c Checked) -> Result<Vec<Candidate<'c>>> {
-        let periods = document.config().performance_criteria.periods.iter();
+    fn replay<'c>(&'c self, strategy: &'c dyn AnyStrategy, document: &'c Complete) -> Result<Vec<Candidate<'c>>> {
+        let periods = document.deployment().performance_criteria.periods.iter();
         periods.map(|period| Candidate::replayed(strategy, document, self.archive, period)).collect()
     }
 
-    fn subject(&self, deployed: &Deployed, document: &Checked) -> Result<Subject> {
+    fn subject(&self, deployed: &Deployed, document: &Complete) -> Result<Subject> {
         subject(deployed, document, &(self.binary)()?, &self.archive.manifest().sha256)
     }
 
@@ -198,7 +198,7 @@ fn nothing_judged(deployed: &Deployed) -> Judgement {
 /// What candidates would be as a baseline. Its own trials can be counted again; all before them may not be forgotten.
 fn as_baseline(
     strategy: &dyn AnyStrategy,
-    document: &Checked,
+    document: &Complete,
     subject: Subject,
     ledger: &Ledger,
     candidates: &[Candidate<'_>],

@@ -12,10 +12,13 @@ mod trades;
 
 mod summary;
 
+mod held;
+
 mod figures;
 
 pub use benchmark::{Benchmark, buy_and_hold};
 pub use figures::{CRITERIA, Criterion, Figure, Resampled, figure, figures};
+pub use held::Held;
 pub use measure::{Cause, Measure};
 pub(crate) use sessions::returns;
 pub use sessions::{SESSIONS_PER_YEAR, session_returns, sharpe};

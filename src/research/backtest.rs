@@ -7,18 +7,18 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::market::{Market, Period, Scope, account_name, before_time, check, strategies_of, strategy_of};
+use super::market::{Closes, Market, Period, Scope, account_name, before_time, check, strategies_of, strategy_of};
 use crate::archive::{Archive, SYNTHETIC};
 use crate::bar::{Date, Nanos, Symbol};
 use crate::config::{Checked, Config, Override};
 use crate::costs::Costs;
-use crate::deployable::Deployable;
+use crate::deployable::{self, Deployable};
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::history::{History, Hours};
-use crate::indicator::{Columns, Memory};
+use crate::indicator::Columns;
 use crate::ledger::{Kind, Ledger, Trials};
-use crate::metrics::Metrics;
+use crate::metrics::{Held, Metrics};
 use crate::order::Order;
 use crate::replay::{Instrument, Recorder, Replay, Terms, replay, replay_passing_over};
 use crate::strategy::{Inputs, Now};
@@ -45,6 +45,8 @@ pub struct Request<'a> {
     pub slippage_bps: Option<f64>,
     /// Whether bar by bar rows are wanted.
     pub record: bool,
+    /// Whether the bars' closes are wanted, to be drawn.
+    pub closes: bool,
 }
 
 impl<'a> Request<'a> {
@@ -60,6 +62,7 @@ impl<'a> Request<'a> {
             end,
             slippage_bps: None,
             record: false,
+            closes: false,
         }
     }
 
@@ -102,10 +105,16 @@ pub struct Run {
     pub data: BTreeMap<Symbol, String>,
     /// What the strategy says of its parameters.
     pub parameters: Vec<(&'static str, Value)>,
+    /// What the strategy says of the parameters of each symbol.
+    pub described: Vec<(Symbol, Vec<(&'static str, Value)>)>,
     /// What an audit finds in the bars used; its errors block a gate.
     pub data_findings: Vec<Finding>,
+    /// What buying and holding was worth, by the same definitions.
+    pub held: Held,
     /// Bar by bar, if asked for.
     pub rows: Rows,
+    /// The bars' closes, if asked for.
+    pub closes: Closes,
 }
 
 impl Run {
@@ -328,10 +337,8 @@ impl<S: Deployable> Replayable for Prepared<'_, S> {
 
     fn longest_period(&self) -> Option<usize> {
         let longest = |strategy: &S| {
-            let indicators = strategy.indicators();
-            let lasting = indicators.as_ref().iter().filter(|i| i.memory() == Memory::Continuous);
             // What a state remembers has no period.
-            lasting.map(|i| i.period()).max().or((size_of::<S::State>() > 0).then_some(1))
+            deployable::longest_period(strategy).or((size_of::<S::State>() > 0).then_some(1))
         };
         self.strategies.iter().filter_map(longest).max()
     }
@@ -404,13 +411,16 @@ impl<S: Deployable> Prepared<'_, S> {
         }
         .into_inner();
         let histories: Vec<&History<'_>> = instruments.iter().map(|i| &i.history).collect();
+        let described = instruments.iter().map(|i| (i.history.symbol, i.strategy.describe())).collect();
         let bars = self.market.some(symbols);
         let benchmark = bars.buy_and_hold(&histories, period);
+        let closes = if self.request.closes { bars.closes()? } else { Vec::new() };
         Ok(Run {
             label: account_name((self.request.scope == Scope::Single).then(|| histories[0].symbol)),
             symbols: bars.symbols(),
             coverage: bars.coverage(&histories),
             metrics: Metrics::new(&replay, &benchmark).into_inner(),
+            held: Held::new(&replay, &benchmark),
             replay,
             benchmark,
             costs: terms.costs,
@@ -419,8 +429,10 @@ impl<S: Deployable> Prepared<'_, S> {
             data_hash: bars.data_hash(),
             data: bars.data(),
             parameters: self.strategies[first].describe(),
+            described,
             data_findings: bars.findings(),
             rows,
+            closes,
         })
     }
 

@@ -4,6 +4,7 @@
 //! recorded in it. They are called on a strategy of any type: see [`crate::registry`].
 
 pub mod backtest;
+pub mod landscape;
 pub mod market;
 pub mod plan;
 pub mod progress;

@@ -25,7 +25,7 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use serde::Serialize;
 use serde_json::{Number, Value};
 
@@ -436,20 +436,10 @@ pub fn best(results: &Path, rank: Rank<'_>, top: usize, axes: &[String], figures
     }
     let sign = if lowest { -1.0 } else { 1.0 };
     let foreign = |e: String| Error::new(codes::PART_DAMAGED, e).at(results.display());
-    // From the disk, and only what is asked for: millions of rows needn't be in memory.
-    let file = fs::File::open(results).map_err(|e| Error::io(results, &e))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| foreign(e.to_string()))?;
     let wanted = ["point", "symbol", by].into_iter().chain(axes.iter().map(String::as_str));
     let wanted: Vec<&str> = wanted.chain(figures.iter().copied()).collect();
-    let named = |field: &&Arc<Field>| wanted.contains(&field.name().as_str());
-    let roots: Vec<usize> = {
-        let fields = reader.schema().fields();
-        fields.iter().enumerate().filter(|(_, field)| named(field)).map(|(i, _)| i).collect()
-    };
-    let mask = parquet::arrow::ProjectionMask::roots(reader.parquet_schema(), roots);
-    let reader = reader.with_projection(mask);
     let mut best: Vec<(f64, Best)> = Vec::new();
-    for batch in reader.with_batch_size(GROUP_ROWS).build().map_err(|e| foreign(e.to_string()))? {
+    for batch in rows(results, &wanted)? {
         let batch = batch.map_err(|e| foreign(e.to_string()))?;
         let column = |name: &str| batch.column_by_name(name).ok_or_else(|| foreign(format!("no column {name}")));
         let ranked = column(by)?.as_primitive::<Float64Type>();
@@ -478,6 +468,26 @@ pub fn best(results: &Path, rank: Rank<'_>, top: usize, axes: &[String], figures
         best.truncate(top);
     }
     Ok(best.into_iter().map(|b| b.1).collect())
+}
+
+/// Some columns of a file of results: from the disk, and only what is asked for, since millions of rows needn't be in
+/// memory.
+///
+/// # Errors
+/// Refused if the file holds no results of a sweep, or lacks a column.
+pub(super) fn rows(results: &Path, wanted: &[&str]) -> Result<ParquetRecordBatchReader> {
+    let foreign = |e: String| Error::new(codes::PART_DAMAGED, e).at(results.display());
+    let file = fs::File::open(results).map_err(|e| Error::io(results, &e))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| foreign(e.to_string()))?;
+    let roots: Vec<usize> = {
+        let fields = reader.schema().fields();
+        if let Some(missing) = wanted.iter().find(|name| fields.find(name).is_none()) {
+            return Err(foreign(format!("no column {missing}")));
+        }
+        fields.iter().enumerate().filter(|(_, f)| wanted.contains(&f.name().as_str())).map(|(i, _)| i).collect()
+    };
+    let mask = parquet::arrow::ProjectionMask::roots(reader.parquet_schema(), roots);
+    reader.with_projection(mask).with_batch_size(GROUP_ROWS).build().map_err(|e| foreign(e.to_string()))
 }
 
 /// The value of an axis in place `i` of its column, as the grid gave it. Nothing if the column is of a

@@ -240,7 +240,7 @@ fn check_values(document: &Document, schema: &Value, axis: &Axis, to: &AxisPaths
         let document = document.with(&[Override::new(&axis.key, value.clone())])?;
         let found = match to.is_parameter {
             true => examine_parameters(&document, schema),
-            false => crate::config::schema::examine(crate::config::common_schema(), document.value(), ""),
+            false => crate::config::schema::examine(crate::config::research_schema(), document.value(), ""),
         };
         match found.into_iter().find(|f| f.severity == Severity::Error) {
             Some(first) => Err(Error::new(first.code, first.what)
@@ -281,7 +281,7 @@ impl<S: Deployable> Prepared<'_, S> {
 
     /// Whether a point whose parameters are in `config` may be held.
     fn affords(&self, group: &Group, config: &Config, point: u64) -> Result<()> {
-        let power = group.document.number("account_info.buying_power").unwrap_or(f64::INFINITY);
+        let power = group.document.buying_power().unwrap_or(f64::INFINITY);
         let needed = if self.allocates { Self::allocated(config)? } else { 0.0 };
         if needed <= power {
             return Ok(());

@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 
 use super::options::Subject;
 use super::output::{print, timing, to_json};
+use super::page::Page;
 use crate::codes;
-use crate::report::{files, table};
+use crate::report::{files, html, table};
 
 #[derive(Args, Debug)]
 pub(super) struct Backtest {
@@ -43,6 +44,8 @@ pub(super) struct Backtest {
     /// Write trades, equity and metrics into this folder.
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) page: Page,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -86,6 +89,7 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
         end: options.end_date,
         slippage_bps: options.slippage_bps,
         record: options.out.is_some(),
+        closes: options.page.html.is_some(),
     };
     if options.timings {
         timing("start, config, open archive", started);
@@ -95,6 +99,7 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
         std::fs::create_dir_all(folder)
             .map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()).at(folder.display()))?;
     }
+    options.page.check()?;
     let mut ledger = Ledger::open(&options.subject.ledger()?, strategy.name())?;
     let runs = strategy.backtest(&request, &mut ledger)?;
     if options.timings {
@@ -105,7 +110,19 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
             files::write(folder, strategy, config, scope, run)?;
         }
     }
-    print(&if options.json { to_json(&summary(strategy, config, scope, &runs)) } else { table::backtest(&runs) })?;
+    let summary = summary(strategy, config, scope, &runs);
+    print(&if options.json { to_json(&summary) } else { table::backtest(&runs) })?;
+    options.page.show(|| {
+        html::backtest(&html::Backtested {
+            summary: &summary,
+            runs: &runs,
+            archive: archive.folder(),
+            timeframe: &strategy.timeframe().to_string(),
+            period: (options.start_date, options.end_date),
+            out: options.out.as_deref(),
+            trials: ledger.count()?,
+        })
+    })?;
     if options.timings {
         timing("total", started);
     }
@@ -137,6 +154,7 @@ fn summary(strategy: &dyn AnyStrategy, config: &Config, scope: Scope, runs: &[Ru
                 "label": run.label,
                 "symbols": run.symbols,
                 "metrics": run.metrics,
+                "benchmark": run.held,
                 "bars": run.replay.bars,
                 "bars_held": run.replay.bars_held,
                 "gate_blocks": blocks,

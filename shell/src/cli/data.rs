@@ -322,16 +322,16 @@ fn synthesise(options: &Synth, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let mut wanted = Vec::new();
     for deployed in discover(&place.deployed()?)? {
         let strategy = registry::find(strategies, &deployed.name)?;
-        let config = strategy.read_config(&deployed.config, &[])?;
+        let config = strategy.read_complete(&deployed.config)?;
         let timeframe = strategy.timeframe();
-        let periods = config.performance_criteria.periods.iter();
+        let periods = config.deployment().performance_criteria.periods.iter();
         let (starts, ends): (Vec<_>, Vec<_>) = periods.map(|p| (p.start_date, p.end_date)).unzip();
         let (Some(first), Some(last)) = (starts.into_iter().min(), ends.into_iter().max()) else {
             return Err(
                 Error::new(codes::NO_CRITERIA, "performance_criteria names no period").at(deployed.config.display())
             );
         };
-        wanted.extend(config.symbols.iter().map(|&symbol| synth::Wanted { symbol, timeframe, first, last }));
+        wanted.extend(config.config().symbols.iter().map(|&symbol| synth::Wanted { symbol, timeframe, first, last }));
     }
     let rows = synth::write(&options.archive, options.seed, &wanted)?;
     print(&format!(

@@ -24,6 +24,7 @@ mod list;
 mod new;
 mod options;
 mod output;
+mod page;
 mod programs;
 mod project;
 mod registration;

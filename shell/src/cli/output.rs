@@ -22,11 +22,21 @@ pub(super) fn print(text: &str) -> Result<()> {
 
 /// Writes a result into a file; a link or a device is never replaced by one.
 pub(super) fn write(path: &Path, text: &str) -> Result<()> {
+    check_writable(path)?;
+    magellan::disk::write::write_whole(path, text.as_bytes(), 0o666)
+        .map_err(|e| Error::new(codes::CANNOT_WRITE, format!("can't write results: {e}")).at(path.display()))
+}
+
+/// Refuses a file that [`write`] would refuse.
+pub(super) fn check_writable(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(Error::new(codes::CANNOT_WRITE, "there is no such folder").at(folder.display()));
+    }
     if path.symlink_metadata().is_ok_and(|m| !m.is_file()) {
         return Err(Error::new(codes::CANNOT_WRITE, "there is something else than a regular file").at(path.display()));
     }
-    magellan::disk::write::write_whole(path, text.as_bytes(), 0o666)
-        .map_err(|e| Error::new(codes::CANNOT_WRITE, format!("can't write results: {e}")).at(path.display()))
+    Ok(())
 }
 
 pub(super) fn to_json(value: &impl serde::Serialize) -> String {

@@ -133,6 +133,10 @@ impl<'s> Opened<'s> {
         }
     }
 
+    pub(super) fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
     /// The strategy's ledger.
     pub(super) fn open_ledger(&self) -> Result<Ledger> {
         Ledger::open(&self.ledger, self.strategy.name())

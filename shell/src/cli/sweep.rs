@@ -7,17 +7,19 @@ use clap::{Args, Subcommand};
 use magellan::error::{Error, Result};
 use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
+use magellan::research::landscape::landscapes;
 use magellan::research::plan::{Plan, Shard};
 use magellan::research::results::{Best, Rank, check_figure};
 use magellan::research::sweep::{self, Keeping, Swept};
 use magellan::sweep::How;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::options::{Counting, Place};
 use super::output::{print, timing, to_json};
+use super::page::Page;
 use super::research::{Opened, Researched, Shown, doubt_lines, notes};
 use crate::codes;
-use crate::report::table;
+use crate::report::{html, table};
 
 #[derive(Args, Debug)]
 #[command(subcommand_negates_reqs = true)]
@@ -51,6 +53,8 @@ pub(super) struct Sweep {
     /// Ask `decide` at every bar, even where a strategy declares its rules. The same results.
     #[arg(long)]
     pub(super) plain: bool,
+    #[command(flatten)]
+    pub(super) page: Page,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -94,6 +98,11 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
             Error::new(codes::COMMAND_LINE, what).help("name it with --out DIR, or do everything with --shard 1/1")
         );
     }
+    if !shard.is_whole() && options.page.html.is_some() {
+        let what = format!("shard {}/{}: a page needs all points", shard.index, shard.of);
+        return Err(Error::new(codes::COMMAND_LINE, what).help("leave out --html, or do everything with --shard 1/1"));
+    }
+    options.page.check()?;
     let opened = Opened::new(&options.research, strategies)?;
     let temporary;
     let folder: &Path = match &options.out {
@@ -108,7 +117,7 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
     let shown = Shown::new(started, options.timings);
     let swept = opened.strategy.sweep(&opened.request(how), &keeping, &mut opened.open_ledger()?, &shown)?;
     let text = match shard.is_whole() {
-        true => best_points(options, opened.strategy, &swept)?,
+        true => best_points(options, &opened, &swept)?,
         false => share(options, folder, shard, swept.points),
     };
     print(&text)?;
@@ -129,18 +138,15 @@ fn share(options: &Sweep, folder: &Path, Shard { index, of }: Shard, count: usiz
     }
 }
 
-/// The best points, as a table or as JSON.
-fn best_points(options: &Sweep, strategy: &dyn AnyStrategy, swept: &Swept) -> Result<String> {
+/// The best points, as a table or as JSON, and as a page, if one is wanted.
+fn best_points(options: &Sweep, opened: &Opened<'_>, swept: &Swept) -> Result<String> {
     let mut figures = vec![options.by.as_str()];
     figures.extend(SHOWN.iter().filter(|f| **f != options.by));
     let rank = Rank { by: &options.by, lowest: options.lowest };
     let best = swept.best(rank, options.top as usize, &figures)?;
-    if !options.json {
-        return Ok(best_table(swept, rank, &figures, &best));
-    }
-    Ok(to_json(&json!({
+    let summary = json!({
         "schema_version": 1,
-        "strategy": strategy.name(),
+        "strategy": opened.strategy.name(),
         "points": swept.points,
         "bar_evaluations": swept.points as u64 * swept.bars,
         "replayed_now": swept.replayed,
@@ -151,7 +157,23 @@ fn best_points(options: &Sweep, strategy: &dyn AnyStrategy, swept: &Swept) -> Re
         "axes": swept.axes,
         "figures": figures,
         "best": best,
-    })))
+    });
+    options.page.show(|| page(options, opened, swept, &summary))?;
+    Ok(if options.json { to_json(&summary) } else { best_table(swept, rank, &figures, &best) })
+}
+
+fn page(options: &Sweep, opened: &Opened<'_>, swept: &Swept, summary: &Value) -> Result<String> {
+    let missing = || Error::new(codes::COMMAND_LINE, "a page needs all points of the sweep");
+    let results = swept.results.as_deref().ok_or_else(missing)?;
+    let rank = Rank { by: &options.by, lowest: options.lowest };
+    html::sweep(&html::SweptPage {
+        summary,
+        plan: &Plan::read(results.parent().unwrap_or(Path::new(".")))?,
+        landscapes: &landscapes(results, rank)?,
+        by: &options.by,
+        lowest: options.lowest,
+        archive: opened.archive().folder(),
+    })
 }
 
 /// The best rows, and what they are the best of.
