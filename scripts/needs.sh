@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the other scripts: what a machine may lack.
 
 # provide KIND WHAT PACKAGE…: installs the packages where that is possible, as root with apt; elsewhere says
