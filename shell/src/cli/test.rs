@@ -51,7 +51,7 @@ pub(super) fn run(options: &Test, ask: impl Fn(&[String]) -> u8) -> Result<u8> {
             .any(|((_, result), former)| former.stage < step.stage && result.is_none_or(|(exit, _)| exit != 0));
         let result = (!failed_before).then(|| {
             eprintln!("\n== {shown}");
-            let started = now();
+            let started = Instant::now();
             (ask(&words), started.elapsed())
         });
         done.push((shown, result));
@@ -59,11 +59,6 @@ pub(super) fn run(options: &Test, ask: impl Fn(&[String]) -> u8) -> Result<u8> {
     let exit = done.iter().filter_map(|(_, result)| result.map(|(exit, _)| exit)).find(|exit| *exit != 0).unwrap_or(0);
     print(&summary(&done, exit))?;
     Ok(exit)
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a step takes is shown to people")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 impl Step {
