@@ -19,6 +19,7 @@ mod enemy_files;
 mod false_greens;
 mod gate;
 mod indicators;
+mod init;
 mod look_ahead;
 mod metrics;
 mod pages;

@@ -7,7 +7,7 @@ crate::error_codes! {
             "write the value as the message says"
         UNKNOWN_STRATEGY "unknown-strategy":
             "No strategy of that name is compiled into this binary.";
-            "name one of those listed; a new strategy needs a line in `ALL` of deployable_strategies/lib.rs"
+            "name one of those listed; `magellan new NAME` adds a strategy, and building the binary again makes it known"
         CANNOT_WRITE "cannot-write":
             "Results could not be written: the folder can't be made, the disk is full, stdout is closed.";
             "name a folder that can be written and has space"
@@ -15,7 +15,7 @@ crate::error_codes! {
     Config {
         NO_DEPLOYED_FOLDER "no-deployed-folder":
             "There is no folder `deployed` here or above, or it can't be read.";
-            "run from the project's folder, or name it with --deployed DIR"
+            "run from the project's folder, or name it with --deployed DIR; `magellan init` makes a new project"
         NOTHING_DEPLOYED "nothing-deployed":
             "The folder `deployed` holds no strategy. Nothing to judge is never a pass.";
             "add deployed/<strategy>/config.json, or name another folder with --deployed DIR"
