@@ -16,6 +16,7 @@ mod durability;
 mod enemy_files;
 mod false_greens;
 mod gate;
+mod import;
 mod indicators;
 mod look_ahead;
 mod metrics;

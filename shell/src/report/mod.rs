@@ -7,4 +7,5 @@ pub mod github;
 pub mod html;
 pub mod junit;
 pub mod markdown;
+pub mod recognised;
 pub mod table;
