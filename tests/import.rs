@@ -157,8 +157,8 @@ fn layouts() -> Vec<Layout> {
             DAYS,
         ),
         ("AMC.csv", head(&format!("Date,{ohlcv}"), lines(of("%Y-%m-%d 00:00:00-05:00"), ",")), "", "AMC", DAYS),
-        ("yf.csv", yfinance("AMC"), "", "AMC", DAYS),
-        ("brk.csv", yfinance("BRK-B"), "", "BRK-B", DAYS),
+        ("download.csv", yfinance("AMC"), "", "AMC", DAYS),
+        ("my_brk.csv", yfinance("BRK-B"), "", "BRK-B", DAYS),
         (
             "amc.us.txt",
             head(
@@ -383,6 +383,7 @@ fn what_cannot_be_known_is_asked_for() {
         ("AMC.csv", head(&format!("{plain},Last"), day(",2")), "", "duplicate-column", "`Last`"),
         ("AMC.csv", head(&format!("{plain},Name"), day(",AAL")), "", "symbol-unclear", "`Name` says AAL, the file's name AMC"),
         ("AMC.csv", two.to_owned(), "", "symbol-unclear", "AAL, AMC"),
+        ("amc.csv", head(&format!("{plain},Name"), day(",AAL")), "", "symbol-unclear", "the file's name AMC"),
         ("all.csv", two.to_owned(), "--symbol AMC", "symbol-unclear", "--symbol is for files of one symbol"),
         ("AMC.csv", head(&format!("{plain},venue"), "2024-02-20,1,1,1,1,1,east\n2024-02-21,1,1,1,1,1,west\n".into()), "", "column-unknown", "`east` and `west`"),
         ("AMC_GME.csv", head(plain, day("")), "", "symbol-unclear", "AMC or GME"),

@@ -146,6 +146,11 @@ pub(crate) fn symbol(path: &Path) -> Named {
     }
 }
 
+/// Whether a file's name is a symbol and nothing else.
+pub(crate) fn is_alone(path: &Path, symbol: Symbol) -> bool {
+    stem(path).eq_ignore_ascii_case(symbol.as_str())
+}
+
 /// What a part of a name is.
 enum Part {
     Ticker,

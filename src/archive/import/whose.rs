@@ -79,9 +79,10 @@ fn by_column(
         return Err(Error::new(codes::SYMBOL_UNCLEAR, what));
     }
     if let Named::Symbol(symbol) = named {
-        // A word in small letters names many things.
-        let in_capitals = path.file_name().is_some_and(|n| n.to_string_lossy().contains(symbol.as_str()));
-        if differs(*symbol) && (in_capitals || (symbols.len() == 1 && column != HEADER)) {
+        // A word in small letters names many things, unless it is all there is.
+        let written = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let alone = symbols.len() == 1 && column != HEADER && name::is_alone(path, *symbol);
+        if differs(*symbol) && (written.contains(symbol.as_str()) || alone) {
             let what = format!("`{column}` says {}, the file's name {symbol}", listed());
             let help = match symbols {
                 [one] => format!("say which is right: --symbol {one} or --symbol {symbol}"),
