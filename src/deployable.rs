@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use crate::bar::{Symbol, Timeframe};
 use crate::config::document::Document;
-use crate::config::{Config, Overnight, Parameters};
+use crate::config::{CAPITAL, Config, Overnight, Parameters};
 use crate::error::{Result, codes};
 use crate::finding::Finding;
+use crate::indicator::Memory;
 use crate::strategy::Strategy;
 
 /// What a strategy adds to the contract to be configured and deployed. Its own fields are its
@@ -55,6 +56,13 @@ pub enum EquityRows {
     Sessions,
 }
 
+/// Bars that a strategy's indicators look back, at most; none if all of them forget with the session.
+pub(crate) fn longest_period<S: Strategy>(strategy: &S) -> Option<usize> {
+    let indicators = strategy.indicators();
+    let lasting = indicators.as_ref().iter().filter(|i| i.memory() == Memory::Continuous);
+    lasting.map(|i| i.period()).max()
+}
+
 /// What a document says that strategy `S` contradicts.
 pub(crate) fn contradictions<S: Deployable>(document: &Document) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -76,6 +84,28 @@ pub(crate) fn contradictions<S: Deployable>(document: &Document) -> Vec<Finding>
     }
     found.extend(parameter_contradictions::<S>(document));
     found
+}
+
+/// What is set aside for symbols, and isn't there.
+fn beyond_buying_power(document: &Document, needed: f64) -> Option<Finding> {
+    let said = document.buying_power();
+    let power = said.unwrap_or_else(|| f64::from(CAPITAL));
+    if needed <= power {
+        return None;
+    }
+    let (path, help) = match said {
+        Some(_) => ("account_info.buying_power", "lower allocations, or trade fewer symbols"),
+        None => {
+            ("account_info.initial_capital", "say how much there is, e.g. --set account_info.initial_capital=250000")
+        }
+    };
+    let assumed = if said.is_none() { ", which is assumed" } else { "" };
+    let what = format!("the allocations add up to {needed}, above {path} {power} dollars{assumed}");
+    Some(
+        Finding::new(codes::CONTRADICTION, path, what)
+            .value(power.to_string(), format!("at least {needed}"))
+            .help(help),
+    )
 }
 
 fn parameter_contradictions<S: Deployable>(document: &Document) -> Vec<Finding> {
@@ -109,14 +139,6 @@ fn parameter_contradictions<S: Deployable>(document: &Document) -> Vec<Finding> 
             }
         }
     }
-    if let Some(power) = document.number("account_info.buying_power").filter(|power| needed > *power) {
-        let what = format!("the allocations add up to {needed}, above account_info.buying_power {power} dollars");
-        let finding = Finding::new(codes::CONTRADICTION, "account_info.buying_power", what);
-        found.push(
-            finding
-                .value(power.to_string(), format!("at least {needed}"))
-                .help("lower allocations, or trade fewer symbols"),
-        );
-    }
+    found.extend(beyond_buying_power(document, needed));
     found
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::bar::{Date, Symbol, Timeframe};
 use crate::config::document::{Document, Part};
-use crate::config::{self, Checked, Config, Override, schema};
-use crate::deployable::{Deployable, EquityRows, contradictions};
+use crate::config::{self, Checked, Complete, Config, Override, schema};
+use crate::deployable::{Deployable, EquityRows, contradictions, longest_period};
 use crate::error::{Error, Result, codes};
 use crate::finding::Finding;
 use crate::history::History;
@@ -40,6 +40,9 @@ pub trait AnyStrategy: Sync + Prepare {
     fn parameters_schema(&self) -> Value;
     /// Everything that is wrong with a config for this strategy.
     fn examine(&self, document: &Document) -> Vec<Finding>;
+    /// Bars of warm-up for a config that doesn't say how many: thrice what its indicators look back at most. None, if it
+    /// doesn't take them from the config.
+    fn warmup_to_assume(&self, config: &Config) -> Option<usize>;
     /// A runner of it that has seen no bar yet.
     ///
     /// # Errors
@@ -134,6 +137,15 @@ impl<S: Deployable> AnyStrategy for Entry<S> {
         found
     }
 
+    fn warmup_to_assume(&self, config: &Config) -> Option<usize> {
+        let each = || config.symbols.iter().filter_map(|&symbol| S::from_config(config, symbol).ok());
+        let bars = 3 * each().filter_map(|strategy| longest_period(&strategy)).max()?;
+        let mut assuming = config.clone();
+        assuming.data_requirements.warmup_bars = bars;
+        let takes_it = |&symbol: &Symbol| S::from_config(&assuming, symbol).is_ok_and(|s| s.warmup() == bars);
+        config.symbols.iter().any(takes_it).then_some(bars)
+    }
+
     fn runner(&self, config: &Config) -> Result<Box<dyn AnyRunner>> {
         let strategies: Result<Vec<(Symbol, S)>> =
             config.symbols.iter().map(|&symbol| Ok((symbol, strategy_of(config, symbol)?))).collect();
@@ -196,28 +208,40 @@ impl dyn AnyStrategy + '_ {
         Ok(self.replayable(request)?.into_market())
     }
 
-    /// Reads a config of this strategy and applies overrides.
+    /// Reads a config of this strategy and applies overrides. It may lack what only a deploy needs.
     ///
     /// # Errors
-    /// Config error: the first of the findings that `magellan validate` lists.
-    pub fn read_config(&self, path: &Path, overrides: &[Override]) -> Result<Config> {
-        Ok(self.read_document(path, overrides)?.into_config())
-    }
-
-    /// As `read_config`, with the document itself.
-    ///
-    /// # Errors
-    /// As `read_config`.
+    /// Config error: the first of the findings.
     pub fn read_document(&self, path: &Path, overrides: &[Override]) -> Result<Checked> {
         self.check(Document::read(path, overrides)?)
+    }
+
+    /// Reads a config that lacks nothing, to be judged or run.
+    ///
+    /// # Errors
+    /// Config error: the first of the findings that `magellan validate` lists, or all keys that are missing.
+    pub fn read_complete(&self, path: &Path) -> Result<Complete> {
+        self.complete(Document::read(path, &[])?)
     }
 
     /// Examines a document: the one way to a config of this strategy.
     ///
     /// # Errors
-    /// As `read_config`.
+    /// As `read_document`.
     pub fn check(&self, document: Document) -> Result<Checked> {
-        Checked::new(document, |document| self.examine(document))
+        let checked = Checked::new(document, |document| self.examine(document))?;
+        Ok(match self.warmup_to_assume(checked.config()) {
+            Some(bars) => checked.assuming_warmup(bars),
+            None => checked,
+        })
+    }
+
+    /// Examines a document that is to be judged or run.
+    ///
+    /// # Errors
+    /// As `read_complete`.
+    pub fn complete(&self, document: Document) -> Result<Complete> {
+        Complete::new(document, |document| self.examine(document))
     }
 }
 

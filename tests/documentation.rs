@@ -23,7 +23,7 @@ use crate::support::{browser, magellan, python, root, run};
 const ON_A_HOST: &[&str] = &["bundle", "deploy", "doctor", "health", "releases", "rollback", "status"];
 const PROGRAMS_OF_A_HOST: &[&str] = &["journalctl", "systemctl"];
 /// Run by `scripts/check`, since it needs cargo and the whole project.
-const BY_THE_CHECK: &[&str] = &["validate --code"];
+const BY_THE_CHECK: &[&str] = &["test", "validate --code"];
 /// What would take minutes, and is run with less of the same.
 const ABRIDGED: &[(&str, &str)] = &[
     ("--seeds 1000", "--seeds 4"),
@@ -66,7 +66,7 @@ impl Shown {
         let from = |prefix: &str| self.text.split_once(prefix).map(|(_, asked)| asked);
         match self.words().next() {
             Some("magellan") => from("magellan "),
-            Some("cargo") => from("cargo run --release -- "),
+            Some("cargo") => from("cargo run --release -- ").or_else(|| from("cargo run --profile research -- ")),
             _ => None,
         }
     }
@@ -205,6 +205,15 @@ impl Place {
         fs::create_dir_all(place.at("bin")).expect("made");
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_magellan"), place.at("bin/magellan")).expect("linked");
         let names = |what: &str| page.iter().any(|shown| shown.text.contains(what));
+        if names("magellan init ") || names("magellan new ") {
+            // They depend on the engine, and extend its list of strategies.
+            for part in ["src", "lint", "shell", "deployable_strategies", "examples", "tests", "benches"] {
+                copy(&root().join(part), &place.at(part));
+            }
+            for file in ["Cargo.toml", "Cargo.lock", "rustfmt.toml"] {
+                fs::copy(root().join(file), place.at(file)).expect("copied");
+            }
+        }
         if names(" bars/") || names("~/archive") {
             copy(bars(), &place.at("bars"));
             fs::write(place.at("splits.csv"), "symbol,effective_date,new_shares_per_old\n").expect("written");
@@ -257,7 +266,7 @@ impl Place {
     }
 
     fn head_of_the_ledger(&self) -> String {
-        let (code, out, err) = run(self.shell("magellan ledger show --json"));
+        let (code, out, err) = run(self.shell("magellan ledger show --synthetic --json"));
         assert_eq!(code, 0, "{err}");
         let ledger: Value = serde_json::from_str(&out).expect("JSON");
         ledger["strategies"][0]["heads"][0].as_str().expect("a head").to_owned()
@@ -320,7 +329,9 @@ fn what_cargo_and_scripts_are_asked_for_is_there() {
             }
             Some(Kind::Check) => {
                 let asked = shown.asked().expect("magellan is asked");
-                assert!(text_of("scripts/check").contains(&format!(" -- {asked}\n")), "{}", shown.at());
+                // `test` is all of the pipeline's first two stages.
+                let run = [asked, "test"].map(|asked| format!(" -- {asked}\n"));
+                assert!(run.iter().any(|run| text_of("scripts/check").contains(run)), "{}", shown.at());
             }
             _ => {}
         }

@@ -7,8 +7,10 @@ mod archive;
 #[cfg(feature = "arrow2")]
 mod arrow2_bars;
 mod bad_inputs;
+mod bars;
 mod calendar;
 mod cli;
+mod configs;
 mod counting;
 mod data_check;
 mod documentation;
@@ -17,9 +19,12 @@ mod enemy_files;
 mod false_greens;
 mod gate;
 mod indicators;
+mod init;
 mod look_ahead;
 mod metrics;
+mod pages;
 mod reference;
+mod research;
 #[cfg(feature = "live")]
 mod run;
 mod runner;

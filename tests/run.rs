@@ -127,9 +127,8 @@ fn run_once_gives_the_fills_and_decisions_of_the_backtest() {
         assert_eq!((code, stdout.as_str()), (0, ""), "{name}: {err}");
 
         let path = root().join(format!("deployed/{name}/config.json"));
-        let document = strategy.read_document(&path, &[]).expect("a config");
-        let config = document.config();
-        let periods = &config.performance_criteria.periods;
+        let document = strategy.read_complete(&path).expect("a config");
+        let periods = &document.deployment().performance_criteria.periods;
         let start = periods.iter().map(|p| p.start_date).min().expect("a period");
         let end = periods.iter().map(|p| p.end_date).max().expect("a period");
         let dates = [start, end].map(|date: Date| date.to_string());

@@ -317,9 +317,10 @@ fn package(lib: &str, strategy: &str) -> Place {
         fs::remove_dir_all(place.at("deployed").join(other)).expect("removed");
     }
     place.write("Cargo.toml", "[workspace]\nmembers = [\"deployable_strategies\"]\nresolver = \"3\"\n");
-    let manifest = "[package]\nname = \"deployable_strategies\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[lib]\npath = \"lib.rs\"\n";
+    let manifest = "[package]\nname = \"somebodys\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[lib]\npath = \"lib.rs\"\n[[bin]]\nname = \"magellan\"\npath = \"main.rs\"\n";
     place.write("deployable_strategies/Cargo.toml", manifest);
     place.write("deployable_strategies/lib.rs", lib);
+    place.write("deployable_strategies/main.rs", "//! The binary.\nfn main() {}\n");
     place.write("deployable_strategies/bear_trap.rs", strategy);
     let lints = fs::read(root().join("deployable_strategies/clippy.toml")).expect("read");
     place.write("deployable_strategies/clippy.toml", lints);

@@ -159,6 +159,23 @@ fn step(place: &Place, name: &str) -> Command {
     bash
 }
 
+/// What somebody runs before a push, and what then judges it.
+#[test]
+fn magellan_test_asks_what_stages_1_and_2_ask() {
+    let workflow = fs::read_to_string(root().join(OURS)).expect("read");
+    let stages = workflow.split("\n  deploy:\n").next().expect("stages");
+    let calls = stages.split("target/release/magellan ").skip(1).filter_map(|rest| rest.lines().next());
+    // How it is shown, and which strategy a job of the matrix judges, are the workflow's own.
+    let own = |word: &&str| ["--format", "--github", "--markdown", "--strategy"].contains(word);
+    let asked = calls.filter(|call| !call.contains("--list") && !call.is_empty()).map(|call| {
+        let words: Vec<&str> = call.split(' ').take_while(|word| !own(word)).collect();
+        format!("magellan {}\n", words.join(" "))
+    });
+    let asked: Vec<String> = asked.collect();
+    assert_eq!(asked.len(), 5, "{asked:?}");
+    assert_eq!(run(magellan(["test", "--list"])).1, asked.concat());
+}
+
 #[test]
 fn the_strategy_that_is_chosen_is_the_one_that_is_judged() {
     let place = project();

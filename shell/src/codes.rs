@@ -36,6 +36,12 @@ magellan::error_codes! {
         UNIT_VALUE "unit-value":
             "A setting of the unit has a value that a deployed service can't have.";
             "use an allowed value"
+        UNIT_NOT_READ "unit-not-read":
+            "A file that systemd would act on lies beside the unit, but a deploy ships the unit alone.";
+            "move its settings into the unit, and remove it"
+        FILE_NOT_READ "file-not-read":
+            "A file under `deployed` that nothing reads.";
+            "remove it if it isn't needed"
         NO_ENVIRONMENT "no-environment":
             "There is no file deployed/environments/NAME.toml.";
             "name one of those that are there with --environment, or add one"
@@ -51,6 +57,15 @@ magellan::error_codes! {
         NO_TOOLCHAIN "no-toolchain":
             "`validate --code` found no Cargo project above `deployed`, or no cargo to check it with.";
             "run it in the project's checkout, with Rust installed"
+        NO_STRATEGIES "no-strategies":
+            "No package of the Cargo project builds the binary `magellan`, so it isn't known where its strategies are.";
+            "run it in a project made by `magellan init`, or name the package's binary `magellan` in its Cargo.toml"
+        NOT_REGISTERED "not-registered":
+            "The list of strategies can't be extended safely: it isn't written as `magellan init` writes it.";
+            "add the module and its entry to `ALL` by hand, as the message says"
+        BAD_ENGINE "bad-engine":
+            "--engine is left out, has another form than those three that it knows, or leads to no Magellan.";
+            "write --engine path:DIR, --engine git:URL@REV or --engine VERSION"
         CODE_FORMAT "code-format":
             "`cargo fmt --check` found unformatted code.";
             "run `cargo fmt --all`"
@@ -59,10 +74,10 @@ magellan::error_codes! {
             "correct what clippy names"
         CODE_TESTS "code-tests":
             "A unit test of the strategies failed, or they don't compile.";
-            "run `cargo test -p deployable_strategies --all-features --lib` and correct the first failure"
+            "run `cargo test --all-features --lib` in the package of the strategies, and correct the first failure"
         NO_TESTS "no-tests":
             "No unit test ran for a deployed strategy. Zero tests prove nothing.";
-            "add tests to the strategy's mod.rs, in a module `tests`"
+            "add tests to the strategy's file, in a module `tests`"
     }
     Data {
         NO_WARM_UP "no-warm-up":
@@ -106,6 +121,9 @@ magellan::error_codes! {
             "read its faults and the end of its journal; `magellan rollback` goes back"
     }
     Refused {
+        NOT_EMPTY "not-empty":
+            "Something is where a new repository or strategy would be written. Nothing is ever replaced.";
+            "name another folder or strategy, or move away what the message lists"
         NO_VERDICT "no-verdict":
             "No verdict that deploys is about what would be shipped.";
             "judge exactly this with `magellan gate --out gate`, and name the folder with --verdicts"
@@ -158,7 +176,7 @@ magellan::error_codes! {
             "A bundle or a release isn't what its manifest says: a byte differs, a file is missing or is one too many.";
             "build it again with `magellan bundle build`, or deploy again: releases are never edited"
         STATE_IN_USE "state-in-use":
-            "Another process runs with this folder of state; both would write its files.";
-            "stop the other process, or name another folder with --state-dir"
+            "Another process works with this folder; both would write its files.";
+            "wait for the other process or stop it, or name another folder (--state-dir of a service, --out of results)"
     }
 }

@@ -1,24 +1,60 @@
 //! Everything that is wrong with a config, in the order of its text.
 
-use serde_json::Value;
+use std::sync::OnceLock;
 
+use serde_json::{Value, json};
+
+use super::deployment::Deployment;
 use super::document::{Document, Part};
 use super::sections::Config;
 use super::{contradictions, schema};
 use crate::error::codes;
 use crate::finding::Finding;
 
-/// The schema of a config, whatever its strategy.
+/// The schema of a config that may be deployed, whatever its strategy.
 pub fn common_schema() -> &'static Value {
-    static SCHEMA: std::sync::OnceLock<Value> = std::sync::OnceLock::new();
-    SCHEMA.get_or_init(|| schema::of::<Config>().to_value())
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(|| {
+        let mut all = schema::of::<Config>().to_value();
+        let more = schema::of::<Deployment>().to_value();
+        if let (Some(all), Some(more)) = (all["properties"].as_object_mut(), more["properties"].as_object()) {
+            all.extend(more.clone());
+        }
+        if let (Some(all), Some(more)) = (all["required"].as_array_mut(), more["required"].as_array()) {
+            all.extend(more.clone());
+        }
+        all
+    })
 }
 
-/// Everything that is wrong with a document, whatever its strategy: keys, types, ranges, and
+/// The same for research: it needs to know what is traded by which strategy, and that strategy's parameters.
+pub fn research_schema() -> &'static Value {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(|| {
+        let mut schema = common_schema().clone();
+        schema["required"] = json!(["strategy", "symbols"]);
+        for section in schema["properties"].as_object_mut().into_iter().flat_map(|all| all.values_mut()) {
+            section.as_object_mut().map(|section| section.shift_remove("required"));
+        }
+        schema["properties"]["strategy"]["required"] = json!(["name"]);
+        schema
+    })
+}
+
+/// Everything that keeps a document from being deployed, whatever its strategy: keys, types, ranges, and
 /// values that contradict each other. In the order of the text.
 pub fn examine(document: &Document) -> Vec<Finding> {
+    examine_by(common_schema(), document)
+}
+
+/// Everything that keeps it from being researched.
+pub fn examine_for_research(document: &Document) -> Vec<Finding> {
+    examine_by(research_schema(), document)
+}
+
+fn examine_by(schema: &Value, document: &Document) -> Vec<Finding> {
     let mut found = document.duplicates();
-    let of_schema = schema::examine(common_schema(), document.value(), "");
+    let of_schema = schema::examine(schema, document.value(), "");
     found.extend(first(of_schema).map(|finding| placed(document, finding)));
     let contradictions = contradictions::find(document);
     found.extend(first(contradictions).map(|finding| document.place(finding, Part::Value)));

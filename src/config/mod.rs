@@ -6,10 +6,12 @@
 //! as not evaluable where it needs quotes ([`Config::not_evaluable`]).
 //!
 //! A text becomes a [`Document`](document::Document), its strategy makes that a [`Checked`] one, and only a checked
-//! document holds a [`Config`].
+//! document holds a [`Config`]. Strategy, symbols and parameters are enough for that; what figures depend on besides is
+//! assumed, and reports say so. The gate and a service take only a [`Complete`] one, which lacks and assumes nothing.
 
 mod formats;
 mod overrides;
+mod slips;
 
 pub mod document;
 pub mod schema;
@@ -18,21 +20,26 @@ mod criteria;
 mod parameters;
 mod sections;
 
+mod deployment;
+
 mod contradictions;
 mod examine;
 
+mod assumptions;
+
 mod checked;
 
-pub use checked::Checked;
+pub use assumptions::{CAPITAL, FRICTION_BPS};
+pub use checked::{Checked, Complete};
 pub use criteria::{
     GateCriterion, GateFigures, Levels, NonInferiority, PerformanceCriteria, Period, ROBUSTNESS, STATISTICS,
     gate_criteria,
 };
-pub use examine::{common_schema, examine, examine_parameters};
+pub use deployment::{Deployment, Monitoring, SsmParameters, TradingHours};
+pub use examine::{common_schema, examine, examine_for_research, examine_parameters, research_schema};
 pub use overrides::Override;
 pub(crate) use overrides::PARAMETER_BLOCKS;
 pub use parameters::{Overnight, Parameters};
 pub use sections::{
-    AccountInfo, Config, DataRequirements, EmergencyStop, Execution, LONGEST_WARMUP, Monitoring, RiskManagement,
-    SsmParameters, StrategyInfo, TradingHours,
+    AccountInfo, Config, DataRequirements, EmergencyStop, Execution, LONGEST_WARMUP, RiskManagement, StrategyInfo,
 };

@@ -1,6 +1,6 @@
 //! `--set`: another value for a key of the config, checked like the file.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result, codes};
 
@@ -27,15 +27,21 @@ impl std::str::FromStr for Override {
 impl Override {
     /// Replaces every value that the key can mean; the paths that were replaced.
     pub(super) fn apply(&self, config: &mut Value) -> Result<Vec<String>> {
-        let paths = self.paths(config);
+        let mut paths = self.paths(config);
+        paths.extend(paths.is_empty().then(|| self.addition()).flatten());
         if paths.is_empty() {
             return Err(Error::new(codes::BAD_ARGUMENT, format!("{}: the config has no such value", self.key)).help(
                 "name a parameter (rsi_period), a symbol's (TSLA.rsi_period), or a path (execution.friction_bps)",
             ));
         }
         for path in &paths {
-            if let Some(slot) = path.iter().try_fold(&mut *config, |value, key| value.get_mut(key)) {
-                *slot = self.value.clone();
+            let (key, parents) = path.split_last().map_or(("", path.as_slice()), |(key, rest)| (key.as_str(), rest));
+            let inside = parents.iter().try_fold(&mut *config, |value, key| match value {
+                Value::Object(object) => Some(object.entry(key).or_insert_with(|| json!({}))),
+                _ => None,
+            });
+            if let Some(Value::Object(object)) = inside {
+                object.insert(key.to_owned(), self.value.clone());
             }
         }
         Ok(paths.into_iter().map(|path| path.join(".")).collect())
@@ -51,6 +57,12 @@ impl Override {
     pub fn paths(&self, config: &Value) -> Vec<Vec<String>> {
         let exists = |path: &Vec<String>| path.iter().try_fold(config, |value, key| value.get(key)).is_some();
         self.candidates(config).into_iter().filter(exists).collect()
+    }
+
+    /// A setting of a replay that the config leaves out. Whether there is such a setting, the schema says.
+    fn addition(&self) -> Option<Vec<String>> {
+        let (section, key) = self.key.split_once('.').filter(|(section, _)| SETTINGS.contains(section))?;
+        Some(vec![section.to_owned(), key.to_owned()])
     }
 
     /// Places the key can mean: each symbol's parameter, the common one, a path.
@@ -77,6 +89,9 @@ impl Override {
 
 /// Where parameters stand.
 pub(crate) const PARAMETER_BLOCKS: [&str; 2] = ["symbol_parameters", "strategy_parameters"];
+
+/// The sections besides them that a replay depends on.
+const SETTINGS: [&str; 4] = ["account_info", "data_requirements", "risk_management", "execution"];
 
 /// JSON Schema takes 5.0 for an integer; serde doesn't. A number without a fraction is whole.
 pub(super) fn whole_numbers(value: &mut Value) {

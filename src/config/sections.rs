@@ -1,4 +1,7 @@
-//! The sections of a config, typed. What a value may be stands beside its field.
+//! The sections of a config that a replay depends on, typed. What a value may be stands beside its field.
+//!
+//! A key that the schema requires and whose field is optional is for the gate and the service only: research does
+//! without it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +11,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::criteria::PerformanceCriteria;
 use super::document::Document;
 use crate::bar::{Symbol, Timeframe};
 use crate::costs::Costs;
@@ -16,9 +18,9 @@ use crate::error::{Error, Result, codes};
 use crate::history::Hours;
 use crate::risk::{DailyLoss, Halt, Limits};
 
-/// A strategy's live configuration.
+/// What a strategy is replayed with. What only a deploy needs is in [`Deployment`](super::Deployment).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
 pub struct Config {
     /// Where editors find the schema: `../config.schema.json`. Read by nobody else.
     #[serde(rename = "$schema")]
@@ -41,18 +43,10 @@ pub struct Config {
     strategy_parameters: BTreeMap<String, Value>,
     /// Bars needed.
     pub data_requirements: DataRequirements,
-    /// When it trades.
-    pub trading_hours: TradingHours,
     /// What risk forbids.
     pub risk_management: RiskManagement,
     /// How orders are sent and what they cost.
     pub execution: Execution,
-    /// Logs and alerts of the live service.
-    pub monitoring: Monitoring,
-    /// Where the live service finds its keys.
-    pub ssm_parameters: SsmParameters,
-    /// What the gate demands: periods and criteria.
-    pub performance_criteria: PerformanceCriteria,
     /// The file it was read from.
     #[serde(skip)]
     pub path: PathBuf,
@@ -64,10 +58,12 @@ pub struct Config {
 impl Config {
     /// The config that a document holds, if its keys, types and ranges are right.
     pub(super) fn of(document: &Document) -> Result<Self> {
-        let mut config: Self = serde_path_to_error::deserialize(document.value()).map_err(|e| {
-            let what = format!("{}: {}", e.path(), e.inner());
-            Error::new(codes::WRONG_TYPE, what).at(document.path.display())
-        })?;
+        let mut value = document.value().clone();
+        // No limits, unless some are given; no warm-up, unless it matters to the strategy and is assumed for it.
+        for (section, gaps) in [("risk_management", json!({})), ("data_requirements", json!({"warmup_bars": 0}))] {
+            fill(&mut value[section], gaps);
+        }
+        let mut config: Self = document.deserialize(value)?;
         config.path = document.path.clone();
         config.sha256 = document.sha256.clone();
         Ok(config)
@@ -138,10 +134,15 @@ impl Config {
         let risk = &self.risk_management;
         let caps = [risk.max_position_dollars, risk.max_position_per_asset_dollars];
         let halt = risk.emergency_stop_conditions.as_ref().filter(|stop| stop.enabled);
+        let (dollars, fraction) = (risk.max_daily_loss_dollars, risk.max_daily_loss_pct);
+        let unlimited = f64::INFINITY;
+        let max_daily_loss = dollars
+            .or(fraction)
+            .map(|_| DailyLoss { dollars: dollars.unwrap_or(unlimited), fraction: fraction.unwrap_or(unlimited) });
         Limits {
-            max_daily_loss: Some(DailyLoss { dollars: risk.max_daily_loss_dollars, fraction: risk.max_daily_loss_pct }),
-            max_trades_per_day: Some(risk.max_trades_per_day),
-            max_open_positions: Some(risk.max_open_positions),
+            max_daily_loss,
+            max_trades_per_day: risk.max_trades_per_day,
+            max_open_positions: risk.max_open_positions,
             max_position_dollars: caps.into_iter().flatten().reduce(f64::min),
             halt: halt.map(|stop| Halt {
                 losing_days: stop.consecutive_losing_days,
@@ -165,25 +166,33 @@ impl Config {
     }
 }
 
+/// Adds what a section lacks.
+fn fill(section: &mut Value, mut gaps: Value) {
+    if let (Some(given), Some(all)) = (section.as_object_mut(), gaps.as_object_mut()) {
+        all.append(given);
+    }
+    *section = gaps;
+}
+
 /// `account_info`
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccountInfo {
     /// Name of the broker account; one strategy, one account.
-    #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
-    pub account_id: String,
+    #[schemars(required, extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
+    pub account_id: Option<String>,
     /// The account's name for people.
-    #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
-    pub account_name: String,
+    #[schemars(required, extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
+    pub account_name: Option<String>,
     /// The portfolio's starting capital, dollars.
     #[schemars(extend("minimum" = 1, "maximum" = 1e12, "x-unit" = "dollars"))]
     pub initial_capital: f64,
     /// Buying power over capital.
-    #[schemars(extend("minimum" = 1, "maximum" = 4, "x-unit" = "times capital"))]
-    pub margin_multiplier: f64,
+    #[schemars(required, extend("minimum" = 1, "maximum" = 4, "x-unit" = "times capital"))]
+    pub margin_multiplier: Option<f64>,
     /// Capital times margin, dollars.
-    #[schemars(extend("minimum" = 1, "maximum" = 4e12, "x-unit" = "dollars"))]
-    pub buying_power: f64,
+    #[schemars(required, extend("minimum" = 1, "maximum" = 4e12, "x-unit" = "dollars"))]
+    pub buying_power: Option<f64>,
 }
 
 /// `strategy`
@@ -194,18 +203,18 @@ pub struct StrategyInfo {
     #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "the name of a strategy"))]
     pub name: String,
     /// Version of this configuration.
-    #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
-    pub version: String,
+    #[schemars(required, extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
+    pub version: Option<String>,
     /// What kind of strategy it is.
     #[serde(rename = "type")]
-    #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
-    pub kind: String,
+    #[schemars(required, extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
+    pub kind: Option<String>,
     /// How often it decides.
-    #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
-    pub frequency: String,
+    #[schemars(required, extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
+    pub frequency: Option<String>,
     /// Shown beside what happened.
-    #[schemars(extend("minimum" = 0, "maximum" = 1e6, "x-unit" = "trades a month"))]
-    pub expected_trades_per_month: f64,
+    #[schemars(required, extend("minimum" = 0, "maximum" = 1e6, "x-unit" = "trades a month"))]
+    pub expected_trades_per_month: Option<f64>,
 }
 
 /// Most bars of warm-up.
@@ -216,7 +225,8 @@ pub const LONGEST_WARMUP: usize = 100_000;
 #[serde(deny_unknown_fields)]
 pub struct DataRequirements {
     /// Bar width.
-    pub timeframe: Timeframe,
+    #[schemars(required)]
+    pub timeframe: Option<Timeframe>,
     /// Whether bars before the session count.
     pub premarket: bool,
     /// Whether bars after the session count.
@@ -224,35 +234,6 @@ pub struct DataRequirements {
     /// Bars before the first signal.
     #[schemars(extend("minimum" = 0, "maximum" = LONGEST_WARMUP, "x-unit" = "bars"))]
     pub warmup_bars: usize,
-}
-
-/// `trading_hours`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TradingHours {
-    /// Opening time in New York.
-    #[schemars(extend("const" = "09:30"))]
-    pub market_open: String,
-    /// Closing time in New York; early closes are known.
-    #[schemars(extend("const" = "16:00"))]
-    pub market_close: String,
-    /// The exchange's time zone.
-    #[schemars(extend("const" = "America/New_York"))]
-    pub timezone: String,
-    /// Monday to Friday; holidays are known.
-    #[schemars(schema_with = "trading_days")]
-    pub trading_days: Vec<String>,
-    /// When a daily signal is worked out, New York time: after the close.
-    #[schemars(extend("pattern" = "^(1[6-9]|2[0-3]):[0-5][0-9]$", "x-allowed" = "16:00 to 23:59, after the close"))]
-    pub signal_calculation_time: Option<String>,
-    /// When its order is sent.
-    #[schemars(extend("const" = "09:30"))]
-    pub execution_time: Option<String>,
-    /// How often completed bars are looked for; at most a bar's width.
-    #[schemars(extend("minimum" = 1, "maximum" = 1440, "x-unit" = "minutes"))]
-    pub signal_check_interval_minutes: Option<u32>,
-    /// Whether positions are held when the session ends.
-    pub allow_overnight_holds: bool,
 }
 
 /// `risk_management`
@@ -269,17 +250,17 @@ pub struct RiskManagement {
     #[schemars(extend("minimum" = 1, "maximum" = 1e12, "x-unit" = "dollars"))]
     pub max_position_per_asset_dollars: Option<f64>,
     /// Realised loss, of the session's starting equity, that stops entries.
-    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1, "x-unit" = "as a fraction, 0.02 being 2 %"))]
-    pub max_daily_loss_pct: f64,
+    #[schemars(required, extend("exclusiveMinimum" = 0, "maximum" = 1, "x-unit" = "as a fraction, 0.02 being 2 %"))]
+    pub max_daily_loss_pct: Option<f64>,
     /// Realised loss that stops entries.
-    #[schemars(extend("minimum" = 1, "maximum" = 1e12, "x-unit" = "dollars"))]
-    pub max_daily_loss_dollars: f64,
+    #[schemars(required, extend("minimum" = 1, "maximum" = 1e12, "x-unit" = "dollars"))]
+    pub max_daily_loss_dollars: Option<f64>,
     /// Entries a session.
-    #[schemars(extend("minimum" = 1, "maximum" = 1_000_000, "x-unit" = "trades"))]
-    pub max_trades_per_day: u32,
+    #[schemars(required, extend("minimum" = 1, "maximum" = 1_000_000, "x-unit" = "trades"))]
+    pub max_trades_per_day: Option<u32>,
     /// Positions open at once.
-    #[schemars(extend("minimum" = 1, "maximum" = 10_000, "x-unit" = "positions"))]
-    pub max_open_positions: u32,
+    #[schemars(required, extend("minimum" = 1, "maximum" = 10_000, "x-unit" = "positions"))]
+    pub max_open_positions: Option<u32>,
     /// What halts entries until a person restarts the strategy.
     pub emergency_stop_conditions: Option<EmergencyStop>,
 }
@@ -309,14 +290,14 @@ pub struct EmergencyStop {
 #[serde(deny_unknown_fields)]
 pub struct Execution {
     /// Kind of order.
-    #[schemars(extend("const" = "market"))]
-    pub order_type: String,
+    #[schemars(required, extend("const" = "market"))]
+    pub order_type: Option<String>,
     /// How long an order is valid.
-    #[schemars(extend("const" = "day"))]
-    pub time_in_force: String,
+    #[schemars(required, extend("const" = "day"))]
+    pub time_in_force: Option<String>,
     /// Market orders fill in the regular session only.
-    #[schemars(extend("const" = false))]
-    pub extended_hours: bool,
+    #[schemars(required, extend("const" = false))]
+    pub extended_hours: Option<bool>,
     /// Slippage of market and stop fills.
     #[schemars(extend("minimum" = 0, "maximum" = 1000, "x-unit" = "basis points per side"))]
     pub friction_bps: f64,
@@ -345,59 +326,11 @@ pub struct Execution {
     pub avg_hold_time_hours: Option<f64>,
 }
 
-/// `monitoring`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Monitoring {
-    /// How much the service logs.
-    #[schemars(extend("enum" = ["error", "warn", "info", "debug", "trace", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"]))]
-    pub log_level: String,
-    /// Where it logs to, in its folder of state: where deploys look for it.
-    #[schemars(extend("enum" = ["logs"]))]
-    pub log_directory: String,
-    /// CloudWatch group, if logs are sent there.
-    #[schemars(extend("pattern" = NOT_BLANK, "x-allowed" = "a text that isn't empty"))]
-    pub cloudwatch_log_group: Option<String>,
-    /// Between two health checks.
-    #[schemars(extend("minimum" = 1, "maximum" = 86_400, "x-unit" = "seconds"))]
-    pub health_check_interval_seconds: u32,
-    /// Between two reports: what a service logs at least, so that it can be seen to live.
-    #[schemars(extend("minimum" = 1, "maximum" = 3_600, "x-unit" = "seconds"))]
-    pub report_interval_seconds: u32,
-    /// Loss of a day that alerts.
-    #[schemars(extend("minimum" = 0, "maximum" = 1e12, "x-unit" = "dollars"))]
-    pub alert_on_loss_dollars: f64,
-}
-
-/// `ssm_parameters`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SsmParameters {
-    /// Path of the API key in SSM; never the key itself.
-    #[schemars(extend("pattern" = "^(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+$", "x-allowed" = "a path such as /magellan/alpaca/NAME/API_KEY"))]
-    pub api_key_path: String,
-    /// Path of the API secret in SSM; never the secret itself.
-    #[schemars(extend("pattern" = "^(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+$", "x-allowed" = "a path such as /magellan/alpaca/NAME/API_KEY"))]
-    pub api_secret_path: String,
-    /// The broker's address.
-    #[schemars(extend("pattern" = "^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9_./-]*)?$", "x-allowed" = "an address https://HOST without a name or password"))]
-    pub base_url: String,
-}
-
 /// Filled in by strategy: [`Parameters`].
 fn any_object(_: &mut schemars::SchemaGenerator) -> Schema {
     json_schema!({"type": "object"})
 }
 
-fn trading_days(_: &mut schemars::SchemaGenerator) -> Schema {
-    let days = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday"];
-    let forms =
-        days.iter().flat_map(|day| [&day[..3], day].map(|d| [d.to_uppercase(), d.to_lowercase(), d.to_owned()]));
-    let day = format!("^({})$", forms.flatten().collect::<Vec<String>>().join("|"));
-    let each = json!({"type": "string", "pattern": day, "x-allowed": "MON, TUE, WED, THU or FRI"});
-    json_schema!({"type": "array", "items": each, "minItems": 5, "maxItems": 5})
-}
-
 /// A character that is no white space, in words that every dialect of patterns reads alike.
-const NOT_BLANK: &str =
+pub(super) const NOT_BLANK: &str =
     "[^\t-\r \u{85}\u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}\u{feff}]";

@@ -14,20 +14,20 @@ use super::subject::Subject;
 use super::variations::Variations;
 use super::verdict::{DataFinding, Expectation, PeriodVerdict};
 use crate::archive::Archive;
-use crate::bar::Date;
+use crate::bar::{Date, Timeframe};
 use crate::calendar;
-use crate::config::{Checked, Config, Levels, Period, gate_criteria};
+use crate::config::{Complete, Config, Levels, Period, gate_criteria};
 use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
 use crate::ledger::Trials;
-use crate::metrics::{Cause, Measure, Metrics, session_returns};
+use crate::metrics::{Cash, Cause, Measure, Metrics, session_returns};
 use crate::registry::AnyStrategy;
 use crate::research::backtest::{Replayable, Request, Run};
 use crate::research::market::Closes;
 use crate::stats::bootstrap;
 
 /// Name of the check of the bars.
-const DATA_ERRORS: &str = "data_errors";
+pub(super) const DATA_ERRORS: &str = "data_errors";
 const DAYS_A_MONTH: f64 = 365.2425 / 12.0;
 
 /// What reports draw of a period.
@@ -58,7 +58,7 @@ pub(super) struct Yardstick<'y> {
 /// A strategy over one period.
 pub(super) struct Candidate<'c> {
     strategy: &'c dyn AnyStrategy,
-    document: &'c Checked,
+    document: &'c Complete,
     archive: &'c Archive,
     pub(super) period: &'c Period,
     replays: Box<dyn Replayable + 'c>,
@@ -73,10 +73,14 @@ impl<'c> Candidate<'c> {
     /// Data error if the bars don't cover the period.
     pub(super) fn replayed(
         strategy: &'c dyn AnyStrategy,
-        document: &'c Checked,
+        document: &'c Complete,
         archive: &'c Archive,
         period: &'c Period,
     ) -> Result<Self> {
+        if strategy.timeframe() == Timeframe::Week {
+            let what = format!("{} trades {} bars, which no gate judges", strategy.name(), Timeframe::Week);
+            return Err(Error::new(codes::WEEKLY_BARS, what));
+        }
         let request = Request::portfolio(document, archive, period.start_date, period.end_date);
         let replays = strategy.replayable(&request)?;
         let run = replays.runs()?.pop().ok_or_else(|| Error::new(codes::NO_BARS, "nothing was replayed"))?;
@@ -105,7 +109,7 @@ impl<'c> Candidate<'c> {
         let evidence =
             Evidence { luck: by.luck, swept: by.swept, robustness: &robustness, returns: &self.returns, run, seed };
         let power = evidence.power();
-        let mut answers = Answers::new(self.config());
+        let mut answers = Answers::new(self.document);
         answers.checks.extend(criteria::points(answers.criteria, &run.metrics, &sample));
         evidence.answer(&mut answers);
         if answers.checks.is_empty() {
@@ -115,15 +119,12 @@ impl<'c> Candidate<'c> {
         }
         answers.checks.extend(paired.check);
         answers.checks.push(by.luck.check());
+        answers.not_evaluable.extend(beyond_its_cash(run));
         causality.answer(&mut answers);
         answers.checks.push(trusted(&run.data_findings));
         let verdict = self.verdict(answers, power, paired.comparison, robustness, causality);
         let closes = if by.pages { replays.market().closes()? } else { Vec::new() };
         Ok((verdict, PeriodCharts { run: run.clone(), deployed: paired.returns, sharpes, closes }))
-    }
-
-    fn config(&self) -> &'c Config {
-        self.document.config()
     }
 
     fn variations(&self) -> Variations<'_> {
@@ -138,7 +139,7 @@ impl<'c> Candidate<'c> {
 
     fn pair<'p>(&'p self, subject: &'p Subject) -> Pair<'p> {
         let Self { strategy, archive, period, run, .. } = self;
-        Pair { strategy: *strategy, archive, config: self.config(), subject, period, run }
+        Pair { strategy: *strategy, archive, document: self.document, subject, period, run }
     }
 
     fn verdict(
@@ -166,7 +167,7 @@ impl<'c> Candidate<'c> {
             data_sha256: run.data_hash.clone(),
             slippage_bps: run.costs.slippage_bps,
             gate_blocks: run.replay.blocks.iter().map(|(block, n)| (block.name().to_owned(), *n)).collect(),
-            expectations: expectations(self.config(), &run.metrics),
+            expectations: expectations(self.document.config(), &run.metrics),
             data_findings: run.data_findings.iter().map(DataFinding::from).collect(),
             not_evaluable: answers.not_evaluable,
         };
@@ -179,17 +180,27 @@ impl<'c> Candidate<'c> {
 fn expectations(config: &Config, metrics: &Metrics) -> Vec<Expectation> {
     let days = f64::from(metrics.last_session.0 - metrics.first_session.0 + 1);
     let per_month = metrics.trades as f64 * DAYS_A_MONTH / days;
-    let trades = Expectation {
+    let trades = config.strategy.expected_trades_per_month.map(|expected| Expectation {
         path: "strategy.expected_trades_per_month".to_owned(),
-        expected: config.strategy.expected_trades_per_month,
+        expected,
         value: Measure::new(per_month, Cause::NoSessions),
-    };
+    });
     let holding = config.execution.avg_hold_time_hours.map(|expected| Expectation {
         path: "execution.avg_hold_time_hours".to_owned(),
         expected,
         value: metrics.avg_holding_hours,
     });
-    std::iter::once(trades).chain(holding).collect()
+    trades.into_iter().chain(holding).collect()
+}
+
+/// Entries that no cash paid for, as a note: a replay checks no cash.
+fn beyond_its_cash(run: &Run) -> Option<String> {
+    let Cash { entries, below_zero, lowest, .. } = run.cash;
+    (below_zero > 0).then(|| {
+        format!(
+            "account_info.buying_power: {below_zero} of {entries} entries left cash below 0, {lowest:.2} at the lowest"
+        )
+    })
 }
 
 /// Errors among what an audit finds in the bars: nothing can be judged on such bars.

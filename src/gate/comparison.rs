@@ -16,7 +16,7 @@ use super::subject::Subject;
 use crate::archive::Archive;
 use crate::bar::{Date, Symbol};
 use crate::config::document::Document;
-use crate::config::{Config, Levels, NonInferiority, Period};
+use crate::config::{Complete, Levels, NonInferiority, Period};
 use crate::error::Result;
 use crate::metrics::{Cause, Measure, SESSIONS_PER_YEAR};
 use crate::registry::AnyStrategy;
@@ -78,7 +78,7 @@ impl Comparison {
 pub(super) struct Pair<'a> {
     pub(super) strategy: &'a dyn AnyStrategy,
     pub(super) archive: &'a Archive,
-    pub(super) config: &'a Config,
+    pub(super) document: &'a Complete,
     pub(super) subject: &'a Subject,
     pub(super) period: &'a Period,
     pub(super) run: &'a Run,
@@ -106,14 +106,15 @@ impl Pair<'_> {
             let comparison = Comparison { policy_differs, ..Comparison::none(why, subject.clone()) };
             Paired { comparison, check: Some(check), returns: Vec::new() }
         };
-        let Some(rule) = self.config.performance_criteria.baseline else {
+        let Some(rule) = self.document.deployment().performance_criteria.baseline else {
             return unpaired("performance_criteria.baseline gives no margin".to_owned());
         };
         let (how, returns) = match self.deployed_returns(baseline) {
             Ok(found) => found,
             Err(why) => return unpaired(why),
         };
-        match compare(&dated(&self.run.replay), &returns, rule, self.config.performance_criteria.seed()) {
+        match compare(&dated(&self.run.replay), &returns, rule, self.document.deployment().performance_criteria.seed())
+        {
             Ok((comparison, check)) => {
                 let comparison = Comparison { how, subject, policy_differs, ..comparison };
                 Paired { comparison, check: Some(check), returns }
@@ -150,11 +151,11 @@ impl Pair<'_> {
 
     /// The deployed parameters and symbols, on this period at the candidate's costs.
     fn replay(&self, baseline: &Baseline) -> Result<Replay> {
-        let document = Document::parse(&self.config.path, baseline.config.clone(), &[])?;
+        let document = Document::parse(&self.document.path, baseline.config.clone(), &[])?;
         let document = self.strategy.check(document)?;
         let mut config = document.config().clone();
         // Common costs: what trading costs is no merit of either.
-        config.execution = self.config.execution.clone();
+        config.execution = self.document.config().execution.clone();
         let request = Request::portfolio(&document, self.archive, self.period.start_date, self.period.end_date);
         self.strategy.replayable(&request)?.vary(&Change { config: Some(&config), ..Change::default() })
     }

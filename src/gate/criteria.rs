@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::check::{Check, Group, bound_name};
 use crate::bar::Date;
-use crate::config::{Config, Levels};
+use crate::config::{Complete, Levels};
 use crate::metrics::{Benchmark, CRITERIA, Cause, Criterion, Measure, Metrics, Outcome, Resampled, Tally, round_trips};
 use crate::replay::Replay;
 use crate::stats::bootstrap;
@@ -25,9 +25,9 @@ pub(super) struct Answers<'c> {
 }
 
 impl<'c> Answers<'c> {
-    pub(super) fn new(config: &'c Config) -> Self {
-        let not_evaluable = config.not_evaluable().into_iter().map(str::to_owned).collect();
-        Self { criteria: &config.performance_criteria.criteria, checks: Vec::new(), not_evaluable }
+    pub(super) fn new(document: &'c Complete) -> Self {
+        let not_evaluable = document.config().not_evaluable().into_iter().map(str::to_owned).collect();
+        Self { criteria: &document.deployment().performance_criteria.criteria, checks: Vec::new(), not_evaluable }
     }
 }
 
@@ -146,7 +146,15 @@ impl Sample<'_> {
 
     fn figure(&self, criterion: &Criterion, equity: &[f64], tally: Tally) -> Option<f64> {
         let dates: Vec<Date> = self.replay.equity.iter().take(equity.len()).map(|e| e.0).collect();
-        let outcome = Outcome { capital: self.replay.capital, dates: &dates, equity, tally, bars: 0, bars_held: 0 };
+        let outcome = Outcome {
+            capital: self.replay.capital,
+            dates: &dates,
+            equity,
+            per_year: self.replay.returns_per_year,
+            tally,
+            bars: 0,
+            bars_held: 0,
+        };
         (criterion.figure.of)(&Metrics::of(&outcome, &Benchmark::default())).value()
     }
 }

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::baseline::Baseline;
-use super::candidate::{Candidate, PeriodCharts, Yardstick};
+use super::candidate::{Candidate, DATA_ERRORS, PeriodCharts, Yardstick};
 use super::check::Status;
 use super::heat_map::HeatMap;
 use super::luck::{self, Luck};
 use super::subject::{Subject, subject};
 use super::verdict::{Refusal, StrategyVerdict};
-use super::{acknowledge, comparison};
+use super::{acknowledge, causality, comparison};
 use crate::archive::Archive;
 use crate::bar::Date;
-use crate::config::{Checked, Period, gate_criteria};
+use crate::config::{Complete, Period, gate_criteria};
 use crate::deployed::Deployed;
 use crate::error::{Error, Result, codes};
 use crate::ledger::{Kind, Ledger, Trials};
@@ -64,6 +64,9 @@ pub fn check_names() -> impl Iterator<Item = &'static str> {
     of_config.chain([comparison::CHECK, luck::DROPPED])
 }
 
+/// Names of the checks whose failure nobody may accept: the bars aren't to be trusted, or decisions know the future.
+pub const NEVER_ACCEPTED: [&str; 3] = [DATA_ERRORS, causality::BY_CUTS, causality::BY_SEED];
+
 impl Gate<'_> {
     /// Judges one deployed strategy. An error becomes its verdict, so that one broken strategy
     /// doesn't hide the others.
@@ -95,7 +98,7 @@ impl Gate<'_> {
 
         // What is judged: the config as it is deployed.
         let strategy = registry::find(self.strategies, &deployed.name).map_err(|e| e.at(deployed.config.display()))?;
-        let document = strategy.read_document(&deployed.config, &[])?;
+        let document = strategy.read_complete(&deployed.config)?;
         verdict.acknowledgements = acknowledge::read(&deployed.config, self.today)?;
 
         // Its replays.
@@ -141,12 +144,12 @@ impl Gate<'_> {
         Ok(())
     }
 
-    fn replay<'c>(&'c self, strategy: &'c dyn AnyStrategy, document: &'c Checked) -> Result<Vec<Candidate<'c>>> {
-        let periods = document.config().performance_criteria.periods.iter();
+    fn replay<'c>(&'c self, strategy: &'c dyn AnyStrategy, document: &'c Complete) -> Result<Vec<Candidate<'c>>> {
+        let periods = document.deployment().performance_criteria.periods.iter();
         periods.map(|period| Candidate::replayed(strategy, document, self.archive, period)).collect()
     }
 
-    fn subject(&self, deployed: &Deployed, document: &Checked) -> Result<Subject> {
+    fn subject(&self, deployed: &Deployed, document: &Complete) -> Result<Subject> {
         subject(deployed, document, &(self.binary)()?, &self.archive.manifest().sha256)
     }
 
@@ -198,7 +201,7 @@ fn nothing_judged(deployed: &Deployed) -> Judgement {
 /// What candidates would be as a baseline. Its own trials can be counted again; all before them may not be forgotten.
 fn as_baseline(
     strategy: &dyn AnyStrategy,
-    document: &Checked,
+    document: &Complete,
     subject: Subject,
     ledger: &Ledger,
     candidates: &[Candidate<'_>],

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::digest::{canonical, remove};
-use crate::config::Checked;
+use crate::config::Complete;
 use crate::deployed::{Deployed, LARGEST_UNIT};
 use crate::disk::hash::sha256_hex;
 use crate::disk::map;
@@ -64,7 +64,7 @@ pub fn bundle(binary: &str, unit: &str) -> String {
 }
 
 /// What a verdict of a deployed strategy is about. `binary` and `manifest` are SHA-256.
-pub(super) fn subject(deployed: &Deployed, document: &Checked, binary: &str, manifest: &str) -> Result<Subject> {
+pub(super) fn subject(deployed: &Deployed, document: &Complete, binary: &str, manifest: &str) -> Result<Subject> {
     let unit = deployed.unit();
     let unit = match unit.exists() {
         true => sha256_hex(&map::bytes_up_to(&unit, LARGEST_UNIT)?),
@@ -73,7 +73,7 @@ pub(super) fn subject(deployed: &Deployed, document: &Checked, binary: &str, man
     // What ships of a strategy beside its config: the binary and its unit, if it has one.
     let bundle = bundle(binary, &unit);
     let criteria = document.get("performance_criteria").cloned().unwrap_or_default();
-    let seed = document.config().performance_criteria.seed();
+    let seed = document.deployment().performance_criteria.seed();
     Ok(Subject::new(bundle, &document.sha256, manifest, &criteria, seed))
 }
 
@@ -89,7 +89,7 @@ pub fn subject_of(
     manifest: &str,
 ) -> Result<Subject> {
     let strategy = registry::find(strategies, &deployed.name).map_err(|e| e.at(deployed.config.display()))?;
-    let document = strategy.read_document(&deployed.config, &[])?;
+    let document = strategy.read_complete(&deployed.config)?;
     subject(deployed, &document, binary, manifest)
 }
 

@@ -4,10 +4,13 @@
 //! recorded in it. They are called on a strategy of any type: see [`crate::registry`].
 
 pub mod backtest;
+pub mod coverage;
+pub mod landscape;
 pub mod market;
 pub mod plan;
 pub mod progress;
 pub mod results;
 pub mod sweep;
 pub mod sweepable;
+mod together;
 pub mod walk_forward;

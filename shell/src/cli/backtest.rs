@@ -1,11 +1,12 @@
 //! `magellan backtest`
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use magellan::bar::Date;
-use magellan::config::Config;
+use magellan::config::Checked;
 use magellan::error::{Error, Result};
 use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
@@ -14,9 +15,10 @@ use magellan::research::market::Scope;
 use serde_json::{Value, json};
 
 use super::options::Subject;
-use super::output::{print, timing, to_json};
+use super::output::{Claim, claim, print, timing, to_json};
+use super::page::Page;
 use crate::codes;
-use crate::report::{files, table};
+use crate::report::{files, html, table};
 
 #[derive(Args, Debug)]
 pub(super) struct Backtest {
@@ -43,6 +45,8 @@ pub(super) struct Backtest {
     /// Write trades, equity and metrics into this folder.
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) page: Page,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -50,6 +54,9 @@ pub(super) struct Backtest {
     #[arg(long)]
     pub(super) timings: bool,
 }
+
+/// The key that --slippage-bps stands for.
+const FRICTION: &str = "execution.friction_bps";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum ScopeArg {
@@ -81,11 +88,13 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
         archive: &archive,
         symbols: options.subject.symbols.as_deref(),
         scope,
+        timeframe: options.subject.timeframe,
         hours: options.subject.hours(),
         start: options.start_date,
         end: options.end_date,
         slippage_bps: options.slippage_bps,
         record: options.out.is_some(),
+        closes: options.page.html.is_some(),
     };
     if options.timings {
         timing("start, config, open archive", started);
@@ -95,17 +104,36 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
         std::fs::create_dir_all(folder)
             .map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()).at(folder.display()))?;
     }
-    let mut ledger = Ledger::open(&options.subject.ledger()?, strategy.name())?;
+    options.page.check()?;
+    let mut ledger = Ledger::open(&options.subject.ledger(&archive)?, strategy.name())?;
     let runs = strategy.backtest(&request, &mut ledger)?;
     if options.timings {
         timing("replayed", started);
     }
     if let Some(folder) = &options.out {
+        let _claimed = claim(folder, Claim::Soon)?;
         for run in &runs {
             files::write(folder, strategy, config, scope, run)?;
         }
     }
-    print(&if options.json { to_json(&summary(strategy, config, scope, &runs)) } else { table::backtest(&runs) })?;
+    let mut assumed = options.subject.assumed(&document);
+    assumed.retain(|path, _| path != FRICTION || options.slippage_bps.is_none());
+    let summary = summary(strategy, &document, &assumed, scope, &runs);
+    print(&match options.json {
+        true => to_json(&summary),
+        false => table::backtest(&runs) + &table::assumed(&assumed),
+    })?;
+    options.page.show(|| {
+        html::backtest(&html::Backtested {
+            summary: &summary,
+            runs: &runs,
+            archive: archive.folder(),
+            timeframe: &strategy.timeframe().to_string(),
+            period: (options.start_date, options.end_date),
+            out: options.out.as_deref(),
+            trials: ledger.count()?,
+        })
+    })?;
     if options.timings {
         timing("total", started);
     }
@@ -127,22 +155,30 @@ pub(super) fn archived_data_only() -> Result<()> {
     }
 }
 
-fn summary(strategy: &dyn AnyStrategy, config: &Config, scope: Scope, runs: &[Run]) -> Value {
+fn summary(
+    strategy: &dyn AnyStrategy,
+    document: &Checked,
+    assumed: &BTreeMap<String, Value>,
+    scope: Scope,
+    runs: &[Run],
+) -> Value {
     let runs: Vec<Value> = runs
         .iter()
         .map(|run| {
-            let blocks: serde_json::Map<String, Value> =
-                run.replay.blocks.iter().map(|(b, n)| (b.name().to_owned(), json!(n))).collect();
             json!({
                 "label": run.label,
                 "symbols": run.symbols,
                 "metrics": run.metrics,
+                "benchmark": run.held,
+                "cash": files::cash(run),
+                "partly_covered": run.partly_covered,
                 "bars": run.replay.bars,
                 "bars_held": run.replay.bars_held,
-                "gate_blocks": blocks,
+                "gate_blocks": files::blocks(run),
                 "halted_since": run.replay.halted_since,
                 "fills_outside_session": run.replay.fills_outside_session(),
                 "slippage_bps": run.costs.slippage_bps,
+                "timeframe": run.timeframe,
                 "hours": format!("{:?}", run.hours).to_ascii_lowercase(),
                 "provenance": run.provenance,
                 "synthetic": run.is_synthetic(),
@@ -154,9 +190,10 @@ fn summary(strategy: &dyn AnyStrategy, config: &Config, scope: Scope, runs: &[Ru
         "schema_version": 1,
         "strategy": strategy.name(),
         "scope": scope.name(),
-        "config": config.path,
-        "config_sha256": config.sha256,
-        "not_evaluable": config.not_evaluable(),
+        "config": document.path,
+        "config_sha256": document.sha256,
+        "assumed": assumed,
+        "not_evaluable": document.config().not_evaluable(),
         "runs": runs,
     })
 }

@@ -1,42 +1,38 @@
 //! `validate --code`: format, lints and unit tests of the strategies, by the project's own cargo.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use magellan::deployed::discover;
-use magellan::error::{Code, Error, Result};
+use magellan::error::{Code, Result};
 use magellan::finding::Finding;
 
+use super::programs;
+use super::project::Project;
 use crate::codes;
-
-/// The package that holds the strategies.
-const PACKAGE: &str = "deployable_strategies";
 
 /// Runs all three steps, whatever the first says; the number of unit tests that passed.
 pub(super) fn check(deployed: &Path, only: Option<&str>, findings: &mut Vec<Finding>) -> Result<usize> {
-    let missing = |what: String| Error::new(codes::NO_TOOLCHAIN, what).at(deployed.display());
-    let absolute = deployed.canonicalize().map_err(|e| Error::io(deployed, &e))?;
-    let project = absolute.ancestors().skip(1).find(|dir| dir.join("Cargo.toml").is_file());
-    let project = project.ok_or_else(|| missing("no Cargo.toml above this folder".to_owned()))?;
+    let project = Project::around(deployed)?;
+    let package = project.package.as_str();
     let cargo = |args: &[&str]| -> Result<Output> {
-        let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         eprintln!("cargo {}", args.join(" "));
-        let run = Command::new(&program).args(args).current_dir(project).output();
-        let output = run.map_err(|e| missing(format!("can't run {}: {e}", program.to_string_lossy())))?;
+        let output = programs::cargo(&project.root, args)?;
         if !output.status.success() {
             eprint!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         }
         Ok(output)
     };
-    let format = cargo(&["fmt", "--package", PACKAGE, "--check"])?;
+    let failed = |code, what, output: &Output| failed(package, code, what, output);
+    let format = cargo(&["fmt", "--package", package, "--check"])?;
     if !format.status.success() {
         findings.push(failed(codes::CODE_FORMAT, "the strategies' code is not formatted", &format));
     }
-    let lint = cargo(&["clippy", "--package", PACKAGE, "--all-features", "--all-targets", "--", "--deny", "warnings"])?;
+    let lint = cargo(&["clippy", "--package", package, "--all-features", "--all-targets", "--", "--deny", "warnings"])?;
     if !lint.status.success() {
         findings.push(failed(codes::CODE_LINT, "clippy finds fault with the strategies' code", &lint));
     }
-    let tests = cargo(&["test", "--package", PACKAGE, "--all-features", "--lib"])?;
+    let tests = cargo(&["test", "--package", package, "--all-features", "--lib"])?;
     if !tests.status.success() {
         findings.push(failed(codes::CODE_TESTS, "the strategies' unit tests fail or don't compile", &tests));
     }
@@ -52,10 +48,10 @@ pub(super) fn check(deployed: &Path, only: Option<&str>, findings: &mut Vec<Find
 }
 
 /// The first line that says what is wrong stands in the finding; all of it went to stderr.
-fn failed(code: Code, what: &str, output: &Output) -> Finding {
+fn failed(package: &str, code: Code, what: &str, output: &Output) -> Finding {
     let text = [&output.stderr[..], &output.stdout[..]].map(String::from_utf8_lossy).concat();
     let first = text.lines().find(|l| l.starts_with("error") || l.starts_with("Diff in") || l.contains("panicked at"));
-    Finding::new(code, PACKAGE, first.map_or_else(|| what.to_owned(), |line| format!("{what}: {line}")))
+    Finding::new(code, package, first.map_or_else(|| what.to_owned(), |line| format!("{what}: {line}")))
 }
 
 /// Names of the tests that cargo's own runner reports as passed.

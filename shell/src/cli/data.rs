@@ -20,6 +20,7 @@ use magellan::registry::{self, AnyStrategy};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use super::bars;
 use super::findings::{counts, in_format};
 use super::options::{Format, Place};
 use super::output::{print, to_json};
@@ -40,6 +41,8 @@ pub(super) enum Data {
     Verify(Verify),
     /// Show what an archive holds.
     List(List),
+    /// Print a symbol's bars as CSV, of any width: as archived, or built from finer ones.
+    Bars(bars::Shown),
     /// Write the synthetic sample archive that the deployed configs' periods need.
     Synth(Synth),
 }
@@ -61,7 +64,7 @@ pub(super) struct Import {
     /// Where the bars come from, e.g. alpaca-sip; without it `parquet` or `csv`.
     #[arg(long, value_name = "NAME")]
     pub(super) provenance: Option<String>,
-    /// Bar width (1Min, 1Hour, 1Day), where neither name nor spacing tells.
+    /// Bar width, e.g. 1Min, 5Min, 1Hour, 1Day, where neither name nor spacing tells.
     #[arg(long)]
     pub(super) timeframe: Option<Timeframe>,
     /// Print JSON.
@@ -129,6 +132,7 @@ pub(super) fn run(command: Data, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
         Data::Check(options) => check(&options),
         Data::Verify(options) => verify(&options),
         Data::List(options) => list(&options),
+        Data::Bars(options) => bars::run(&options),
         Data::Synth(options) => synthesise(&options, strategies),
     }
 }
@@ -322,16 +326,16 @@ fn synthesise(options: &Synth, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let mut wanted = Vec::new();
     for deployed in discover(&place.deployed()?)? {
         let strategy = registry::find(strategies, &deployed.name)?;
-        let config = strategy.read_config(&deployed.config, &[])?;
+        let config = strategy.read_complete(&deployed.config)?;
         let timeframe = strategy.timeframe();
-        let periods = config.performance_criteria.periods.iter();
+        let periods = config.deployment().performance_criteria.periods.iter();
         let (starts, ends): (Vec<_>, Vec<_>) = periods.map(|p| (p.start_date, p.end_date)).unzip();
         let (Some(first), Some(last)) = (starts.into_iter().min(), ends.into_iter().max()) else {
             return Err(
                 Error::new(codes::NO_CRITERIA, "performance_criteria names no period").at(deployed.config.display())
             );
         };
-        wanted.extend(config.symbols.iter().map(|&symbol| synth::Wanted { symbol, timeframe, first, last }));
+        wanted.extend(config.config().symbols.iter().map(|&symbol| synth::Wanted { symbol, timeframe, first, last }));
     }
     let rows = synth::write(&options.archive, options.seed, &wanted)?;
     print(&format!(

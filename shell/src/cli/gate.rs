@@ -15,11 +15,11 @@ use magellan::disk::hash::sha256_hex;
 use magellan::disk::map::{self, Access};
 use magellan::error::{Error, Result};
 use magellan::gate::acknowledge;
-use magellan::gate::{Acknowledgement, Gate, Judgement, Verdict};
+use magellan::gate::{Acknowledgement, Gate, Judgement, Status, Verdict};
 use magellan::registry::AnyStrategy;
 use rayon::prelude::*;
 
-use super::options::{Baselines, Counting, Place};
+use super::options::{Baselines, Counting, Place, is_synthetic};
 use super::output::{print, timing, to_json, write};
 use super::selftest::Selftest;
 use crate::codes;
@@ -38,6 +38,9 @@ pub(super) struct Judging {
     #[command(flatten)]
     pub(super) baselines: Baselines,
 }
+
+/// The page that leads to those of the strategies.
+const INDEX: &str = "index.html";
 
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -64,9 +67,12 @@ pub(super) struct Options {
     /// Write one self-contained page; needs a single strategy.
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
-    /// Write verdict.json and, a strategy each, page and would-be baseline into this folder.
+    /// Write verdict.json, index.html and, a strategy each, page and would-be baseline into this folder.
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+    /// Open the page in the browser: that of --html, else the index of --out.
+    #[arg(long)]
+    pub(super) open: bool,
     /// Print on stderr where the time went.
     #[arg(long)]
     pub(super) timings: bool,
@@ -117,6 +123,10 @@ pub(super) fn run(options: &Options, strategies: &[&dyn AnyStrategy], started: I
         print(&(serde_json::to_string(&names).unwrap_or_default() + "\n"))?;
         return Ok(0);
     }
+    if options.open && options.html.is_none() && options.out.is_none() {
+        return Err(Error::new(codes::COMMAND_LINE, "--open has no page to open")
+            .help("name one with --html FILE, or write all with --out DIR"));
+    }
     if options.html.is_some() && deployed.len() > 1 {
         return Err(Error::new(codes::COMMAND_LINE, "--html is one strategy's page, and several are deployed")
             .help("add --strategy NAME, or write all with --out DIR"));
@@ -142,6 +152,10 @@ pub(super) fn run(options: &Options, strategies: &[&dyn AnyStrategy], started: I
         false => table::gate(&verdict),
     };
     print(&text)?;
+    if options.open {
+        let index = options.out.as_ref().map(|folder| folder.join(INDEX));
+        options.html.iter().chain(&index).take(1).for_each(|page| super::page::open(page));
+    }
     if options.timings {
         timing("total", started);
     }
@@ -162,9 +176,10 @@ impl GateInputs {
         let Judging { place, counting, baselines, .. } = judging;
         // Beside the replay, which doesn't need it.
         std::thread::spawn(|| LazyLock::force(&BINARY));
+        let archive = place.archive()?;
         Ok(Self {
-            archive: place.archive()?,
-            ledger: counting.folder(place)?,
+            ledger: counting.folder(place, is_synthetic(&archive))?,
+            archive,
             baselines: baselines.folder(place)?,
             today: today(),
             pages,
@@ -174,6 +189,10 @@ impl GateInputs {
     /// The same on another day, if there is one.
     pub(super) fn on(self, day: Option<Date>) -> Self {
         Self { today: day.unwrap_or(self.today), ..self }
+    }
+
+    pub(super) fn archive(&self) -> &Archive {
+        &self.archive
     }
 
     pub(super) fn baselines(&self) -> &Path {
@@ -247,7 +266,7 @@ fn write_files(options: &Options, verdict: &Verdict, judgements: &[Judgement]) -
         write_folder(folder, verdict, judgements)?;
     }
     if let (Some(path), [only]) = (&options.html, judgements) {
-        write(path, &html::page(only)?)?;
+        write(path, &html::gate(only, &[])?)?;
     }
     if let Some(path) = &options.junit {
         write(path, &junit::gate(verdict)?)?;
@@ -260,12 +279,18 @@ fn write_files(options: &Options, verdict: &Verdict, judgements: &[Judgement]) -
 
 fn write_folder(folder: &Path, verdict: &Verdict, judgements: &[Judgement]) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()).at(folder.display()))?;
+    let siblings: Vec<(String, Status)> =
+        verdict.strategies.iter().map(|one| (one.strategy.clone(), one.status)).collect();
     for one in judgements {
         let name = &one.verdict.strategy;
-        write(&folder.join(format!("{name}.html")), &html::page(one)?)?;
+        write(&folder.join(format!("{name}.html")), &html::gate(one, &siblings)?)?;
         if let Some(baseline) = one.baseline.as_ref().filter(|_| one.verdict.status.deploys()) {
             baseline.write(&folder.join(format!("{name}.baseline.json")))?;
         }
+    }
+    // A strategy that is called as the index keeps its page.
+    if verdict.strategies.iter().all(|one| format!("{}.html", one.strategy) != INDEX) {
+        write(&folder.join(INDEX), &html::index(verdict)?)?;
     }
     write(&folder.join("verdict.json"), &to_json(verdict))
 }
@@ -286,8 +311,8 @@ fn accept(options: &Acknowledge, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
         return Err(Error::new(codes::NOT_DEPLOYED, format!("`{}` is not deployed", options.strategy)));
     };
     let strategy = magellan::registry::find(strategies, &one.name)?;
-    let config = strategy.read_config(&one.config, &[])?;
-    let periods = &config.performance_criteria.periods;
+    let config = strategy.read_complete(&one.config)?;
+    let periods = &config.deployment().performance_criteria.periods;
     let period = match (&options.period, &periods[..]) {
         (Some(name), _) => periods.iter().find(|p| p.name == *name),
         (None, [only]) => Some(only),
@@ -299,6 +324,11 @@ fn accept(options: &Acknowledge, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
             .help(format!("name it with --period: {}", names.join(", "))));
     };
     if !magellan::gate::check_names().any(|name| name == options.check) {
+        if magellan::gate::NEVER_ACCEPTED.contains(&options.check.as_str()) {
+            let what = format!("a failure of `{}` can't be accepted: it says that nothing was proved", options.check);
+            return Err(Error::new(codes::BAD_ARGUMENT, what)
+                .help("correct the bars or the strategy; figures beyond their levels can be accepted"));
+        }
         let known: Vec<&str> = magellan::gate::check_names().collect();
         return Err(Error::new(codes::BAD_ARGUMENT, format!("there is no check `{}`", options.check))
             .help(format!("known are {}", known.join(", "))));

@@ -1,38 +1,55 @@
 //! The command line: arguments (typed) → options (meant) → run.
 
+mod address_space;
 mod backtest;
+mod bars;
 #[cfg(feature = "deploy")]
 mod bundle;
 mod ci;
 mod code;
+mod completions;
 mod data;
 #[cfg(feature = "deploy")]
 mod deploy;
 #[cfg(feature = "deploy")]
 mod destination;
+mod engine;
 mod explain;
 mod findings;
 mod gate;
+mod help;
 #[cfg(feature = "deploy")]
 mod host;
+mod init;
+mod interrupt;
 mod ledger;
+mod list;
+mod new;
 mod options;
 mod output;
+mod page;
+mod programs;
+mod project;
+mod registration;
 mod research;
 #[cfg(feature = "live")]
 mod run;
 mod selftest;
+mod stdout;
 mod sweep;
+mod template;
+mod test;
 mod validate;
 mod verdict;
 mod walk_forward;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use magellan::archive::hide_caught_panics;
-use magellan::error::Error;
+use magellan::error::{Error, Result};
 use magellan::registry::AnyStrategy;
 
 use crate::codes;
@@ -53,6 +70,23 @@ struct Args {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Make a repository of your own that depends on Magellan.
+    ///
+    /// It has a strategy with config and unit, environments, a workflow, and a synthetic archive to begin with. Nothing
+    /// is committed, and nothing that is there is replaced. --engine says where Magellan comes from:
+    ///
+    ///   path:DIR     a checkout on this machine, to try it
+    ///
+    ///   git:URL@REV  a commit, tag or branch of a git repository, for CI and colleagues
+    ///
+    ///   VERSION      a published version
+    Init(init::Init),
+    /// Add a strategy: its code, config and unit.
+    ///
+    /// Symbols and period are those that the archive has bars of. Nothing that is there is replaced.
+    New(new::New),
+    /// List the strategies, and what is deployed here.
+    List(list::List),
     /// Import, list and synthesise archived bars.
     Data {
         #[command(subcommand)]
@@ -68,6 +102,12 @@ enum Command {
         #[command(subcommand)]
         command: ci::Ci,
     },
+    /// Run stages 1 and 2 of the pipeline, as the workflow does.
+    ///
+    /// Exit code: that of the first command that fails. Stage 2, the gate, is only run if stage 1 passed.
+    Test(test::Test),
+    /// Print what a shell needs to complete commands and options.
+    Completions(completions::Completions),
     /// Print the JSON Schema of config.json, for editors.
     Schema(validate::Schema),
     /// Explain an error by its code, or list all.
@@ -146,15 +186,43 @@ enum Command {
 pub fn main(strategies: &[&dyn AnyStrategy]) -> ExitCode {
     let started = Instant::now();
     hide_caught_panics();
-    let args = match Args::try_parse() {
+    ExitCode::from(answer(std::env::args_os(), strategies, started))
+}
+
+/// The command line's grammar.
+fn grammar() -> clap::Command {
+    help::grouped(Args::command())
+}
+
+/// Answers one command line; the exit code.
+fn answer(words: impl IntoIterator<Item = OsString>, strategies: &[&dyn AnyStrategy], started: Instant) -> u8 {
+    let words: Vec<OsString> = words.into_iter().collect();
+    if words.len() < 2 {
+        // Nothing asked is how a newcomer asks what there is.
+        let _ = grammar().print_help();
+        return 0;
+    }
+    let args = match grammar().try_get_matches_from(&words).and_then(|matches| Args::from_arg_matches(&matches)) {
         Ok(args) => args,
         Err(err) if err.use_stderr() => return report(&command_line(&err)),
         Err(help) => {
             let _ = help.print();
-            return ExitCode::SUCCESS;
+            return 0;
         }
     };
-    let done = match args.command {
+    run(args.command, strategies, started).unwrap_or_else(|err| report(&err))
+}
+
+fn run(command: Command, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
+    match command {
+        Command::Init(options) => init::run(&options),
+        Command::New(options) => new::run(&options, strategies),
+        Command::List(options) => list::run(&options, strategies),
+        Command::Test(options) => test::run(&options, |asked| {
+            let words = std::iter::once("magellan".into()).chain(asked.iter().map(OsString::from));
+            answer(words, strategies, started)
+        }),
+        Command::Completions(options) => completions::run(&options, grammar()),
         Command::Data { command } => data::run(command, strategies),
         Command::Validate(options) => validate::run(&options, strategies),
         Command::Ci { command } => ci::run(&command),
@@ -183,8 +251,7 @@ pub fn main(strategies: &[&dyn AnyStrategy]) -> ExitCode {
         Command::Doctor { command } => host::doctor(&command),
         #[cfg(feature = "deploy")]
         Command::Bundle { command } => bundle::run(&command),
-    };
-    done.map_or_else(|err| report(&err), ExitCode::from)
+    }
 }
 
 /// Clap's message as an error of ours; its usage lines are the suggestion.
@@ -201,7 +268,24 @@ fn command_line(err: &clap::Error) -> Error {
 }
 
 /// An error for people: what, and what to try.
-fn report(err: &Error) -> ExitCode {
+fn report(err: &Error) -> u8 {
     eprintln!("error[{}]: {err}\n  try: {}", err.code().slug(), err.suggestion());
-    ExitCode::from(err.exit_code())
+    err.exit_code()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::{Args, grammar, help};
+
+    #[test]
+    fn the_help_lists_every_command_once() {
+        help::tests::lists_each_once(&Args::command());
+    }
+
+    #[test]
+    fn the_grammar_contradicts_itself_nowhere() {
+        grammar().debug_assert();
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use magellan::account::Account;
 use magellan::bar::Date;
-use magellan::config::{Checked, Config};
+use magellan::config::Complete;
 use magellan::deployed;
 use magellan::disk::hash::sha256_hex;
 use magellan::disk::map::{self, Access};
@@ -58,7 +58,7 @@ pub(super) fn run(options: &Run, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
         Some(release) => of_release(options, strategy, release)?,
         None => of_checkout(options, strategy, &program)?,
     };
-    let mut service = Service::start(identity, document.config(), &options.state_dir)?;
+    let mut service = Service::start(identity, &document, &options.state_dir)?;
     let ending = trade(options, strategy, &document, &mut service).inspect_err(|err| service.fail(err))?;
     Ok(if ending == Ending::Interrupted { 130 } else { 0 })
 }
@@ -79,7 +79,7 @@ fn archived_data(release: Option<&Release>) -> Result<()> {
 }
 
 /// In a release: what was shipped, and nothing else.
-fn of_release(options: &Run, strategy: &dyn AnyStrategy, release: &Release) -> Result<(Checked, Identity)> {
+fn of_release(options: &Run, strategy: &dyn AnyStrategy, release: &Release) -> Result<(Complete, Identity)> {
     if let Some(folder) = &options.place.deployed {
         let what = format!("--deployed {}: a release runs the configs that it ships", folder.display());
         return Err(Error::new(codes::BAD_ARGUMENT, what).help("leave out --deployed"));
@@ -93,13 +93,13 @@ fn of_release(options: &Run, strategy: &dyn AnyStrategy, release: &Release) -> R
         release: Some(release.digest().to_owned()),
         unit_digest: shipped.unit_digest.clone(),
     };
-    Ok((strategy.read_document(&config, &[])?, identity))
+    Ok((strategy.read_complete(&config)?, identity))
 }
 
 /// In a checkout: the deployed folder, and a unit that nobody installed.
-fn of_checkout(options: &Run, strategy: &dyn AnyStrategy, program: &Path) -> Result<(Checked, Identity)> {
+fn of_checkout(options: &Run, strategy: &dyn AnyStrategy, program: &Path) -> Result<(Complete, Identity)> {
     let folder = options.place.deployed()?.join(strategy.name());
-    let document = strategy.read_document(&folder.join("config.json"), &[])?;
+    let document = strategy.read_complete(&folder.join("config.json"))?;
     let sha256 = |path: &Path| Ok::<String, Error>(sha256_hex(&map::bytes(path, Access::Map)?));
     let unit = sha256(&folder.join(deployed::unit_file(strategy.name()))).map_err(|e| e.recode(codes::UNIT_MISSING))?;
     let identity = Identity {
@@ -111,9 +111,9 @@ fn of_checkout(options: &Run, strategy: &dyn AnyStrategy, program: &Path) -> Res
     Ok((document, identity))
 }
 
-fn trade(options: &Run, strategy: &dyn AnyStrategy, document: &Checked, service: &mut Service) -> Result<Ending> {
+fn trade(options: &Run, strategy: &dyn AnyStrategy, document: &Complete, service: &mut Service) -> Result<Ending> {
     let (archive, config) = (options.place.archive()?, document.config());
-    let (start, end) = period(options, config);
+    let (start, end) = period(options, document);
     let market = strategy.market(&Request::portfolio(document, &archive, start, end))?;
     let histories = market.histories()?;
     let mut runner = strategy.runner(config)?;
@@ -127,8 +127,8 @@ fn trade(options: &Run, strategy: &dyn AnyStrategy, document: &Checked, service:
 }
 
 /// As named, or from the first to the last date of the criteria's periods.
-fn period(options: &Run, config: &Config) -> (Date, Date) {
-    let periods = || config.performance_criteria.periods.iter();
+fn period(options: &Run, document: &Complete) -> (Date, Date) {
+    let periods = || document.deployment().performance_criteria.periods.iter();
     let first = periods().map(|p| p.start_date).min().unwrap_or_default();
     let last = periods().map(|p| p.end_date).max().unwrap_or_default();
     (options.start_date.unwrap_or(first), options.end_date.unwrap_or(last))

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use magellan::account::Fill;
 use magellan::bar::iso_utc;
-use magellan::config::Config;
+use magellan::config::Complete;
 use magellan::error::{Error, Result};
 use magellan::registry::AnyRunner;
 use magellan::runner::{Broker, Decision, Event, Feed};
@@ -78,13 +78,14 @@ impl Service {
     ///
     /// # Errors
     /// Refused if another process holds the folder; usage error if it can't be written.
-    pub fn start(identity: Identity, config: &Config, state: &Path) -> Result<Self> {
-        let logs = state.join(&config.monitoring.log_directory);
+    pub fn start(identity: Identity, config: &Complete, state: &Path) -> Result<Self> {
+        let monitoring = &config.deployment().monitoring;
+        let logs = state.join(&monitoring.log_directory);
         fs::create_dir_all(&logs).map_err(|e| cannot_write(&logs, &e))?;
         let lock = lock(state)?;
         let signals = Signals::start()?;
         let strategy = identity.strategy.clone();
-        let faults = logs::start(&logs, &strategy, &config.monitoring.log_level)?;
+        let faults = logs::start(&logs, &strategy, &monitoring.log_level)?;
         let heartbeat_file = state.join(HEARTBEAT);
         let mut heartbeat = heartbeat::first(&heartbeat_file, identity, now());
         heartbeat::write(&mut heartbeat, &heartbeat_file, now()).map_err(|e| cannot_write(&heartbeat_file, &e))?;
@@ -105,10 +106,10 @@ impl Service {
             day_files: DayFiles::new(&logs, &strategy),
             signals,
             // The watchdog must hear twice before it bites.
-            interval: seconds(config.monitoring.health_check_interval_seconds)
+            interval: seconds(monitoring.health_check_interval_seconds)
                 .min(LONGEST)
                 .min(notify::watchdog_period().map_or(LONGEST, |period| period / 2)),
-            report_every: seconds(config.monitoring.report_interval_seconds),
+            report_every: seconds(monitoring.report_interval_seconds),
             beaten: Instant::now(),
             reported: Instant::now(),
             ready: false,

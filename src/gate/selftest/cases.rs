@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::planted::{ALL, Daily, END, Hourly, Pace, Place, PriceModel, START};
 use crate::archive::Archive;
-use crate::config::{Checked, Override};
+use crate::config::{Complete, Override};
 use crate::disk::map::Access;
 use crate::error::Result;
 use crate::registry;
 use crate::research::backtest::Request;
 use crate::research::plan::Shard;
-use crate::research::results::Rank;
+use crate::research::results::{Contest, Rank};
 use crate::research::sweep::Keeping;
 use crate::research::sweepable::SweepRequest;
 use crate::sweep::How;
@@ -256,21 +256,22 @@ fn axis(key: &str, values: std::ops::RangeInclusive<i64>) -> Axis {
     Axis { key: key.to_owned(), values: values.map(Value::from).collect() }
 }
 
-fn open(place: &Place, strategy: &str) -> Result<(Checked, Archive)> {
-    let document = registry::find(ALL, strategy)?.read_document(&place.config(strategy), &[])?;
+fn open(place: &Place, strategy: &str) -> Result<(Complete, Archive)> {
+    let document = registry::find(ALL, strategy)?.read_complete(&place.config(strategy))?;
     Ok((document, Archive::open(&place.archive(), Access::Map)?))
 }
 
 /// A sweep as `magellan sweep` makes it, ledger and kept returns included; the parameters that were best.
 fn sweep(place: &Place, strategy: &str, axes: &[Axis]) -> Result<Value> {
     let (document, archive) = open(place, strategy)?;
-    let period = &document.config().performance_criteria.periods[0];
+    let period = &document.deployment().performance_criteria.periods[0];
     let (start, end) = (period.start_date, period.end_date);
     let grid = Grid { axes: axes.to_vec(), conditions: Vec::new() };
     let request = SweepRequest {
         document: &document,
         archive: &archive,
         symbols: None,
+        timeframe: None,
         hours: None,
         start,
         end,
@@ -280,10 +281,10 @@ fn sweep(place: &Place, strategy: &str, axes: &[Axis]) -> Result<Value> {
         how: How::Fast,
     };
     let folder = place.sweeps();
-    let keeping = Keeping { folder: &folder, shard: Shard::WHOLE, sample_seed: 0 };
+    let keeping = Keeping { folder: &folder, shard: Shard::WHOLE, sample_seed: 0, together: false };
     let mut ledger = place.open_ledger(strategy)?;
     let swept = registry::find(ALL, strategy)?.sweep(&request, &keeping, &mut ledger, &())?;
-    let best = swept.best(Rank { by: "sharpe", lowest: false }, 1, &["sharpe"])?;
+    let best = swept.best(Contest::All, Rank { by: "sharpe", lowest: false }, 1, &["sharpe"])?;
     let values = best.first().map_or(&[][..], |best| &best.parameters);
     let overrides: Vec<Override> =
         swept.axes.iter().zip(values).map(|(key, value)| Override::new(key, value.clone())).collect();
@@ -293,7 +294,7 @@ fn sweep(place: &Place, strategy: &str, axes: &[Axis]) -> Result<Value> {
 /// A backtest as `magellan backtest` counts it.
 fn backtest(place: &Place, strategy: &str) -> Result<()> {
     let (document, archive) = open(place, strategy)?;
-    let period = &document.config().performance_criteria.periods[0];
+    let period = &document.deployment().performance_criteria.periods[0];
     let request = Request::portfolio(&document, &archive, period.start_date, period.end_date);
     registry::find(ALL, strategy)?.backtest(&request, &mut place.open_ledger(strategy)?)?;
     Ok(())

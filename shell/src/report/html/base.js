@@ -36,8 +36,9 @@ const RATES = new Set([...SIGNED_RATES, 'win_rate', 'exposure', 'volatility']);
 const MONEY = new Set(['initial_capital', 'final_equity', 'gross_win', 'gross_loss', 'avg_trade_pnl', 'avg_win', 'avg_loss']);
 const NAMES = {
   cagr: 'CAGR', avg_trade_pnl: 'Average trade', avg_win: 'Average win', avg_loss: 'Average loss',
-  expectancy_ret: 'Mean return a trade', avg_holding_hours: 'Mean holding, hours', psr: 'PSR', dsr: 'DSR', pbo: 'PBO',
-  longest_drawdown_days: 'Longest drawdown, days', min_trl: 'MinTRL',
+  expectancy_ret: 'Mean return a trade', avg_holding_hours: 'Mean holding, hours', psr: 'Probabilistic Sharpe ratio', dsr: 'Deflated Sharpe ratio',
+  pbo: 'Probability of backtest overfitting', longest_drawdown_days: 'Longest drawdown, days', min_trl: 'Minimum track record length',
+  sharpe: 'Sharpe ratio', sortino: 'Sortino ratio', calmar: 'Calmar ratio', max_drawdown: 'Deepest drawdown', benchmark_return: 'Buy and hold',
 };
 
 const formats = new Map();
@@ -89,6 +90,13 @@ function title(name) {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
+/** A name inside a sentence: abbreviations and people keep their capitals. */
+function inSentence(name) {
+  const text = title(name);
+  return /^([A-Z]{2}|Sharpe|Sortino|Calmar)/.test(text) ? text : text.charAt(0).toLowerCase() + text.slice(1);
+}
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 /* Dates. An instant at 00:00 UTC of a daily bar is its session's date; others are shown in New York. */
 
 const DAY = 86400;
@@ -120,11 +128,9 @@ const SHAPES = {
   UNKNOWN: ['M2 2h20v20H2Z', 'M8 12h8'],
 };
 const MEANING = {
-  PASS: 'Every level holds.',
   WARN: 'No fail level is crossed; a warn level is.',
   INCONCLUSIVE: 'This history can’t tell. It is neither a pass nor a failure.',
-  FAIL: 'A fail level is crossed, or there was nothing to judge.',
-  ERROR: 'It could not be judged, and what can’t be judged doesn’t pass.',
+  ERROR: 'What can’t be judged doesn’t pass.',
   UNKNOWN: 'The report names no status that this page knows, so nothing passes.',
 };
 const SEVERITY = ['PASS', 'WARN', 'INCONCLUSIVE', 'FAIL', 'UNKNOWN', 'ERROR'];

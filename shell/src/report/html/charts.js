@@ -12,27 +12,28 @@ function readPalette() {
   probe.remove();
 }
 
-/** days: of each session its day; starts: its first point; name: the text of a point. */
-function calendarOf(days, starts, count, name, times = null) {
+/** The time axis of a run: its sessions, one after the other, each as long as the longest. `slot` is the
+    length of a session in units of `unit` seconds; with daily bars, and for equity, it is 1. So nights and
+    weekends take no room, and every place on the axis is an instant. */
+function calendarOf(days, bars = null) {
   const months = days.map((day) => {
     const date = new Date(day * DAY * 1000);
     return date.getUTCFullYear() * 12 + date.getUTCMonth();
   });
-  return { days, starts, months, count, name, times };
+  const { slot = 1, unit = DAY, opens = null } = bars ?? {};
+  return { days, months, slot, unit, opens, last: opens ? days.length * slot : days.length - 1 };
 }
-function sessionCalendar(dates) {
-  const days = dates.map(dayNumber);
-  return calendarOf(days, days.map((_, i) => i), days.length, (i) => dayText(days[i]));
+const sessionAt = (calendar, x) => Math.max(0, Math.min(calendar.days.length - 1, Math.floor(x / calendar.slot)));
+
+/** The instant of a place, and the place of an instant. */
+function instantOf(calendar, x) {
+  const session = sessionAt(calendar, x);
+  return calendar.opens ? calendar.opens[session] + (x - session * calendar.slot) * calendar.unit : calendar.days[session] * DAY;
 }
-function barCalendar(times) {
-  const daily = isDaily(times);
-  // Five hours back, no session of New York crosses a midnight, in summer or winter.
-  const [days, starts] = [[], []];
-  for (let i = 0; i < times.length; i++) {
-    const day = Math.floor((times[i] - (daily ? 0 : 5 * 3600)) / DAY);
-    if (day !== days[days.length - 1]) [days[days.length], starts[starts.length]] = [day, i];
-  }
-  return calendarOf(days, starts, times.length, (i) => instant(times[i], daily), daily ? null : times);
+function placeOf(calendar, t) {
+  const starts = calendar.opens ?? calendar.days;
+  const session = Math.max(0, lowerBound(starts, (calendar.opens ? t : Math.floor(t / DAY)) + 1e-6) - 1);
+  return calendar.opens ? session * calendar.slot + Math.max(0, Math.min(calendar.slot, (t - starts[session]) / calendar.unit)) : session;
 }
 
 /** First place in a rising array whose value is at least v. */
@@ -52,14 +53,14 @@ const STEPS = [
   ...[1, 3, 12, 24, 60, 120, 240, 600, 1200].map((n) => (c, i) => Math.floor(c.months[i] / n)),
 ];
 
-/** Points where a day, week, month, … begins: the finest of them that fits. */
+/** Places where a day, week, month, … begins: the finest of them that fits. */
 function calendarTicks(calendar, from, to, room) {
-  const [first, last] = [lowerBound(calendar.starts, from), lowerBound(calendar.starts, to + 1)];
-  if (calendar.times && last - first <= Math.max(2, room / 4)) return clockTicks(calendar, from, to, room);
+  const [first, last] = [Math.ceil(from / calendar.slot), Math.min(calendar.days.length - 1, Math.floor(to / calendar.slot))];
+  if (calendar.opens && last - first < Math.max(2, room / 4)) return clockTicks(calendar, from, to, room);
   for (const key of STEPS) {
     const ticks = [];
-    for (let i = first; i < last; i++) {
-      if (i === 0 || key(calendar, i) !== key(calendar, i - 1)) ticks.push(calendar.starts[i]);
+    for (let i = first; i <= last; i++) {
+      if (i === 0 || key(calendar, i) !== key(calendar, i - 1)) ticks.push(i * calendar.slot);
       if (ticks.length > room) break;
     }
     if (ticks.length > room) continue;
@@ -72,7 +73,12 @@ function calendarTicks(calendar, from, to, room) {
 function clockTicks(calendar, from, to, room) {
   for (const minutes of [1, 5, 15, 30, 60, 120, 240, 1440]) {
     const ticks = [];
-    for (let i = Math.ceil(from); i <= to && ticks.length <= room; i++) if (calendar.times[i] % (minutes * 60) === 0) ticks.push(i);
+    const step = (minutes * 60) / calendar.unit;
+    for (let session = sessionAt(calendar, from); session <= sessionAt(calendar, to) && ticks.length <= room; session++) {
+      const start = session * calendar.slot;
+      const offset = (((-calendar.opens[session] % (minutes * 60)) + minutes * 60) % (minutes * 60)) / calendar.unit;
+      for (let x = start + offset; x < start + calendar.slot && ticks.length <= room; x += step) if (x >= from && x <= to) ticks.push(x);
+    }
     if (ticks.length <= room) return { ticks, unit: 'clock' };
   }
   return { ticks: [], unit: 'clock' };
@@ -82,25 +88,45 @@ function clockTicks(calendar, from, to, room) {
 function tickTexts(calendar, ticks, unit) {
   let before = null;
   return ticks.map((tick) => {
-    const day = calendar.days[lowerBound(calendar.starts, tick + 1) - 1];
-    const [date, month, year] = dayText(day).split(' ');
+    const [date, month, year] = dayText(calendar.days[sessionAt(calendar, tick)]).split(' ');
     if (unit === 'year') return year;
     const above = unit === 'clock' ? `${date} ${month}` : year;
-    const text = unit === 'clock' ? clock.format(calendar.times[tick] * 1000) : unit === 'day' ? `${date} ${month}` : month;
+    const text = unit === 'clock' ? clock.format(instantOf(calendar, tick) * 1000) : unit === 'day' ? `${date} ${month}` : month;
     const news = above !== before;
     before = above;
     return news ? `${text}\n${above}` : text;
   });
 }
 
+/** Round values between two, a ratio apart where the scale is logarithmic. */
+function logTicks(low, high, room) {
+  if (high / low < 3) return null;
+  const sets = [[1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]];
+  for (const set of sets) {
+    const ticks = [];
+    for (let power = 10 ** Math.floor(Math.log10(low)); power <= high; power *= 10) ticks.push(...set.map((v) => v * power).filter((v) => v >= low && v <= high));
+    if (ticks.length <= room && ticks.length > 1) return ticks;
+  }
+  return null;
+}
+function evenTicks(low, high, room) {
+  const raw = (high - low) / Math.max(1, room);
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 2.5, 5, 10].map((v) => v * power).find((v) => v >= raw);
+  const ticks = [];
+  for (let n = Math.ceil(low / step); n * step <= high; n++) ticks.push(n * step);
+  return ticks;
+}
+
 const charts = new Set();
 const NARROWEST = 4;
 
+/** Shows a stretch of a chart and its peers; curves that are rebased restart at its left edge. */
 function setRange(chart, min, max) {
-  const last = chart.calendar.count - 1;
-  const width = Math.min(last, Math.max(NARROWEST, max - min));
+  const { last } = chart.calendar;
+  const width = Math.min(last, Math.max(NARROWEST * chart.least, max - min));
   const from = Math.max(0, Math.min(last - width, min));
-  chart.plot.setScale('x', { min: from, max: from + width });
+  chart.peers.filter((peer) => peer.plot).forEach((peer) => peer.show(from, from + width));
 }
 function zoomBy(chart, factor) {
   const { min, max } = chart.plot.scales.x;
@@ -111,12 +137,13 @@ function moveBy(chart, share) {
   const { min, max } = chart.plot.scales.x;
   setRange(chart, min + (max - min) * share, max + (max - min) * share);
 }
-const resetZoom = (chart) => setRange(chart, 0, chart.calendar.count - 1);
+const resetZoom = (chart) => setRange(chart, 0, chart.calendar.last);
 
 function stepCursor(chart, by) {
   const { min, max } = chart.plot.scales.x;
-  const at = Math.max(Math.ceil(min), Math.min(Math.floor(max), (chart.plot.cursor.idx ?? Math.floor(max)) + by));
-  putCursor(chart, at, chart.plot.data[1][at]);
+  const [first, last] = [lowerBound(chart.xs, min), lowerBound(chart.xs, max + 1e-9) - 1];
+  const at = Math.max(first, Math.min(last, (chart.plot.cursor.idx ?? last) + by));
+  putCursor(chart, chart.xs[at], chart.plot.data[1][at]);
 }
 function putCursor({ plot }, x, y) {
   plot.setCursor({ left: plot.valToPos(x, 'x'), top: plot.valToPos(y ?? plot.scales.y.min, 'y') });
@@ -142,16 +169,21 @@ function zoomButtons(chart) {
 }
 
 /** A line chart; charts with the same peers share zoom and cursor. uPlot needs a width, so it is
-    made by mount(), once the page has one. uPlot itself draws least and greatest a pixel. */
-function timeChart({ label, height, calendar, lines, format, peers = [], scale = {}, onDraw, onCursor }) {
+    made by mount(), once the page has one. uPlot itself draws least and greatest a pixel.
+    `rebases`: at the left edge of what is shown, all lines start from the first one's value. */
+function timeChart({ label, height, calendar, xs, lines, format, peers = [], room = null, onDraw, onCursor, rebases = false, least = 1 }) {
   const host = el('div', { class: 'chart', tabindex: 0, role: 'group', 'aria-roledescription': 'chart', 'aria-label': `${label}. Arrow keys move the cursor, with Shift the window; plus, minus and 0 zoom.` });
   const readout = el('output', { class: 'readout' });
-  const chart = { host, readout, calendar, peers, plot: null };
-  let unit = 'month';
+  const places = Float64Array.from(xs ?? calendar.days.map((_, i) => i));
+  const chart = { host, readout, calendar, peers, xs: places, least, plot: null, log: false, values: lines.map((line) => line.values) };
+  let [unit, left] = ['month', 0];
+  const name = (i) => (calendar.opens ? instant(instantOf(calendar, places[i]), false) : dayText(calendar.days[sessionAt(calendar, places[i])]));
   const say = (i) => {
-    const values = lines.filter((line) => isNumber(line.values[i])).map((line) => [` · ${line.name} `, el('b', {}, format(line.values[i]))]);
-    readout.replaceChildren(el('b', {}, calendar.name(i)), ...values.flat());
+    const since = (values) => rebases && left > 0 && isNumber(values[left]) && values[left] !== 0 && ` (${signed(percent(values[i] / values[left] - 1, 1), values[i] - values[left])})`;
+    const told = lines.map((line, n) => [line, chart.values[n]]).filter(([, values]) => isNumber(values[i]));
+    readout.replaceChildren(el('b', {}, name(i)), ...told.flatMap(([line, values]) => [` · ${line.name} `, el('b', {}, format(values[i])), since(values) || '']), rebases && left > 0 ? ` since ${name(left)}` : '');
   };
+  const drawn = () => [places, ...chart.values.map((values) => (chart.log ? Array.from(values, (v) => (v > 0 ? Math.log(v) : null)) : values))];
   const axis = { stroke: () => palette.muted, grid: { stroke: () => palette.line, width: 1 }, ticks: { show: false }, font: `12px ${getComputedStyle(document.body).fontFamily}` };
   const xAxis = {
     ...axis, size: 42, gap: 6, grid: { show: false },
@@ -162,30 +194,58 @@ function timeChart({ label, height, calendar, lines, format, peers = [], scale =
     },
     values: (_, ticks) => tickTexts(calendar, ticks, unit),
   };
-  const yAxis = { ...axis, gap: 8, size: (_, texts) => 20 + 7 * Math.max(4, ...(texts ?? []).map((t) => t.length)), values: (_, ticks) => ticks.map((v) => format(v, true)) };
-  const pair = (u) => peers.forEach((peer) => {
-    const { min, max } = u.scales.x;
+  const real = (v) => (chart.log ? Math.exp(v) : v);
+  const yAxis = {
+    ...axis, gap: 8, 
+    // Wide enough for most, so that charts one above the other have one time axis.
+    size: (_, texts) => 20 + 7 * Math.max(7, ...(texts ?? []).map((t) => t.length)),
+    splits: (_, __, min, max) => {
+      if (!(max > min)) return [];
+      const most = Math.max(2, Math.floor(height / 50));
+      const ticks = (chart.log && logTicks(real(min), real(max), most)) || evenTicks(real(min), real(max), most);
+      return chart.log ? ticks.map(Math.log) : ticks;
+    },
+    values: (_, ticks) => ticks.map((v) => format(real(v), true)),
+  };
+  chart.say = (i) => say(i ?? lowerBound(places, chart.plot.scales.x.max + 1e-9) - 1);
+  chart.show = (min, max) => {
+    left = Math.min(places.length - 1, lowerBound(places, min - 1e-9));
+    if (rebases) chart.values = lines.map((line) => (min > 0 ? rebasedAt(line.values, left, lines[0].values[left]) : line.values));
+    chart.plot.batch(() => {
+      chart.plot.setData(drawn(), false);
+      chart.plot.setScale('x', { min, max });
+    });
     Object.assign(host.dataset, { from: min, to: max });
-    const theirs = peer.plot?.scales.x;
-    if (theirs && peer.plot !== u && (theirs.min !== min || theirs.max !== max)) peer.plot.setScale('x', { min, max });
-  });
-  chart.say = (i) => say(i ?? calendar.count - 1);
+    say(lowerBound(places, max + 1e-9) - 1);
+  };
+  chart.setLog = (log) => {
+    chart.log = log;
+    const { min, max } = chart.plot.scales.x;
+    chart.show(min, max);
+  };
   const follow = (u) => {
-    for (const peer of peers) {
-      if (peer.plot && peer !== chart) peer.plot.setCursor({ left: u.cursor.left, top: 0 }, false);
+    for (const peer of peers.filter((one) => one.plot)) {
+      if (peer !== chart) peer.plot.setCursor({ left: u.cursor.left, top: 0 }, false);
       peer.say(u.cursor.idx);
     }
     onCursor?.(u);
   };
+  // Zooms by way of setRange, so that peers and rebased curves follow.
+  const select = (u) => {
+    if (u.select.width <= 0) return;
+    const [from, to] = [u.posToVal(u.select.left, 'x'), u.posToVal(u.select.left + u.select.width, 'x')];
+    u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    setRange(chart, from, to);
+  };
   chart.mount = () => {
-    const series = lines.map((line) => ({ stroke: () => palette[line.hue], fill: line.fill && (() => palette[line.hue].replace(')', ' / 0.16)').replaceAll(',', '')), width: line.width ?? 1.5, dash: line.dash, points: { show: false } }));
-    const hooks = { setScale: [(u, key) => key === 'x' && pair(u)], setCursor: [follow], draw: onDraw ? [onDraw] : [] };
+    const series = lines.map((line) => ({ stroke: () => palette[line.hue], fill: line.fill && (() => palette[line.hue].replace(')', ' / 0.16)').replaceAll(',', '')), width: line.width ?? 1.5, dash: line.dash, points: { show: false }, spanGaps: false }));
+    const hooks = { setSelect: [select], setCursor: [follow], draw: onDraw ? [onDraw] : [] };
     chart.plot = new uPlot({
       width: Math.max(200, host.clientWidth), height, legend: { show: false }, hooks, series: [{}, ...series], axes: [xAxis, yAxis],
-      scales: { x: { time: false, range: (_, min, max) => [min, max] }, y: scale },
-      cursor: { drag: { x: true, y: false, dist: 4 }, y: false },
-    }, [Float64Array.from({ length: calendar.count }, (_, i) => i), ...lines.map((line) => line.values)], host);
-    say(calendar.count - 1);
+      scales: { x: { time: false, range: (_, min, max) => [min, max] }, y: { range: (u, low, high) => (isNumber(low) && isNumber(high) ? (room ?? evenRoom)(u, low, high) : [0, 1]) } },
+      cursor: { drag: { x: true, y: false, dist: 4, setScale: false }, y: false, bind: { dblclick: () => () => resetZoom(chart) } },
+    }, drawn(), host);
+    chart.show(0, calendar.last);
     host.addEventListener('keydown', (event) => onChartKey(chart, event));
     charts.add(chart);
     chart.fit = () => host.clientWidth > 0 && host.clientWidth !== chart.plot.width && chart.plot.setSize({ width: host.clientWidth, height });
@@ -194,6 +254,13 @@ function timeChart({ label, height, calendar, lines, format, peers = [], scale =
   };
   peers.push(chart);
   return chart;
+}
+
+/** Scaled so that the value at one place is `to`; as it is, where it has no value there. */
+function rebasedAt(values, at, to) {
+  const own = values[at];
+  if (!isNumber(own) || own <= 0 || !isNumber(to)) return values;
+  return values.map((v) => (isNumber(v) ? (v / own) * to : null));
 }
 
 const mounts = [];
@@ -230,7 +297,7 @@ function drawTrades(u, placed) {
 }
 
 function drawTriangles(u, seen) {
-  const size = (seen.length > 80 ? 4 : 6) * devicePixelRatio;
+  const size = (seen.length > u.width / 24 ? 3.5 : seen.length > u.width / 48 ? 4.5 : 6) * devicePixelRatio;
   const [won, lost, links] = [new Path2D(), new Path2D(), new Path2D()];
   const [x, y] = [(i) => u.valToPos(i, 'x', true), (v) => u.valToPos(v, 'y', true)];
   for (const { in: i, out: o, trade } of seen) {
@@ -299,33 +366,35 @@ function tradeTip(t, daily) {
   ];
 }
 
-/** Room for triangles above and below; or the foot of the chart for the counts of trades. */
-const evenRoom = (_, low, high) => padded(low, high, 0.1);
+/** Room above and below, for triangles too; or the foot of the chart for the counts of trades. */
+const evenRoom = (_, low, high) => padded(low, high, 0.07);
 const footRoom = (_, low, high) => padded(low, high, 0.3);
 function padded(low, high, below) {
   const span = high - low || Math.abs(high) || 1;
   return [low - span * below, high + span * 0.1];
 }
 
-function priceChart(series, trades) {
-  const calendar = barCalendar(series.t);
-  const barOf = (t) => Math.max(0, lowerBound(series.t, t + 1) - 1);
-  const placed = trades.map((trade) => ({ trade, in: barOf(trade.entered), out: barOf(trade.exited ?? trade.entered) }));
+/** A rising series as differences, from its first value on. */
+const summed = (steps) => steps.map(((sum) => (step) => (sum += step))(0));
+
+function priceChart(series, trades, calendar) {
+  const placed = trades.map((trade) => ({ trade, in: placeOf(calendar, trade.entered), out: placeOf(calendar, trade.exited ?? trade.entered) }));
   const tip = el('div', { class: 'tip', hidden: true });
   const onCursor = (u) => {
     const trade = tradeNear(u, placed);
     tip.hidden = !trade;
     if (!trade) return;
-    tip.replaceChildren(...tradeTip(trade, !calendar.times).flat());
+    tip.replaceChildren(...tradeTip(trade, !calendar.opens).flat());
     const [left, top] = [u.over.offsetLeft + u.cursor.left, u.over.offsetTop + u.cursor.top];
     tip.style.left = `${Math.max(0, Math.min(left + 14, chart.host.clientWidth - tip.offsetWidth - 4))}px`;
     tip.style.top = `${Math.max(0, top > tip.offsetHeight + 20 ? top - tip.offsetHeight - 14 : top + 20)}px`;
   };
   const lines = [{ name: 'Close', values: series.close, hue: 'price', width: 1.25 }];
-  const chart = timeChart({ label: `Price and trades, ${series.symbol}`, height: 340, calendar, lines, format: price, scale: { range: trades.length > TRADES_APART ? footRoom : evenRoom }, onDraw: (u) => drawTrades(u, placed), onCursor });
+  const least = calendar.opens ? (series.width ?? 60) / calendar.unit : 1;
+  const chart = timeChart({ label: `Price and trades, ${series.symbol}`, height: 340, calendar, xs: summed(series.at), lines, format: price, least, room: trades.length > TRADES_APART ? footRoom : evenRoom, onDraw: (u) => drawTrades(u, placed), onCursor });
   chart.find = (trade) => {
     const at = placed.find((p) => p.trade === trade);
-    const room = Math.max(20, (at.out - at.in) * 2);
+    const room = Math.max(20 * least, (at.out - at.in) * 2);
     setRange(chart, at.in - room, at.out + room);
     // uPlot applies the range in a microtask of its own.
     queueMicrotask(() => putCursor(chart, at.in, trade.entry));
@@ -346,7 +415,8 @@ function heatColour(share) {
 }
 
 function drawHeat(canvas, sweep, focus, low, high) {
-  const { xs, ys, z, chosen } = sweep;
+  const { xs, z, chosen } = sweep;
+  const ys = sweep.y === null ? [''] : sweep.ys;
   const width = canvas.parentElement.clientWidth;
   const ctx = canvas.getContext('2d');
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
