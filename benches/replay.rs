@@ -95,6 +95,7 @@ fn run(
         archive,
         symbols,
         scope,
+        timeframe: None,
         hours: None,
         start,
         end,

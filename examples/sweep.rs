@@ -12,7 +12,7 @@ use magellan::deployable::{Deployable, EquityRows};
 use magellan::prelude::*;
 use magellan::registry::{AnyStrategy, Entry as Listed};
 use magellan::research::plan::Shard;
-use magellan::research::results::Rank;
+use magellan::research::results::{Contest, Rank};
 use magellan::research::sweep::Keeping;
 use magellan::research::sweepable::SweepRequest;
 use magellan::sweep::How;
@@ -97,6 +97,7 @@ fn main() -> Result<()> {
         document: &document,
         archive: &archive,
         symbols: None,
+        timeframe: None,
         hours: None,
         start: "2018-01-02".parse()?,
         end: "2025-12-31".parse()?,
@@ -105,10 +106,10 @@ fn main() -> Result<()> {
         memory: 256 << 20,
         how: How::Fast,
     };
-    let keeping = Keeping { folder: &folder.join("sweep"), shard: Shard::WHOLE, sample_seed: 0 };
+    let keeping = Keeping { folder: &folder.join("sweep"), shard: Shard::WHOLE, sample_seed: 0, together: false };
     let mut ledger = Ledger::open(&folder.join("ledger"), strategy.name())?;
     let swept = strategy.sweep(&request, &keeping, &mut ledger, &())?;
-    for best in swept.best(Rank { by: "sharpe", lowest: false }, 3, &["sharpe", "max_drawdown"])? {
+    for best in swept.best(Contest::All, Rank { by: "sharpe", lowest: false }, 3, &["sharpe", "max_drawdown"])? {
         println!("{:?} Sharpe ratio, deepest fall: {:?}", best.parameters, best.figures);
     }
     println!("the best of {} points; the ledger counts {} trials", swept.points, swept.trials);

@@ -174,11 +174,19 @@ pub fn exit_code<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> u8 {
     [2, 3, 8].into_iter().find(|code| codes.contains(code)).unwrap_or(0)
 }
 
-/// The name in `known` that `wrong` probably means.
+/// The name in `known` that `wrong` is a misspelling of: a slip or two, or a word too many or too few at its end.
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let score = |name: &str| strsim::jaro_winkler(&wrong.to_lowercase(), &name.to_lowercase());
-    let best = known.into_iter().map(|name| (score(name), name)).max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (best.0 > 0.8).then_some(best.1)
+    let wrong = wrong.to_lowercase().replace('-', "_");
+    let slips = |name: &str| {
+        let name = name.to_lowercase().replace('-', "_");
+        let is_part = |short: &str, long: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('_'));
+        match is_part(&wrong, &name) || is_part(&name, &wrong) {
+            true => 1,
+            false => strsim::damerau_levenshtein(&wrong, &name),
+        }
+    };
+    let best = known.into_iter().map(|name| (slips(name), name)).min_by_key(|(slips, _)| *slips)?;
+    (best.0 <= (wrong.chars().count() / 5).max(1)).then_some(best.1)
 }
 
 #[cfg(test)]
@@ -212,5 +220,10 @@ mod tests {
         let known = ["fail_below", "warn_below", "fail_above"];
         assert_eq!(nearest("fail_bellow", known), Some("fail_below"));
         assert_eq!(nearest("sharpe", known), None);
+        // A name that is another is none that is misspelt.
+        assert_eq!(nearest("ExecStartPre", ["ExecStart"]), None);
+        assert_eq!(nearest("max_position_pct", ["max_position_dollars"]), None);
+        assert_eq!(nearest("per_trade_risk", ["per_trade_risk_pct"]), Some("per_trade_risk_pct"));
+        assert_eq!(nearest("max_drawdown_pct", ["drawdown", "max_drawdown"]), Some("max_drawdown"));
     }
 }

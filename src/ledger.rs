@@ -395,35 +395,73 @@ impl Trials {
         })
     }
 
-    /// The identity of each trial.
+    /// The accounts that each point is looked at in: with an account a symbol each of them and, where points are
+    /// compared, all of them together (none).
+    fn ranked(&self) -> Vec<Option<Symbol>> {
+        if self.scope != "single" || self.data.len() < 2 {
+            return vec![None];
+        }
+        let together = (!self.axes.is_empty()).then_some(None);
+        self.data.keys().map(|&symbol| Some(symbol)).chain(together).collect()
+    }
+
+    /// How many accounts that is.
+    pub fn accounts(&self) -> usize {
+        self.ranked().len()
+    }
+
+    /// The identity of each trial: of every account at every point.
     ///
     /// A trial is its settings, leaf by leaf, and its data. Leaves are hashed by path and value
-    /// and added up, so that it doesn't matter which of them a grid varied.
+    /// and added up, so that it doesn't matter which of them a grid varied. A symbol's own account is a trial of that
+    /// symbol's settings and bars alone, whatever else was replayed beside it.
     ///
     /// # Errors
     /// Refused if the grid hasn't as many points as it says.
     pub fn identities(&self) -> Result<Vec<u128>> {
         let grid = self.grid()?;
-        let mut leaves = BTreeMap::new();
-        flatten("", &self.settings, &mut leaves);
-        for path in self.axes.iter().flat_map(|axis| &axis.paths) {
-            leaves.remove(path);
-        }
-        let data = json!([self.strategy, self.data, self.scope, self.hours, self.start_date, self.end_date]);
-        let add = |sum: u128, (path, value): (&String, &String)| sum.wrapping_add(leaf(path, value));
-        let base = leaves.iter().fold(xxh3_128(data.to_string().as_bytes()), add);
-        let of_value = |axis: &Varied, value: &Value| {
-            axis.paths.iter().fold(0u128, |sum, path| sum.wrapping_add(leaf(path, &value.to_string())))
-        };
-        let parts: Vec<Vec<u128>> =
-            self.axes.iter().map(|axis| axis.values.iter().map(|v| of_value(axis, v)).collect()).collect();
         let points = self.choice.points(&grid)?;
         if points.len() as u64 != self.points {
             let what = format!("the grid has {} points, the record says {}", points.len(), self.points);
             return Err(Error::new(codes::LEDGER_ALTERED, what));
         }
+        let ranked = self.ranked();
+        let mut all = Vec::with_capacity(points.len().saturating_mul(ranked.len()));
+        for account in ranked {
+            self.identities_of(account, &grid, &points, &mut all);
+        }
+        Ok(all)
+    }
+
+    fn identities_of(&self, account: Option<Symbol>, grid: &Grid, points: &[u64], all: &mut Vec<u128>) {
+        let is_its = |path: &String| account.is_none_or(|own| self.owner(path).is_none_or(|owner| owner == own));
+        let mut leaves = BTreeMap::new();
+        flatten("", &self.settings, &mut leaves);
+        leaves.retain(|path, _| is_its(path));
+        for path in self.axes.iter().flat_map(|axis| &axis.paths) {
+            leaves.remove(path);
+        }
+        let data: BTreeMap<&Symbol, &String> =
+            self.data.iter().filter(|(symbol, _)| account.is_none_or(|own| own == **symbol)).collect();
+        let data = json!([self.strategy, data, self.scope, self.hours, self.start_date, self.end_date]);
+        let add = |sum: u128, (path, value): (&String, &String)| sum.wrapping_add(leaf(path, value));
+        let base = leaves.iter().fold(xxh3_128(data.to_string().as_bytes()), add);
+        let of_value = |axis: &Varied, value: &Value| {
+            let its = axis.paths.iter().filter(|path| is_its(path));
+            its.fold(0u128, |sum, path| sum.wrapping_add(leaf(path, &value.to_string())))
+        };
+        let parts: Vec<Vec<u128>> =
+            self.axes.iter().map(|axis| axis.values.iter().map(|v| of_value(axis, v)).collect()).collect();
         let axes = |point: u64| grid.indices(point).zip(parts.iter().rev());
-        Ok(points.iter().map(|&p| axes(p).fold(base, |sum, (i, axis)| sum.wrapping_add(axis[i]))).collect())
+        all.extend(points.iter().map(|&p| axes(p).fold(base, |sum, (i, axis)| sum.wrapping_add(axis[i]))));
+    }
+
+    /// The symbol whose parameters a path leads to, if it leads into a block with parameters by symbol.
+    fn owner(&self, path: &str) -> Option<Symbol> {
+        let (_, below) = path.split_once('.')?;
+        // A symbol may have a dot, and another one may be its beginning.
+        let leads_to = |symbol: &&Symbol| below.strip_prefix(symbol.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        self.data.keys().filter(leads_to).max_by_key(|symbol| symbol.as_str().len()).copied()
     }
 }
 
@@ -563,6 +601,32 @@ mod tests {
         other_data.end_date = "2024-06-27".parse().expect("a date");
         add(folder, Kind::Backtest, &other_data);
         assert_eq!(n(folder), 9, "other data");
+    }
+
+    /// Whoever looks at ten symbols, each with an account of its own, has looked ten times; and once more at all together.
+    #[test]
+    fn every_account_that_was_looked_at_is_a_trial() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        let of = |symbols: &[&str], axes: &[(&str, &[i64])]| {
+            let by_symbol = |s: &&str| ((*s).to_owned(), json!({"a": 1, "b": 2}));
+            let block: serde_json::Map<String, Value> = symbols.iter().map(by_symbol).collect();
+            let hashes = symbols.iter().map(|s| (s.parse().expect("a symbol"), format!("bars of {s}"))).collect();
+            let paths = |key: &str| symbols.iter().map(|s| format!("parameters.{s}.{key}")).collect();
+            let mut trials = trials(axes, json!({"parameters": block}));
+            trials.axes.iter_mut().for_each(|axis| axis.paths = paths(&axis.key));
+            Trials { data: hashes, ..trials }
+        };
+        add(folder, Kind::Sweep, &of(&["BRK"], &[("a", &[1, 2, 3])]));
+        assert_eq!(n(folder), 3, "one symbol, one account");
+        add(folder, Kind::Sweep, &of(&["BRK", "BRK.B"], &[("a", &[1, 2, 3])]));
+        assert_eq!(n(folder), 3 + 3 + 3, "those of BRK were known; BRK.B's, and both together");
+        add(folder, Kind::Backtest, &of(&["BRK", "BRK.B"], &[]));
+        assert_eq!(n(folder), 9, "both were among them");
+        let mut one = of(&["BRK", "BRK.B"], &[("a", &[1, 4])]);
+        one.axes[0].paths = vec!["parameters.BRK.a".to_owned()];
+        add(folder, Kind::Sweep, &one);
+        assert_eq!(n(folder), 9 + 1 + 1, "BRK's 4, and both together with it: BRK.B stayed as it was");
     }
 
     #[test]

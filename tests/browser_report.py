@@ -174,6 +174,9 @@ class Report:
             over = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
             hold(over <= 0, f"at {NARROWEST} the page scrolls sideways by {over} pixels")
             self.page.set_viewport_size({"width": self.width, "height": 900})
+        if self.width == max(WIDTHS):
+            over = self.page.evaluate("(() => { const nav = document.querySelector('#bar nav'); return nav.scrollWidth - nav.clientWidth; })()")
+            hold(over <= 0, f"at {self.width} the sections don't fit by {over} pixels")
         over = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         hold(over <= 0, f"at {self.width} the page scrolls sideways by {over} pixels")
 
@@ -232,6 +235,8 @@ class Report:
         hold(self.page.locator("#verdict svg.shape path").count() == 2, "the verdict has no shape")
         reason = squeezed(self.text("h1 .reason"))
         hold(safe(self.verdict["strategy"]) in reason and len(reason) > len(self.verdict["strategy"]) + 8, "the headline names no reason:", reason)
+        crossed = [c for p in self.periods for c in p["checks"] if c["status"] == "FAIL" and is_number(c.get("value")) and not c.get("acknowledged")]
+        hold(known != "FAIL" or not crossed or " is below " in reason or " is above " in reason, "the headline names no level:", reason)
         if self.verdict.get("error"):
             for part in ("message", "help", "code"):
                 hold(squeezed(safe(self.verdict["error"].get(part) or "")) in squeezed(self.text(".fault")), "the error's", part, "isn't shown")

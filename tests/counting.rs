@@ -67,7 +67,19 @@ fn grid(periods: u32, uppers: u32) -> Grid {
 fn sweep_request<'a>(document: &'a Checked, archive: &'a Archive, grid: &'a Grid) -> SweepRequest<'a> {
     let (start, end) = (date("2022-01-03"), date("2023-12-29"));
     let (choice, how) = (Choice::All, How::Fast);
-    SweepRequest { document, archive, symbols: None, hours: None, start, end, grid, choice, memory: 1 << 26, how }
+    SweepRequest {
+        document,
+        archive,
+        symbols: None,
+        timeframe: None,
+        hours: None,
+        start,
+        end,
+        grid,
+        choice,
+        memory: 1 << 26,
+        how,
+    }
 }
 
 const BY_SHARPE: Choosing<'static> = Choosing {
@@ -81,14 +93,16 @@ proptest! {
     #[test]
     fn sweeps_and_walk_forwards_are_counted_before_the_first_replay(periods in 1u32..5, uppers in 1u32..4, walks: bool) {
         let (document, archive, grid, place) = (document(), sample(), grid(periods, uppers), folder());
-        let (points, request) = (u64::from(periods * uppers), sweep_request(&document, &archive, &grid));
+        // An account for each symbol, and all together.
+        let accounts = document.config().symbols.len() as u64 + 1;
+        let (points, request) = (u64::from(periods * uppers) * accounts, sweep_request(&document, &archive, &grid));
         let watch = CountedFirst { ledger: place.path(), points, began: AtomicBool::new(false) };
         let mut ledger = Ledger::open(place.path(), NAME).expect("a ledger");
         let trials = if walks {
             strategy().walk_forward(&request, &BY_SHARPE, &mut ledger, &watch).expect("walked").trials
         } else {
             let results = folder();
-            let keeping = Keeping { folder: results.path(), shard: Shard::WHOLE, sample_seed: 0 };
+            let keeping = Keeping { folder: results.path(), shard: Shard::WHOLE, sample_seed: 0, together: false };
             strategy().sweep(&request, &keeping, &mut ledger, &watch).expect("swept").trials
         };
         prop_assert!(watch.began.load(Ordering::Relaxed));
@@ -122,7 +136,7 @@ fn without_a_record_there_is_no_figure() {
     let request = Request::portfolio(&document, &archive, date("2022-01-03"), date("2022-12-30"));
     let backtest = strategy().backtest(&request, &mut ledger).map(drop);
     let request = sweep_request(&document, &archive, &grid);
-    let keeping = Keeping { folder: results.path(), shard: Shard::WHOLE, sample_seed: 0 };
+    let keeping = Keeping { folder: results.path(), shard: Shard::WHOLE, sample_seed: 0, together: false };
     let sweep = strategy().sweep(&request, &keeping, &mut ledger, &()).map(drop);
     let walk = strategy().walk_forward(&request, &BY_SHARPE, &mut ledger, &()).map(drop);
     for refused in [backtest, sweep, walk] {

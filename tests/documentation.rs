@@ -266,7 +266,7 @@ impl Place {
     }
 
     fn head_of_the_ledger(&self) -> String {
-        let (code, out, err) = run(self.shell("magellan ledger show --json"));
+        let (code, out, err) = run(self.shell("magellan ledger show --synthetic --json"));
         assert_eq!(code, 0, "{err}");
         let ledger: Value = serde_json::from_str(&out).expect("JSON");
         ledger["strategies"][0]["heads"][0].as_str().expect("a head").to_owned()

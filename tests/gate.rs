@@ -179,9 +179,9 @@ fn trials_come_from_the_ledger_and_dsr_follows_from_them() {
     ));
     let (_, swept) = verdict(&place, "");
     let ledger = &swept["strategies"][0]["ledger"];
-    assert_eq!(ledger["n"], 201);
+    assert_eq!(ledger["n"], 2201, "ten symbols and all together at 200 points, and the gate's own");
     assert_eq!(ledger["n_without_returns"], 1, "the gate's own");
-    let (n, spread) = (201.0, ledger["dispersion"].as_f64().expect("V times sessions"));
+    let (n, spread) = (2201.0, ledger["dispersion"].as_f64().expect("V times sessions"));
     let effective = ledger["n_effective"].as_f64().expect("effective N");
     assert!((1.0..=n).contains(&effective), "{effective}");
     assert!(ledger["pbo"].as_f64().is_some_and(|p| (0.0..=1.0).contains(&p)), "{ledger}");
@@ -191,8 +191,9 @@ fn trials_come_from_the_ledger_and_dsr_follows_from_them() {
         sample()
     ));
     let equity = fs::read_to_string(place.at("out/PORTFOLIO.equity.csv")).expect("written");
+    assert!(equity.starts_with("bar_end,bar_start,session,equity,held"), "{equity:.60}");
     let worth: Vec<f64> =
-        equity.lines().skip(1).map(|l| l.split(',').nth(1).expect("two").parse().expect("a number")).collect();
+        equity.lines().skip(1).map(|l| l.split(',').nth(3).expect("four").parse().expect("a number")).collect();
     let before = std::iter::once(100_000.0).chain(worth.iter().copied());
     let returns: Vec<f64> = worth.iter().zip(before).map(|(after, before)| after / before - 1.0).collect();
     let moments = Moments::of(&returns).expect("they vary");
@@ -270,6 +271,63 @@ fn failing(place: &Place) {
     criteria(place, |c| c["performance_criteria"]["criteria"]["sharpe"] = json!({"fail_below": 50.0}));
 }
 
+#[test]
+fn a_verdict_with_an_acknowledgement_is_one_of_the_schema() {
+    let place = place();
+    failing(&place);
+    let words = format!("--strategy daily_trend --check sharpe --who desk --why trial --expires {}", day(30));
+    place.ok(&format!("gate acknowledge {words}"));
+    let (code, verdict) = verdict(&place, "");
+    assert_eq!((code, verdict["strategies"][0]["acknowledgements"].as_array().map(Vec::len)), (0, Some(1)));
+    let schema: Value = serde_json::from_str(&place.ok("schema --verdict")).expect("JSON");
+    let schema = jsonschema::validator_for(&schema).expect("a schema");
+    let errors: Vec<String> = schema.iter_errors(&verdict).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
+#[test]
+fn what_nobody_may_accept_is_not_offered_to_be() {
+    let place = place();
+    let accept = |check: &str| {
+        let line =
+            format!("gate acknowledge --strategy daily_trend --check {check} --who a --why b --expires {}", day(3));
+        run(place.command(&line))
+    };
+    for check in ["data_errors", "changed_by_cuts", "changed_by_seed"] {
+        let (code, _, err) = accept(check);
+        assert!(code == 2 && err.contains("can't be accepted") && !err.contains("known are"), "{check}: {err}");
+    }
+    assert!(accept("sharp").2.contains("known are"));
+    // A strategy that never trades has proved nothing.
+    criteria(&place, |c| {
+        for symbol in c["symbol_parameters"].as_object_mut().expect("an object").values_mut() {
+            symbol["hysteresis_upper"] = json!(100);
+        }
+    });
+    let (code, out, _) = gate(&place, "--github");
+    let trades = out.lines().find(|line| line.starts_with("::error") && line.contains("trades is")).unwrap_or_default();
+    assert!(code == 1 && trades.contains("nobody can accept"), "{trades} {out}");
+    assert!(!trades.contains("acknowledge"), "{trades}");
+}
+
+#[test]
+fn a_verdict_is_not_verified_on_another_archive_and_says_which_two() {
+    let place = place();
+    place.ok(&format!("gate --archive {} --out out", sample()));
+    place.archive();
+    let (code, _, err) = run(place.command("verdict verify out/verdict.json --archive archive"));
+    let manifest = |at: &Path| {
+        let text = fs::read_to_string(at.join("manifest.json")).expect("read");
+        serde_json::from_str::<Value>(&text).expect("JSON")["sha256"].as_str().expect("a hash").to_owned()
+    };
+    let (then, now) = (manifest(Path::new(&sample())), manifest(&place.at("archive")));
+    assert!(code == 8 && err.contains("verdict-differs") && err.contains("judged with another archive"), "{err}");
+    assert!(err.contains(&then) && err.contains(&now) && err.contains("--archive DIR"), "{err}");
+    criteria(&place, |c| c["strategy"]["version"] = json!("2"));
+    let (code, _, err) = run(place.command(&format!("verdict verify out/verdict.json --archive {}", sample())));
+    assert!(code == 8 && err.contains("judged with another config"), "{err}");
+}
+
 /// A date so many days from today, UTC.
 fn day(days: i64) -> String {
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
@@ -323,7 +381,10 @@ fn an_accepted_failure_is_shown_and_expires() {
     // Another config is another question.
     place.write(file, &accepted);
     criteria(&place, |c| c["strategy"]["version"] = json!("2"));
-    assert_eq!(gate(&place, "").0, 1);
+    let (code, out, _) = gate(&place, "--markdown other.md");
+    let said = "not counted, as it was accepted for another config";
+    assert!(code == 1 && out.contains(said), "{out}");
+    assert!(fs::read_to_string(place.at("other.md")).expect("written").contains(said));
     place.write(file, "[{}]");
     let (code, out, _) = gate(&place, "");
     assert!(code == 2 && out.contains("bad-acknowledgement"), "{out}");

@@ -7,8 +7,10 @@ mod archive;
 #[cfg(feature = "arrow2")]
 mod arrow2_bars;
 mod bad_inputs;
+mod bars;
 mod calendar;
 mod cli;
+mod configs;
 mod counting;
 mod data_check;
 mod documentation;
@@ -22,6 +24,7 @@ mod look_ahead;
 mod metrics;
 mod pages;
 mod reference;
+mod research;
 #[cfg(feature = "live")]
 mod run;
 mod runner;
@@ -31,3 +34,4 @@ mod sweep;
 mod tidy;
 mod validate;
 mod workflow;
+mod workflow_scripts;

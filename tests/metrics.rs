@@ -30,6 +30,7 @@ fn fill(trade: u32, hours: i64, profit: f64) -> Fill {
 
 fn replay(equity: &[(&str, f64)], fills: Vec<Fill>) -> Replay {
     Replay {
+        returns_per_year: 252.0,
         capital: 1_000.0,
         equity: equity.iter().map(|(day, worth)| (date(day), *worth)).collect(),
         fills,
@@ -56,8 +57,8 @@ fn every_figure_is_what_a_pencil_says() {
     near(m.sortino, mean / (0.01f64 / 3.0).sqrt() * 252f64.sqrt());
     near(m.volatility, deviation * 252f64.sqrt());
     near(m.max_drawdown, -0.1);
-    near(m.cagr, 1.089f64.powf(365.25 / 4.0) - 1.0);
-    near(m.calmar, (1.089f64.powf(365.25 / 4.0) - 1.0) / 0.1);
+    assert_eq!(m.cagr, Measure::Undefined(Cause::TooFewSessions), "three sessions");
+    assert_eq!(m.calmar, Measure::Undefined(Cause::TooFewSessions));
     near(m.best_day, 0.1);
     near(m.worst_day, -0.1);
     assert_eq!(m.longest_drawdown_days, 4, "from the peak of July 1 to the end");
@@ -75,6 +76,52 @@ fn every_figure_is_what_a_pencil_says() {
     near(m.turnover, (4_000.0 + sold) / ((1_100.0 + 990.0 + 1_089.0) / 3.0) / (3.0 / 252.0));
     near(m.benchmark_return, 0.21);
     assert_eq!(m.beta, Measure::Undefined(Cause::BenchmarkDidNotMove), "its two returns are equal");
+}
+
+/// A week isn't compounded to a year.
+#[test]
+fn growth_is_compounded_to_a_year_from_63_sessions_on() {
+    let days: Vec<_> = magellan::calendar::sessions(date("2024-07-01"), date("2024-12-31")).map(|s| s.date).collect();
+    let of = |count: usize| {
+        let equity = (0..count).map(|i| (days[i], if i == 0 { 900.0 } else { 1_000.0 + i as f64 })).collect();
+        *Metrics::new(&Replay { equity, ..replay(&[], Vec::new()) }, &[])
+    };
+    for short in [1, 5, 62] {
+        let m = of(short);
+        assert_eq!((m.cagr, m.calmar), (Measure::Undefined(Cause::TooFewSessions), m.cagr), "{short} sessions");
+        assert!(short == 1 || m.sharpe.value().is_some(), "a ratio of returns isn't compounded");
+    }
+    let m = of(63);
+    let grown = 1.062f64.powf(365.25 / f64::from(days[62].0 - days[0].0)) - 1.0;
+    near(m.cagr, grown);
+    near(m.calmar, grown / 0.1);
+}
+
+/// Cash after each entry: sales of the same bar come first, but never before what they sell was bought.
+#[test]
+fn cash_below_zero_by_hand() {
+    let trade = |trade: u32, entered: i64, exited: i64, shares: u64, profit: f64| Fill {
+        entered: fill(1, 0, 0.0).entered + entered * HOUR,
+        exited: fill(1, 0, 0.0).entered + exited * HOUR,
+        shares,
+        profit,
+        ..fill(trade, 1, profit)
+    };
+    // 1000 dollars. 0 h: buys for 600, then for 500: -100. 1 h: the first is sold for 650, then 700 are spent: -150.
+    // 2 h: the second is sold for 480; bought for 200 and sold at once: 130.
+    let fills = vec![
+        trade(1, 0, 1, 60, 50.0),
+        trade(2, 0, 2, 50, -20.0),
+        trade(4, 2, 2, 20, 10.0),
+        trade(3, 1, 3, 30, 5.0),
+        trade(3, 1, 4, 40, 5.0),
+    ];
+    let cash = magellan::metrics::Cash::of(&replay(&[], fills));
+    assert_eq!((cash.entries, cash.below_zero, cash.lowest), (4, 2, -150.0));
+    let hour = |h: i64| Some(fill(1, 0, 0.0).entered + h * HOUR);
+    assert_eq!((cash.first_at, cash.lowest_at), (hour(0), hour(1)));
+    let idle = magellan::metrics::Cash::of(&replay(&[], Vec::new()));
+    assert_eq!((idle.entries, idle.below_zero, idle.lowest, idle.lowest_at), (0, 0, 1_000.0, None));
 }
 
 #[test]

@@ -252,7 +252,7 @@ fn the_pages_work_in_a_real_browser() {
     let grid = "--grid rsi_period=8..28:4 --grid hysteresis_upper=52..60:2 --grid hysteresis_lower=40..48:4";
     let commands = [
         ("backtest-days", format!("backtest {DAYS}")),
-        ("backtest-accounts", format!("backtest {DAYS} --scope single")),
+        ("backtest-accounts", format!("backtest {DAYS} --scope single --symbols SPY,TSLA")),
         ("backtest-minutes", format!("backtest {MINUTES}")),
         ("sweep", format!("sweep {DAYS} {grid}")),
         ("sweep-one-axis", format!("sweep {DAYS} --grid rsi_period=5..44")),

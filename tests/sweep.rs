@@ -105,18 +105,71 @@ fn a_row_is_what_backtest_says_of_its_point() {
     bench.sweep(&format!("{DAILY} {GRID} --plain"), "plain");
     assert_eq!(bytes(&bench.at("fast")), bytes(&bench.at("plain")), "both ways");
     let batches = rows(&bench.at("fast/results.parquet"));
-    assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 400, "two symbols, 200 points");
+    let count = batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+    assert_eq!(count, 600, "200 points of two symbols, and of both together");
     let batch = &batches[0];
     let integer = |name: &str, i| batch.column_by_name(name).expect(name).as_primitive::<Int64Type>().value(i);
     for row in (0..batch.num_rows()).step_by(67) {
         let (period, upper) = (integer("rsi_period", row), integer("hysteresis_upper", row));
         let symbol = batch.column_by_name("symbol").expect("symbol").as_string::<i32>().value(row);
+        if symbol == "PORTFOLIO" {
+            continue;
+        }
         let set = format!("--scope single --json --set rsi_period={period} --set hysteresis_upper={upper}");
         let said: Value = serde_json::from_str(&bench.ok(&format!("backtest {DAILY} {set}"))).expect("JSON");
         let runs = said["runs"].as_array().expect("runs");
         let of_symbol = runs.iter().find(|r| r["label"] == symbol).expect("the symbol");
         same_figures(&figures(batch, row), &of_symbol["metrics"], &format!("{symbol} {period} {upper}"));
     }
+}
+
+/// Symbols with an account each: the best of each symbol, and one setting for all of them, whose account is what
+/// `backtest` says of the portfolio. Every account that was ranked is a trial.
+#[test]
+fn accounts_by_symbol_are_ranked_by_symbol_and_together() {
+    let bench = Bench::new();
+    bench.sweep(&format!("{DAILY} {GRID}"), "all");
+    assert_eq!(bench.trials("daily_trend"), 200 * 3, "two symbols, and both together");
+    let said: Value = serde_json::from_str(&bench.ok(&format!("sweep {DAILY} {GRID} --top 3 --json"))).expect("JSON");
+    assert_eq!((&said["accounts_ranked"], &said["trials"]), (&600.into(), &600.into()));
+    let batch = &rows(&bench.at("all/results.parquet"))[0];
+    let symbols = batch.column_by_name("symbol").expect("symbol").as_string::<i32>();
+    let sharpes = batch.column_by_name("sharpe").expect("sharpe").as_primitive::<Float64Type>();
+    let best = |symbol: &str| {
+        let of_symbol = (0..batch.num_rows()).filter(|&i| symbols.value(i) == symbol && sharpes.is_valid(i));
+        of_symbol.map(|i| sharpes.value(i)).fold(f64::NEG_INFINITY, f64::max)
+    };
+    let by_symbol = said["best_by_symbol"].as_array().expect("rows");
+    assert_eq!(by_symbol.len(), 2);
+    for one in by_symbol {
+        assert_eq!(one["figures"][0].as_f64(), Some(best(one["symbol"].as_str().expect("a name"))), "{one}");
+    }
+    let together = said["best_together"].as_array().expect("rows");
+    assert_eq!((together.len(), &together[0]["symbol"]), (3, &"PORTFOLIO".into()));
+    assert_eq!(together[0]["figures"][0].as_f64(), Some(best("PORTFOLIO")));
+    let (period, upper) = (&together[0]["parameters"][0], &together[0]["parameters"][1]);
+    let set = format!("backtest {DAILY} --set rsi_period={period} --set hysteresis_upper={upper} --json");
+    let run: Value = serde_json::from_str(&bench.ok(&set)).expect("JSON");
+    let point = together[0]["point"].as_u64().expect("a number");
+    let points = batch.column_by_name("point").expect("point").as_primitive::<UInt64Type>();
+    let row = (0..batch.num_rows()).find(|&i| points.value(i) == point && symbols.value(i) == "PORTFOLIO");
+    let mut compared = 0;
+    for (name, value) in figures(batch, row.expect("a row")) {
+        if let (Some(ours), Some(theirs)) = (value, run["runs"][0]["metrics"][&name].as_f64()) {
+            assert!((ours - theirs).abs() <= 1e-9 * theirs.abs().max(1.0), "{name}: {ours} {theirs}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 18, "only {compared} figures in common");
+    let table = bench.ok(&format!("sweep {DAILY} {GRID}"));
+    assert!(table.contains("best by symbol") && table.contains("best for all symbols together"), "{table}");
+    assert!(table.contains("among 200 points of 2 symbols, 600 accounts in all; the ledger counts"), "{table}");
+    let without = bench.ok(&format!("sweep {DAILY} {GRID} --by exposure"));
+    assert!(without.contains("all symbols together have no exposure"), "{without}");
+    // One symbol is its own portfolio.
+    let alone = DAILY.replace("SPY,TSLA", "SPY");
+    let alone: Value = serde_json::from_str(&bench.ok(&format!("sweep {alone} {GRID} --json"))).expect("JSON");
+    assert_eq!((&alone["accounts_ranked"], &alone["trials"]), (&200.into(), &601.into()), "all of them were known");
 }
 
 #[test]
@@ -178,7 +231,7 @@ fn a_sweep_killed_at_any_moment_goes_on_and_ends_in_the_same_bytes() {
     fs::write(&part, &cut[..cut.len() / 2]).expect("written");
     bench.sweep(what, "killed0");
     assert_eq!(bytes(&bench.at("killed0")), whole, "after damage");
-    assert_eq!(bench.trials("hourly_swing"), 600);
+    assert_eq!(bench.trials("hourly_swing"), 600 * 3, "two symbols, and both together");
 }
 
 #[test]
@@ -263,23 +316,23 @@ fn shards_merge_to_the_bytes_of_one() {
 fn every_trial_is_counted_once_and_none_can_be_taken_back() {
     let bench = Bench::new();
     bench.ok(&format!("sweep {DAILY} {GRID}"));
-    assert_eq!(bench.trials("daily_trend"), 200);
+    assert_eq!(bench.trials("daily_trend"), 600, "at each of 200 points two symbols, and both together");
     bench.ok(&format!("sweep {DAILY} {GRID}"));
-    assert_eq!(bench.trials("daily_trend"), 200, "the same again");
+    assert_eq!(bench.trials("daily_trend"), 600, "the same again");
     bench.ok(&format!("backtest {DAILY} --scope single --set rsi_period=7 --set hysteresis_upper=55.0"));
-    assert_eq!(bench.trials("daily_trend"), 200, "one of them");
+    assert_eq!(bench.trials("daily_trend"), 600, "two of them");
     bench.ok(&format!("backtest {DAILY} --scope single --set rsi_period=7 --set hysteresis_upper=55.5"));
-    assert_eq!(bench.trials("daily_trend"), 201);
+    assert_eq!(bench.trials("daily_trend"), 602, "an account each");
     bench.ok(&format!("sweep {DAILY} --random 30 --seed 4 {GRID}"));
-    assert_eq!(bench.trials("daily_trend"), 201, "thirty of the two hundred");
+    assert_eq!(bench.trials("daily_trend"), 602, "thirty of the two hundred");
     bench.ok(&format!("walk-forward {DAILY} --grid rsi_period=24..28 --grid hysteresis_upper=58,59 --folds 3"));
-    assert_eq!(bench.trials("daily_trend"), 209, "two of the ten were known");
+    assert_eq!(bench.trials("daily_trend"), 626, "two of the ten were known");
     bench.ok(&format!("walk-forward {DAILY} --grid rsi_period=24..28 --grid hysteresis_upper=58,59 --folds 4"));
     let shown = bench.ok("ledger show --json");
-    assert_eq!(bench.trials("daily_trend"), 209);
+    assert_eq!(bench.trials("daily_trend"), 626);
     assert_eq!(shown.matches("\"walk-forward\"").count(), 2, "each division leaves a record");
     bench.ok(&format!("backtest {DAILY} --scope portfolio --set rsi_period=7 --set hysteresis_upper=55"));
-    assert_eq!(bench.trials("daily_trend"), 210, "one account for both is another trial");
+    assert_eq!(bench.trials("daily_trend"), 627, "one account for both is another trial");
     bench.refused("ledger verify --require 0123456789abcdef", 8, "ledger-gap");
 
     let folder = bench.at("ledger/daily_trend");
@@ -334,7 +387,13 @@ fn grids_that_mean_nothing_are_refused_with_a_way_on() {
         ("--grid rsi_peroid=5..9", 2, "bad-argument", "the config has no such value"),
         ("--grid rsi_period=1..9", 2, "out-of-range", "choose other values for --grid rsi_period"),
         ("--grid rsi_period=5,x", 2, "wrong-type", "choose other values for --grid rsi_period"),
-        ("--grid hysteresis_upper=20..60:20", 2, "contradiction", "--where"),
+        ("--grid hysteresis_upper=20..60:20", 2, "contradiction", "--where \"hysteresis_upper != 20\""),
+        (
+            "--grid hysteresis_lower=40..60:20 --grid hysteresis_upper=50,70",
+            2,
+            "contradiction",
+            "--where \"hysteresis_lower < hysteresis_upper\"",
+        ),
         ("--grid rsi_period=5,5.0", 2, "bad-argument", "listed twice"),
         ("--grid rsi_period=5..9 --where x<3", 2, "bad-argument", "x is not swept"),
         ("--grid rsi_period=5..9 --where rsi_period<3", 2, "bad-argument", "no point of the grid"),

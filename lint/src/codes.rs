@@ -13,6 +13,9 @@ magellan::error_codes! {
         MASKED_FAILURE "masked-failure":
             "A step or job loses the exit code of something that failed, so that it looks like a success.";
             "remove `continue-on-error`: a failure must be red"
+        UNREADABLE_SCRIPT "unreadable-script":
+            "A script that may run `magellan` can't be read, so that nobody can say whether it loses a failure.";
+            "write it plainly: one command a line, in bash or sh"
         MISSING_STAGE "missing-stage":
             "A stage has no job, or its job doesn't run the stage's command.";
             "add the job, with a step that runs the stage's command: `magellan validate`, `gate`, `deploy --verdicts DIR` or `health`"
@@ -49,6 +52,12 @@ magellan::error_codes! {
         SCRIPT_INJECTION "script-injection":
             "GitHub puts an input or a text of an event into a script before the shell reads it: whoever writes it can run anything.";
             "hand it over in the step's `env`, and write `\"$NAME\"` in the script"
+        UNTRUSTED_CHECKOUT "untrusted-checkout":
+            "A run with the project's own rights brings in the code of a pull request and runs something then: whoever opened it can take the secrets.";
+            "run it on `pull_request`, where there is no secret, or let only the project's own branches through: `if: github.event.pull_request.head.repo.full_name == github.repository`"
+        BAD_ACCEPTANCE "bad-acceptance":
+            "A comment means to accept a finding, but gives no reason, names no code of a finding, or accepts nothing.";
+            "write `# magellan-lint: accept CODE because REASON` at the line of the finding or above it, or remove the comment"
         EXPOSED_SECRET "exposed-secret":
             "A secret stands in a script, or where more can read it than the step that uses it.";
             "name it in the `env` or `with` of that step, one secret a key"

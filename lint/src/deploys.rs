@@ -4,8 +4,8 @@
 use super::expressions::{self, RunState, normalized};
 use super::findings::Findings;
 use super::jobs::{Job, Step, is_stage};
-use super::shell::{self, Simple};
-use super::yaml::{Node, placed};
+use super::shell::Simple;
+use super::yaml::{Node, events, placed};
 use crate::codes;
 
 /// The stage's job, and its command.
@@ -21,22 +21,19 @@ pub(super) fn examine(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>
     is_never_cancelled(root, job, findings);
 }
 
-/// Events that start a run.
-fn events(root: &Node) -> Vec<&str> {
-    let Some(on) = root.get("on") else { return Vec::new() };
-    let keys = on.entries().iter().map(|(key, _)| key.name.as_str());
-    on.text().into_iter().chain(on.items().iter().filter_map(Node::text)).chain(keys).collect()
-}
-
 fn is_of_a_pull_request(event: &str) -> bool {
     event.starts_with("pull_request") || event == "issue_comment"
+}
+
+/// Whether a job deploys, or is the one that should.
+pub(super) fn deploys(job: &Job<'_>) -> bool {
+    job.id() == DEPLOY || job.steps.iter().any(|step| step.runs(DEPLOY))
 }
 
 // ---- the command ----
 
 fn commands(job: &Job<'_>, step: &Step<'_>, findings: &mut Findings<'_>) {
-    let (Some(run), Some(text)) = (step.run, step.script().filter(|text| text.contains(DEPLOY))) else { return };
-    let script = shell::parse(text);
+    let (Some(run), Some(Ok(script))) = (step.run, step.parsed()) else { return };
     let deploys = |simple: &&Simple| simple.magellan().is_some_and(|arguments| is_stage(DEPLOY, &arguments));
     let found: Vec<&Simple> = script.all().into_iter().filter(deploys).collect();
     if found.is_empty() {

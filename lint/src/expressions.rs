@@ -2,10 +2,15 @@
 
 use std::ops::Range;
 
+use github_actions_expressions::call::{Call, Function};
+use github_actions_expressions::context::Context;
+use github_actions_expressions::literal::Literal;
+use github_actions_expressions::op::{BinExpr, BinOp};
+use github_actions_expressions::{Expr, Origin, SpannedExpr};
+
 use super::yaml::Node;
 
-/// Most tokens and bytes of an expression whose logic is read; of a longer one nothing is certain.
-const TOKENS: usize = 200;
+/// Longest expression that is read; of a longer one nothing is certain.
 const BYTES: usize = 4_096;
 
 /// A name: `inputs.strategy`; `github['event']` counts as `github.event`.
@@ -14,6 +19,8 @@ pub(super) struct Name {
     pub(super) text: String,
     /// In the text.
     pub(super) at: Range<usize>,
+    /// Whether its value becomes part of the expression's: not if it is only compared.
+    pub(super) flows: bool,
 }
 
 impl Name {
@@ -31,97 +38,58 @@ pub(super) fn within<'a>(name: &'a str, context: &str) -> Option<&'a str> {
 
 /// The names in a text: inside `${{ }}`, or anywhere if all of it is a condition.
 pub(super) fn names(text: &str, condition: bool) -> Vec<Name> {
-    if condition {
-        return names_within(text, 0).collect();
+    if condition && !text.contains("${{") {
+        return names_within(text, 0);
     }
     // An expression ends where the next one begins at the latest: each character is read once.
     let starts: Vec<usize> = text.match_indices("${{").map(|(at, _)| at + 3).collect();
     let limits = starts.iter().skip(1).copied().chain([text.len()]);
     let inside = starts.iter().zip(limits).map(|(from, limit)| (*from, &text[*from..limit]));
-    inside.flat_map(|(from, inside)| names_within(inside.split("}}").next().unwrap_or_default(), from)).collect()
+    inside.flat_map(|(from, inside)| names_within(&inside[..closed(inside)], from)).collect()
 }
 
-fn names_within(text: &str, offset: usize) -> impl Iterator<Item = Name> {
-    tokens(text).into_iter().filter_map(move |(token, at)| match token {
-        Token::Name(text) => Some(Name { text, at: offset + at.start..offset + at.end }),
-        _ => None,
-    })
+/// Where the expression ends that a text begins with: at `}}` outside of quotes.
+fn closed(text: &str) -> usize {
+    let mut quoted = false;
+    let ends = |(at, c): &(usize, char)| {
+        quoted ^= *c == '\'';
+        !quoted && text[*at..].starts_with("}}")
+    };
+    text.char_indices().find(ends).map_or(text.len(), |(at, _)| at)
 }
 
-#[derive(Clone, Debug, PartialEq)]
-enum Token {
-    Name(String),
-    /// What stands in quotes.
-    Text(String),
-    Sign(&'static str),
-    Other,
+fn names_within(text: &str, offset: usize) -> Vec<Name> {
+    let start = offset + text.len() - text.trim_start().len();
+    let Some(read) = read(text) else { return Vec::new() };
+    let flowing: Vec<Range<usize>> = read.dataflow_contexts().iter().map(|(_, origin)| span(origin)).collect();
+    let named = |(context, origin): (&Context<'_>, &Origin<'_>)| {
+        let at = span(origin);
+        Name { text: dotted(context), flows: flowing.contains(&at), at: start + at.start..start + at.end }
+    };
+    read.contexts().into_iter().map(named).collect()
 }
 
-const SIGNS: [&str; 8] = ["==", "!=", "&&", "||", "!", "(", ")", ","];
-
-fn tokens(text: &str) -> Vec<(Token, Range<usize>)> {
-    let (mut found, mut at) = (Vec::new(), 0);
-    while let Some(c) = text[at..].chars().next() {
-        let (start, rest) = (at, &text[at..]);
-        let token = if c == '\'' {
-            let (inside, length) = quoted(rest);
-            at += length;
-            Token::Text(inside)
-        } else if c.is_alphabetic() || c == '_' {
-            let (name, length) = dotted(rest);
-            at += length;
-            Token::Name(name)
-        } else if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
-            at += sign.len();
-            Token::Sign(sign)
-        } else {
-            // A number with all its digits, so that none of its letters is a name.
-            let is_part = |c: char| c.is_alphanumeric() || c == '_';
-            at += if is_part(c) { rest.find(|c| !is_part(c)).unwrap_or(rest.len()) } else { c.len_utf8() };
-            Token::Other
-        };
-        if !c.is_whitespace() {
-            found.push((token, start..at));
-        }
-    }
-    found
+fn span(origin: &Origin<'_>) -> Range<usize> {
+    origin.span.start..origin.span.end
 }
 
-/// A text in quotes, two of which stand for one, and its length with them.
-fn quoted(text: &str) -> (String, usize) {
-    let (mut inside, mut at) = (String::new(), 1);
-    while let Some(length) = text[at..].find('\'') {
-        inside += &text[at..at + length];
-        at += length + 1;
-        if !text[at..].starts_with('\'') {
-            return (inside, at);
-        }
-        inside.push('\'');
-        at += 1;
-    }
-    (inside + &text[at..], text.len())
+fn read(text: &str) -> Option<SpannedExpr<'_>> {
+    let text = text.trim();
+    Some(text).filter(|text| text.len() <= BYTES).and_then(|text| Expr::parse(text).ok())
 }
 
-/// A name with all that follows by dots or as `['…']`, and its length.
-fn dotted(text: &str) -> (String, usize) {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
-    let word = |text: &str| text.find(|c| !is_part(c)).unwrap_or(text.len());
-    let mut at = word(text);
-    let mut name = text[..at].to_owned();
-    loop {
-        let rest = &text[at..];
-        let (part, length) = if let Some(behind) = rest.strip_prefix('.') {
-            let length = if behind.starts_with('*') { 1 } else { word(behind) };
-            (behind[..length].to_owned(), 1 + length)
-        } else if rest.starts_with("['") {
-            let (inside, length) = quoted(&rest[1..]);
-            (inside, 1 + length + usize::from(rest[1 + length..].starts_with(']')))
-        } else {
-            return (name, at);
-        };
-        name = name + "." + &part;
-        at += length;
-    }
+/// A context's name with dots; an index that isn't known is `*`.
+fn dotted(context: &Context<'_>) -> String {
+    let part = |part: &SpannedExpr<'_>| match &part.inner {
+        Expr::Identifier(name) => name.as_str().to_owned(),
+        Expr::Index(index) => match &index.inner {
+            Expr::Literal(literal) => literal.as_str().into_owned(),
+            _ => "*".to_owned(),
+        },
+        Expr::Star => "*".to_owned(),
+        _ => String::new(),
+    };
+    context.parts.iter().map(part).collect::<Vec<_>>().join(".")
 }
 
 /// What is known of a run while a condition is judged.
@@ -134,12 +102,10 @@ pub(super) struct RunState<'a> {
 }
 
 impl RunState<'_> {
-    fn value(&self, name: &str) -> Value {
+    fn context(&self, name: &str) -> Value {
         let pull_request = self.event == Some("pull_request");
         let by_hand = self.event.is_none_or(|event| event.starts_with("workflow_"));
         match name.to_ascii_lowercase().as_str() {
-            "true" => Value::Is(true),
-            "false" | "null" => Value::Is(false),
             "github.event_name" => self.event.map_or(Value::Unknown, Value::text),
             "github.ref" if pull_request => Value::text("refs/pull/1/merge"),
             "github.ref_name" if pull_request => Value::text("1/merge"),
@@ -150,16 +116,43 @@ impl RunState<'_> {
         }
     }
 
-    fn called(&self, function: &str, arguments: &[Value]) -> Value {
+    fn called(&self, call: &Call<'_>) -> Value {
         let known = |is: Option<bool>| is.map_or(Value::Unknown, Value::Is);
-        match (function.to_ascii_lowercase().as_str(), arguments) {
-            ("always", []) => Value::Is(true),
-            ("success", []) => known(self.succeeded),
-            ("failure" | "cancelled", []) => known(self.succeeded.filter(|succeeded| *succeeded).map(|_| false)),
-            ("startswith", [Value::Text(text), Value::Text(start)]) => {
+        let arguments: Vec<Value> = call.args.iter().map(|argument| self.value(argument)).collect();
+        match (call.func, arguments.as_slice()) {
+            (Function::Always, _) => Value::Is(true),
+            (Function::Success, _) => known(self.succeeded),
+            (Function::Failure | Function::Cancelled, _) => {
+                known(self.succeeded.filter(|succeeded| *succeeded).map(|_| false))
+            }
+            (Function::StartsWith, [Value::Text(text), Value::Text(start)]) => {
                 Value::Is(text.to_lowercase().starts_with(&start.to_lowercase()))
             }
             _ => Value::Unknown,
+        }
+    }
+
+    fn value(&self, expression: &SpannedExpr<'_>) -> Value {
+        match &expression.inner {
+            Expr::Literal(Literal::String(text)) => Value::text(text),
+            Expr::Literal(Literal::Boolean(is)) => Value::Is(*is),
+            Expr::Literal(Literal::Null) => Value::Is(false),
+            Expr::Literal(Literal::Number(number)) => Value::Is(*number != 0.0),
+            Expr::Context(context) => self.context(&dotted(context)),
+            Expr::Call(call) => self.called(call),
+            Expr::UnExpr { expr, .. } => self.value(expr).truth().map_or(Value::Unknown, |truth| Value::Is(!truth)),
+            Expr::BinExpr(BinExpr { lhs, op, rhs }) => {
+                let (left, right) = (self.value(lhs), self.value(rhs));
+                let equal = || left.equals(&right);
+                match op {
+                    BinOp::And => left.joined(right, false),
+                    BinOp::Or => left.joined(right, true),
+                    BinOp::Eq => equal().map_or(Value::Unknown, Value::Is),
+                    BinOp::Neq => equal().map_or(Value::Unknown, |equal| Value::Is(!equal)),
+                    BinOp::Gt | BinOp::Ge | BinOp::Lt | BinOp::Le => Value::Unknown,
+                }
+            }
+            Expr::Star | Expr::Identifier(_) | Expr::Index(_) => Value::Unknown,
         }
     }
 }
@@ -168,16 +161,11 @@ impl RunState<'_> {
 /// condition asks for the status itself.
 pub(super) fn never_runs(condition: &str, run: RunState<'_>) -> bool {
     let condition = unwrapped(condition);
-    if condition.len() > BYTES {
-        return false;
-    }
-    let asks = |(token, _): &(Token, _)| match token {
-        Token::Name(name) => {
-            ["always", "success", "failure", "cancelled"].iter().any(|status| name.eq_ignore_ascii_case(status))
-        }
-        _ => false,
+    let asks = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        ["always", "success", "failure", "cancelled"].iter().any(|status| text.contains(status))
     };
-    let fails = run.succeeded == Some(false) && !tokens(condition).iter().any(asks);
+    let fails = run.succeeded == Some(false) && !asks(condition) && condition.len() <= BYTES;
     fails || truth(condition, run) == Some(false)
 }
 
@@ -189,14 +177,7 @@ pub(super) fn is_regardless(condition: &Node) -> bool {
 
 /// Whether an expression holds, where that is certain.
 pub(super) fn truth(expression: &str, run: RunState<'_>) -> Option<bool> {
-    let expression = Some(unwrapped(expression)).filter(|expression| expression.len() <= BYTES)?;
-    let tokens: Vec<Token> = tokens(expression).into_iter().map(|(token, _)| token).collect();
-    if tokens.len() > TOKENS {
-        return None;
-    }
-    let mut reader = Reader { tokens: &tokens, run };
-    let value = reader.either()?;
-    if reader.tokens.is_empty() { value.truth() } else { None }
+    run.value(&read(unwrapped(expression))?).truth()
 }
 
 /// An expression without `${{ }}`, white space and case.
@@ -255,83 +236,6 @@ impl Value {
     }
 }
 
-/// Reads tokens from the front; `None` where they are no expression.
-struct Reader<'a> {
-    tokens: &'a [Token],
-    run: RunState<'a>,
-}
-
-impl Reader<'_> {
-    fn eat(&mut self, sign: &'static str) -> bool {
-        let found = self.tokens.first() == Some(&Token::Sign(sign));
-        if found {
-            self.tokens = &self.tokens[1..];
-        }
-        found
-    }
-
-    fn either(&mut self) -> Option<Value> {
-        let mut value = self.both()?;
-        while self.eat("||") {
-            value = value.joined(self.both()?, true);
-        }
-        Some(value)
-    }
-
-    fn both(&mut self) -> Option<Value> {
-        let mut value = self.compared()?;
-        while self.eat("&&") {
-            value = value.joined(self.compared()?, false);
-        }
-        Some(value)
-    }
-
-    fn compared(&mut self) -> Option<Value> {
-        let mut value = self.single()?;
-        loop {
-            let wanted = match (self.eat("=="), self.eat("!=")) {
-                (true, _) => true,
-                (_, true) => false,
-                _ => return Some(value),
-            };
-            let equal = value.equals(&self.single()?);
-            value = equal.map_or(Value::Unknown, |equal| Value::Is(equal == wanted));
-        }
-    }
-
-    fn single(&mut self) -> Option<Value> {
-        if self.eat("!") {
-            return Some(self.single()?.truth().map_or(Value::Unknown, |truth| Value::Is(!truth)));
-        }
-        if self.eat("(") {
-            let value = self.either()?;
-            return self.eat(")").then_some(value);
-        }
-        let (first, rest) = self.tokens.split_first()?;
-        self.tokens = rest;
-        match first {
-            Token::Text(text) => Some(Value::text(text)),
-            Token::Name(function) if self.eat("(") => {
-                let arguments = self.arguments()?;
-                Some(self.run.called(function, &arguments))
-            }
-            Token::Name(name) => Some(self.run.value(name)),
-            _ => None,
-        }
-    }
-
-    fn arguments(&mut self) -> Option<Vec<Value>> {
-        let mut arguments = Vec::new();
-        while !self.eat(")") {
-            if !arguments.is_empty() && !self.eat(",") {
-                return None;
-            }
-            arguments.push(self.either()?);
-        }
-        Some(arguments)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -347,11 +251,13 @@ mod tests {
             found("${{ github['event']['x'].*.y }} ${{ 'secrets.a' }} ${{ 1e5 }}", false),
             ["github.event.x.*.y"]
         );
-        assert_eq!(found("${{ f(a[b]) }}", false), ["f", "a", "b"]);
-        assert_eq!(found("!a && 'it''s b' == c", true), ["a", "c"]);
+        assert_eq!(found("${{ format(a[b.c]) }}", false), ["a.*", "b.c"]);
+        assert_eq!(found("!a.b && 'it''s b' == c.d", true), ["a.b", "c.d"]);
         assert!(found("secrets.a ${ {b} }", false).is_empty());
         let text = "é ${{ x }} ${{ secrets['a'] }}";
         assert_eq!(names(text, false).iter().map(|n| &text[n.at.clone()]).collect::<Vec<_>>(), ["x", "secrets['a']"]);
+        let flows = |text: &str| names(text, false).into_iter().filter(|n| n.flows).map(|n| n.text).collect::<Vec<_>>();
+        assert_eq!(flows("${{ contains(a.b, 'x') || c.d == '' || e.f }}"), ["e.f"]);
     }
 
     #[test]

@@ -5,7 +5,11 @@ use std::ops::Range;
 use magellan::error::Code;
 use magellan::finding::{Finding, Severity, Span};
 
+use super::acceptances::{self, Acceptance};
 use crate::codes;
+
+/// What no comment can accept: a file that isn't read has no findings that could be weighed.
+const REFUSED: [Code; 2] = [codes::WORKFLOW_SYNTAX, codes::UNREADABLE_SCRIPT];
 
 /// Most findings that are listed for one file.
 pub(super) const SHOWN: usize = 100;
@@ -65,6 +69,40 @@ impl<'a> Findings<'a> {
         let line = self.lines.partition_point(|first| *first <= start).max(1);
         let first = self.lines.get(line - 1).copied().unwrap_or_default();
         Span { line, column: self.text[first..start].chars().count() + 1, start, end }
+    }
+
+    /// Turns the findings that comments of the file accept into notes that tell the reason. A comment that accepts
+    /// nothing, or without a reason, is a finding itself.
+    pub(super) fn accept(&mut self) {
+        for Acceptance { at, line, told } in acceptances::find(self.text) {
+            let what = match told {
+                Err(why) => why.to_owned(),
+                Ok((code, _)) if !codes::ALL.iter().any(|known| known.slug() == code) => {
+                    let known = magellan::finding::nearest(code, codes::ALL.iter().map(|known| known.slug()));
+                    let meant = known.map_or_else(String::new, |known| format!("; did you mean `{known}`?"));
+                    format!("no finding has the code `{code}`{meant}")
+                }
+                Ok((code, reason)) => {
+                    let mut accepted = false;
+                    let is_here = |f: &&mut Finding| {
+                        f.code.slug() == code
+                            && f.span.is_some_and(|span| span.line == line)
+                            && !REFUSED.contains(&f.code)
+                    };
+                    for finding in self.found.iter_mut().filter(is_here) {
+                        finding.severity = Severity::Note;
+                        finding.what = format!("{} (accepted: {reason})", finding.what);
+                        finding.help = "nothing: a comment accepts it".to_owned();
+                        accepted = true;
+                    }
+                    if accepted {
+                        continue;
+                    }
+                    format!("line {line} has no finding `{code}` that can be accepted")
+                }
+            };
+            self.error(codes::BAD_ACCEPTANCE, at, "", what);
+        }
     }
 
     /// All of them, in the order of the text.

@@ -3,12 +3,9 @@
 use super::expressions::{self, Name};
 use super::findings::Findings;
 use super::jobs::Job;
+use super::untrusted::is_written;
 use super::yaml::{Key, Node, placed};
 use crate::codes;
-
-/// Contexts that are written by whoever starts a run, opens a pull request or names a branch.
-const UNTRUSTED: [&str; 6] =
-    ["inputs", "github.event", "github.head_ref", "github.base_ref", "github.ref", "github.ref_name"];
 
 pub(super) fn examine(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     let other = |keys: &'static [&str]| move |(key, _): &&(Key, Node)| !keys.contains(&key.name.as_str());
@@ -24,8 +21,8 @@ pub(super) fn examine(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>
             for (key, value) in step.node.entries() {
                 let subject = format!("{}.{}", step.subject, key.name);
                 match key.name.as_str() {
-                    "run" => script(value, &subject, findings),
-                    "env" | "with" => given(step.node, key, value, &subject, findings),
+                    "run" => script(root, value, &subject, findings),
+                    "env" | "with" => given(root, step.node, key, value, &subject, findings),
                     _ => no_secret(key, value, &subject, findings),
                 }
             }
@@ -34,7 +31,7 @@ pub(super) fn examine(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>
 }
 
 /// The `env` or `with` of a step: it may name single secrets, and a script for an action is checked as one.
-fn given(step: &Node, key: &Key, values: &Node, subject: &str, findings: &mut Findings<'_>) {
+fn given(root: &Node, step: &Node, key: &Key, values: &Node, subject: &str, findings: &mut Findings<'_>) {
     let is_script = |name: &str| {
         let action = step.text_at("uses").unwrap_or_default();
         key.name == "with" && name == "script" && action.starts_with("actions/github-script@")
@@ -42,7 +39,7 @@ fn given(step: &Node, key: &Key, values: &Node, subject: &str, findings: &mut Fi
     for (key, value) in values.entries() {
         let subject = format!("{subject}.{}", key.name);
         if is_script(&key.name) {
-            script(value, &subject, findings);
+            script(root, value, &subject, findings);
         } else {
             let all = |name: &Name| name.text.eq_ignore_ascii_case("secrets") || name.text == "secrets.*";
             each(value, false, all, findings, |findings, at, _| {
@@ -52,8 +49,8 @@ fn given(step: &Node, key: &Key, values: &Node, subject: &str, findings: &mut Fi
     }
 }
 
-fn script(node: &Node, subject: &str, findings: &mut Findings<'_>) {
-    let is_untrusted = |name: &Name| UNTRUSTED.iter().any(|context| name.is_of(context));
+fn script(root: &Node, node: &Node, subject: &str, findings: &mut Findings<'_>) {
+    let is_untrusted = |name: &Name| name.flows && is_written(root, &name.text);
     each(
         node,
         false,

@@ -1,7 +1,7 @@
 //! The jobs of a workflow and their steps.
 
 use super::findings::Findings;
-use super::shell::{self, ShellOptions};
+use super::shell::{self, Script, ShellOptions, Unreadable};
 use super::yaml::{Key, Node};
 use crate::codes;
 
@@ -21,6 +21,10 @@ pub(super) struct Step<'a> {
     pub(super) run: Option<&'a Node>,
     /// The `shell` that applies to it: its own, the job's or the workflow's.
     pub(super) shell: Option<&'a Node>,
+    /// Its script, read.
+    parsed: Option<Result<Script, Unreadable>>,
+    /// Whether the job's machine has another shell for scripts that name none.
+    windows: bool,
 }
 
 impl Job<'_> {
@@ -41,29 +45,50 @@ impl Step<'_> {
     /// How its shell treats failures; `None` if the script is for something else than bash and sh.
     pub(super) fn shell_options(&self) -> Option<ShellOptions> {
         let words: Vec<&str> = self.shell.and_then(Node::text).unwrap_or_default().split_whitespace().collect();
-        let Some(program) = words.first() else { return Some(ShellOptions { errexit: true, pipefail: false }) };
+        let Some(program) = words.first() else {
+            return (!self.windows).then_some(ShellOptions { errexit: true, pipefail: false, bash: true });
+        };
+        // What stands behind the script, or around it, may do anything with its exit code.
+        if words.len() > 1 && (words.last() != Some(&"{0}") || words.contains(&"-c")) {
+            return None;
+        }
         // GitHub adds its own options to a shell that is named without any.
         let alone = words.len() < 2;
         let is_flag = |word: &&str| word.starts_with('-') && !word.starts_with("--");
-        let errexit = alone || words.iter().filter(|word| is_flag(word)).any(|word| word.contains('e'));
-        let pipefail = words.contains(&"pipefail");
-        match program.rsplit('/').next().unwrap_or(program) {
-            "bash" => Some(ShellOptions { errexit, pipefail: alone || pipefail }),
-            "sh" | "dash" => Some(ShellOptions { errexit, pipefail }),
+        let named = |option| words.contains(&option);
+        let errexit =
+            alone || named("errexit") || words.iter().filter(|word| is_flag(word)).any(|word| word.contains('e'));
+        let pipefail = named("pipefail");
+        match shell::base(program) {
+            "bash" => Some(ShellOptions { errexit, pipefail: alone || pipefail, bash: true }),
+            "sh" | "dash" => Some(ShellOptions { errexit, pipefail, bash: false }),
             _ => None,
         }
     }
 
+    /// Its script as a tree, or why it can't be read as one.
+    pub(super) fn parsed(&self) -> Option<&Result<Script, Unreadable>> {
+        self.parsed.as_ref()
+    }
+
+    fn readable(&self) -> Option<&Script> {
+        self.parsed.as_ref()?.as_ref().ok()
+    }
+
     /// Whether it runs `magellan` at all.
     pub(super) fn runs_magellan(&self) -> bool {
-        let script = shell::parse(self.script().unwrap_or_default());
-        script.all().iter().any(|s| s.magellan().is_some())
+        self.readable().is_some_and(|script| script.all().iter().any(|s| s.magellan().is_some()))
+    }
+
+    /// Whether its script so much as names `magellan`.
+    pub(super) fn names_magellan(&self) -> bool {
+        self.script().is_some_and(|script| script.contains("magellan"))
     }
 
     /// Whether it runs `magellan COMMAND` as a stage does.
     pub(super) fn runs(&self, command: &str) -> bool {
-        let script = shell::parse(self.script().unwrap_or_default());
-        script.all().iter().filter_map(|s| s.magellan()).any(|arguments| is_stage(command, &arguments))
+        let all = self.readable().map(Script::all).unwrap_or_default();
+        all.iter().filter_map(|s| s.magellan()).any(|arguments| is_stage(command, &arguments))
     }
 }
 
@@ -104,6 +129,7 @@ fn job<'a>(key: &'a Key, node: &'a Node, shell: Option<&'a Node>, findings: &mut
             format!("the job `{}` has no list of steps", key.name),
         );
     }
+    let windows = node.text_at("runs-on").is_some_and(|machine| machine.starts_with("windows"));
     let steps = items.iter().enumerate().map(|(i, node)| {
         let subject = format!("{subject}.steps[{i}]");
         let run = node.get("run");
@@ -115,7 +141,8 @@ fn job<'a>(key: &'a Key, node: &'a Node, shell: Option<&'a Node>, findings: &mut
                 "a step needs a text at `run` or at `uses`",
             );
         }
-        Step { node, subject, run, shell: node.get("shell").or(shell) }
+        let parsed = run.and_then(Node::text).map(shell::parse);
+        Step { node, subject, run, shell: node.get("shell").or(shell), parsed, windows }
     });
     let steps = steps.collect();
     Job { key, node, steps }

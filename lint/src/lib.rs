@@ -6,6 +6,9 @@
 //! deploy runs only behind the gate and only when it should, never beside another one, and is never cancelled halfway.
 
 pub mod codes;
+
+mod acceptances;
+
 mod findings;
 
 mod yaml;
@@ -13,6 +16,8 @@ mod yaml;
 mod expressions;
 
 mod shell;
+
+mod paths;
 
 mod masks;
 
@@ -22,7 +27,11 @@ mod steps;
 
 mod triggers;
 
+mod untrusted;
+
 mod foreign;
+
+mod forks;
 
 mod deploys;
 

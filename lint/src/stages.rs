@@ -7,7 +7,8 @@ use super::deploys::{self, DEPLOY};
 use super::expressions::{is_regardless, normalized};
 use super::findings::Findings;
 use super::jobs::{Job, Step};
-use super::shell::{self, Joined, Simple};
+use super::paths::{self, Setting};
+use super::shell;
 use super::yaml::Node;
 use crate::codes;
 
@@ -167,37 +168,39 @@ fn checks(job: &Job<'_>, name: &str) -> bool {
     job.steps.iter().any(|step| tests(job, step, name) || exits(step, name))
 }
 
-/// `test "$GATE" = success`, with `GATE: ${{ needs.gate.result }}` in `env`.
+/// Whether the script can't end as a success unless the result is `success`: `test "$GATE" = success`, with
+/// `GATE: ${{ needs.gate.result }}` in `env`.
 fn tests(job: &Job<'_>, step: &Step<'_>, name: &str) -> bool {
-    let script = step.script().unwrap_or_default();
-    let result = |text: &str| {
+    let (Some(script), Some(shell)) = (step.script(), step.shell_options()) else { return false };
+    let is_result = |text: &str| {
         let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
         text == format!("${{{{needs.{name}.result}}}}")
     };
-    let is_result = |simple: &Simple, word: usize| {
-        let Some(word) = simple.words.get(word) else { return false };
-        let variable = word.text.trim_start_matches('$').trim_matches(['{', '}']);
-        let from = |node: &Node| node.get("env").and_then(|env| env.text_at(variable)).map(result);
-        let raw = script[word.at.clone()].trim_matches('"');
-        result(raw) || word.text.starts_with('$') && from(step.node).or_else(|| from(job.node)).unwrap_or(false)
+    let entries = [job.node, step.node].into_iter().filter_map(|node| node.get("env")).flat_map(Node::entries);
+    let variables: Vec<&str> =
+        entries.filter(|(_, value)| value.text().is_some_and(is_result)).map(|(key, _)| key.name.as_str()).collect();
+    let may_succeed = |result: &str| {
+        let text = with_result(script, &is_result, result);
+        let values: Vec<(&str, &str)> = variables.iter().map(|variable| (*variable, result)).collect();
+        let Ok(script) = shell::parse(&text) else { return true };
+        let followed = paths::follow(&script, Setting { shell, pipeline: true, variables: &values });
+        followed.may_succeed || followed.given_up
     };
-    let compares = |simple: &Simple| {
-        let words: Vec<&str> = simple.words.iter().map(|w| w.text.as_str()).collect();
-        let equals = matches!(
-            words[..],
-            ["test", _, "=" | "==", "success"] | ["[" | "[[", _, "=" | "==", "success", "]" | "]]"]
-        );
-        equals && is_result(simple, 1)
-    };
-    let lists = shell::parse(script).lists;
-    let count = lists.len();
     step.node.get("if").is_none()
-        && lists.iter().enumerate().any(|(i, list)| {
-            let plain = list.parts.iter().all(|p| p.joined != Joined::Or && !p.negated) && !list.asked && !list.looped;
-            // A failure before `&&` doesn't end the script; at its end it is the exit code.
-            let counts = list.parts.len() == 1 || i + 1 == count;
-            plain && counts && list.parts.iter().any(|p| p.simple().is_some_and(compares))
-        })
+        && may_succeed("success")
+        && !["failure", "cancelled", "skipped"].into_iter().any(may_succeed)
+}
+
+/// A script with the result in place of the expressions that stand for it.
+fn with_result(script: &str, is_result: &impl Fn(&str) -> bool, result: &str) -> String {
+    let (mut out, mut rest) = (String::new(), script);
+    while let Some(start) = rest.find("${{") {
+        let end = rest[start..].find("}}").map_or(rest.len(), |end| start + end + 2);
+        out += &rest[..start];
+        out += if is_result(&rest[start..end]) { result } else { &rest[start..end] };
+        rest = &rest[end..];
+    }
+    out + rest
 }
 
 /// `run: exit 1` under `if: needs.gate.result != 'success'`, joined by `||` only.

@@ -6,17 +6,17 @@ use super::expressions::normalized;
 use super::findings::Findings;
 use super::jobs::{Job, Step};
 use super::masks;
-use super::shell::ShellOptions;
+use super::paths::Setting;
 use super::yaml::{Node, placed};
 use crate::codes;
 
 /// Finds lost exit codes, in any workflow.
-pub(super) fn masked_failures(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
+pub(super) fn masked_failures(root: &Node, jobs: &[Job<'_>], pipeline: bool, findings: &mut Findings<'_>) {
     for job in jobs {
         continues(job.node, &job.subject(), findings);
         for step in &job.steps {
             continues(step.node, &step.subject, findings);
-            scripts(step, findings);
+            scripts(step, pipeline, findings);
         }
     }
     // GitHub ignores it here, but whoever wrote it expects it to work.
@@ -32,18 +32,26 @@ fn continues(node: &Node, subject: &str, findings: &mut Findings<'_>) {
     }
 }
 
-fn scripts(step: &Step<'_>, findings: &mut Findings<'_>) {
-    let (Some(run), Some(script)) = (step.run, step.script()) else { return };
-    let Some(shell) = step.shell_options() else {
-        // That a script was not read is worth a warning only if a stage depends on it.
-        let reads = ShellOptions { errexit: false, pipefail: true };
-        if let Some(at) = step.shell.map(|s| s.at.clone()).filter(|_| !masks::find(script, reads).is_empty()) {
-            let what = "scripts for another shell than bash and sh aren't read";
-            findings.warn(codes::UNSEEN_JOB, at, &step.subject, what);
+fn scripts(step: &Step<'_>, pipeline: bool, findings: &mut Findings<'_>) {
+    let (Some(run), Some(text), Some(parsed)) = (step.run, step.script(), step.parsed()) else { return };
+    let subject = format!("{}.run", step.subject);
+    let (Some(shell), Ok(script)) = (step.shell_options(), parsed) else {
+        // That a script was not read matters only if a stage may depend on it.
+        if step.names_magellan() {
+            let (at, what) = match parsed {
+                Err(why) => {
+                    (placed(&run.places(findings.text), &why.at), format!("the script can't be read: {}", why.what))
+                }
+                Ok(_) => {
+                    let at = step.shell.map_or(run.at.clone(), |shell| shell.at.clone());
+                    (at, "only scripts that bash or sh runs directly can be read".to_owned())
+                }
+            };
+            findings.error(codes::UNREADABLE_SCRIPT, at, &subject, what);
         }
         return;
     };
-    let found = masks::find(script, shell);
+    let found = masks::find(text, script, Setting { shell, pipeline, variables: &[] });
     if found.is_empty() {
         return;
     }
@@ -52,9 +60,7 @@ fn scripts(step: &Step<'_>, findings: &mut Findings<'_>) {
         // What is wrong with the whole script is shown at its `shell`.
         let named = step.shell.filter(|_| !shell.errexit && mask.at.end == 0);
         let at = named.map_or_else(|| placed(&places, &mask.at), |named| named.at.clone());
-        let severity = if mask.perhaps { Severity::Warning } else { Severity::Error };
-        let subject = format!("{}.run", step.subject);
-        findings.add(severity, codes::MASKED_FAILURE, at, &subject, mask.what, mask.help);
+        findings.add(Severity::Error, codes::MASKED_FAILURE, at, &subject, mask.what, mask.help);
     }
 }
 

@@ -117,6 +117,13 @@ pub(super) fn placed(places: &[usize], at: &Range<usize>) -> Range<usize> {
     place(at.start)..place(last) + 1
 }
 
+/// Events that start a run of the workflow.
+pub(super) fn events(root: &Node) -> Vec<&str> {
+    let Some(on) = root.get("on") else { return Vec::new() };
+    let keys = on.entries().iter().map(|(key, _)| key.name.as_str());
+    on.text().into_iter().chain(on.items().iter().filter_map(Node::text)).chain(keys).collect()
+}
+
 /// A list or map that isn't closed yet.
 struct Open {
     kind: NodeKind,

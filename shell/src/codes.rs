@@ -36,6 +36,12 @@ magellan::error_codes! {
         UNIT_VALUE "unit-value":
             "A setting of the unit has a value that a deployed service can't have.";
             "use an allowed value"
+        UNIT_NOT_READ "unit-not-read":
+            "A file that systemd would act on lies beside the unit, but a deploy ships the unit alone.";
+            "move its settings into the unit, and remove it"
+        FILE_NOT_READ "file-not-read":
+            "A file under `deployed` that nothing reads.";
+            "remove it if it isn't needed"
         NO_ENVIRONMENT "no-environment":
             "There is no file deployed/environments/NAME.toml.";
             "name one of those that are there with --environment, or add one"
@@ -170,7 +176,7 @@ magellan::error_codes! {
             "A bundle or a release isn't what its manifest says: a byte differs, a file is missing or is one too many.";
             "build it again with `magellan bundle build`, or deploy again: releases are never edited"
         STATE_IN_USE "state-in-use":
-            "Another process runs with this folder of state; both would write its files.";
-            "stop the other process, or name another folder with --state-dir"
+            "Another process works with this folder; both would write its files.";
+            "wait for the other process or stop it, or name another folder (--state-dir of a service, --out of results)"
     }
 }

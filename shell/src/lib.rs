@@ -7,6 +7,8 @@ pub mod unit;
 
 pub mod release;
 
+pub mod stray;
+
 pub mod validate;
 
 pub mod records;

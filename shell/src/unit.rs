@@ -3,6 +3,8 @@
 //! A unit may set only what is listed in `SETTINGS`: a setting in the wrong section or with a
 //! slip in its name is ignored by systemd with a line in a log that nobody reads.
 
+mod directives;
+
 use std::path::{Path, PathBuf};
 
 use magellan::deployed::LARGEST_UNIT;
@@ -219,8 +221,11 @@ impl Unit {
                 headed = true;
                 section = raw.strip_prefix('[').and_then(|t| t.strip_suffix(']')).filter(|s| SECTIONS.contains(s));
                 if section.is_none() {
-                    let help =
-                        nearest(raw.trim_matches(['[', ']']), SECTIONS).map(|name| format!("did you mean [{name}]?"));
+                    let name = raw.trim_start_matches('[').split(']').next().unwrap_or_default().trim();
+                    let help = match directives::OTHER_SECTIONS.contains(&name) {
+                        true => Some(format!("remove it: systemd reads [{name}] in files of another kind only")),
+                        false => nearest(name, SECTIONS).map(|name| format!("did you mean [{name}]?")),
+                    };
                     fault(codes::UNIT_SYNTAX, format!("{raw} is no section of a Magellan unit"), help);
                 }
             } else if let Some((key, value)) = text.split_once('=') {
@@ -262,13 +267,13 @@ fn unknown(line: &Line<'_>) -> Finding {
     let what = format!("[{}] {} is no setting of a Magellan service", line.section, line.key);
     let help = match elsewhere {
         Some(setting) => format!("move it to [{}]: elsewhere systemd ignores it", setting.section),
-        None => {
+        None => directives::instead_of(&line.key).unwrap_or_else(|| {
             let here = SETTINGS.iter().filter(|s| s.section == line.section).map(|s| s.key);
             match nearest(&line.key, here) {
-                Some(key) => format!("did you mean `{key}`?"),
-                None => codes::UNIT_UNKNOWN_KEY.next().to_owned(),
+                Some(key) => format!("systemd doesn't know it either: did you mean `{key}`?"),
+                None => "systemd doesn't know it either: correct its name or remove it".to_owned(),
             }
-        }
+        }),
     };
     finding(codes::UNIT_UNKNOWN_KEY, line, what).help(help)
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use magellan::archive::Archive;
-use magellan::bar::{Date, Symbol};
+use magellan::bar::{Date, Symbol, Timeframe};
 use magellan::calendar;
 use magellan::config::document::{self, Document, Part};
 use magellan::config::{self, Period};
 use magellan::deployed::discover;
 use magellan::deployed::{self, Deployed};
 use magellan::disk::map;
-use magellan::error::{Code, Error, Result};
+use magellan::error::{Code, Error, ErrorKind, Result};
 use magellan::finding::Finding;
 use magellan::history::{History, Hours};
 use magellan::registry::{self, AnyStrategy};
@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::codes;
 use crate::release::Environment;
+use crate::stray;
 use crate::unit::Unit;
 
 /// What was validated, and what was found.
@@ -31,6 +32,8 @@ pub struct Validated {
     pub units: usize,
     /// Environment files read.
     pub environments: usize,
+    /// Strategies whose config lacks only what research does without.
+    pub researchable: Vec<String>,
     /// Everything found, by file and in the order of its text.
     pub findings: Vec<Finding>,
     /// Texts that findings point into.
@@ -81,11 +84,18 @@ pub fn validate(
     done.findings.extend(shared_accounts(&documents).into_iter().filter(|(one, _)| wanted(only, one)).map(|f| f.1));
     for (one, document) in documents.into_iter().filter(|(one, _)| wanted(only, one)) {
         done.configs += 1;
+        let known = registry::find(strategies, &one.name).ok();
+        let found = config::examine(&document).len();
+        done.researchable
+            .extend(known.filter(|_| found > 0).and_then(|s| s.check(document.clone()).ok()).map(|_| one.name.clone()));
         done.findings.extend(of_config(one, &document, strategies, archive.as_ref().ok()));
         done.texts.insert(document.path, document.text);
     }
     let all_units: Vec<String> = all.iter().map(|one| deployed::unit_name(&one.name)).collect();
+    done.findings.extend(stray::of_deployed(deployed));
     for one in chosen {
+        done.findings
+            .extend(one.config.parent().map(|folder| stray::of_strategy(folder, &one.name)).into_iter().flatten());
         match Unit::read(&one.unit()) {
             Ok(unit) => {
                 done.units += 1;
@@ -156,6 +166,10 @@ fn shared_accounts<'a>(documents: &[(&'a Deployed, Document)]) -> Vec<(&'a Deplo
 /// document whatever else is wrong with it.
 fn against_archive(strategy: &dyn AnyStrategy, document: &Document, archive: &Archive) -> Vec<Finding> {
     let mut found = Vec::new();
+    if strategy.timeframe() == Timeframe::Week {
+        let what = format!("{} trades {} bars, which no gate judges", strategy.name(), Timeframe::Week);
+        found.push(Finding::new(codes::WEEKLY_BARS, "data_requirements.timeframe", what));
+    }
     let list = |path: &str| document.get(path).and_then(Value::as_array).into_iter().flatten().enumerate();
     let periods: Vec<(usize, Period)> = list("performance_criteria.periods")
         .filter_map(|(i, period)| Some((i, serde_json::from_value::<Period>(period.clone()).ok()?)))
@@ -191,6 +205,15 @@ fn against_archive(strategy: &dyn AnyStrategy, document: &Document, archive: &Ar
         let symbols: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
         found.push(Finding::new(code, subject, format!("{}: {what}", symbols.join(" "))));
     }
+    let of_archive = |finding: &mut Finding| {
+        let folder = archive.folder().display();
+        finding.help =
+            format!("{}; or name another archive than {folder} with --archive DIR or MAGELLAN_ARCHIVE", finding.help);
+    };
+    found
+        .iter_mut()
+        .filter(|f| f.code.kind() == ErrorKind::Data && f.code != codes::OUTSIDE_CALENDAR)
+        .for_each(of_archive);
     found.into_iter().map(|finding| document.place(finding, Part::Value)).collect()
 }
 

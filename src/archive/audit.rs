@@ -93,7 +93,7 @@ impl Audit<'_> {
         let date = session.session.date;
         let count = bars.len();
         let room = match self.timeframe {
-            Timeframe::Day => 1,
+            Timeframe::Day | Timeframe::Week => 1,
             // Whole bars that start on their width, inside the session.
             timeframe => {
                 let width = timeframe.width();
@@ -129,7 +129,8 @@ impl Audit<'_> {
 
     /// Bars whose prices contradict each other, at any hour: a strategy may trade on all of them.
     fn bad_bars(&self) -> Option<Finding> {
-        let (from, to) = (Date(self.from.0 - 1).utc_midnight(), Date(self.to.0 + 2).utc_midnight());
+        // A week starts up to four days before its session.
+        let (from, to) = (Date(self.from.0 - 5).utc_midnight(), Date(self.to.0 + 2).utc_midnight());
         let starts = self.bars.starts();
         let range = starts.partition_point(|&t| t < from)..starts.partition_point(|&t| t < to);
         let bars = self.bars.slice(range);
@@ -175,7 +176,7 @@ impl Audit<'_> {
         if bars == 0 {
             return Vec::new();
         }
-        let code = if self.timeframe == Timeframe::Day { codes::PHANTOM_DAYS } else { codes::OFF_HOURS };
+        let code = if !self.timeframe.is_intraday() { codes::PHANTOM_DAYS } else { codes::OFF_HOURS };
         let what = format!(
             "{bars} bars on days without a session: {saturdays} Saturdays, {sundays} Sundays, {holidays} holidays"
         );
@@ -183,10 +184,7 @@ impl Audit<'_> {
     }
 
     fn date(&self, start: Nanos) -> Date {
-        match self.timeframe {
-            Timeframe::Day => Date::of_utc(start),
-            _ => calendar::new_york_date(start),
-        }
+        calendar::session_of(self.timeframe, start).date
     }
 
     /// Sessions of the exchange between the first and the last archived one that have no bar.
@@ -195,7 +193,9 @@ impl Audit<'_> {
         let mut found = Vec::new();
         let mut have = days.iter().map(|d| d.date).peekable();
         let mut run: Vec<Date> = Vec::new();
-        for session in calendar::sessions(first.date, last.date) {
+        let weekly = self.timeframe == Timeframe::Week;
+        let has_bar = |date: Date| !weekly || calendar::last_session_of_week(date).date == date;
+        for session in calendar::sessions(first.date, last.date).filter(|s| has_bar(s.date)) {
             if have.peek() == Some(&session.date) {
                 have.next();
                 found.extend(self.hole(&std::mem::take(&mut run)));
@@ -225,7 +225,7 @@ impl Audit<'_> {
     /// Sessions that are cut: only where nearly every session is nearly full.
     fn partial(&self, days: &[Day]) -> Vec<Finding> {
         let usual = median(days.iter().map(|d| d.filled).collect());
-        if self.timeframe == Timeframe::Day || usual.is_none_or(|u| u < DENSE) {
+        if !self.timeframe.is_intraday() || usual.is_none_or(|u| u < DENSE) {
             return Vec::new();
         }
         let cut = days.iter().filter(|d| d.filled < PARTIAL);
@@ -276,7 +276,7 @@ impl Audit<'_> {
     /// the prices on either side, split-adjusted, and back at once. A move that lasts is no spike;
     /// nor is one between sessions of intraday bars.
     fn spikes(&self, history: &History<'_>, sessions: &[SessionBars]) -> Vec<Finding> {
-        let daily = self.timeframe == Timeframe::Day;
+        let daily = !self.timeframe.is_intraday();
         let mut found: Vec<Finding> = Vec::new();
         let mut before: Option<f64> = None;
         let mut suspect: Option<(f64, Nanos, Date)> = None;
@@ -349,7 +349,7 @@ impl Audit<'_> {
     /// Intraday times that were New York's but are stored as UTC: then most of the volume
     /// lies where New York's clock would put the session.
     fn time_zone(&self) -> Option<Finding> {
-        if self.timeframe == Timeframe::Day {
+        if !self.timeframe.is_intraday() {
             return None;
         }
         let width = self.timeframe.width();

@@ -111,9 +111,10 @@ impl Deref for Complete {
 /// All keys that a config lacks, each with what it is for.
 fn incomplete(document: &Document, missing: &[Finding]) -> Error {
     let code = missing.iter().map(|f| f.code).find(|code| *code == codes::NO_CRITERIA).unwrap_or(codes::MISSING_KEY);
-    let keys: Vec<String> = missing.iter().map(|f| format!("{} ({})", f.subject, f.help)).collect();
-    let what = format!("the gate and a deploy need {} keys that are missing: {}", keys.len(), keys.join("; "));
-    Error::new(code, what)
-        .at(document.path.display())
-        .help("add them: `magellan validate` shows where, `magellan schema` describes them")
+    let keys: Vec<&str> = missing.iter().map(|f| f.subject.as_str()).collect();
+    let what = format!("the gate and a deploy need {} keys that are missing: {}", keys.len(), keys.join(", "));
+    let purposes: Vec<String> =
+        missing.iter().map(|f| format!("{} ({})", f.subject, f.help.trim_start_matches("add it: "))).collect();
+    let help = format!("add {}; `magellan validate` shows where", purposes.join("; "));
+    Error::new(code, what).at(document.path.display()).help(help)
 }

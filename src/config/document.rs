@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::overrides::{Override, PARAMETER_BLOCKS, whole_numbers};
+use super::slips;
 use crate::bar::Symbol;
 use crate::disk::hash::sha256_hex;
 use crate::disk::map;
@@ -62,8 +63,7 @@ impl Document {
         }
         let unreadable = |e: Error| e.recode(codes::CONFIG_UNREADABLE);
         let bytes = map::bytes_up_to(path, LIMIT).map_err(unreadable)?;
-        let text = String::from_utf8(bytes.to_vec())
-            .map_err(|e| Error::new(codes::CONFIG_UNREADABLE, format!("not UTF-8 text: {e}")).at(path.display()))?;
+        let text = String::from_utf8(bytes.to_vec()).map_err(|e| no_text(path, &bytes, &e.utf8_error()))?;
         Self::parse(path, text, overrides)
     }
 
@@ -77,7 +77,7 @@ impl Document {
                 .at_line(path, 1, Some(1))
                 .help("save it as UTF-8 without a byte order mark"));
         }
-        let mut value: Value = serde_json::from_str(&text).map_err(|e| syntax_error(path, &e))?;
+        let mut value: Value = serde_json::from_str(&text).map_err(|e| syntax_error(path, &text, &e))?;
         whole_numbers(&mut value);
         let mut document = Self {
             path: path.to_owned(),
@@ -300,9 +300,26 @@ pub(crate) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-/// serde's message without its own position, which stands in front: `file:line:column`.
-fn syntax_error(path: &Path, err: &serde_json::Error) -> Error {
-    let text = err.to_string();
-    let what = text.split(" at line ").next().unwrap_or(&text);
-    Error::new(codes::CONFIG_SYNTAX, what).at_line(path, err.line().max(1), Some(err.column().max(1)))
+/// What is meant where the text isn't JSON; if no rule knows it, serde's message without its own position, which stands
+/// in front: `file:line:column`.
+fn syntax_error(path: &Path, text: &str, err: &serde_json::Error) -> Error {
+    let (line, column) = (err.line().max(1), err.column().max(1));
+    let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+    let refused = text.floor_char_boundary((start + column - 1).min(text.len()));
+    if let Some(slip) = slips::find(text, refused) {
+        let span = Span::of(text, slip.range.start, slip.range.end);
+        return Error::new(codes::CONFIG_SYNTAX, slip.what).at_line(path, span.line, Some(span.column)).help(slip.help);
+    }
+    let message = err.to_string();
+    let what = message.split(" at line ").next().unwrap_or(&message);
+    Error::new(codes::CONFIG_SYNTAX, what).at_line(path, line, Some(column))
+}
+
+/// What a file is that isn't UTF-8.
+fn no_text(path: &Path, bytes: &[u8], err: &std::str::Utf8Error) -> Error {
+    let err = match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Error::new(codes::CONFIG_UNREADABLE, "the file is UTF-16, not UTF-8"),
+        _ => Error::new(codes::CONFIG_UNREADABLE, format!("not UTF-8 text: {err}")),
+    };
+    err.at(path.display()).help("save it as UTF-8 without a byte order mark")
 }

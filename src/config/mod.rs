@@ -11,6 +11,7 @@
 
 mod formats;
 mod overrides;
+mod slips;
 
 pub mod document;
 pub mod schema;

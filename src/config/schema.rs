@@ -179,11 +179,18 @@ fn wrong_type(schema: &Map<String, Value>, value: &Value, path: &str) -> Option<
     };
     let finding = Finding::new(codes::WRONG_TYPE, path, format!("{} is {kind}, it must be {want}", here(path)));
     let help = match value {
-        Value::Null => "leave the key out, or write a value",
-        Value::String(_) if want.contains("number") || want.contains("boolean") => "write it without quotes",
-        _ => codes::WRONG_TYPE.next(),
+        Value::Null => "leave the key out, or write a value".to_owned(),
+        Value::String(_) if want.contains("number") || want.contains("boolean") => "write it without quotes".to_owned(),
+        Value::String(_) if is_named(schema) => format!("write {{\"name\": {}}}", short(value)),
+        Value::String(_) if want == "a list" => format!("write it in brackets: [{}]", short(value)),
+        _ => codes::WRONG_TYPE.next().to_owned(),
     };
     Some(finding.value(short(value), want).help(help))
+}
+
+/// Whether an object has a name, so that the name alone may have been written for it.
+fn is_named(schema: &Map<String, Value>) -> bool {
+    schema.get("properties").is_some_and(|properties| properties.get("name").is_some())
 }
 
 fn wrong_choice(schema: &Map<String, Value>, value: &Value, path: &str) -> Option<Finding> {
@@ -303,17 +310,46 @@ fn walk_object(schema: &Map<String, Value>, object: &Map<String, Value>, path: &
 
 fn missing_key(schema: Option<&Value>, path: &str) -> Finding {
     let finding = Finding::new(codes::MISSING_KEY, path, format!("{path} is missing"));
-    let said = |key: &str| schema.and_then(|s| s.get(key)).and_then(Value::as_str);
-    match said("description") {
-        Some(text) => finding.help(format!("add it: {}", text.split("\n\n").next().unwrap_or(text).replace('\n', " "))),
+    match schema.and_then(purpose) {
+        Some(purpose) => finding.help(format!("add it: {purpose}")),
         None => finding,
     }
 }
 
+/// What a key is for; of a section also the keys that it needs.
+fn purpose(schema: &Value) -> Option<String> {
+    let text = schema.get("description")?.as_str()?;
+    let text = text.split("\n\n").next().unwrap_or(text).replace('\n', " ");
+    let text = text.trim_end_matches('.');
+    let keys: Vec<&str> =
+        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    Some(if keys.is_empty() { text.to_owned() } else { format!("{text}, with {}", keys.join(", ")) })
+}
+
+/// What other engines call some of our keys.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("parameters", "symbol_parameters"),
+    ("params", "symbol_parameters"),
+    ("tickers", "symbols"),
+    ("universe", "symbols"),
+    ("capital", "initial_capital"),
+    ("cash", "initial_capital"),
+    ("slippage", "friction_bps"),
+    ("slippage_bps", "friction_bps"),
+    ("commission", "fee_bps"),
+    ("commission_bps", "fee_bps"),
+    ("interval", "timeframe"),
+    ("bar_size", "timeframe"),
+    ("max_positions", "max_open_positions"),
+];
+
 fn unknown_key(path: &str, known: &[&str]) -> Finding {
     let key = path.rsplit('.').next().unwrap_or(path);
     let finding = Finding::new(codes::UNKNOWN_KEY, path, format!("{path} is read by nobody"));
-    match nearest(key, known.iter().copied()) {
+    let elsewhere = ELSEWHERE.iter().find(|(name, here)| *name == key && known.contains(here)).map(|(_, here)| *here);
+    match nearest(key, known.iter().copied()).or(elsewhere) {
+        Some("symbol_parameters") => finding
+            .help("write `symbol_parameters`, by symbol, or `strategy_parameters`, as the strategy's schema says"),
         Some(name) => finding.help(format!("did you mean `{name}`?")),
         None if known.is_empty() => finding,
         None => finding.help(format!("remove it; keys here are {}", known.join(", "))),

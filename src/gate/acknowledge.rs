@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::check::{Acknowledgement, Check, Group, Status};
-use super::verdict::PeriodVerdict;
+use super::check::{Acknowledgement, Check, Status};
+use super::verdict::{PeriodVerdict, StrategyVerdict};
 use crate::bar::Date;
 use crate::disk::map;
 use crate::disk::write::write_whole;
@@ -118,12 +118,30 @@ pub fn add(config: &Path, one: Acknowledgement) -> Result<()> {
         .map_err(|e| Error::new(codes::CANNOT_WRITE, format!("can't write: {e}")).at(path.display()))
 }
 
-/// A figure beyond its level, or one that the history doesn't allow. Nothing proved, a look ahead and
-/// bad data can't be accepted.
-fn may_be_accepted(check: &Check) -> bool {
-    match check.status {
-        Status::Fail => check.group != Group::Causality && check.value.value().is_some(),
-        status => status == Status::Inconclusive,
+/// Why what somebody accepted doesn't count in a verdict; none, if it does.
+pub fn ignored(one: &Acknowledgement, verdict: &StrategyVerdict) -> Option<String> {
+    if one.expired {
+        return Some(format!("it expired on {}", one.expires));
+    }
+    let judged = verdict.subject.as_ref().map_or("none", |subject| subject.config.as_str());
+    if one.config_sha256 != judged {
+        let short = |hash: &str| hash.chars().take(12).collect::<String>();
+        let (then, now) = (short(&one.config_sha256), short(judged));
+        return Some(format!("it was accepted for another config ({then}) than was judged ({now})"));
+    }
+    let Some(period) = verdict.periods.iter().find(|p| p.period.name == one.period) else {
+        return Some(format!("no period is called {}", one.period));
+    };
+    let mut checks = period.checks.iter().filter(|c| c.metric == one.check).peekable();
+    if checks.peek().is_none() {
+        return Some(format!("{} isn't checked", one.check));
+    }
+    let counts = |check: &Check| check.acknowledged.as_ref() == Some(one);
+    let faults: Vec<&Check> = checks.filter(|c| c.counts_as() > Status::Warn || counts(c)).collect();
+    match &faults[..] {
+        [] => Some("what was accepted doesn't fail".to_owned()),
+        faults if faults.iter().any(|c| counts(c)) => None,
+        _ => Some("a failure of this kind can't be accepted".to_owned()),
     }
 }
 
@@ -135,7 +153,7 @@ pub(super) fn apply(all: &[Acknowledgement], config_sha256: &str, period: &mut P
         let holds = |a: &&Acknowledgement| {
             !a.expired && a.check == check.metric && a.period == name && a.config_sha256 == config_sha256
         };
-        if may_be_accepted(check) {
+        if check.may_be_accepted() {
             check.acknowledged = all.iter().find(holds).cloned();
         }
     }

@@ -14,20 +14,20 @@ use super::subject::Subject;
 use super::variations::Variations;
 use super::verdict::{DataFinding, Expectation, PeriodVerdict};
 use crate::archive::Archive;
-use crate::bar::Date;
+use crate::bar::{Date, Timeframe};
 use crate::calendar;
 use crate::config::{Complete, Config, Levels, Period, gate_criteria};
 use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
 use crate::ledger::Trials;
-use crate::metrics::{Cause, Measure, Metrics, session_returns};
+use crate::metrics::{Cash, Cause, Measure, Metrics, session_returns};
 use crate::registry::AnyStrategy;
 use crate::research::backtest::{Replayable, Request, Run};
 use crate::research::market::Closes;
 use crate::stats::bootstrap;
 
 /// Name of the check of the bars.
-const DATA_ERRORS: &str = "data_errors";
+pub(super) const DATA_ERRORS: &str = "data_errors";
 const DAYS_A_MONTH: f64 = 365.2425 / 12.0;
 
 /// What reports draw of a period.
@@ -77,6 +77,10 @@ impl<'c> Candidate<'c> {
         archive: &'c Archive,
         period: &'c Period,
     ) -> Result<Self> {
+        if strategy.timeframe() == Timeframe::Week {
+            let what = format!("{} trades {} bars, which no gate judges", strategy.name(), Timeframe::Week);
+            return Err(Error::new(codes::WEEKLY_BARS, what));
+        }
         let request = Request::portfolio(document, archive, period.start_date, period.end_date);
         let replays = strategy.replayable(&request)?;
         let run = replays.runs()?.pop().ok_or_else(|| Error::new(codes::NO_BARS, "nothing was replayed"))?;
@@ -115,6 +119,7 @@ impl<'c> Candidate<'c> {
         }
         answers.checks.extend(paired.check);
         answers.checks.push(by.luck.check());
+        answers.not_evaluable.extend(beyond_its_cash(run));
         causality.answer(&mut answers);
         answers.checks.push(trusted(&run.data_findings));
         let verdict = self.verdict(answers, power, paired.comparison, robustness, causality);
@@ -186,6 +191,16 @@ fn expectations(config: &Config, metrics: &Metrics) -> Vec<Expectation> {
         value: metrics.avg_holding_hours,
     });
     trades.into_iter().chain(holding).collect()
+}
+
+/// Entries that no cash paid for, as a note: a replay checks no cash.
+fn beyond_its_cash(run: &Run) -> Option<String> {
+    let Cash { entries, below_zero, lowest, .. } = run.cash;
+    (below_zero > 0).then(|| {
+        format!(
+            "account_info.buying_power: {below_zero} of {entries} entries left cash below 0, {lowest:.2} at the lowest"
+        )
+    })
 }
 
 /// Errors among what an audit finds in the bars: nothing can be judged on such bars.

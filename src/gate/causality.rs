@@ -14,6 +14,11 @@ use crate::metrics::Measure;
 use crate::research::backtest::{Change, Decision, Replayable};
 use crate::stats::bootstrap::stream;
 
+/// Name of the check that cuts the future off.
+pub(super) const BY_CUTS: &str = "changed_by_cuts";
+/// Name of the check that doubles the bars before the first session.
+pub(super) const BY_SEED: &str = "changed_by_seed";
+
 /// Random cuts.
 const CUTS: usize = 8;
 /// The live runner seeds indicators from so many times the longest period.
@@ -40,11 +45,11 @@ impl Causality {
     /// No decision may change.
     pub(super) fn answer(&self, answers: &mut Answers<'_>) {
         match self.cuts.is_empty() {
-            false => answers.checks.push(none_changed("changed_by_cuts", self.changed_by_cuts)),
+            false => answers.checks.push(none_changed(BY_CUTS, self.changed_by_cuts)),
             true => answers.not_evaluable.push("changed_by_cuts: too few bars to cut".to_owned()),
         }
         match (self.changed_by_seed, self.seed_bars) {
-            (Some(changed), _) => answers.checks.push(none_changed("changed_by_seed", changed)),
+            (Some(changed), _) => answers.checks.push(none_changed(BY_SEED, changed)),
             (None, Some(bars)) => {
                 answers.not_evaluable.push(format!("changed_by_seed: no session has twice {bars} bars before it"))
             }

@@ -104,6 +104,15 @@ impl Check {
         }
     }
 
+    /// Whether somebody may accept its failure: a figure beyond its level, or one that the history doesn't allow.
+    /// Nothing proved, a look ahead and bad data can't be accepted.
+    pub fn may_be_accepted(&self) -> bool {
+        match self.status {
+            Status::Fail => self.group != Group::Causality && self.value.value().is_some(),
+            status => status == Status::Inconclusive,
+        }
+    }
+
     /// Its result, an accepted failure being a warning.
     pub fn counts_as(&self) -> Status {
         match self.acknowledged {
@@ -155,7 +164,6 @@ pub struct Acknowledgement {
     /// The last day it holds.
     pub expires: Date,
     /// Whether it no longer holds, on the day of the verdict.
-    #[schemars(skip)]
     pub expired: bool,
 }
 

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::baseline::Baseline;
-use super::candidate::{Candidate, PeriodCharts, Yardstick};
+use super::candidate::{Candidate, DATA_ERRORS, PeriodCharts, Yardstick};
 use super::check::Status;
 use super::heat_map::HeatMap;
 use super::luck::{self, Luck};
 use super::subject::{Subject, subject};
 use super::verdict::{Refusal, StrategyVerdict};
-use super::{acknowledge, comparison};
+use super::{acknowledge, causality, comparison};
 use crate::archive::Archive;
 use crate::bar::Date;
 use crate::config::{Complete, Period, gate_criteria};
@@ -63,6 +63,9 @@ pub fn check_names() -> impl Iterator<Item = &'static str> {
     let of_config = CRITERIA.iter().map(|c| c.figure.name).chain(gate_criteria().map(|c| c.name));
     of_config.chain([comparison::CHECK, luck::DROPPED])
 }
+
+/// Names of the checks whose failure nobody may accept: the bars aren't to be trusted, or decisions know the future.
+pub const NEVER_ACCEPTED: [&str; 3] = [DATA_ERRORS, causality::BY_CUTS, causality::BY_SEED];
 
 impl Gate<'_> {
     /// Judges one deployed strategy. An error becomes its verdict, so that one broken strategy

@@ -53,7 +53,7 @@ pub use candidate::PeriodCharts;
 pub use check::{Acknowledgement, Check, Group, Status};
 pub use evidence::Power;
 pub use heat_map::HeatMap;
-pub use judge::{Gate, Judgement, check_names};
+pub use judge::{Gate, Judgement, NEVER_ACCEPTED, check_names};
 pub use luck::Luck;
 pub use robustness::Robustness;
 pub use verdict::{DataFinding, Expectation, PeriodVerdict, Refusal, StrategyVerdict, Verdict};

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::subject::Subject;
 use super::verdict::{StrategyVerdict, Verdict};
 use crate::deployed::is_name;
 use crate::disk::map;
@@ -94,6 +95,10 @@ fn has_its_subject(one: &StrategyVerdict) -> bool {
 pub fn compare(stored: &StoredVerdict, again: &Verdict) -> Result<usize> {
     let mut same = 0;
     for one in &again.strategies {
+        let stored_subject = stored.strategy(&one.strategy).and_then(|was| was.subject.as_ref());
+        if let (Some(was), Some(is)) = (stored_subject, &one.subject) {
+            same_subject(&one.strategy, was, is)?;
+        }
         let (mut was, mut is) = (json!(stored.strategy(&one.strategy)), json!(one));
         for value in [&mut was, &mut is] {
             // A digest covers all bits, and these are compared to 1e-9; where a config lies is no result.
@@ -104,6 +109,49 @@ pub fn compare(stored: &StoredVerdict, again: &Verdict) -> Result<usize> {
         same += equal(&one.strategy, &was, &is)?;
     }
     Ok(same)
+}
+
+/// Refuses to compare verdicts of two subjects, naming what is another.
+fn same_subject(strategy: &str, was: &Subject, is: &Subject) -> Result<()> {
+    let seeds = [was, is].map(|subject| subject.seed.to_string());
+    let parts = [
+        ("archive", &was.manifest, &is.manifest, "name the archive of then with --archive DIR"),
+        ("config", &was.config, &is.config, "check out the config that was judged"),
+        ("binary or unit", &was.bundle, &is.bundle, "verify with the binary and the unit that were judged"),
+        ("version of Magellan", &was.engine, &is.engine, "verify with the version that judged"),
+        (
+            "set of criteria or rules",
+            &was.policy,
+            &is.policy,
+            "check out the config that was judged, and verify with the version that judged",
+        ),
+        ("seed", &seeds[0], &seeds[1], "check out the config that was judged"),
+    ];
+    match parts.into_iter().find(|(_, was, is, _)| was != is) {
+        None => Ok(()),
+        Some((part, was, is, help)) => Err(other_subject(strategy, part, was, is, help)),
+    }
+}
+
+fn other_subject(strategy: &str, part: &str, was: &str, is: &str, help: &str) -> Error {
+    let what = format!("{strategy} was judged with another {part}: {was} then, {is} now");
+    Error::new(codes::VERDICT_DIFFERS, what).help(format!("{help}, or check digests only with --no-replay"))
+}
+
+/// Refuses an archive that isn't the one of a verdict. `manifest` is the SHA-256 of its manifest.
+///
+/// # Errors
+/// Refused, with both hashes.
+pub fn check_archive(stored: &StoredVerdict, folder: &Path, manifest: &str) -> Result<()> {
+    let judged = stored.strategies.iter().filter_map(|one| Some((&one.strategy, one.subject.as_ref()?)));
+    match judged.into_iter().find(|(_, subject)| subject.manifest != manifest) {
+        None => Ok(()),
+        Some((strategy, subject)) => {
+            let now = format!("{manifest} in {}", folder.display());
+            let help = "name the archive of then with --archive DIR or MAGELLAN_ARCHIVE";
+            Err(other_subject(strategy, "archive", &subject.manifest, &now, help))
+        }
+    }
 }
 
 fn equal(path: &str, a: &Value, b: &Value) -> Result<usize> {

@@ -1,7 +1,7 @@
 //! What a replay was worth. Every figure is defined or says why it isn't; none is NaN.
 //!
 //! Returns are simple returns of session equity, the first one against the starting capital.
-//! Annualisation: 252 sessions a year, risk-free rate 0.
+//! Annualisation: 252 sessions a year, risk-free rate 0. Growth is compounded to a year from 63 sessions on.
 
 mod measure;
 mod sums;
@@ -10,6 +10,8 @@ mod benchmark;
 mod sessions;
 mod trades;
 
+mod cash;
+
 mod summary;
 
 mod held;
@@ -17,11 +19,12 @@ mod held;
 mod figures;
 
 pub use benchmark::{Benchmark, buy_and_hold};
+pub use cash::Cash;
 pub use figures::{CRITERIA, Criterion, Figure, Resampled, figure, figures};
 pub use held::Held;
 pub use measure::{Cause, Measure};
 pub(crate) use sessions::returns;
 pub use sessions::{SESSIONS_PER_YEAR, session_returns, sharpe};
-pub use summary::Metrics;
 pub(crate) use summary::Outcome;
+pub use summary::{Metrics, SESSIONS_TO_ANNUALISE};
 pub(crate) use trades::{Tally, round_trips, win_or_loss};

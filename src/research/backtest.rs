@@ -7,9 +7,10 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use super::coverage::{self, PartlyCovered};
 use super::market::{Closes, Market, Period, Scope, account_name, before_time, check, strategies_of, strategy_of};
 use crate::archive::{Archive, SYNTHETIC};
-use crate::bar::{Date, Nanos, Symbol};
+use crate::bar::{Date, Nanos, Symbol, Timeframe};
 use crate::config::{Checked, Config, Override};
 use crate::costs::Costs;
 use crate::deployable::{self, Deployable};
@@ -18,7 +19,7 @@ use crate::finding::Finding;
 use crate::history::{History, Hours};
 use crate::indicator::Columns;
 use crate::ledger::{Kind, Ledger, Trials};
-use crate::metrics::{Held, Metrics};
+use crate::metrics::{Cash, Held, Metrics};
 use crate::order::Order;
 use crate::replay::{Instrument, Recorder, Replay, Terms, replay, replay_passing_over};
 use crate::strategy::{Inputs, Now};
@@ -35,6 +36,8 @@ pub struct Request<'a> {
     pub symbols: Option<&'a [Symbol]>,
     /// One account or many.
     pub scope: Scope,
+    /// Bar width instead of the strategy's own.
+    pub timeframe: Option<Timeframe>,
     /// Hours instead of the configured ones.
     pub hours: Option<Hours>,
     /// First session.
@@ -57,6 +60,7 @@ impl<'a> Request<'a> {
             archive,
             symbols: None,
             scope: Scope::Portfolio,
+            timeframe: None,
             hours: None,
             start,
             end,
@@ -69,11 +73,21 @@ impl<'a> Request<'a> {
     /// What a run is a trial of: the settings that a replay of these symbols depends on.
     fn settings(&self, symbols: &[Symbol]) -> Value {
         let slippage = self.slippage_bps.map(|bps| Override::new("execution.friction_bps", json!(bps)));
-        match slippage.map(|slippage| self.document.with(&[slippage])) {
+        let settings = match slippage.map(|slippage| self.document.with(&[slippage])) {
             Some(Ok(changed)) => changed.settings(symbols),
             _ => self.document.settings(symbols),
-        }
+        };
+        at_width(settings, self.timeframe)
     }
+}
+
+/// The settings of a trial on bars of another width than the config's: another trial.
+pub(super) fn at_width(mut settings: Value, timeframe: Option<Timeframe>) -> Value {
+    if let Some(timeframe) = timeframe {
+        settings["data_requirements"]["timeframe"] = json!(timeframe);
+        settings.sort_all_objects();
+    }
+    settings
 }
 
 /// One account's replay and what it was worth.
@@ -86,6 +100,8 @@ pub struct Run {
     pub symbols: Vec<Symbol>,
     /// First and last session of each symbol in the period.
     pub coverage: Vec<(Symbol, Date, Date)>,
+    /// Symbols whose bars cover a part of the dates asked for only.
+    pub partly_covered: Vec<PartlyCovered>,
     /// What happened.
     pub replay: Replay,
     /// What it was worth.
@@ -93,6 +109,10 @@ pub struct Run {
     /// Worth of equal amounts of every symbol, bought at its first close and held; 1 a symbol, at
     /// each session of `replay.equity`.
     pub benchmark: Vec<f64>,
+    /// What entries left in cash, which no replay checks.
+    pub cash: Cash,
+    /// The config's buying power, dollars, which no replay applies.
+    pub buying_power: Option<f64>,
     /// Costs charged.
     pub costs: Costs,
     /// Bars of the day that counted.
@@ -103,6 +123,8 @@ pub struct Run {
     pub data_hash: String,
     /// The hash of each symbol's bars.
     pub data: BTreeMap<Symbol, String>,
+    /// Bar width.
+    pub timeframe: Timeframe,
     /// What the strategy says of its parameters.
     pub parameters: Vec<(&'static str, Value)>,
     /// What the strategy says of the parameters of each symbol.
@@ -239,11 +261,11 @@ struct Prepared<'a, S> {
 /// Loads strategy `S` as asked.
 pub(crate) fn prepare<'a, S: Deployable>(request: &Request<'a>) -> Result<Box<dyn Replayable + 'a>> {
     let period = (request.start, request.end);
-    check::<S>(period, request.hours)?;
+    check::<S>(request.timeframe, period, request.hours)?;
     let config = request.document.config().clone();
     let strategies = strategies_of::<S>(&config, request.symbols.unwrap_or(&config.symbols))?;
     let hours = request.hours.unwrap_or_else(|| config.hours());
-    let market = Market::load(request.archive, &strategies, period, hours)?;
+    let market = Market::load(request.archive, &strategies, request.timeframe, period, hours)?;
     let strategies = strategies.into_iter().map(|(_, strategy)| strategy).collect();
     Ok(Box::new(Prepared { request: *request, config, market, strategies, columns: OnceLock::new() }))
 }
@@ -419,8 +441,11 @@ impl<S: Deployable> Prepared<'_, S> {
             label: account_name((self.request.scope == Scope::Single).then(|| histories[0].symbol)),
             symbols: bars.symbols(),
             coverage: bars.coverage(&histories),
+            partly_covered: coverage::of_histories(histories.iter().copied(), period),
             metrics: Metrics::new(&replay, &benchmark).into_inner(),
             held: Held::new(&replay, &benchmark),
+            cash: Cash::of(&replay),
+            buying_power: self.request.document.buying_power(),
             replay,
             benchmark,
             costs: terms.costs,
@@ -428,6 +453,7 @@ impl<S: Deployable> Prepared<'_, S> {
             provenance: bars.provenance(),
             data_hash: bars.data_hash(),
             data: bars.data(),
+            timeframe: bars.timeframe(),
             parameters: self.strategies[first].describe(),
             described,
             data_findings: bars.findings(),

@@ -4,6 +4,7 @@
 //! recorded in it. They are called on a strategy of any type: see [`crate::registry`].
 
 pub mod backtest;
+pub mod coverage;
 pub mod landscape;
 pub mod market;
 pub mod plan;
@@ -11,4 +12,5 @@ pub mod progress;
 pub mod results;
 pub mod sweep;
 pub mod sweepable;
+mod together;
 pub mod walk_forward;

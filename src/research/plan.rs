@@ -17,7 +17,7 @@ pub(super) const FILE: &str = "plan.json";
 /// Most points whose session returns are kept.
 pub const SAMPLE: usize = 512;
 /// Version of the plan's form.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 /// Bars replayed in one part, about.
 const PART_BARS: u64 = 500_000_000;
 /// Most rows of a part.
@@ -79,16 +79,18 @@ pub struct Plan {
     pub sample_seed: u64,
     /// Points of a part.
     pub part_points: u64,
+    /// Whether all symbols together have a row at each point, beside the one that each symbol has.
+    pub together: bool,
 }
 
 impl Plan {
     /// The plan of a sweep in which a point replays `bars` bars.
-    pub fn new(trials: Trials, sample_seed: u64, bars: u64) -> Self {
+    pub fn new(trials: Trials, sample_seed: u64, bars: u64, together: bool) -> Self {
         let small = trials.points.div_ceil(PARTS).max(PARTS);
-        let rows = PART_ROWS / (trials.data.len() as u64).max(1);
+        let rows = PART_ROWS / (trials.data.len() as u64 + u64::from(together)).max(1);
         let part_points = (PART_BARS / bars.max(1)).clamp(PARTS, PART_POINTS).min(small).min(rows.max(1));
         let engine = env!("CARGO_PKG_VERSION").to_owned();
-        Self { schema_version: SCHEMA_VERSION, engine, trials, sample_seed, part_points }
+        Self { schema_version: SCHEMA_VERSION, engine, trials, sample_seed, part_points, together }
     }
 
     /// Number of parts.

@@ -31,7 +31,8 @@ use serde_json::{Number, Value};
 
 use super::market::account_name;
 use super::plan::{FILE, Plan, differences};
-use super::sweepable::{Kept, Row, together};
+use super::sweepable::{Kept, Row};
+use super::together::{FIGURES, together};
 use crate::archive::parquet::write;
 use crate::disk::hash::{sha256_hex, xxh3_hex};
 use crate::disk::map;
@@ -85,16 +86,15 @@ impl Store {
     /// Refused if the folder holds another sweep.
     pub(crate) fn begin(folder: &Path, plan: &Plan) -> Result<Self> {
         let (path, text) = (folder.join(FILE), plan.text());
-        if path.exists() {
-            let held = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
-            if held != text {
-                let what = format!("the folder holds another sweep{}", differences(&held, &text));
-                return Err(Error::new(codes::OTHER_SWEEP, what).at(folder.display()));
-            }
-        } else if folder.join("results.parquet").exists() || folder.join("parts").exists() {
+        if !path.exists() && (folder.join("results.parquet").exists() || folder.join("parts").exists()) {
             return Err(Error::new(codes::OTHER_SWEEP, "the folder holds results without a plan").at(folder.display()));
-        } else {
-            write_whole(&path, text.as_bytes(), 0o666).map_err(|e| cannot_write(&path, &e))?;
+        }
+        // Shares that begin at once must not replace each other's plan.
+        write_new(&path, text.as_bytes()).map_err(|e| cannot_write(&path, &e))?;
+        let held = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
+        if held != text {
+            let what = format!("the folder holds another sweep{}", differences(&held, &text));
+            return Err(Error::new(codes::OTHER_SWEEP, what).at(folder.display()));
         }
         Ok(Self { folder: folder.to_owned(), plan: sha256_hex(text.as_bytes()) })
     }
@@ -300,6 +300,22 @@ impl Store {
 const KEY_PLAN: &str = "magellan.plan";
 const KEY_PART: &str = "magellan.part";
 
+/// Writes a file, whole, unless there is one.
+fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    if path.exists() {
+        return Ok(());
+    }
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).permissions(readable()).tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Err(e) if e.error.kind() != std::io::ErrorKind::AlreadyExists => Err(e.error),
+        _ => Ok(()),
+    }
+}
+
 /// As files usually are, less the umask.
 fn readable() -> fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o666)
@@ -354,7 +370,9 @@ fn batch_of_rows(first: usize, points: &[u64], grid: &Grid, rows: &[Row]) -> Res
     }
     for figure in metrics::figures() {
         fields.push(Field::new(figure.name, DataType::Float64, true));
-        columns.push(Arc::new(Float64Array::from_iter(rows.iter().map(|r| (figure.of)(&r.metrics).value()))));
+        let added_up = FIGURES.contains(&figure.name);
+        let value = |row: &Row| (figure.of)(&row.metrics).value().filter(|_| added_up || !row.added_up);
+        columns.push(Arc::new(Float64Array::from_iter(rows.iter().map(value))));
     }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::new(codes::IO, e.to_string()))
 }
@@ -425,11 +443,40 @@ pub struct Rank<'a> {
     pub lowest: bool,
 }
 
-/// The first `top` rows, and of those the given axes and figures.
+/// Which rows compete with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contest {
+    /// All of them.
+    All,
+    /// Those of each symbol.
+    EachSymbol,
+    /// Those of all symbols together.
+    Together,
+}
+
+impl Contest {
+    /// The contest in which an account's row competes, if it does.
+    fn of(self, account: &str) -> Option<&str> {
+        match (self, account == account_name(None)) {
+            (Self::All, _) => Some(""),
+            (Self::EachSymbol, false) | (Self::Together, true) => Some(account),
+            _ => None,
+        }
+    }
+}
+
+/// The first `top` rows of each contest, and of those the given axes and figures.
 ///
 /// # Errors
 /// Usage error if there is no such figure; refused if the file holds no results of a sweep.
-pub fn best(results: &Path, rank: Rank<'_>, top: usize, axes: &[String], figures: &[&str]) -> Result<Vec<Best>> {
+pub fn best(
+    results: &Path,
+    contest: Contest,
+    rank: Rank<'_>,
+    top: usize,
+    axes: &[String],
+    figures: &[&str],
+) -> Result<Vec<Best>> {
     let Rank { by, lowest } = rank;
     for name in figures.iter().chain([&by]) {
         check_figure(name)?;
@@ -438,14 +485,24 @@ pub fn best(results: &Path, rank: Rank<'_>, top: usize, axes: &[String], figures
     let foreign = |e: String| Error::new(codes::PART_DAMAGED, e).at(results.display());
     let wanted = ["point", "symbol", by].into_iter().chain(axes.iter().map(String::as_str));
     let wanted: Vec<&str> = wanted.chain(figures.iter().copied()).collect();
-    let mut best: Vec<(f64, Best)> = Vec::new();
+    let mut contests: BTreeMap<String, Vec<(f64, Best)>> = BTreeMap::new();
     for batch in rows(results, &wanted)? {
         let batch = batch.map_err(|e| foreign(e.to_string()))?;
         let column = |name: &str| batch.column_by_name(name).ok_or_else(|| foreign(format!("no column {name}")));
         let ranked = column(by)?.as_primitive::<Float64Type>();
         let mut order: Vec<usize> = (0..batch.num_rows()).filter(|&i| ranked.is_valid(i)).collect();
         order.sort_by(|&a, &b| (sign * ranked.value(b)).total_cmp(&(sign * ranked.value(a))));
-        for &i in order.iter().take(top) {
+        let accounts = column("symbol")?.as_string::<i32>();
+        let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
+        for &i in &order {
+            let Some(place) = contest.of(accounts.value(i)) else { continue };
+            let taken = taken.entry(place).or_default();
+            *taken += 1;
+            match *taken > top {
+                true if contest == Contest::EachSymbol => continue,
+                true => break,
+                false => {}
+            }
             let figure = |name: &&str| {
                 let column = column(name)?.as_primitive::<Float64Type>();
                 Ok(column.is_valid(i).then(|| column.value(i)))
@@ -454,20 +511,22 @@ pub fn best(results: &Path, rank: Rank<'_>, top: usize, axes: &[String], figures
                 let column = column(axis)?;
                 axis_value(column, i).ok_or_else(|| foreign(format!("the axis {axis} is {}", column.data_type())))
             };
-            best.push((
+            contests.entry(place.to_owned()).or_default().push((
                 sign * ranked.value(i),
                 Best {
                     point: column("point")?.as_primitive::<UInt64Type>().value(i),
-                    symbol: column("symbol")?.as_string::<i32>().value(i).to_owned(),
+                    symbol: accounts.value(i).to_owned(),
                     parameters: axes.iter().map(show).collect::<Result<_>>()?,
                     figures: figures.iter().map(figure).collect::<Result<_>>()?,
                 },
             ));
         }
-        best.sort_by(|a, b| b.0.total_cmp(&a.0));
-        best.truncate(top);
+        for best in contests.values_mut() {
+            best.sort_by(|a, b| b.0.total_cmp(&a.0));
+            best.truncate(top);
+        }
     }
-    Ok(best.into_iter().map(|b| b.1).collect())
+    Ok(contests.into_values().flatten().map(|b| b.1).collect())
 }
 
 /// Some columns of a file of results: from the disk, and only what is asked for, since millions of rows needn't be in

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use super::coverage::{PartlyCovered, partly_covered};
 use super::market::Period;
 use super::plan::{Plan, Shard};
 use super::progress::Progress;
-use super::results::{Best, Rank, Store, best};
-use super::sweepable::{Sweepable, accounts};
+use super::results::{Best, Contest, Rank, Store, best};
+use super::sweepable::{Kept, Row, Sweepable, accounts};
+use super::together;
 use crate::error::{Error, Result, codes};
 use crate::finding::Finding;
 use crate::ledger::{Kind, Ledger};
@@ -20,6 +22,8 @@ pub struct Keeping<'a> {
     pub shard: Shard,
     /// Seed of the sample of points whose session returns are kept.
     pub sample_seed: u64,
+    /// Whether all symbols together are ranked even in a large sweep.
+    pub together: bool,
 }
 
 /// A sweep that is done, or this process's share of it.
@@ -34,6 +38,8 @@ pub struct Swept {
     pub bars: u64,
     /// Accounts a point has.
     pub accounts: usize,
+    /// Whether all of them together are ranked, too.
+    pub together: bool,
     /// Keys of the axes.
     pub axes: Vec<String>,
     /// All rows; none if this was one share of several, which are to be merged.
@@ -44,16 +50,18 @@ pub struct Swept {
     pub synthetic: bool,
     /// What an audit doubts in the bars.
     pub doubts: Vec<Finding>,
+    /// Symbols whose bars cover a part of the dates asked for only.
+    pub partly_covered: Vec<PartlyCovered>,
 }
 
 impl Swept {
-    /// The first `top` rows by a figure, with the axes' values and the figures asked for.
+    /// The first `top` rows of each contest by a figure, with the axes' values and the figures asked for.
     ///
     /// # Errors
     /// Refused if the sweep isn't complete; usage error if there is no such figure.
-    pub fn best(&self, rank: Rank<'_>, top: usize, figures: &[&str]) -> Result<Vec<Best>> {
+    pub fn best(&self, contest: Contest, rank: Rank<'_>, top: usize, figures: &[&str]) -> Result<Vec<Best>> {
         match &self.results {
-            Some(results) => best(results, rank, top, &self.axes, figures),
+            Some(results) => best(results, contest, rank, top, &self.axes, figures),
             None => Err(Error::new(codes::SWEEP_INCOMPLETE, "this is one share of the sweep; merge all of them first")),
         }
     }
@@ -67,7 +75,8 @@ pub(crate) fn counted(
     progress: &dyn Progress,
 ) -> Result<Swept> {
     let points = strategy.points()?;
-    let plan = Plan::new(strategy.trials(points.len()), keeping.sample_seed, strategy.bars());
+    let together = together::adds_up(strategy, points.len(), keeping.together);
+    let plan = Plan::new(strategy.trials(points.len()), keeping.sample_seed, strategy.bars(), together);
     let store = Store::begin(keeping.folder, &plan)?;
     ledger.add(Kind::Sweep, &plan.trials, None)?;
     let replayed = replay_parts(&store, &plan, strategy, &points, keeping.shard, progress)?;
@@ -80,11 +89,13 @@ pub(crate) fn counted(
         replayed,
         bars: strategy.bars(),
         accounts: accounts(strategy),
+        together,
         axes: strategy.grid().axes.iter().map(|axis| axis.key.clone()).collect(),
         results,
         trials: ledger.count()?,
         synthetic: strategy.market().is_synthetic(),
         doubts: strategy.market().doubts(),
+        partly_covered: partly_covered(strategy.market())?,
     })
 }
 
@@ -115,13 +126,40 @@ fn replay_parts(
     let sample = plan.sample();
     for part in parts {
         let range = plan.part(part);
-        let keep = |i: usize| sample.binary_search(&(range.start + i)).is_ok();
+        let sampled = |i: usize| sample.binary_search(&(range.start + i)).is_ok();
         let chosen = &points[range.clone()];
-        let (rows, kept) = strategy.run(chosen, period, &keep, &|n| progress.advances(n as u64))?;
+        let done = |n: usize| progress.advances(n as u64);
+        let (rows, kept) = match plan.together {
+            false => strategy.run(chosen, period, &sampled, &done)?,
+            true => run_together(strategy, chosen, period, &sampled, &done)?,
+        };
         store.write(part, plan, chosen, strategy.grid(), &rows, &kept)?;
     }
     progress.ends();
     Ok(to_do)
+}
+
+/// As [`Sweepable::run`], with a row of all accounts together after those of each point.
+fn run_together(
+    strategy: &dyn Sweepable,
+    points: &[u64],
+    period: Period,
+    sampled: &dyn Fn(usize) -> bool,
+    done: &(dyn Fn(usize) + Sync),
+) -> Result<(Vec<Row>, Vec<Kept>)> {
+    let (mut all_rows, mut all_kept) = (Vec::new(), Vec::new());
+    let at_once = together::points_at_once(strategy);
+    for (i, points) in points.chunks(at_once).enumerate() {
+        let (mut rows, kept) = strategy.run(points, period, &|_| true, done)?;
+        rows.extend(together::rows(strategy, points, &rows, &kept));
+        // Stable: after the rows of its symbols.
+        rows.sort_by_key(|row| row.point);
+        let first = i * at_once;
+        all_rows.extend(rows.into_iter().map(|row| Row { point: first + row.point, ..row }));
+        let kept = kept.into_iter().map(|kept| Kept { point: first + kept.point, ..kept });
+        all_kept.extend(kept.filter(|kept| sampled(kept.point)));
+    }
+    Ok((all_rows, all_kept))
 }
 
 /// Joins the shares of a sweep, records its trials, and says where the results are.

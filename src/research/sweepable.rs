@@ -9,9 +9,10 @@ use std::marker::PhantomData;
 use rayon::prelude::*;
 use serde_json::Value;
 
+use super::backtest::at_width;
 use super::market::{Market, Period, Scope, check, strategies_of};
 use crate::archive::Archive;
-use crate::bar::{Date, Symbol};
+use crate::bar::{Date, Symbol, Timeframe};
 use crate::config::document::Document;
 use crate::config::{Checked, Config, Override, PARAMETER_BLOCKS, Parameters, examine_parameters};
 use crate::deployable::{Deployable, contradictions};
@@ -33,6 +34,8 @@ pub struct SweepRequest<'a> {
     pub archive: &'a Archive,
     /// Symbols instead of the configured ones.
     pub symbols: Option<&'a [Symbol]>,
+    /// Bar width instead of the strategy's own.
+    pub timeframe: Option<Timeframe>,
     /// Hours instead of the configured ones.
     pub hours: Option<Hours>,
     /// First session.
@@ -58,6 +61,8 @@ pub struct Row {
     pub symbol: Option<Symbol>,
     /// All figures.
     pub metrics: Metrics,
+    /// Whether these are several accounts added up, which have only some figures.
+    pub added_up: bool,
 }
 
 /// Equity of one account, or of several together, at one point after each session.
@@ -94,6 +99,9 @@ pub(crate) trait Sweepable: Sync {
 
     /// Bars of all symbols in the period: what one point costs.
     fn bars(&self) -> u64;
+
+    /// Starting capital of the whole account at a point, dollars.
+    fn capital(&self, point: u64) -> f64;
 
     /// The points visited, as combinations of the grid, each one that the config may hold.
     ///
@@ -152,14 +160,17 @@ struct Prepared<'a, S> {
     strategy: PhantomData<fn() -> S>,
 }
 
+/// The path of the account's starting capital.
+const CAPITAL: &str = "account_info.initial_capital";
+
 /// Most values of an axis that are checked one by one; of longer ones, as many with both ends.
 const CHECKED_VALUES: usize = 2_000;
 
 /// Loads what a sweep of `S` needs and checks its axes.
 pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &SweepRequest<'a>) -> Result<Box<dyn Sweepable + 'a>> {
-    let SweepRequest { document, archive, hours, start, end, grid, .. } = *request;
+    let SweepRequest { document, archive, timeframe, hours, start, end, grid, .. } = *request;
     let period = (start, end);
-    check::<S>(period, hours)?;
+    check::<S>(timeframe, period, hours)?;
     grid.check()?;
     let config = document.config().clone();
     let mut symbols = request.symbols.unwrap_or(&config.symbols).to_vec();
@@ -171,7 +182,8 @@ pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &SweepRequest<'a>) -
     let schema = S::PARAMETERS.schema(&crate::config::schema::of::<S>());
     grid.axes.iter().zip(&targets).try_for_each(|(axis, to)| check_values(document, &schema, axis, to))?;
     let strategies = strategies_of::<S>(&config, &symbols)?;
-    let market = Market::load(archive, &strategies, period, hours.unwrap_or_else(|| config.hours()))?;
+    let hours = hours.unwrap_or_else(|| config.hours());
+    let market = Market::load(archive, &strategies, timeframe, period, hours)?;
     let (bars, strategy) = (market.bars_in_period()?, PhantomData);
     let mut prepared = Prepared::<S> { request: *request, config, market, targets, bars, allocates: false, strategy };
     prepared.allocates = prepared.allocates()?;
@@ -330,7 +342,32 @@ impl<S: Deployable> Prepared<'_, S> {
 
     fn at_point(&self, error: Error, point: u64) -> Error {
         let what = format!("{error}; that is point {}", self.request.grid.describe(point));
-        Error::new(error.code(), what).help("exclude such points with --where, e.g. --where \"lower < upper\"")
+        Error::new(error.code(), what).help(self.excluding(point, &error.to_string()))
+    }
+
+    /// A condition between the swept keys that a message names, which this point doesn't meet.
+    fn excluding(&self, point: u64, message: &str) -> String {
+        let grid = self.request.grid;
+        let values = grid.axes.iter().zip(grid.values(point));
+        let place = |axis: &Axis| message.find(axis.key.rsplit('.').next().unwrap_or(&axis.key));
+        let mut named: Vec<(usize, &str, &Value)> =
+            values.filter_map(|(axis, value)| Some((place(axis)?, axis.key.as_str(), value))).collect();
+        named.sort_by_key(|(at, ..)| *at);
+        let condition = match named[..] {
+            [(_, first, a), (_, second, b), ..] if a.is_number() && b.is_number() => {
+                let sign = if a.as_f64() < b.as_f64() { ">" } else { "<" };
+                Some(format!("{first} {sign} {second}"))
+            }
+            [(_, only, value), ..] if value.is_number() => Some(format!("{only} != {value}")),
+            _ => None,
+        };
+        match condition {
+            Some(condition) => format!("exclude such points with --where, e.g. --where \"{condition}\""),
+            None => {
+                let keys: Vec<&str> = grid.axes.iter().map(|axis| axis.key.as_str()).collect();
+                format!("exclude such points with --where, which may name {}", keys.join(", "))
+            }
+        }
     }
 
     /// The strategies of one point, in the order of the symbols.
@@ -370,7 +407,7 @@ impl<S: Deployable> Prepared<'_, S> {
                 let symbol = account.symbol;
                 let kept = (account.keep)(point).then(|| Kept { point, symbol, capital, equity: equity() });
                 (account.done)(1);
-                (Row { point, symbol, metrics: judged.metrics }, kept)
+                (Row { point, symbol, metrics: judged.metrics, added_up: false }, kept)
             })?;
             all.extend(replayed.into_inner());
         }
@@ -488,6 +525,12 @@ impl<S: Deployable + 'static> Sweepable for Prepared<'_, S> {
         self.bars
     }
 
+    fn capital(&self, point: u64) -> f64 {
+        let grid = self.request.grid;
+        let swept = grid.axes.iter().zip(grid.values(point)).find(|(axis, _)| axis.key == CAPITAL);
+        swept.and_then(|(_, value)| value.as_f64()).unwrap_or(self.config.account_info.initial_capital)
+    }
+
     fn points(&self) -> Result<Vec<u64>> {
         let points = self.request.choice.points(self.request.grid)?;
         if points.is_empty() {
@@ -499,7 +542,7 @@ impl<S: Deployable + 'static> Sweepable for Prepared<'_, S> {
     }
 
     fn trials(&self, points: usize) -> Trials {
-        let SweepRequest { document, grid, choice, start, end, .. } = self.request;
+        let SweepRequest { document, grid, choice, timeframe, start, end, .. } = self.request;
         let axes = grid.axes.iter().zip(self.setting_paths());
         let axes = axes.map(|(axis, paths)| Varied { key: axis.key.clone(), paths, values: axis.values.clone() });
         Trials {
@@ -511,7 +554,7 @@ impl<S: Deployable + 'static> Sweepable for Prepared<'_, S> {
             start_date: start,
             end_date: end,
             axes: axes.collect(),
-            settings: document.settings(&self.market.symbols()),
+            settings: at_width(document.settings(&self.market.symbols()), timeframe),
             conditions: grid.conditions.iter().map(|c| c.text().to_owned()).collect(),
             choice,
             points: points as u64,
@@ -546,29 +589,4 @@ impl<S: Deployable + 'static> Sweepable for Prepared<'_, S> {
         kept.sort_by_key(|kept| (kept.point, kept.symbol));
         Ok((rows, kept))
     }
-}
-
-/// All accounts of each point as one: capitals and equity added up, in the order of the symbols.
-/// An account without a session on a date is worth what it was before.
-pub(crate) fn together(kept: &[Kept]) -> Vec<Kept> {
-    kept.chunk_by(|a, b| a.point == b.point).map(joined).collect()
-}
-
-fn joined(accounts: &[Kept]) -> Kept {
-    let mut dates: Vec<Date> = accounts.iter().flat_map(|a| a.equity.iter().map(|e| e.0)).collect();
-    dates.sort_unstable();
-    dates.dedup();
-    let mut at = vec![0; accounts.len()];
-    let mut worth: Vec<f64> = accounts.iter().map(|a| a.capital).collect();
-    let equity = dates.into_iter().map(|date| {
-        for ((account, at), worth) in accounts.iter().zip(&mut at).zip(&mut worth) {
-            if let Some((_, equity)) = account.equity.get(*at).filter(|e| e.0 == date) {
-                (*worth, *at) = (*equity, *at + 1);
-            }
-        }
-        (date, worth.iter().fold(0.0, |sum, w| sum + w))
-    });
-    let equity = equity.collect();
-    let symbol = if let [only] = accounts { only.symbol } else { None };
-    Kept { point: accounts[0].point, symbol, capital: accounts.iter().fold(0.0, |sum, a| sum + a.capital), equity }
 }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::coverage::{PartlyCovered, partly_covered};
 use super::market::Period;
 use super::progress::Progress;
 use super::sweepable::{Kept, Sweepable, accounts};
@@ -14,7 +15,7 @@ use crate::calendar;
 use crate::error::{Error, Result, codes};
 use crate::finding::Finding;
 use crate::ledger::Ledger;
-use crate::metrics::{Benchmark, CRITERIA, Measure, Metrics, Outcome, Tally};
+use crate::metrics::{Benchmark, CRITERIA, Cause, Measure, Metrics, Outcome, Tally};
 
 /// How sessions are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,8 +140,8 @@ pub struct Chosen {
     pub fold: usize,
     /// The symbol; none for a portfolio.
     pub symbol: Option<Symbol>,
-    /// The combination of the grid that was chosen; none if no point has a value of the figure.
-    pub point: Option<u64>,
+    /// The combination of the grid that was chosen, or why no point has a value of the figure.
+    pub point: std::result::Result<u64, Cause>,
     /// Where it was chosen.
     pub in_sample: Option<InSample>,
     /// Where it was judged; without a choice nothing was traded.
@@ -161,13 +162,32 @@ pub struct WalkForward {
     pub synthetic: bool,
     /// What an audit doubts in the bars.
     pub doubts: Vec<Finding>,
+    /// Symbols whose bars cover a part of the dates asked for only.
+    pub partly_covered: Vec<PartlyCovered>,
     /// Sessions chosen on and judged on.
     pub folds: Vec<Fold>,
     /// By fold, then account.
     pub chosen: Vec<Chosen>,
-    /// Session returns of all tests in order, compounded: figures of returns only. A fold
-    /// without a choice adds none.
-    pub joined: Vec<(Option<Symbol>, OutOfSample)>,
+    /// One an account, in the order of the symbols.
+    pub joined: Vec<Joined>,
+}
+
+/// The tests of one account, joined.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Joined {
+    /// The symbol; none for a portfolio.
+    pub symbol: Option<Symbol>,
+    /// How many folds chose a point, and so were judged.
+    pub folds_judged: usize,
+    /// Session returns of those folds' tests in order, compounded: figures of returns only. None if no fold was judged.
+    pub out_of_sample: Option<OutOfSample>,
+}
+
+impl WalkForward {
+    /// How many folds were judged, of the account that has the most of them.
+    pub fn folds_judged(&self) -> usize {
+        self.joined.iter().map(|j| j.folds_judged).max().unwrap_or(0)
+    }
 }
 
 /// How a walk-forward divides its sessions and what it chooses by.
@@ -250,6 +270,7 @@ pub(crate) fn counted(
         trials: ledger.count()?,
         synthetic: strategy.market().is_synthetic(),
         doubts: strategy.market().doubts(),
+        partly_covered: partly_covered(strategy.market())?,
         folds,
         chosen,
         joined,
@@ -267,7 +288,7 @@ fn sessions((start, end): Period) -> Result<Vec<Date>> {
 const KEPT_POINTS: usize = 256;
 
 /// The choices by fold, then account, and each account's tests joined.
-type Walked = (Vec<Chosen>, Vec<(Option<Symbol>, OutOfSample)>);
+type Walked = (Vec<Chosen>, Vec<Joined>);
 
 /// Chooses the point with the highest figure on each fold's training and replays it on the test.
 fn walk(
@@ -281,7 +302,7 @@ fn walk(
     let mut tests: Vec<(Option<Symbol>, Vec<Kept>)> = Vec::new();
     for (i, fold) in folds.iter().enumerate() {
         let best = choose(strategy, points, fold, figure, done)?;
-        let mut tried: Vec<u64> = best.iter().filter_map(|(_, best)| Some(best.as_ref()?.0)).collect();
+        let mut tried: Vec<u64> = best.iter().filter_map(|(_, best)| Some(best.as_ref().ok()?.0)).collect();
         tried.sort_unstable();
         tried.dedup();
         let (rows, kept) = if tried.is_empty() {
@@ -290,31 +311,32 @@ fn walk(
             strategy.run(&tried, fold.test, &|_| true, &|_| ())?
         };
         for (symbol, best) in best {
-            let mut choice = Chosen { fold: i, symbol, point: None, in_sample: None, out_of_sample: None };
-            if let Some((point, in_sample)) = best {
+            let mut choice = Chosen { fold: i, symbol, point: best.map(|b| b.0), in_sample: None, out_of_sample: None };
+            let at = tests.iter().position(|(known, _)| *known == symbol).unwrap_or(tests.len());
+            if at == tests.len() {
+                tests.push((symbol, Vec::new()));
+            }
+            if let Ok((point, in_sample)) = best {
                 let is_it = |at: usize, of: Option<Symbol>| tried[at] == point && of == symbol;
                 let row = rows.iter().find(|row| is_it(row.point, row.symbol));
-                choice.point = Some(point);
                 choice.in_sample = Some(in_sample);
                 choice.out_of_sample = row.map(|row| OutOfSample(row.metrics));
-                let account = match tests.iter_mut().find(|(known, _)| *known == symbol) {
-                    Some(account) => account,
-                    None => {
-                        tests.push((symbol, Vec::new()));
-                        let last = tests.len() - 1;
-                        &mut tests[last]
-                    }
-                };
-                account.1.extend(kept.iter().find(|kept| is_it(kept.point, kept.symbol)).cloned());
+                tests[at].1.extend(kept.iter().find(|kept| is_it(kept.point, kept.symbol)).cloned());
             }
             chosen.push(choice);
         }
     }
-    let joined = tests.into_iter().map(|(symbol, tests)| (symbol, OutOfSample(of_returns(&tests)))).collect();
-    Ok((chosen, joined))
+    let per_year = strategy.market().timeframe().returns_per_year();
+    let join = |(symbol, tests): (Option<Symbol>, Vec<Kept>)| Joined {
+        symbol,
+        folds_judged: tests.len(),
+        out_of_sample: (!tests.is_empty()).then(|| OutOfSample(of_returns(&tests, per_year))),
+    };
+    Ok((chosen, tests.into_iter().map(join).collect()))
 }
 
-type Best = (Option<Symbol>, Option<(u64, InSample)>);
+/// The point of one account with the highest figure, or why the first point has none.
+type Best = (Option<Symbol>, std::result::Result<(u64, InSample), Cause>);
 
 /// For each account the point with the highest figure, the first of several.
 fn choose(
@@ -324,16 +346,24 @@ fn choose(
     figure: &dyn Fn(&Metrics) -> Measure,
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<Best>> {
+    let per_year = strategy.market().timeframe().returns_per_year();
     let mut best: Vec<Best> = Vec::new();
     let mut see = |symbol: Option<Symbol>, point: u64, metrics: Metrics| {
-        if best.iter().all(|(known, _)| *known != symbol) {
-            best.push((symbol, None));
-        }
-        let Some((_, best)) = best.iter_mut().find(|(known, _)| *known == symbol) else { return };
-        let value = figure(&metrics).value();
-        let beaten = best.is_none_or(|(_, InSample(before))| value > figure(&before).value());
-        if value.is_some() && beaten {
-            *best = Some((point, InSample(metrics)));
+        let seen = match figure(&metrics) {
+            Measure::Defined(value) => Ok(value),
+            Measure::Undefined(why) => Err(why),
+        };
+        let known = best.iter_mut().find(|(known, _)| *known == symbol);
+        let beaten = |known: &Best| match (&known.1, seen) {
+            (Ok((_, InSample(before))), Ok(value)) => Some(value) > figure(before).value(),
+            (Err(_), Ok(_)) => true,
+            (_, Err(_)) => false,
+        };
+        let this = || seen.map(|_| (point, InSample(metrics)));
+        match known {
+            None => best.push((symbol, this())),
+            Some(known) if beaten(known) => known.1 = this(),
+            Some(_) => {}
         }
     };
     match fold.train[..] {
@@ -352,7 +382,7 @@ fn choose(
                 }
                 kept.sort_by_key(|k| (k.point, k.symbol, k.equity.first().map(|e| e.0)));
                 for parts in kept.chunk_by(|a, b| (a.point, a.symbol) == (b.point, b.symbol)) {
-                    see(parts[0].symbol, points[parts[0].point], of_returns(parts));
+                    see(parts[0].symbol, points[parts[0].point], of_returns(parts, per_year));
                 }
             }
         }
@@ -362,7 +392,7 @@ fn choose(
 
 /// Figures of several periods of one account, their session returns compounded in order. Returns
 /// don't tell trades, so only figures of returns mean anything.
-fn of_returns(periods: &[Kept]) -> Metrics {
+fn of_returns(periods: &[Kept], per_year: f64) -> Metrics {
     let capital = periods.first().map_or(f64::NAN, |p| p.capital);
     let (mut dates, mut equity, mut worth) = (Vec::new(), Vec::new(), capital);
     for period in periods {
@@ -372,7 +402,8 @@ fn of_returns(periods: &[Kept]) -> Metrics {
             equity.push(worth);
         }
     }
-    let outcome = Outcome { capital, dates: &dates, equity: &equity, tally: Tally::default(), bars: 0, bars_held: 0 };
+    let outcome =
+        Outcome { capital, dates: &dates, equity: &equity, per_year, tally: Tally::default(), bars: 0, bars_held: 0 };
     Metrics::of(&outcome, &Benchmark::default())
 }
 

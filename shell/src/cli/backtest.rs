@@ -1,11 +1,12 @@
 //! `magellan backtest`
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use magellan::bar::Date;
-use magellan::config::Config;
+use magellan::config::Checked;
 use magellan::error::{Error, Result};
 use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
@@ -14,7 +15,7 @@ use magellan::research::market::Scope;
 use serde_json::{Value, json};
 
 use super::options::Subject;
-use super::output::{print, timing, to_json};
+use super::output::{Claim, claim, print, timing, to_json};
 use super::page::Page;
 use crate::codes;
 use crate::report::{files, html, table};
@@ -54,6 +55,9 @@ pub(super) struct Backtest {
     pub(super) timings: bool,
 }
 
+/// The key that --slippage-bps stands for.
+const FRICTION: &str = "execution.friction_bps";
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum ScopeArg {
     Portfolio,
@@ -84,6 +88,7 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
         archive: &archive,
         symbols: options.subject.symbols.as_deref(),
         scope,
+        timeframe: options.subject.timeframe,
         hours: options.subject.hours(),
         start: options.start_date,
         end: options.end_date,
@@ -100,18 +105,24 @@ pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: 
             .map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()).at(folder.display()))?;
     }
     options.page.check()?;
-    let mut ledger = Ledger::open(&options.subject.ledger()?, strategy.name())?;
+    let mut ledger = Ledger::open(&options.subject.ledger(&archive)?, strategy.name())?;
     let runs = strategy.backtest(&request, &mut ledger)?;
     if options.timings {
         timing("replayed", started);
     }
     if let Some(folder) = &options.out {
+        let _claimed = claim(folder, Claim::Soon)?;
         for run in &runs {
             files::write(folder, strategy, config, scope, run)?;
         }
     }
-    let summary = summary(strategy, config, scope, &runs);
-    print(&if options.json { to_json(&summary) } else { table::backtest(&runs) })?;
+    let mut assumed = options.subject.assumed(&document);
+    assumed.retain(|path, _| path != FRICTION || options.slippage_bps.is_none());
+    let summary = summary(strategy, &document, &assumed, scope, &runs);
+    print(&match options.json {
+        true => to_json(&summary),
+        false => table::backtest(&runs) + &table::assumed(&assumed),
+    })?;
     options.page.show(|| {
         html::backtest(&html::Backtested {
             summary: &summary,
@@ -144,23 +155,30 @@ pub(super) fn archived_data_only() -> Result<()> {
     }
 }
 
-fn summary(strategy: &dyn AnyStrategy, config: &Config, scope: Scope, runs: &[Run]) -> Value {
+fn summary(
+    strategy: &dyn AnyStrategy,
+    document: &Checked,
+    assumed: &BTreeMap<String, Value>,
+    scope: Scope,
+    runs: &[Run],
+) -> Value {
     let runs: Vec<Value> = runs
         .iter()
         .map(|run| {
-            let blocks: serde_json::Map<String, Value> =
-                run.replay.blocks.iter().map(|(b, n)| (b.name().to_owned(), json!(n))).collect();
             json!({
                 "label": run.label,
                 "symbols": run.symbols,
                 "metrics": run.metrics,
                 "benchmark": run.held,
+                "cash": files::cash(run),
+                "partly_covered": run.partly_covered,
                 "bars": run.replay.bars,
                 "bars_held": run.replay.bars_held,
-                "gate_blocks": blocks,
+                "gate_blocks": files::blocks(run),
                 "halted_since": run.replay.halted_since,
                 "fills_outside_session": run.replay.fills_outside_session(),
                 "slippage_bps": run.costs.slippage_bps,
+                "timeframe": run.timeframe,
                 "hours": format!("{:?}", run.hours).to_ascii_lowercase(),
                 "provenance": run.provenance,
                 "synthetic": run.is_synthetic(),
@@ -172,9 +190,10 @@ fn summary(strategy: &dyn AnyStrategy, config: &Config, scope: Scope, runs: &[Ru
         "schema_version": 1,
         "strategy": strategy.name(),
         "scope": scope.name(),
-        "config": config.path,
-        "config_sha256": config.sha256,
-        "not_evaluable": config.not_evaluable(),
+        "config": document.path,
+        "config_sha256": document.sha256,
+        "assumed": assumed,
+        "not_evaluable": document.config().not_evaluable(),
         "runs": runs,
     })
 }

@@ -20,6 +20,7 @@ use magellan::registry::{self, AnyStrategy};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use super::bars;
 use super::findings::{counts, in_format};
 use super::options::{Format, Place};
 use super::output::{print, to_json};
@@ -40,6 +41,8 @@ pub(super) enum Data {
     Verify(Verify),
     /// Show what an archive holds.
     List(List),
+    /// Print a symbol's bars as CSV, of any width: as archived, or built from finer ones.
+    Bars(bars::Shown),
     /// Write the synthetic sample archive that the deployed configs' periods need.
     Synth(Synth),
 }
@@ -61,7 +64,7 @@ pub(super) struct Import {
     /// Where the bars come from, e.g. alpaca-sip; without it `parquet` or `csv`.
     #[arg(long, value_name = "NAME")]
     pub(super) provenance: Option<String>,
-    /// Bar width (1Min, 1Hour, 1Day), where neither name nor spacing tells.
+    /// Bar width, e.g. 1Min, 5Min, 1Hour, 1Day, where neither name nor spacing tells.
     #[arg(long)]
     pub(super) timeframe: Option<Timeframe>,
     /// Print JSON.
@@ -129,6 +132,7 @@ pub(super) fn run(command: Data, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
         Data::Check(options) => check(&options),
         Data::Verify(options) => verify(&options),
         Data::List(options) => list(&options),
+        Data::Bars(options) => bars::run(&options),
         Data::Synth(options) => synthesise(&options, strategies),
     }
 }

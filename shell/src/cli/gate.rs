@@ -19,7 +19,7 @@ use magellan::gate::{Acknowledgement, Gate, Judgement, Status, Verdict};
 use magellan::registry::AnyStrategy;
 use rayon::prelude::*;
 
-use super::options::{Baselines, Counting, Place};
+use super::options::{Baselines, Counting, Place, is_synthetic};
 use super::output::{print, timing, to_json, write};
 use super::selftest::Selftest;
 use crate::codes;
@@ -176,9 +176,10 @@ impl GateInputs {
         let Judging { place, counting, baselines, .. } = judging;
         // Beside the replay, which doesn't need it.
         std::thread::spawn(|| LazyLock::force(&BINARY));
+        let archive = place.archive()?;
         Ok(Self {
-            archive: place.archive()?,
-            ledger: counting.folder(place)?,
+            ledger: counting.folder(place, is_synthetic(&archive))?,
+            archive,
             baselines: baselines.folder(place)?,
             today: today(),
             pages,
@@ -188,6 +189,10 @@ impl GateInputs {
     /// The same on another day, if there is one.
     pub(super) fn on(self, day: Option<Date>) -> Self {
         Self { today: day.unwrap_or(self.today), ..self }
+    }
+
+    pub(super) fn archive(&self) -> &Archive {
+        &self.archive
     }
 
     pub(super) fn baselines(&self) -> &Path {
@@ -319,6 +324,11 @@ fn accept(options: &Acknowledge, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
             .help(format!("name it with --period: {}", names.join(", "))));
     };
     if !magellan::gate::check_names().any(|name| name == options.check) {
+        if magellan::gate::NEVER_ACCEPTED.contains(&options.check.as_str()) {
+            let what = format!("a failure of `{}` can't be accepted: it says that nothing was proved", options.check);
+            return Err(Error::new(codes::BAD_ARGUMENT, what)
+                .help("correct the bars or the strategy; figures beyond their levels can be accepted"));
+        }
         let known: Vec<&str> = magellan::gate::check_names().collect();
         return Err(Error::new(codes::BAD_ARGUMENT, format!("there is no check `{}`", options.check))
             .help(format!("known are {}", known.join(", "))));

@@ -1,5 +1,7 @@
 //! `magellan ledger`
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use magellan::error::{Error, Result};
 use magellan::ledger::Ledger;
@@ -9,6 +11,7 @@ use super::options::{Counting, Place};
 use super::output::{print, to_json};
 use crate::codes;
 use crate::report::table;
+use crate::report::words::counted;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum LedgerCommand {
@@ -39,6 +42,9 @@ pub(super) struct LedgerArgs {
     pub(super) place: Place,
     #[command(flatten)]
     pub(super) counting: Counting,
+    /// The trials on synthetic bars, which have a ledger of their own unless --ledger names one for all.
+    #[arg(long)]
+    pub(super) synthetic: bool,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -51,29 +57,36 @@ pub(super) fn run(command: LedgerCommand) -> Result<u8> {
     }
 }
 
-/// The ledgers asked for, verified.
-fn open(options: &LedgerArgs) -> Result<Vec<(String, Ledger)>> {
-    let root = options.counting.folder(&options.place)?;
-    let known = Ledger::strategies(&root)?;
-    let names = match &options.strategy {
-        None => known,
-        Some(name) if known.contains(name) => vec![name.clone()],
-        Some(name) => {
+/// The ledgers asked for below some folders, verified.
+fn open(options: &LedgerArgs, roots: &[PathBuf]) -> Result<Vec<(String, Ledger)>> {
+    let mut opened = Vec::new();
+    let mut known = Vec::new();
+    for root in roots {
+        let names = Ledger::strategies(root)?;
+        let wanted = names.iter().filter(|name| options.strategy.as_ref().is_none_or(|only| only == *name));
+        for name in wanted {
+            opened.push((name.clone(), Ledger::open(root, name)?));
+        }
+        known.extend(names);
+    }
+    match (&options.strategy, roots) {
+        (Some(name), [root, ..]) if opened.is_empty() => {
             let what = format!("no trial of `{name}` is recorded");
-            return Err(Error::new(codes::NOT_DEPLOYED, what).at(root.display()).help(if known.is_empty() {
+            Err(Error::new(codes::NOT_DEPLOYED, what).at(root.display()).help(if known.is_empty() {
                 "no strategy has one yet".to_owned()
             } else {
                 format!("known are: {}", known.join(", "))
-            }));
+            }))
         }
-    };
-    names.into_iter().map(|name| Ok((name.clone(), Ledger::open(&root, &name)?))).collect()
+        _ => Ok(opened),
+    }
 }
 
 fn show(options: &LedgerArgs) -> Result<u8> {
     let mut shown: Vec<Value> = Vec::new();
     let mut rows = Vec::new();
-    for (name, ledger) in open(options)? {
+    let root = options.counting.folder(&options.place, options.synthetic)?;
+    for (name, ledger) in open(options, &[root])? {
         let n = ledger.count()?;
         let records: Vec<Value> = ledger
             .records()
@@ -84,6 +97,7 @@ fn show(options: &LedgerArgs) -> Result<u8> {
                     "sha256": hash,
                     "kind": record.kind.name(),
                     "points": t.points,
+                    "accounts": t.accounts(),
                     "symbols": t.data.keys().collect::<Vec<_>>(),
                     "start_date": t.start_date,
                     "end_date": t.end_date,
@@ -101,7 +115,7 @@ fn show(options: &LedgerArgs) -> Result<u8> {
                 name.clone(),
                 hash[..12].to_owned(),
                 record.kind.name().to_owned(),
-                t.points.to_string(),
+                (t.points * t.accounts() as u64).to_string(),
                 axes.join(" "),
                 few(&symbols),
                 format!("{} to {}", t.start_date, t.end_date),
@@ -116,13 +130,33 @@ fn show(options: &LedgerArgs) -> Result<u8> {
     let header = ["strategy", "record", "by", "trials", "varied", "symbols", "sessions", "bars", "returns"];
     print(&match options.json {
         true => to_json(&json!({"schema_version": 1, "strategies": shown})),
-        false if rows.is_empty() => "no trial is recorded\n".to_owned(),
+        false if rows.is_empty() => nothing(options)?,
         false => {
             table::plain(header.map(str::to_owned).into_iter(), rows)
-                + "N counts distinct pairs of settings and bars.\n"
+                + "N: number of trials. It counts distinct pairs of settings and bars, in every account that was ranked.\n"
         }
     })?;
     Ok(0)
+}
+
+/// An empty list, for programs.
+fn no_strategies() -> String {
+    to_json(&json!({"schema_version": 1, "strategies": []}))
+}
+
+/// What is said of an empty ledger.
+fn nothing(options: &LedgerArgs) -> Result<String> {
+    let of_synthetic = options.counting.folder(&options.place, true)?;
+    let others = if options.synthetic || options.counting.ledger.is_some() {
+        Vec::new()
+    } else {
+        Ledger::strategies(&of_synthetic)?
+    };
+    Ok(if others.is_empty() {
+        "no trial is recorded\n".to_owned()
+    } else {
+        "no trial on real bars is recorded; --synthetic shows those on synthetic bars\n".to_owned()
+    })
 }
 
 /// The first of many, and how many.
@@ -135,15 +169,25 @@ fn few(symbols: &[String]) -> String {
 
 fn verify(options: &LedgerVerify) -> Result<u8> {
     let LedgerVerify { ledger: options, require } = options;
-    let root = options.counting.folder(&options.place)?;
-    if !root.is_dir() {
+    let root = options.counting.folder(&options.place, options.synthetic)?;
+    let mut roots = vec![root.clone()];
+    if options.counting.ledger.is_none() && !options.synthetic {
+        roots.push(options.counting.folder(&options.place, true)?);
+    }
+    roots.retain(|root| root.is_dir());
+    // Nothing was tried yet, unless somebody says where trials must be.
+    if roots.is_empty() && options.counting.ledger.is_none() && require.is_empty() {
+        print(&if options.json { no_strategies() } else { "no trial is recorded\n".to_owned() })?;
+        return Ok(0);
+    }
+    if roots.is_empty() {
         return Err(Error::new(codes::LEDGER_GAP, "there is no ledger")
             .at(root.display())
             .help("name it with --ledger DIR"));
     }
     let mut lines = Vec::new();
     let mut seen = Vec::new();
-    let opened = open(options)?;
+    let opened = open(options, &roots)?;
     let held = |hash: &String| opened.iter().any(|(_, ledger)| ledger.records().contains_key(hash));
     if let Some(gone) = require.iter().find(|hash| !held(hash)) {
         return Err(Error::new(codes::LEDGER_GAP, format!("record {gone} is required, and not there"))
@@ -153,7 +197,8 @@ fn verify(options: &LedgerVerify) -> Result<u8> {
     for (name, ledger) in opened {
         ledger.verify_returns()?;
         let (n, records) = (ledger.count()?, ledger.records().len());
-        lines.push(format!("{name}: {records} records, {n} trials, none altered, none gone\n"));
+        let (of, trials) = (counted(records, "record"), counted(n, "trial"));
+        lines.push(format!("{name}: {of}, {trials}, none altered, none gone\n"));
         seen.push(json!({"strategy": name, "records": records, "trials": n}));
     }
     print(&match options.json {

@@ -1,6 +1,8 @@
 //! The command line: arguments (typed) → options (meant) → run.
 
+mod address_space;
 mod backtest;
+mod bars;
 #[cfg(feature = "deploy")]
 mod bundle;
 mod ci;
@@ -19,6 +21,7 @@ mod help;
 #[cfg(feature = "deploy")]
 mod host;
 mod init;
+mod interrupt;
 mod ledger;
 mod list;
 mod new;
@@ -32,6 +35,7 @@ mod research;
 #[cfg(feature = "live")]
 mod run;
 mod selftest;
+mod stdout;
 mod sweep;
 mod template;
 mod test;

@@ -1,22 +1,25 @@
 //! What several commands ask for: where archive, configs, ledger and baselines are.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use magellan::archive::Archive;
-use magellan::bar::Symbol;
+use magellan::archive::{Archive, SYNTHETIC};
+use magellan::bar::{Symbol, Timeframe};
+use magellan::config::document::Document;
 use magellan::config::{Checked, Override};
 use magellan::disk::map::Access;
 use magellan::error::{Error, Result};
 use magellan::history::Hours;
 use magellan::registry::AnyStrategy;
+use serde_json::Value;
 
 use crate::codes;
 
 /// Where trials are counted.
 #[derive(Args, Debug)]
 pub(super) struct Counting {
-    /// Ledger of trials [default: data/ledger beside `deployed`].
+    /// Ledger of trials [default: data/ledger beside `deployed`; of synthetic bars, data/synthetic-ledger].
     #[arg(long, value_name = "DIR", env = "MAGELLAN_LEDGER")]
     pub(super) ledger: Option<PathBuf>,
 }
@@ -37,6 +40,9 @@ pub(super) struct Subject {
     /// Bars of the regular session only, or all [default: as configured].
     #[arg(long, value_enum)]
     pub(super) session: Option<SessionArg>,
+    /// Replay on bars of another width than the strategy's, e.g. 5Min; built from finer ones if there are none.
+    #[arg(long, value_name = "WIDTH")]
+    pub(super) timeframe: Option<Timeframe>,
     /// Another value for a parameter, a symbol's parameter or a config path; repeatable.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<Override>,
@@ -99,23 +105,39 @@ impl Subject {
         strategy.read_document(&path, &self.set)
     }
 
+    /// What figures depend on and neither config nor options say.
+    pub(super) fn assumed(&self, document: &Document) -> BTreeMap<String, Value> {
+        let hours = ["data_requirements.premarket", "data_requirements.after_hours"];
+        let mut assumed = document.assumed().clone();
+        assumed.retain(|path, _| self.session.is_none() || !hours.contains(&path.as_str()));
+        assumed
+    }
+
     pub(super) fn hours(&self) -> Option<Hours> {
         self.session.map(Into::into)
     }
 
-    pub(super) fn ledger(&self) -> Result<PathBuf> {
-        self.counting.folder(&self.place)
+    pub(super) fn ledger(&self, archive: &Archive) -> Result<PathBuf> {
+        self.counting.folder(&self.place, is_synthetic(archive))
     }
 }
 
+/// Whether an archive holds made-up bars alone: trials on them prove nothing, and aren't kept among those on real ones.
+pub(super) fn is_synthetic(archive: &Archive) -> bool {
+    let records = &archive.manifest().records;
+    !records.is_empty() && records.iter().all(|r| r.provenance == SYNTHETIC)
+}
+
 impl Counting {
-    /// The ledger: as named, or the one beside `deployed`.
-    pub(super) fn folder(&self, place: &Place) -> Result<PathBuf> {
+    /// The ledger: as named, or the one beside `deployed`, of which there are two: trials on real bars and on synthetic
+    /// ones.
+    pub(super) fn folder(&self, place: &Place, synthetic: bool) -> Result<PathBuf> {
         if let Some(folder) = &self.ledger {
             return Ok(folder.clone());
         }
         let deployed = place.deployed().map_err(|e| e.help("run from the project's folder, or name --ledger DIR"))?;
-        Ok(deployed.parent().unwrap_or(Path::new(".")).join("data/ledger"))
+        let name = if synthetic { "data/synthetic-ledger" } else { "data/ledger" };
+        Ok(deployed.parent().unwrap_or(Path::new(".")).join(name))
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) fn open(path: &Path) {
             .stdin(std::process::Stdio::null())
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null());
-        command.spawn().is_ok_and(|child| is_at_work(child))
+        command.spawn().is_ok_and(is_at_work)
     });
     if !opened {
         eprintln!("warning: no browser could be opened; the page is {}", path.display());

@@ -1,5 +1,6 @@
 //! What `magellan sweep` and `magellan walk-forward` share: a strategy, its grid and its bars.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -7,17 +8,19 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use magellan::archive::Archive;
-use magellan::bar::{Date, Symbol};
+use magellan::bar::{Date, Symbol, Timeframe};
 use magellan::config::Checked;
 use magellan::error::{Error, Result};
 use magellan::finding::Finding;
 use magellan::history::Hours;
 use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
+use magellan::research::coverage::PartlyCovered;
 use magellan::research::progress::Progress;
 use magellan::research::sweepable::SweepRequest;
 use magellan::sweep::How;
 use magellan::sweep::grid::{Axis, Choice, Condition, Grid};
+use serde_json::Value;
 
 use super::options::Subject;
 use super::output::timing;
@@ -80,9 +83,11 @@ impl std::str::FromStr for Memory {
 pub(super) struct Opened<'s> {
     pub(super) strategy: &'s dyn AnyStrategy,
     document: Checked,
+    assumed: BTreeMap<String, Value>,
     archive: Archive,
     pub(super) grid: Grid,
     choice: Choice,
+    timeframe: Option<Timeframe>,
     hours: Option<Hours>,
     period: (Date, Date),
     symbols: Option<Vec<Symbol>>,
@@ -90,9 +95,18 @@ pub(super) struct Opened<'s> {
     ledger: PathBuf,
 }
 
+/// What figures depend on and neither config, options nor grid say.
+fn assumed(subject: &Subject, document: &Checked, grid: &[Axis]) -> BTreeMap<String, Value> {
+    let mut assumed = subject.assumed(document);
+    let sets = |axis: &Axis, path: &str| path == axis.key || path.ends_with(&format!(".{}", axis.key));
+    assumed.retain(|path, _| !grid.iter().any(|axis| sets(axis, path)));
+    assumed
+}
+
 impl<'s> Opened<'s> {
     pub(super) fn new(options: &Researched, strategies: &[&'s dyn AnyStrategy]) -> Result<Self> {
         super::backtest::archived_data_only()?;
+        super::address_space::fit_threads(options.memory.0)?;
         let missing = |name: &str| Error::new(codes::COMMAND_LINE, format!("--{name} is missing"));
         let name = options.strategy.as_ref().ok_or_else(|| missing("strategy"))?;
         let start = options.start_date.ok_or_else(|| missing("start-date"))?;
@@ -103,17 +117,21 @@ impl<'s> Opened<'s> {
             Some(count) => Choice::Random { count, seed: options.seed.unwrap_or(0) },
             None => Choice::All,
         };
+        let archive = subject.place.archive()?;
+        let document = subject.document(strategy)?;
         Ok(Self {
             strategy,
-            document: subject.document(strategy)?,
-            archive: subject.place.archive()?,
+            assumed: assumed(subject, &document, &options.grid),
+            document,
+            ledger: subject.ledger(&archive)?,
+            archive,
             grid: Grid { axes: options.grid.clone(), conditions: options.conditions.clone() },
             choice,
+            timeframe: subject.timeframe,
             hours: subject.hours(),
             period: (start, end),
             symbols: subject.symbols.clone(),
             memory: options.memory.0,
-            ledger: subject.ledger()?,
         })
     }
 
@@ -123,6 +141,7 @@ impl<'s> Opened<'s> {
             document: &self.document,
             archive: &self.archive,
             symbols: self.symbols.as_deref(),
+            timeframe: self.timeframe,
             hours: self.hours,
             start,
             end,
@@ -131,6 +150,11 @@ impl<'s> Opened<'s> {
             memory: self.memory,
             how,
         }
+    }
+
+    /// What figures depend on and neither config, options nor grid say.
+    pub(super) fn assumed(&self) -> &BTreeMap<String, Value> {
+        &self.assumed
     }
 
     pub(super) fn archive(&self) -> &Archive {
@@ -143,9 +167,10 @@ impl<'s> Opened<'s> {
     }
 }
 
-/// What is said under every table of research: doubtful bars, synthetic bars.
-pub(super) fn notes(doubts: &[Finding], synthetic: bool) -> String {
-    let mut lines = doubt_lines(doubts);
+/// What is said under every table of research: periods without bars, doubtful bars, synthetic bars.
+pub(super) fn notes(partly_covered: &[PartlyCovered], doubts: &[Finding], synthetic: bool) -> String {
+    let mut lines: Vec<String> = table::coverage(partly_covered).into_iter().collect();
+    lines.extend(doubt_lines(doubts));
     lines.extend(synthetic.then(|| table::SYNTHETIC_NOTE.to_owned()));
     lines.into_iter().map(|line| line + "\n").collect()
 }

@@ -9,16 +9,18 @@ use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
 use magellan::research::landscape::landscapes;
 use magellan::research::plan::{Plan, Shard};
-use magellan::research::results::{Best, Rank, check_figure};
+use magellan::research::results::{Best, Contest, Rank, check_figure};
 use magellan::research::sweep::{self, Keeping, Swept};
 use magellan::sweep::How;
 use serde_json::{Value, json};
 
+use super::interrupt::on_interrupt;
 use super::options::{Counting, Place};
-use super::output::{print, timing, to_json};
+use super::output::{Claim, claim, print, timing, to_json};
 use super::page::Page;
 use super::research::{Opened, Researched, Shown, doubt_lines, notes};
 use crate::codes;
+use crate::report::words::counted;
 use crate::report::{html, table};
 
 #[derive(Args, Debug)]
@@ -50,6 +52,9 @@ pub(super) struct Sweep {
     /// Seed of the sample of points whose session returns are kept.
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(super) sample_seed: u64,
+    /// Also rank all symbols together, with the same parameters for each, in a sweep too large to do so unasked.
+    #[arg(long)]
+    pub(super) portfolio: bool,
     /// Ask `decide` at every bar, even where a strategy declares its rules. The same results.
     #[arg(long)]
     pub(super) plain: bool,
@@ -104,16 +109,20 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
     }
     options.page.check()?;
     let opened = Opened::new(&options.research, strategies)?;
-    let temporary;
+    let (temporary, _claimed);
     let folder: &Path = match &options.out {
-        Some(folder) => folder,
+        Some(folder) => {
+            _claimed = claim(folder, if shard.is_whole() { Claim::Alone } else { Claim::Shared })?;
+            folder
+        }
         None => {
             temporary = tempfile::tempdir().map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()))?;
             temporary.path()
         }
     };
+    announce_interrupt(options, folder);
     let how = if options.plain { How::Plain } else { How::Fast };
-    let keeping = Keeping { folder, shard, sample_seed: options.sample_seed };
+    let keeping = Keeping { folder, shard, sample_seed: options.sample_seed, together: options.portfolio };
     let shown = Shown::new(started, options.timings);
     let swept = opened.strategy.sweep(&opened.request(how), &keeping, &mut opened.open_ledger()?, &shown)?;
     let text = match shard.is_whole() {
@@ -127,13 +136,30 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
     Ok(0)
 }
 
+/// Ctrl-C says whether the sweep can go on.
+fn announce_interrupt(options: &Sweep, folder: &Path) {
+    match &options.out {
+        Some(folder) => {
+            let done =
+                format!("the parts that are done are in {}; the same command goes on from there", folder.display());
+            on_interrupt(done, || ());
+        }
+        None => {
+            let temporary = folder.to_owned();
+            let lost = "nothing is kept without --out DIR, with which the same command would go on".to_owned();
+            on_interrupt(lost, move || drop(std::fs::remove_dir_all(temporary)));
+        }
+    }
+}
+
 /// What is said of one share of several.
 fn share(options: &Sweep, folder: &Path, Shard { index, of }: Shard, count: usize) -> String {
     let folder = folder.display().to_string();
     match options.json {
         true => to_json(&json!({"schema_version": 1, "shard": index, "of": of, "points": count, "out": folder})),
         false => format!(
-            "shard {index}/{of} of {count} points is in {folder}; when all are done: magellan sweep merge --out DIR {folder} …\n"
+            "shard {index}/{of} of {} is in {folder}; when all are done: magellan sweep merge --out DIR {folder} …\n",
+            counted(count, "point")
         ),
     }
 }
@@ -143,23 +169,42 @@ fn best_points(options: &Sweep, opened: &Opened<'_>, swept: &Swept) -> Result<St
     let mut figures = vec![options.by.as_str()];
     figures.extend(SHOWN.iter().filter(|f| **f != options.by));
     let rank = Rank { by: &options.by, lowest: options.lowest };
-    let best = swept.best(rank, options.top as usize, &figures)?;
+    let top = options.top as usize;
+    let by_symbol = match swept.accounts {
+        1 => Vec::new(),
+        _ => swept.best(Contest::EachSymbol, rank, 1, &figures)?,
+    };
+    let contest = if swept.accounts == 1 { Contest::All } else { Contest::Together };
+    let best = swept.best(contest, rank, top, &figures)?;
+    let all = if swept.accounts == 1 { best.clone() } else { swept.best(Contest::All, rank, top, &figures)? };
     let summary = json!({
         "schema_version": 1,
         "strategy": opened.strategy.name(),
+        "assumed": opened.assumed(),
         "points": swept.points,
         "bar_evaluations": swept.points as u64 * swept.bars,
         "replayed_now": swept.replayed,
         "trials": swept.trials,
         "synthetic": swept.synthetic,
+        "partly_covered": swept.partly_covered,
         "data_findings": doubt_lines(&swept.doubts),
         "results": options.out.as_ref().and(swept.results.as_ref()),
         "axes": swept.axes,
         "figures": figures,
-        "best": best,
+        "accounts_ranked": accounts_ranked(swept),
+        "best": all,
+        "best_by_symbol": by_symbol,
+        "best_together": if swept.accounts == 1 { &[][..] } else { &best },
     });
     options.page.show(|| page(options, opened, swept, &summary))?;
-    Ok(if options.json { to_json(&summary) } else { best_table(swept, rank, &figures, &best) })
+    Ok(match options.json {
+        true => to_json(&summary),
+        false => {
+            let tables = best_tables(swept, rank, &figures, &by_symbol, &best);
+            let expanded = table::legend(&tables);
+            tables + &table::assumed(opened.assumed()) + &expanded
+        }
+    })
 }
 
 fn page(options: &Sweep, opened: &Opened<'_>, swept: &Swept, summary: &Value) -> Result<String> {
@@ -176,20 +221,40 @@ fn page(options: &Sweep, opened: &Opened<'_>, swept: &Swept, summary: &Value) ->
     })
 }
 
+/// How many accounts were compared: of every symbol and, if they were, of all together, at every point.
+fn accounts_ranked(swept: &Swept) -> usize {
+    swept.points * (swept.accounts + usize::from(swept.together))
+}
+
 /// The best rows, and what they are the best of.
-fn best_table(swept: &Swept, rank: Rank<'_>, figures: &[&str], best: &[Best]) -> String {
-    let header = ["point", "symbol"].into_iter().map(str::to_owned).chain(swept.axes.iter().cloned());
-    let rows = best.iter().map(|one| best_row(one, figures)).collect();
-    let mut text = table::plain(header.chain(figures.iter().map(|f| (*f).to_owned())), rows);
-    let accounts = match swept.accounts {
-        1 => String::new(),
-        accounts => format!(" of {accounts} symbols, an account each"),
+fn best_tables(swept: &Swept, rank: Rank<'_>, figures: &[&str], by_symbol: &[Best], best: &[Best]) -> String {
+    let rows = |best: &[Best]| {
+        let header = ["point", "symbol"].into_iter().map(str::to_owned).chain(swept.axes.iter().cloned());
+        let rows = best.iter().map(|one| best_row(one, figures)).collect();
+        table::plain(header.chain(figures.iter().map(|f| (*f).to_owned())), rows)
     };
     let order = if rank.lowest { "lowest" } else { "highest" };
-    let what = if best.is_empty() { format!("no {} is defined", rank.by) } else { format!("the {order} {}", rank.by) };
-    let (points, trials) = (swept.points, swept.trials);
-    text += &format!("{what} among {points} points{accounts}; the ledger counts {trials} trials of this strategy\n");
-    text + &notes(&swept.doubts, swept.synthetic)
+    let what = |best: &[Best]| match best {
+        [] => format!("no {} is defined", rank.by),
+        _ => format!("the {order} {}", rank.by),
+    };
+    let (points, trials) = (counted(swept.points, "point"), counted(swept.trials, "trial"));
+    let mut text = String::new();
+    if swept.accounts == 1 {
+        text += &format!("{}{} among {points}", rows(best), what(best));
+    } else {
+        text += &format!("best by symbol, an account each:\n{}", rows(by_symbol));
+        text += &match swept.together {
+            true if best.is_empty() => format!("all symbols together have no {}\n", rank.by),
+            true => format!("best for all symbols together, one setting for all:\n{}", rows(best)),
+            false => "all symbols together aren't ranked in so large a sweep: --portfolio asks for it\n".to_owned(),
+        };
+        let shown = if best.is_empty() { by_symbol } else { best };
+        let accounts = counted(accounts_ranked(swept), "account");
+        text += &format!("{} among {points} of {} symbols, {accounts} in all", what(shown), swept.accounts);
+    }
+    text += &format!("; the ledger counts {trials} of this strategy\n");
+    text + &notes(&swept.partly_covered, &swept.doubts, swept.synthetic)
 }
 
 fn best_row(best: &Best, figures: &[&str]) -> Vec<String> {
@@ -206,9 +271,11 @@ fn merge(options: &Merge, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let plan = Plan::read(first)?;
     let strategy = registry::find(strategies, &plan.trials.strategy)?;
     let sources: Vec<&Path> = options.sources.iter().map(PathBuf::as_path).collect();
-    let mut ledger = Ledger::open(&options.counting.folder(&options.place)?, strategy.name())?;
+    let _claimed = claim(&options.out, Claim::Alone)?;
+    let ledger = options.counting.folder(&options.place, plan.trials.synthetic)?;
+    let mut ledger = Ledger::open(&ledger, strategy.name())?;
     let results = sweep::merge(&plan, &sources, &options.out, &mut ledger)?;
-    print(&format!("{} points merged into {}\n", plan.trials.points, results.display()))?;
+    print(&format!("{} merged into {}\n", counted(plan.trials.points, "point"), results.display()))?;
     Ok(0)
 }
 

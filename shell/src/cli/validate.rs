@@ -12,8 +12,9 @@ use super::code;
 use super::findings::{colour, counts, in_format};
 use super::options::{Format, Place};
 use super::output::{print, to_json};
-use crate::report::findings;
 use crate::report::table::SYNTHETIC_NOTE;
+use crate::report::findings;
+use crate::report::words::counted;
 use crate::validate::{self, Validated};
 
 #[derive(Args, Debug)]
@@ -29,6 +30,22 @@ pub(super) struct Validate {
     /// How findings are shown.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
+    /// Print JSON, as --format json.
+    #[arg(long, conflicts_with_all = ["format", "github"])]
+    pub(super) json: bool,
+    /// Print annotations of a GitHub workflow, as --format github.
+    #[arg(long, conflicts_with = "format")]
+    pub(super) github: bool,
+}
+
+impl Validate {
+    fn format(&self) -> Format {
+        match (self.json, self.github) {
+            (true, _) => Format::Json,
+            (_, true) => Format::Github,
+            _ => self.format,
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -46,14 +63,14 @@ pub(super) fn run(options: &Validate, strategies: &[&dyn AnyStrategy]) -> Result
     let archive = options.place.archive();
     let only = options.strategy.as_deref();
     let mut done = validate::validate(&deployed, only, strategies, &archive)
-        .or_else(|e| in_format(e, options.format, |f| Validated { findings: vec![f], ..Validated::default() }))?;
+        .or_else(|e| in_format(e, options.format(), |f| Validated { findings: vec![f], ..Validated::default() }))?;
     let synthetic = archive.as_ref().is_ok_and(|a| a.is_synthetic());
     let tests = match options.code {
         false => None,
         true => Some(code::check(&deployed, only, &mut done.findings)?),
     };
     let exit = finding::exit_code(&done.findings);
-    print(&match options.format {
+    print(&match options.format() {
         Format::Text => text(&done, tests, synthetic),
         Format::Github => findings::github(&done.findings),
         Format::Json => to_json(&json!({
@@ -74,13 +91,22 @@ pub(super) fn run(options: &Validate, strategies: &[&dyn AnyStrategy]) -> Result
 fn text(done: &Validated, tests: Option<usize>, synthetic: bool) -> String {
     let environments = match done.environments {
         0 => String::new(),
-        n => format!(", {n} environments"),
+        n => format!(", {}", counted(n, "environment")),
     };
-    let checked = format!("validated {} configs and {} units{environments}", done.configs, done.units);
-    let tested = tests.map_or_else(String::new, |n| format!("; code checked, {n} unit tests of strategies passed"));
+    let checked =
+        format!("validated {} and {}{environments}", counted(done.configs, "config"), counted(done.units, "unit"));
+    let passed = |n| format!("; code checked, {} of strategies passed", counted(n, "unit test"));
+    let tested = tests.map_or_else(String::new, passed);
     let shown = findings::text(&done.findings, &done.texts, colour());
     let note = if synthetic { format!("{SYNTHETIC_NOTE}\n") } else { String::new() };
-    format!("{shown}{note}{checked}{tested}: {}\n", counts(&done.findings))
+    let enough = match &done.researchable[..] {
+        [] => String::new(),
+        names => format!(
+            "enough for backtest, sweep and walk-forward, not for the gate and a deploy: {}\n",
+            names.join(", ")
+        ),
+    };
+    format!("{shown}{enough}{note}{checked}{tested}: {}\n", counts(&done.findings))
 }
 
 pub(super) fn schema(options: &Schema, strategies: &[&dyn AnyStrategy]) -> Result<u8> {

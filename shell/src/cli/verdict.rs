@@ -15,6 +15,7 @@ use super::gate::{GateInputs, Judging};
 use super::options::{Baselines, Place};
 use super::output::print;
 use crate::codes;
+use crate::report::words::counted;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum VerdictCommand {
@@ -69,15 +70,16 @@ fn check(options: &VerdictVerify, strategies: &[&dyn AnyStrategy]) -> Result<u8>
         return Ok(0);
     }
     let inputs = GateInputs::new(&options.judging, false)?.on(stored.same_day());
+    verify::check_archive(&stored, inputs.archive().folder(), &inputs.archive().manifest().sha256).map_err(at)?;
     for one in &deployed {
         check_baseline(one, &stored, inputs.baselines()).map_err(at)?;
     }
     let again = judge_again(&inputs, strategies, &deployed, &stored);
     let same = verify::compare(&stored, &again).map_err(at)?;
     for one in &stored.strategies {
-        let counted = Ledger::open(inputs.ledger(), &one.strategy)?.count()?;
-        if one.ledger.as_ref().is_some_and(|then| then.n < counted) {
-            print(&format!("{}: the ledger counts {counted} trials by now\n", one.strategy))?;
+        let now = Ledger::open(inputs.ledger(), &one.strategy)?.count()?;
+        if one.ledger.as_ref().is_some_and(|then| then.n < now) {
+            print(&format!("{}: the ledger counts {} by now\n", one.strategy, counted(now, "trial")))?;
         }
     }
     print(&format!(

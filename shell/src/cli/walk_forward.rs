@@ -1,16 +1,17 @@
 //! `magellan walk-forward`
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use magellan::error::{Error, Result};
-use magellan::metrics::{self, Measure, Metrics, figures};
+use magellan::metrics::{self, Cause, Measure, Metrics, figures};
 use magellan::registry::AnyStrategy;
 use magellan::research::market::account_name;
 use magellan::research::results::check_figure;
 use magellan::research::walk_forward::{
-    Choosing, Chosen, Division, FIGURES_OF_RETURNS, Fold, Scheme, WalkForward as Walked,
+    Choosing, Chosen, Division, FIGURES_OF_RETURNS, Fold, Joined, Scheme, WalkForward as Walked,
 };
 use magellan::sweep::How;
 use serde_json::{Value, json};
@@ -19,6 +20,7 @@ use super::output::{print, to_json};
 use super::research::{Opened, Researched, Shown, doubt_lines, notes};
 use crate::codes;
 use crate::report::table;
+use crate::report::words::counted;
 
 #[derive(Args, Debug)]
 pub(super) struct WalkForward {
@@ -84,12 +86,21 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
     let (request, mut ledger) = (opened.request(How::Fast), opened.open_ledger()?);
     let shown = Shown::new(Instant::now(), false);
     let walked = opened.strategy.walk_forward(&request, &choosing, &mut ledger, &shown)?;
-    let document = to_json(&document(&opened, &walked, choosing.division.scheme));
+    let document = to_json(&document(&opened, &walked, &choosing));
     if let Some(path) = &options.out {
         super::output::write(path, &document)?;
     }
     print(&if options.json { document } else { tables(&opened, &walked, &options.by) })?;
-    Ok(0)
+    Ok(if is_conclusive(&walked, &options.by) { 0 } else { INCONCLUSIVE })
+}
+
+/// The exit code of a walk-forward that found nothing out.
+const INCONCLUSIVE: u8 = 4;
+
+/// Whether the figure that chose has a value in any fold's test.
+fn is_conclusive(walked: &Walked, by: &str) -> bool {
+    let value = |c: &Chosen| (metrics::figure(by)?.of)(c.out_of_sample.as_ref()?.metrics()).value();
+    walked.chosen.iter().any(|c| value(c).is_some())
 }
 
 /// What the options mean, if they fit each other.
@@ -118,33 +129,42 @@ fn check_writable(path: &Path) -> Result<()> {
 }
 
 /// Everything, for programs.
-fn document(opened: &Opened<'_>, walked: &Walked, scheme: Scheme) -> Value {
+fn document(opened: &Opened<'_>, walked: &Walked, choosing: &Choosing<'_>) -> Value {
     let chosen = |c: &Chosen| {
         json!({
             "fold": c.fold + 1,
             "symbol": account_name(c.symbol),
-            "parameters": c.point.map(|p| parameters(opened, p)),
-            "in_sample": c.in_sample.map(|m| match scheme {
+            "parameters": c.point.ok().map(|p| parameters(opened, p)),
+            "not_judged": c.point.err(),
+            "in_sample": c.in_sample.map(|m| match choosing.division.scheme {
                 Scheme::CrossValidation => of_returns(m.flattering()),
                 _ => json!(m),
             }),
             "out_of_sample": c.out_of_sample,
         })
     };
-    let joined = walked.joined.iter().map(|(symbol, out)| {
-        let metrics = out.metrics();
-        let (symbol, figures) = (account_name(*symbol), of_returns(metrics));
-        json!({"symbol": symbol, "sessions": metrics.sessions, "out_of_sample": figures})
+    let joined = walked.joined.iter().map(|j| {
+        json!({
+            "symbol": account_name(j.symbol),
+            "folds": walked.folds.len(),
+            "folds_judged": j.folds_judged,
+            "sessions": j.out_of_sample.map_or(0, |out| out.metrics().sessions),
+            "out_of_sample": j.out_of_sample.map(|out| of_returns(out.metrics())),
+        })
     });
     json!({
         "schema_version": 1,
         "strategy": opened.strategy.name(),
+        "assumed": opened.assumed(),
         "division": walked.division,
         "points": walked.points,
         "trials": walked.trials,
         "synthetic": walked.synthetic,
+        "partly_covered": walked.partly_covered,
         "data_findings": doubt_lines(&walked.doubts),
         "folds": walked.folds,
+        "folds_judged": walked.folds_judged(),
+        "conclusive": is_conclusive(walked, choosing.by),
         "chosen": walked.chosen.iter().map(chosen).collect::<Vec<Value>>(),
         "joined": joined.collect::<Vec<Value>>(),
     })
@@ -166,17 +186,40 @@ fn tables(opened: &Opened<'_>, walked: &Walked, by: &str) -> String {
     let header = ["fold", "symbol", "chosen on", "judged on", "parameters", "in-sample", "out-of-sample"];
     let rows = walked.chosen.iter().map(|c| fold_row(opened, &walked.folds[c.fold], c, by));
     let mut text = table::plain(header.map(str::to_owned).into_iter(), rows.collect());
-    let header = ["symbol", "sessions judged on", "sharpe", "total_return", "max_drawdown", "volatility"];
-    let rows = walked.joined.iter().map(|(symbol, out)| {
-        let metrics = out.metrics();
-        let mut row = vec![account_name(*symbol), metrics.sessions.to_string()];
-        row.extend(header[2..].iter().map(|name| figure(name, Some(metrics))));
+    text += &joined(walked, by);
+    let (points, trials) = (counted(walked.points, "point"), counted(walked.trials, "trial"));
+    text += &format!("chosen among {points} by {by}; the ledger counts {trials}\n");
+    text + &notes(&walked.partly_covered, &walked.doubts, walked.synthetic) + &table::assumed(opened.assumed())
+}
+
+/// The tests of each account joined, under a line that says how many of the folds those are.
+fn joined(walked: &Walked, by: &str) -> String {
+    let folds = walked.folds.len();
+    let (least, most) = (walked.joined.iter().map(|j| j.folds_judged).min().unwrap_or(0), walked.folds_judged());
+    let mut text = match (least, most) {
+        (_, 0) => {
+            let why: BTreeSet<&str> = walked.chosen.iter().filter_map(|c| c.point.err()).map(Cause::words).collect();
+            let why = why.into_iter().collect::<Vec<&str>>().join("; ");
+            return format!("nothing was judged: in none of {} any point has a {by} ({why})\n", counted(folds, "fold"));
+        }
+        (least, _) if least == folds => format!("out of sample, all {} joined:\n", counted(folds, "fold")),
+        (least, most) if least == most => format!("out of sample, {most} of {} joined:\n", counted(folds, "fold")),
+        _ => format!("out of sample, those of {} joined that were judged:\n", counted(folds, "fold")),
+    };
+    const FIGURES: [&str; 4] = ["sharpe", "total_return", "max_drawdown", "volatility"];
+    let header = ["symbol", "folds judged", "sessions judged on"].into_iter().chain(FIGURES);
+    let row = |j: &Joined| {
+        let metrics = j.out_of_sample.as_ref().map(|out| out.metrics());
+        let sessions = metrics.map_or(0, |m| m.sessions);
+        let mut row = vec![account_name(j.symbol), format!("{} of {folds}", j.folds_judged), sessions.to_string()];
+        row.extend(FIGURES.iter().map(|name| figure(name, metrics)));
         row
-    });
-    text += "out of sample, all folds joined:\n";
-    text += &table::plain(header.map(str::to_owned).into_iter(), rows.collect());
-    text += &format!("chosen among {} points by {by}; the ledger counts {} trials\n", walked.points, walked.trials);
-    text + &notes(&walked.doubts, walked.synthetic)
+    };
+    text += &table::plain(header.map(str::to_owned), walked.joined.iter().map(row).collect());
+    if !is_conclusive(walked, by) {
+        text += &format!("inconclusive: no test has a {by}\n");
+    }
+    text
 }
 
 fn fold_row(opened: &Opened<'_>, fold: &Fold, chosen: &Chosen, by: &str) -> Vec<String> {
@@ -185,7 +228,10 @@ fn fold_row(opened: &Opened<'_>, fold: &Fold, chosen: &Chosen, by: &str) -> Vec<
         account_name(chosen.symbol),
         ranges(fold),
         format!("{} to {}", fold.test.0, fold.test.1),
-        chosen.point.map_or_else(|| "none".to_owned(), |p| opened.grid.describe(p)),
+        match chosen.point {
+            Ok(point) => opened.grid.describe(point),
+            Err(why) => format!("none: {why}"),
+        },
         figure(by, chosen.in_sample.as_ref().map(|m| m.flattering())),
         figure(by, chosen.out_of_sample.as_ref().map(|m| m.metrics())),
     ]

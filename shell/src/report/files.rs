@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use magellan::bar::{DAY, iso_utc};
+use magellan::bar::iso_utc;
 use magellan::config::Config;
 use magellan::deployable::EquityRows;
 use magellan::disk::write::write_whole;
 use magellan::error::{Error, Result};
 use magellan::history::Hours;
-use magellan::metrics::Measure;
+use magellan::metrics::{Cash, Measure};
 use magellan::registry::AnyStrategy;
 use magellan::research::backtest::Run;
 use magellan::research::market::Scope;
@@ -18,8 +18,8 @@ use serde_json::{Map, Value, json};
 use crate::codes;
 use crate::records::{TRADES, general, trade_row};
 
-/// Writes `LABEL.trades.csv`, `.equity.csv`, `.metrics.json` and, where equity is listed by
-/// session, `.equity_bars.csv` of one run.
+/// Writes `LABEL.trades.csv`, `.equity.csv`, `.equity_bars.csv` and `.metrics.json` of one run: all of them, whatever
+/// happened in it.
 ///
 /// # Errors
 /// Usage error if a file can't be written.
@@ -32,38 +32,47 @@ pub fn write(folder: &Path, strategy: &dyn AnyStrategy, config: &Config, scope: 
         let path = folder.join(format!("{}.{kind}", run.label));
         write_whole(&path, text.as_bytes(), 0o666).map_err(|e| fault(&path, e))
     };
+    let equity = match (strategy.equity_rows(), scope) {
+        (EquityRows::Bars, Scope::Single) => bar_rows(&strategy.input_names(config)?, run),
+        (EquityRows::Bars, Scope::Portfolio) => session_rows(&strategy.input_names(config)?, run),
+        (EquityRows::Sessions, _) => session_rows(&[], run),
+    };
     put("trades.csv", trades(run))?;
     put("metrics.json", metrics(strategy, scope, run))?;
-    match (strategy.equity_rows(), scope) {
-        (EquityRows::Bars, Scope::Single) => put("equity.csv", bar_rows(&strategy.input_names(config)?, run)),
-        (EquityRows::Bars, Scope::Portfolio) => put("equity.csv", session_rows(run)),
-        (EquityRows::Sessions, _) => {
-            put("equity.csv", session_rows(run))?;
-            put("equity_bars.csv", changes(run))
-        }
-    }
+    put("equity.csv", equity)?;
+    put("equity_bars.csv", changes(run))
 }
 
 fn trades(run: &Run) -> String {
     std::iter::once(TRADES.to_owned()).chain(run.replay.fills.iter().map(trade_row)).collect()
 }
 
-fn session_rows(run: &Run) -> String {
-    let mut text = String::from("session,equity\n");
+/// The columns of `equity.csv`: a row is a bar or a session, and then only a session's columns are filled.
+fn equity_header(inputs: &[&str]) -> String {
+    let columns: Vec<&str> =
+        ["bar_end", "bar_start", "session", "equity", "held"].iter().chain(inputs).copied().collect();
+    columns.join(",") + "\n"
+}
+
+/// One row a session.
+fn session_rows(inputs: &[&str], run: &Run) -> String {
+    let mut text = equity_header(inputs);
+    let empty = ",".repeat(inputs.len());
     for (session, equity) in &run.replay.equity {
-        let _ = writeln!(text, "{session},{}", general(*equity));
+        let _ = writeln!(text, ",,{session},{},{empty}", general(*equity));
     }
     text
 }
 
-/// One row a bar, with the indicators' values.
+/// One row a bar, with the indicators' values: empty until they are warm.
 fn bar_rows(inputs: &[&str], run: &Run) -> String {
-    let mut text = format!("bar_end,bar_start,session,equity,held,{}\n", inputs.join(","));
+    let mut text = equity_header(inputs);
     for ((start, end, equity), row) in run.rows.marks.iter().zip(&run.rows.bars) {
         let (start, end, equity) = (iso_utc(*start), iso_utc(*end), general(*equity));
         let _ = write!(text, "{end},{start},{},{equity},{}", row.session, u8::from(row.held));
         for value in &row.inputs {
-            let _ = write!(text, ",{}", general(*value));
+            let value = if value.is_nan() { String::new() } else { general(*value) };
+            let _ = write!(text, ",{value}");
         }
         text.push('\n');
     }
@@ -83,47 +92,57 @@ fn changes(run: &Run) -> String {
     text
 }
 
+/// Keys of the reference, null where undefined, then what `--json` has.
 fn metrics(strategy: &dyn AnyStrategy, scope: Scope, run: &Run) -> String {
     let mut all = Map::new();
-    common(&mut all, run);
+    reference_figures(&mut all, run);
     all.insert("strategy".into(), json!(strategy.name()));
-    let parameter = |name: &str| run.parameters.iter().find(|p| p.0 == name).map(|p| p.1.clone());
-    let sessions = strategy.equity_rows() == EquityRows::Sessions;
-    if !sessions {
-        let daily = strategy.timeframe().width() == DAY;
-        let hours = if run.hours == Hours::All { "all" } else { "regular" };
-        all.insert("session".into(), json!(if daily { "daily" } else { hours }));
-    }
+    let hours = match (run.timeframe.is_intraday(), run.hours) {
+        (false, _) => "daily",
+        (true, Hours::All) => "all",
+        (true, Hours::Regular) => "regular",
+    };
+    all.insert("session".into(), json!(hours));
     all.insert("symbol".into(), json!(run.label));
-    if sessions || scope == Scope::Portfolio {
-        all.insert("scope".into(), json!(scope.name()));
+    all.insert("scope".into(), json!(scope.name()));
+    all.insert("symbols".into(), json!(run.symbols));
+    all.insert("bars".into(), json!(run.replay.bars));
+    all.insert("bars_held".into(), json!(run.replay.bars_held));
+    all.insert("bars_total".into(), json!(run.replay.bars));
+    all.insert("bps_per_side".into(), json!(run.costs.slippage_bps));
+    all.insert("gate_blocks".into(), blocks(run));
+    // The reference has some of them at the top.
+    for key in ["rsi_period", "upper", "lower", "budget", "warmup", "reclaim"] {
+        all.extend(run.parameters.iter().find(|p| p.0 == key).map(|p| (key.to_owned(), p.1.clone())));
     }
-    if scope == Scope::Portfolio {
-        if let Some(reclaim) = parameter("reclaim") {
-            all.insert("reclaim".into(), reclaim);
-        }
-        all.insert("symbols".into(), json!(run.symbols));
-    } else {
-        all.insert("bars".into(), json!(run.replay.bars));
-    }
-    if !sessions && scope == Scope::Single {
-        for key in ["rsi_period", "upper", "lower", "budget"] {
-            all.extend(parameter(key).map(|value| (key.to_owned(), value)));
-        }
-        all.insert("bps_per_side".into(), json!(run.costs.slippage_bps));
-        all.extend(parameter("warmup").map(|value| ("warmup".to_owned(), value)));
-    } else {
-        all.insert("bars_held".into(), json!(run.replay.bars_held));
-        all.insert("bars_total".into(), json!(run.replay.bars));
-        let blocks: Map<String, Value> =
-            run.replay.blocks.iter().map(|(b, n)| (b.name().to_owned(), json!(n))).collect();
-        all.insert("gate_blocks".into(), Value::Object(blocks));
-    }
+    all.insert("parameters".into(), run.parameters.iter().map(|p| (p.0.to_owned(), p.1.clone())).collect());
+    all.insert("figures".into(), json!(run.metrics));
+    all.insert("cash".into(), cash(run));
+    all.insert("partly_covered".into(), json!(run.partly_covered));
     serde_json::to_string_pretty(&Value::Object(all)).unwrap_or_default() + "\n"
 }
 
-/// The reference's metrics, null where undefined; reasons are in `--json`.
-fn common(all: &mut Map<String, Value>, run: &Run) {
+/// How often each limit refused an entry.
+pub fn blocks(run: &Run) -> Value {
+    run.replay.blocks.iter().map(|(b, n)| (b.name().to_owned(), json!(n))).collect()
+}
+
+/// What entries left in cash, which no replay checks.
+pub fn cash(run: &Run) -> Value {
+    let Cash { entries, below_zero, lowest, lowest_at, first_at, .. } = run.cash;
+    json!({
+        "checked": false,
+        "buying_power": run.buying_power,
+        "entries": entries,
+        "entries_below_zero": below_zero,
+        "lowest": lowest,
+        "lowest_at": lowest_at.map(iso_utc),
+        "first_below_zero_at": first_at.map(iso_utc),
+    })
+}
+
+/// The reference's figures, null where undefined; reasons are in `figures`.
+fn reference_figures(all: &mut Map<String, Value>, run: &Run) {
     let m = &run.metrics;
     let rate = |value: Measure| value.value().map_or(Value::Null, |v| json!(v));
     for (key, value) in [

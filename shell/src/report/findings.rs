@@ -11,14 +11,43 @@ use magellan::error::Code;
 use magellan::finding::{Finding, Severity};
 use serde_json::{Value, json};
 
+use super::words::counted;
+
 /// As rustc shows them. `texts` are the files that findings point into.
 pub fn text(findings: &[Finding], texts: &BTreeMap<PathBuf, String>, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
     let mut out = String::new();
-    for finding in findings {
+    for finding in &missing_together(findings) {
         let _ = writeln!(out, "{}\n", renderer.render(&[group(finding, texts)]));
     }
     out
+}
+
+/// Keys that one object lacks as one finding, so that its place is shown once.
+fn missing_together(findings: &[Finding]) -> Vec<Finding> {
+    let is_missing = |f: &Finding| f.what == format!("{} is missing", f.subject);
+    let (mut all, mut joined) = (Vec::<Finding>::new(), 1);
+    for finding in findings {
+        let together = |last: &&mut Finding| {
+            is_missing(finding)
+                && last.what.ends_with(" missing")
+                && (&last.file, last.span) == (&finding.file, finding.span)
+        };
+        let Some(last) = all.last_mut().filter(together) else {
+            joined = 1;
+            all.push(finding.clone());
+            continue;
+        };
+        if joined == 1 {
+            last.help = format!("{}: {}", last.subject, last.help);
+            last.subject = format!("`{}`", last.subject);
+        }
+        joined += 1;
+        last.subject += &format!(", `{}`", finding.subject);
+        last.help += &format!("\n{}: {}", finding.subject, finding.help);
+        last.what = format!("{} are missing", last.subject);
+    }
+    all
 }
 
 fn group<'a>(finding: &'a Finding, texts: &'a BTreeMap<PathBuf, String>) -> Group<'a> {
@@ -95,22 +124,26 @@ pub fn json(findings: &[Finding]) -> Value {
     findings.iter().map(one).collect()
 }
 
-/// GitHub shows this many annotations of one kind a step.
+/// GitHub shows this many annotations a step.
 const SHOWN: usize = 10;
 
-/// Workflow commands; what GitHub would not show follows as text, so that the log has all.
+/// Workflow commands, the gravest first; what GitHub would not show follows as text, so that the log has all. The last
+/// annotation says that there is more.
 pub fn github(findings: &[Finding]) -> String {
+    let mut sorted: Vec<&Finding> = findings.iter().collect();
+    sorted.sort_by_key(|f| Reverse(f.severity));
+    let (shown, rest) = sorted.split_at(sorted.len().min(SHOWN));
     let mut out = String::new();
-    let mut rest = Vec::new();
-    for severity in [Severity::Error, Severity::Warning, Severity::Note] {
-        let all: Vec<&Finding> = findings.iter().filter(|f| f.severity == severity).collect();
-        for (i, finding) in all.iter().enumerate() {
-            if i < SHOWN {
-                let _ = writeln!(out, "{}", command(finding));
-            } else {
-                rest.push(*finding);
-            }
-        }
+    for (i, finding) in shown.iter().enumerate() {
+        let more = match rest.len() {
+            left if left > 0 && i + 1 == SHOWN => format!("%0A… and {} more in the log", counted(left, "finding")),
+            _ => String::new(),
+        };
+        let _ = writeln!(out, "{}{more}", command(finding));
+    }
+    if !rest.is_empty() {
+        let _ =
+            writeln!(out, "{} more, not annotated, since GitHub shows {SHOWN} a step:", counted(rest.len(), "finding"));
     }
     for finding in rest {
         let place = finding.place().map_or_else(String::new, |place| format!("{place}: "));
@@ -179,6 +212,30 @@ mod tests {
         let text = github(&all);
         assert_eq!(text.matches("::error").count(), 10);
         assert_eq!(text.matches("error[out-of-range] a.json: ").count(), 3);
+    }
+
+    #[test]
+    fn the_gravest_ten_are_annotated_and_the_last_says_how_many_more_there_are() {
+        let of = |severity| vec![finding("a.json").severity(severity); 6];
+        let all = [Severity::Note, Severity::Warning, Severity::Error].map(of).concat();
+        let text = github(&all);
+        let kinds: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("::")?.split(' ').next()).collect();
+        assert_eq!(kinds, [vec!["error"; 6], vec!["warning"; 4]].concat());
+        assert!(
+            text.lines().nth(9).is_some_and(|line| line.ends_with("%0A… and 8 findings more in the log")),
+            "{text}"
+        );
+        assert_eq!(text.matches("[out-of-range] a.json: ").count(), 8);
+        assert!(!github(&all[..10]).contains("more"));
+    }
+
+    #[test]
+    fn keys_that_one_object_lacks_are_shown_together() {
+        let missing =
+            |key: &str| Finding::new(codes::MISSING_KEY, key, format!("{key} is missing")).file("c.json".as_ref());
+        let shown = text(&[missing("a"), missing("b"), missing("c"), finding("c.json")], &BTreeMap::new(), false);
+        assert!(shown.contains("`a`, `b`, `c` are missing") && shown.matches("error[").count() == 2, "{shown}");
+        assert!(shown.contains("a: add the key") && shown.contains("c: add the key"), "{shown}");
     }
 
     #[test]

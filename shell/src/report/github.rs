@@ -2,8 +2,9 @@
 //! what doesn't hold.
 
 use magellan::config::document::{Document, Part};
+use magellan::error::Code;
 use magellan::finding::{Finding, Severity};
-use magellan::gate::{Check, PeriodVerdict, Status, StrategyVerdict, Verdict};
+use magellan::gate::{Check, Group, PeriodVerdict, Status, StrategyVerdict, Verdict};
 
 use crate::codes;
 use crate::report::{findings, table};
@@ -34,6 +35,19 @@ fn of_strategy(strategy: &StrategyVerdict) -> Vec<Finding> {
     found
 }
 
+/// What to do about a check: what can't be accepted isn't offered to be.
+fn advice(check: &Check, code: Code) -> &'static str {
+    match check.group {
+        _ if check.may_be_accepted() => code.next(),
+        _ if check.status == Status::Warn => "nothing blocks; look whether it gets worse",
+        Group::Data => {
+            "correct the bars, or declare what really happened in the archive's table of moves; nobody can accept this"
+        }
+        Group::Causality => "find where a decision depends on later bars; nobody can accept this",
+        _ => "give it more sessions or trades: nothing was proved, and nobody can accept that",
+    }
+}
+
 fn of_check(
     strategy: &StrategyVerdict,
     period: &PeriodVerdict,
@@ -55,6 +69,6 @@ fn of_check(
         what += &format!("; accepted by {} until {}: {}", a.who, a.expires, a.why);
     }
     let finding = Finding::new(code, format!("performance_criteria.criteria.{}", check.metric), what);
-    let finding = finding.severity(severity).file(&strategy.config);
+    let finding = finding.severity(severity).file(&strategy.config).help(advice(check, code));
     Some(document.map_or(finding.clone(), |document| document.place(finding, Part::Key)))
 }

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use magellan::gate::{Check, PeriodVerdict, Status, StrategyVerdict, Verdict};
 
-use super::table::{SYNTHETIC_NOTE, levels_of, signed, value};
+use super::table::{SYNTHETIC_NOTE, legend, levels_of, signed, standing, value};
+use super::words::counted;
 
 /// GitHub takes a mebibyte a step; what is longer would be dropped whole.
 const LONGEST: usize = 900_000;
@@ -18,6 +19,8 @@ pub fn gate(verdict: &Verdict) -> String {
     for strategy in &verdict.strategies {
         strategy_block(&mut text, strategy);
     }
+    let expanded = legend(&text);
+    let _ = writeln!(text, "{expanded}");
     let _ = writeln!(text, "Verdict digest `{}`, exit code {}.\n", verdict.digest, verdict.exit_code);
     if text.len() > LONGEST {
         text.truncate(text.floor_char_boundary(LONGEST));
@@ -47,14 +50,14 @@ fn strategy_block(text: &mut String, strategy: &StrategyVerdict) {
         period_block(text, period);
     }
     for a in &strategy.acknowledgements {
-        let state = if a.expired { "expired" } else { "accepted until" };
+        let state = standing(a, strategy);
         let (check, period, who, why) = (&a.check, &a.period, &a.who, &a.why);
         let words = [check, period, who, why].map(|w| escaped(w));
-        let _ = writeln!(text, "- {} ({}) by {}: {}; {state} {}", words[0], words[1], words[2], words[3], a.expires);
+        let _ = writeln!(text, "- {} ({}) by {}: {}; {}", words[0], words[1], words[2], words[3], escaped(&state));
     }
     if let Some(luck) = &strategy.ledger {
-        let (n, effective) = (luck.n, luck.n_effective);
-        let _ = writeln!(text, "\n{n} trials in the ledger, as many as {effective:.1} independent ones.");
+        let (n, effective) = (counted(luck.n, "trial"), luck.n_effective);
+        let _ = writeln!(text, "\n{n} in the ledger, as many as {effective:.1} independent ones.");
     }
     let subject = strategy.subject.as_ref().map_or("none", |s| &s.sha256);
     let _ = writeln!(text, "\nSubject `{subject}`, digest `{}`.\n", strategy.digest);
@@ -64,13 +67,13 @@ fn period_block(text: &mut String, period: &PeriodVerdict) {
     let m = &period.metrics;
     let _ = writeln!(
         text,
-        "**{}**: {} to {}, {} sessions, {} trades on {} symbols.\n",
+        "**{}**: {} to {}, {}, {} on {}.\n",
         escaped(&period.period.name),
         m.first_session,
         m.last_session,
-        m.sessions,
-        m.trades,
-        period.symbols.len()
+        counted(m.sessions, "session"),
+        counted(m.trades, "trade"),
+        counted(period.symbols.len(), "symbol"),
     );
     let b = &period.baseline;
     if let (Some(difference), Some(lower), Some(upper)) = (b.difference, b.lower, b.upper) {

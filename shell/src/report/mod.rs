@@ -8,3 +8,4 @@ pub mod html;
 pub mod junit;
 pub mod markdown;
 pub mod table;
+pub mod words;

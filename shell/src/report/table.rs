@@ -1,17 +1,24 @@
 //! Tables for people.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
-use magellan::bar::Symbol;
+use magellan::bar::{Date, Symbol};
+use magellan::calendar;
 use magellan::config::Levels;
 use magellan::finding::{Finding, Severity};
+use magellan::gate::acknowledge;
 use magellan::gate::comparison::Comparison;
-use magellan::gate::{Check, DataFinding, Luck, PeriodVerdict, StrategyVerdict, Verdict};
+use magellan::gate::{Acknowledgement, Check, DataFinding, Luck, PeriodVerdict, StrategyVerdict, Verdict};
 use magellan::metrics::Measure;
 use magellan::research::backtest::Run;
+use magellan::research::coverage::PartlyCovered;
+use magellan::research::market::matters;
+use serde_json::Value;
+
+use super::words::{counted, plural};
 
 /// Said wherever synthetic bars were used.
 pub const SYNTHETIC_NOTE: &str = "SYNTHETIC DATA: made up by `magellan data synth`, proves nothing about any market, and never authorises production.";
@@ -32,6 +39,28 @@ pub fn doubt(finding: &Finding) -> String {
     format!("data {}[{}]: {subject}: {what}", severity.name(), code.slug())
 }
 
+/// Which symbols have bars in a part of the dates asked for only, in a line.
+pub fn coverage(partly: &[PartlyCovered]) -> Option<String> {
+    let (from, to) = partly.first()?.asked;
+    // Symbols that cover the same are named together.
+    let mut groups: Vec<(&PartlyCovered, Vec<String>)> = Vec::new();
+    for one in partly {
+        let same = |(known, _): &&mut (&PartlyCovered, Vec<String>)| {
+            (known.covered, known.sessions) == (one.covered, one.sessions)
+        };
+        match groups.iter_mut().find(same) {
+            Some((_, symbols)) => symbols.push(one.symbol.to_string()),
+            None => groups.push((one, vec![one.symbol.to_string()])),
+        }
+    }
+    let describe = |(one, symbols): &(&PartlyCovered, Vec<String>)| {
+        let PartlyCovered { covered: (first, last), sessions, sessions_asked, .. } = one;
+        format!("{} from {first} to {last}, {sessions} of {sessions_asked} sessions", symbols.join(" "))
+    };
+    let groups: Vec<String> = groups.iter().map(describe).collect();
+    Some(format!("asked for {from} to {to}, but bars cover only a part of it: {}", groups.join("; ")))
+}
+
 /// A table of text with a line end.
 pub fn plain(header: impl Iterator<Item = String>, rows: Vec<Vec<String>>) -> String {
     let mut table = table([]);
@@ -40,6 +69,21 @@ pub fn plain(header: impl Iterator<Item = String>, rows: Vec<Vec<String>>) -> St
         table.add_row(row);
     });
     format!("{table}\n")
+}
+
+/// What figures depend on and nobody says; empty, if all is said.
+pub fn assumed(assumed: &BTreeMap<String, Value>) -> String {
+    let taken: Vec<String> =
+        assumed.iter().filter(|(_, v)| !v.is_null()).map(|(path, v)| format!("{path}={v}")).collect();
+    let unlimited: Vec<&str> = assumed.iter().filter(|(_, v)| v.is_null()).map(|(path, _)| path.as_str()).collect();
+    let mut text = String::new();
+    if !taken.is_empty() {
+        let _ = write!(text, "assumed, since the config doesn't say: {}", taken.join(", "));
+    }
+    if !unlimited.is_empty() {
+        let _ = write!(text, "{}not limited: {}", if text.is_empty() { "" } else { "; " }, unlimited.join(", "));
+    }
+    if text.is_empty() { text } else { text + "; change it with --set PATH=VALUE, or in the config\n" }
 }
 
 /// The gate's one table and its verdict.
@@ -65,9 +109,29 @@ pub fn gate(verdict: &Verdict) -> String {
     if verdict.synthetic {
         let _ = writeln!(text, "{SYNTHETIC_NOTE}");
     }
+    let expanded = legend(&text);
+    text += &expanded;
     let (status, exit_code, digest) = (verdict.status.name(), verdict.exit_code, &verdict.digest);
     let _ = writeln!(text, "verdict: {status} (exit {exit_code}), digest {digest}");
     text
+}
+
+/// What abbreviations stand for.
+const ABBREVIATIONS: [(&str, &str); 6] = [
+    ("bps", "basis points, hundredths of a per cent"),
+    ("cagr", "compound annual growth rate"),
+    ("dsr", "deflated Sharpe ratio, the probability that it isn't the luck of the best trial"),
+    ("MinTRL", "minimum track record length, the sessions that it takes to tell the Sharpe ratio from 0"),
+    ("pbo", "probability of backtest overfitting"),
+    ("psr", "probabilistic Sharpe ratio, the probability that it is above 0"),
+];
+
+/// A line that expands the abbreviations of a text; none, if it has none.
+pub(crate) fn legend(text: &str) -> String {
+    let words: BTreeSet<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let used = ABBREVIATIONS.iter().filter(|(short, _)| words.contains(short));
+    let expanded: Vec<String> = used.map(|(short, meaning)| format!("{short}: {meaning}")).collect();
+    if expanded.is_empty() { String::new() } else { format!("{}\n", expanded.join("; ")) }
 }
 
 fn gate_row(strategy: &str, period: &str, check: &Check) -> Vec<Cell> {
@@ -171,8 +235,8 @@ fn summary(strategy: &StrategyVerdict) -> String {
         let _ = write!(text, "\n  {}", tried(luck));
     }
     for a in &strategy.acknowledgements {
-        let state = if a.expired { "no longer accepted since" } else { "accepted until" };
-        let _ = write!(text, "\n  {} of {}: {state} {} by {}: {}", a.check, a.period, a.expires, a.who, a.why);
+        let state = standing(a, strategy);
+        let _ = write!(text, "\n  {} of {}: {state} by {}: {}", a.check, a.period, a.who, a.why);
     }
     if let Some(subject) = &strategy.subject {
         let _ = write!(text, "\n  subject {}, digest {}", subject.sha256, strategy.digest);
@@ -180,16 +244,25 @@ fn summary(strategy: &StrategyVerdict) -> String {
     text
 }
 
+/// Until when something is accepted, or why that doesn't count.
+pub(super) fn standing(a: &Acknowledgement, strategy: &StrategyVerdict) -> String {
+    match acknowledge::ignored(a, strategy) {
+        None => format!("accepted until {}", a.expires),
+        Some(_) if a.expired => format!("no longer accepted since {}", a.expires),
+        Some(why) => format!("not counted, as {why}; accepted until {}", a.expires),
+    }
+}
+
 fn period_summary(text: &mut String, period: &PeriodVerdict) {
     let m = &period.metrics;
     let _ = write!(
         text,
-        "\n  {} to {}: {} sessions, {} trades on {} symbols, {} bps a side, provenance {}, data {}",
+        "\n  {} to {}: {}, {} on {}, {} bps a side, provenance {}, data {}",
         m.first_session,
         m.last_session,
-        m.sessions,
-        m.trades,
-        period.symbols.len(),
+        counted(m.sessions, "session"),
+        counted(m.trades, "trade"),
+        counted(period.symbols.len(), "symbol"),
         period.slippage_bps,
         period.provenance.join("+"),
         &period.data_sha256[..12],
@@ -220,12 +293,12 @@ fn data_summary(text: &mut String, findings: &[DataFinding]) {
         let _ = write!(text, "\n  try ({code}): {help}");
     }
     if !notes.is_empty() {
-        let _ = write!(text, "\n  {} notes on the data: see `magellan data check`", notes.len());
+        let _ = write!(text, "\n  {} on the data: see `magellan data check`", counted(notes.len(), "note"));
     }
 }
 
 fn tried(luck: &Luck) -> String {
-    let mut text = format!("{} trials in the ledger", luck.n);
+    let mut text = format!("{} in the ledger", counted(luck.n, "trial"));
     match (luck.correlation, luck.dispersion) {
         (Some(rho), Some(v)) => {
             let _ = write!(
@@ -273,6 +346,8 @@ pub fn backtest(runs: &[Run]) -> String {
         let _ = writeln!(text, "{table}");
     }
     let _ = writeln!(text, "{}", fine_print(runs));
+    let expanded = legend(&text);
+    text += &expanded;
     text
 }
 
@@ -302,6 +377,17 @@ const ROWS: &[Figure] = &[
     ("average holding, hours", |r| value("hours", r.metrics.avg_holding_hours)),
     ("losses in a row", |r| r.metrics.max_consecutive_losses.to_string()),
     ("exposure", |r| value("exposure", r.metrics.exposure)),
+    ("cash below zero", |r| match r.cash.below_zero {
+        0 => "never".to_owned(),
+        below => format!("after {below} of {}", plural(r.cash.entries, "entry", "entries")),
+    }),
+    ("lowest cash", |r| match r.cash.lowest_at {
+        Some(at) => {
+            let date = if r.replay.daily { Date::of_utc(at) } else { calendar::new_york_date(at) };
+            format!("{:.2} on {date}", r.cash.lowest)
+        }
+        None => format!("{:.2}", r.cash.lowest),
+    }),
     ("turnover a year", |r| value("turnover", r.metrics.turnover)),
     ("entries blocked", |r| {
         let blocks: Vec<String> = r.replay.blocks.iter().map(|(b, n)| format!("{} {n}", b.name())).collect();
@@ -313,22 +399,34 @@ fn fine_print(runs: &[Run]) -> String {
     let Some(run) = runs.first() else { return String::new() };
     let c = run.costs;
     let mut text = format!(
-        "costs: {} bps slippage a side, {} dollars a share, {} bps fees; bars: {:?} hours; provenance {}; data {}",
+        "costs: {} bps slippage a side, {} dollars a share, {} bps fees; {} bars: {:?} hours; provenance {}; data {}",
         c.slippage_bps,
         c.fee_per_share,
         c.fee_bps,
+        run.timeframe,
         run.hours,
         run.provenance.join("+"),
         &run.data_hash[..12],
     );
+    text += "\nno entry is refused for lack of cash";
+    if let Some(dollars) = run.buying_power {
+        let _ = write!(
+            text,
+            ": account_info.buying_power ({dollars:.2} dollars) and margin_multiplier are read, not applied"
+        );
+    }
+    let partly: Vec<PartlyCovered> = runs.iter().flat_map(|r| r.partly_covered.iter().copied()).collect();
+    if let Some(line) = coverage(&partly) {
+        let _ = write!(text, "\n{line}");
+    }
     for run in runs {
-        for f in run.data_findings.iter().filter(|f| f.severity > Severity::Note) {
+        for f in run.data_findings.iter().filter(|f| matters(f)) {
             let _ = write!(text, "\n{}: {}", run.label, doubt(f));
         }
     }
     for run in runs.iter().filter(|r| r.replay.fills_outside_session() > 0) {
-        let _ =
-            write!(text, "\n{}: {} fills outside the regular session", run.label, run.replay.fills_outside_session());
+        let fills = counted(run.replay.fills_outside_session(), "fill");
+        let _ = write!(text, "\n{}: {fills} outside the regular session", run.label);
     }
     for run in runs {
         if let Some(date) = run.replay.halted_since {

@@ -10,18 +10,17 @@ use crate::error::{Error, Result, codes};
 /// Bar width by what was said, by the file's name and by the spacing; they must agree.
 pub(super) fn timeframe(rows: &[Row], stated: Option<Timeframe>, path: &Path) -> Result<Timeframe> {
     let wrong = |what: String, help: &str| Err(Error::new(codes::BAR_WIDTH, what).help(help));
-    let odd = |t: Timeframe| rows.iter().find(|r| r.start.rem_euclid(t.width()) != 0);
+    let odd = |t: Timeframe| rows.iter().find(|r| !t.starts_at(r.start));
     let said = stated.or_else(|| timeframe_from_name(path));
     if said.is_none()
         && let Some(width) = unknown_width(path)
     {
-        let help =
-            "import bars of 1Min, 1Hour or 1Day; Magellan doesn't join bars. If the rows are such, say --timeframe";
-        return wrong(format!("named {width}; Magellan knows 1Min, 1Hour and 1Day"), help);
+        let help = "import bars of one of these widths. If the rows are such, say --timeframe";
+        return wrong(format!("named {width}; Magellan knows {}", Timeframe::names()), help);
     }
     let Some(coarsest) = Timeframe::ALL.into_iter().rev().find(|&t| odd(t).is_none()) else {
         let at = odd(Timeframe::Minute).map(|r| iso_utc(r.start)).unwrap_or_default();
-        let help = "bars carry their start time; Magellan knows 1Min, 1Hour and 1Day";
+        let help = "bars carry their start time";
         return wrong(format!("{at} is not the start of a minute, hour or day"), help);
     };
     let said = said.unwrap_or(coarsest);
@@ -38,23 +37,23 @@ pub(super) fn timeframe(rows: &[Row], stated: Option<Timeframe>, path: &Path) ->
         return wrong(format!("said to hold {said} bars, but one starts at {}", iso_utc(odd.start)), help);
     }
     if let Some(spacing) = coarser_spacing(rows, said) {
-        let help = "import bars of 1Min, 1Hour or 1Day; Magellan doesn't join bars";
+        let help = "say the width that they have with --timeframe, or import finer bars";
         return wrong(format!("all rows start {} apart, which are no {said} bars", span(spacing)), help);
     }
     match stated {
         Some(stated) => Ok(stated),
-        None if said != coarsest => {
+        None if said != coarsest && rows.len() > FEW => {
             let what = format!("named {said}, but the rows are spaced like {coarsest} bars");
             wrong(what, "if the name is right, say so with --timeframe")
         }
         None if rows.len() < 2 && timeframe_from_name(path).is_none() => {
             wrong("one row doesn't tell the bar width".to_owned(), "say it with --timeframe")
         }
-        None => Ok(coarsest),
+        None => Ok(said),
     }
 }
 
-/// A bar width in a file's name that Magellan doesn't know, e.g. `5Min`. `30d` and `6m` may be how
+/// A bar width in a file's name that Magellan doesn't know, e.g. `7Min`. `30d` and `6m` may be how
 /// far a file reaches.
 fn unknown_width(path: &Path) -> Option<String> {
     let stem = path.file_stem()?.to_str()?;
@@ -101,12 +100,9 @@ fn span(nanos: Nanos) -> String {
 /// `AMC_1min_20240401_20240630` says `1Min`.
 fn timeframe_from_name(path: &Path) -> Option<Timeframe> {
     let stem = path.file_stem()?.to_str()?;
-    stem.split('_').find_map(|part| match part.to_ascii_lowercase().as_str() {
-        "1minute" => Some(Timeframe::Minute),
-        "1h" | "60min" | "hourly" => Some(Timeframe::Hour),
-        "1d" | "daily" => Some(Timeframe::Day),
-        name => name.parse().ok(),
-    })
+    // `day` alone may be anything.
+    let tells = |part: &&str| part.starts_with(|c: char| c.is_ascii_digit()) || part.ends_with("ly");
+    stem.split('_').filter(tells).find_map(|part| part.parse().ok())
 }
 
 #[cfg(test)]
@@ -125,7 +121,8 @@ mod tests {
         assert_eq!(named("TSLA_1h.csv").0, Some(Timeframe::Hour));
         assert_eq!(named("TSLA_60min_2024.csv").0, Some(Timeframe::Hour));
         assert_eq!(named("SPY_daily.csv").0, Some(Timeframe::Day));
-        assert_eq!(named("AMC_5Min.csv"), (None, Some("5Min".to_owned())));
+        assert_eq!(named("AMC_5Min.csv"), (Some(Timeframe::FiveMinutes), None));
+        assert_eq!(named("AMC_7Min.csv"), (None, Some("7Min".to_owned())));
         assert_eq!(named("AMC_4hour_2024.csv").1, Some("4hour".to_owned()));
     }
 

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::registry;
 use crate::research::backtest::Request;
 use crate::research::plan::Shard;
-use crate::research::results::Rank;
+use crate::research::results::{Contest, Rank};
 use crate::research::sweep::Keeping;
 use crate::research::sweepable::SweepRequest;
 use crate::sweep::How;
@@ -271,6 +271,7 @@ fn sweep(place: &Place, strategy: &str, axes: &[Axis]) -> Result<Value> {
         document: &document,
         archive: &archive,
         symbols: None,
+        timeframe: None,
         hours: None,
         start,
         end,
@@ -280,10 +281,10 @@ fn sweep(place: &Place, strategy: &str, axes: &[Axis]) -> Result<Value> {
         how: How::Fast,
     };
     let folder = place.sweeps();
-    let keeping = Keeping { folder: &folder, shard: Shard::WHOLE, sample_seed: 0 };
+    let keeping = Keeping { folder: &folder, shard: Shard::WHOLE, sample_seed: 0, together: false };
     let mut ledger = place.open_ledger(strategy)?;
     let swept = registry::find(ALL, strategy)?.sweep(&request, &keeping, &mut ledger, &())?;
-    let best = swept.best(Rank { by: "sharpe", lowest: false }, 1, &["sharpe"])?;
+    let best = swept.best(Contest::All, Rank { by: "sharpe", lowest: false }, 1, &["sharpe"])?;
     let values = best.first().map_or(&[][..], |best| &best.parameters);
     let overrides: Vec<Override> =
         swept.axes.iter().zip(values).map(|(key, value)| Override::new(key, value.clone())).collect();

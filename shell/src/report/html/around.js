@@ -13,7 +13,7 @@ function bannerView() {
 
 function drawReport() {
   charts.clear();
-  const views = PAGE.views.map(([id, name, lead, view]) => ({ id, name, lead, body: view() }));
+  const views = PAGE.views.map(([id, name, lead, view, short]) => ({ id, name, lead, body: view(), short: short ?? name }));
   const absent = views.filter((v) => typeof v.body === 'string');
   const present = views.filter((v) => v.body && typeof v.body !== 'string');
   const missing = absent.map((v) => el('li', { 'data-view': v.id }, el('b', {}, v.name), `: ${v.body}.`));
@@ -21,7 +21,7 @@ function drawReport() {
     PAGE.hero(), ...[bannerView()].filter(Boolean), ...present.map((v) => card(v.id, v.name, v.lead, v.body)),
     ...(missing.length ? [card('absent', 'Not in this report', null, el('ul', { class: 'absent' }, missing))] : []),
   );
-  document.querySelector('#bar nav').replaceChildren(...present.map((v) => el('a', { href: `#${v.id}` }, v.name)));
+  document.querySelector('#bar nav').replaceChildren(...present.map((v) => el('a', { href: `#${v.id}` }, v.short)));
   mountAll();
 }
 

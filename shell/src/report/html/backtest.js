@@ -83,9 +83,15 @@ function settingsView() {
   ];
 }
 
+/** What figures depend on and nobody said. */
+function assumed() {
+  const all = Object.entries(data.backtest.assumed ?? {});
+  return all.map(([path, value]) => (value === null ? `${path} not limited` : `${path}=${value}`)).join(', ') || 'nothing';
+}
+
 function provenanceView() {
   return records([
-    ['Config', data.backtest.config], ['Config, SHA-256', data.backtest.config_sha256], ['Archive', data.archive],
+    ['Config', data.backtest.config], ['Config, SHA-256', data.backtest.config_sha256], ['Assumed', assumed()], ['Archive', data.archive],
     ['Bars, SHA-256', part.data_sha256], ['Where the bars come from', list(part.provenance).join(', ')], ['Symbols', list(part.symbols).join(', ')],
     ['Engine', data.engine], ['Trials counted', isNumber(data.trials) ? whole(data.trials) : null],
   ]);
@@ -99,12 +105,12 @@ const PAGE = {
   hero: heroView,
   views: [
     ['equity', 'Equity', EQUITY_LEAD, equityView],
-    ['months', 'Monthly returns', MONTHS_LEAD, monthsView],
+    ['months', 'Monthly returns', MONTHS_LEAD, monthsView, 'Months'],
     ['trades', 'Trades', TRADES_LEAD, tradesView],
     ['accounts', 'Accounts', 'Each symbol has an account of its own.', accountsView],
-    ['settings', 'Costs and parameters', null, settingsView],
-    ['figures', 'All figures', FIGURES_LEAD, figuresView],
-    ['findings', 'Data findings', 'What an audit of the bars used says.', findingsView],
+    ['settings', 'Costs and parameters', null, settingsView, 'Settings'],
+    ['figures', 'All figures', FIGURES_LEAD, figuresView, 'Figures'],
+    ['findings', 'Data findings', 'What an audit of the bars used says.', findingsView, 'Data'],
     ['provenance', 'Provenance', 'What exactly was replayed.', provenanceView],
   ],
 };

@@ -8,8 +8,8 @@ use magellan::finding::Finding;
 use magellan::research::backtest::Run;
 use serde_json::{Value, json};
 
+use super::page::{Kind, render};
 use super::series::{self, Drawn};
-use super::{Kind, render};
 
 /// Accounts that have charts.
 const MOST_DRAWN: usize = 24;

@@ -128,11 +128,9 @@ const SHAPES = {
   UNKNOWN: ['M2 2h20v20H2Z', 'M8 12h8'],
 };
 const MEANING = {
-  PASS: 'Every level holds.',
   WARN: 'No fail level is crossed; a warn level is.',
   INCONCLUSIVE: 'This history can’t tell. It is neither a pass nor a failure.',
-  FAIL: 'A fail level is crossed, or there was nothing to judge.',
-  ERROR: 'It could not be judged, and what can’t be judged doesn’t pass.',
+  ERROR: 'What can’t be judged doesn’t pass.',
   UNKNOWN: 'The report names no status that this page knows, so nothing passes.',
 };
 const SEVERITY = ['PASS', 'WARN', 'INCONCLUSIVE', 'FAIL', 'UNKNOWN', 'ERROR'];

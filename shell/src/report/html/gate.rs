@@ -1,11 +1,11 @@
 //! The gate's pages: one strategy's verdict, and the index of all strategies.
 
+use magellan::error::Result;
 use magellan::gate::{Judgement, PeriodCharts, PeriodVerdict, Status, Verdict};
 use serde_json::{Value, json};
 
+use super::page::{Kind, render};
 use super::series::{self, Drawn, rounded};
-use super::{Kind, render};
-use magellan::error::Result;
 
 /// The page of one strategy; `siblings` are the strategies whose pages stand beside it, itself among them.
 ///

@@ -7,7 +7,7 @@ use magellan::research::landscape::Landscape;
 use magellan::research::plan::Plan;
 use serde_json::{Value, json};
 
-use super::{Kind, render};
+use super::page::{Kind, render};
 
 /// What a page of a sweep is made from.
 #[derive(Clone, Copy, Debug)]

@@ -8,8 +8,8 @@ function checkSentence(check) {
   const crossed = [
     ['fail_below', 'below', 1], ['fail_above', 'above', -1], ['warn_below', 'below the warn level of', 1], ['warn_above', 'above the warn level of', -1],
   ].find(([key, , side]) => isNumber(levels[key]) && side * (check.value - levels[key]) < 0);
-  const bound = check.bound ? ` (${check.bound})` : '';
-  const value = `${name}${bound} ${number(check.metric, check.value)}`;
+  const bound = check.bound ? ` (${check.bound} bound)` : '';
+  const value = `${name} ${number(check.metric, check.value)}${bound}`;
   return crossed ? `${value} is ${crossed[1]} ${level(check.metric, levels[crossed[0]])}` : `${value} can’t be told from its level`;
 }
 
