@@ -34,5 +34,6 @@ mod support;
 mod sweep;
 mod tidy;
 mod validate;
+mod what_people_bring;
 mod workflow;
 mod workflow_scripts;
