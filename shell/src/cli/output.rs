@@ -37,7 +37,8 @@ pub(super) fn write(path: &Path, text: &str) -> Result<()> {
 pub(super) fn check_writable(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
-        return Err(Error::new(codes::CANNOT_WRITE, "there is no such folder").at(folder.display()));
+        let what = format!("there is no folder {}", folder.display());
+        return Err(Error::new(codes::CANNOT_WRITE, what).at(path.display()));
     }
     if path.symlink_metadata().is_ok_and(|m| !m.is_file()) {
         return Err(Error::new(codes::CANNOT_WRITE, "there is something else than a regular file").at(path.display()));
