@@ -9,7 +9,7 @@ const ofPart = (rows) => list(rows).filter((row) => row?.period === (part.name ?
 const EQUITY_LEAD = 'All start from the same capital. Drag to zoom: the curves restart from the strategy’s value at the left edge. Double-click to reset.';
 const MONTHS_LEAD = 'Per cent, compounded from session equity. Stronger colour, larger move.';
 const TRADES_LEAD = 'Point at a triangle for its trade; a symbol in the table leads to it.';
-const FIGURES_LEAD = 'Simple returns, 252 sessions a year, no risk-free rate.';
+const FIGURES_LEAD = 'Simple returns, 252 sessions (or 52 weeks of weekly bars) a year, no risk-free rate.';
 
 /* Figures beside the benchmark's */
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 use magellan::account::Fill;
 use magellan::bar::{DAY, Date, Nanos, SECOND, Symbol};
 use magellan::calendar::new_york_date;
-use magellan::metrics::{session_returns, sharpe};
+use magellan::metrics::{SESSIONS_PER_YEAR, session_returns, sharpe};
 use magellan::research::backtest::Run;
 use magellan::research::market::Closes;
 use serde_json::{Value, json};
@@ -83,11 +83,13 @@ fn baseline(drawn: &Drawn<'_>) -> Option<Vec<f64>> {
 fn rolling(run: &Run) -> Option<Value> {
     let returns = session_returns(&run.replay);
     let window = WINDOWS.into_iter().find(|window| 2 * window <= returns.len())?;
+    // Returns of weekly bars are fewer a year than those of sessions.
+    let of_a_year = (run.replay.returns_per_year / SESSIONS_PER_YEAR).sqrt();
     // Of a ruined account there is none, nor of what a share of nothing returns.
     let solvent = run.replay.equity.iter().position(|e| e.1 <= 0.0).unwrap_or(returns.len());
     let of = |returns: &[f64], until: usize| -> Vec<Option<f64>> {
         let waiting = std::iter::repeat_n(None, window - 1);
-        let ratios = returns.windows(window).map(|w| sharpe(w).value().map(|v| rounded(v, 3)));
+        let ratios = returns.windows(window).map(|w| sharpe(w).value().map(|v| rounded(v * of_a_year, 3)));
         waiting.chain(ratios).enumerate().map(|(i, ratio)| ratio.filter(|_| i < until)).collect()
     };
     let held: Vec<f64> = std::iter::once(0.0).chain(run.benchmark.windows(2).map(|w| w[1] / w[0] - 1.0)).collect();
