@@ -12,8 +12,8 @@ use super::code;
 use super::findings::{colour, counts, in_format};
 use super::options::{Format, Place};
 use super::output::{print, to_json};
-use crate::report::table::SYNTHETIC_NOTE;
 use crate::report::findings;
+use crate::report::table::SYNTHETIC_NOTE;
 use crate::report::words::counted;
 use crate::validate::{self, Validated};
 
