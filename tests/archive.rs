@@ -147,7 +147,7 @@ fn a_parquet_row_without_a_price_or_with_a_number_for_a_time_is_refused() {
     let price = |value: Option<f64>| -> ArrayRef { Arc::new(Float64Array::from(vec![Some(10.0), value])) };
     let stamps: ArrayRef =
         Arc::new(TimestampNanosecondArray::from_iter_values([0, 1].map(|m| (1_719_842_400 + 60 * m) * 1_000_000_000)));
-    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1_719_842_400, 1_719_842_460]));
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![5, 6]));
     for (time, close, part) in [(stamps, None, "row 2"), (numbers, Some(10.0), "not a timestamp")] {
         let f = Fixture::new();
         let path = f.folder.path().join("AMC_1min.parquet");
@@ -330,7 +330,7 @@ fn files_that_are_not_bars_are_refused_by_name() {
         ("AMC_1min.parquet", "not parquet"),
         ("AMC.csv", "a,b\n1,2\n"),
         ("AMC.txt", "x"),
-        ("lower_1min.csv", &minutes(3)),
+        ("prices_1min.csv", &minutes(3)),
         ("AMC_1min.csv", HEADER),
     ] {
         let path = f.file(name, text);

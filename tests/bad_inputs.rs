@@ -253,12 +253,11 @@ fn bad_sources() {
         (|p| p.csv("source/AMC.csv", &spaced(7, 30)), IMPORT, "bar-width", 3, "all rows start 7 minutes apart"),
         (|p| p.csv("source/AMC_1min.csv", &spaced(15, 30)), IMPORT, "bar-width", 3, "all rows start 15 minutes apart"),
         (|p| p.csv("AMC.csv", &spaced(120, 30)), "data import AMC.csv --archive archive --timeframe 1Hour", "bar-width", 3, "all rows start 2 hours apart"),
-        (|p| p.csv("source/AMC_1day.csv", &new_york_days(30)), IMPORT, "bar-width", 3, "as its session's date"),
         (|p| p.csv("source/AMC_1min.csv", "2024-04-01T10:00:00[America/New_York],10,11,9,10,1"), IMPORT, "bad-value", 3, "with its offset"),
         (|p| p.csv("source/AMC_1min.csv", &format!("{},10,11,9,10,1", "x".repeat(1_000_000))), IMPORT, "bad-value", 3, "xxx…` is not a timestamp"),
         (|p| { p.write("source/AMC_1min_a.csv", VWAP.replace("10.5", "10.6")); p.write("source/AMC_1min_b.csv", VWAP) }, IMPORT, "conflicting-bars", 3, "vwap 10.5"),
         (|p| p.csv("source/AMC_1min.csv", "1889-07-01T14:00:00Z,10,11,9,10,1\n2024-07-01T14:01:00Z,1,1,1,1,1"), IMPORT, "outside-calendar", 3, "1990-01-01"),
-        (|p| p.csv("source/lower_1min.csv", "2024-07-01T14:00:00Z,10,11,9,10,1"), IMPORT, "missing-value", 3, "neither a symbol column"),
+        (|p| p.csv("source/prices_1min.csv", "2024-07-01T14:00:00Z,10,11,9,10,1"), IMPORT, "missing-value", 3, "neither a symbol column"),
         (|p| p.write("AMC_1min.csv", "timestamp,open,high,low,volume\n"), "data import AMC_1min.csv --archive archive", "missing-column", 3, "`close`"),
         (|p| { p.csv("source/AMC_1min.csv", "2024-07-01T14:00:00Z,10,11,9,10,1\n2024-07-01T14:00:00Z,10,11,9,11,1\n2024-07-01T14:01:00Z,1,1,1,1,1") }, IMPORT, "conflicting-bars", 3, "two different bars"),
         (|p| p.write("s.csv", "symbol,date,ratio\nAMC,2024-01-01,2\n"), "data import --archive archive --splits s.csv .", "bad-table", 3, "symbol,effective_date,new_shares_per_old"),
@@ -286,19 +285,10 @@ fn spaced(minutes: i64, count: i64) -> String {
     (0..count).map(|i| format!("{},10,11,9,10,100\n", at(i))).collect()
 }
 
-/// Daily rows at New York's midnight, as Alpaca stamps them.
-fn new_york_days(count: usize) -> String {
-    let days =
-        magellan::calendar::sessions("2024-02-20".parse().expect("a date"), magellan::calendar::LAST).take(count);
-    let at = |date| magellan::bar::iso_utc(magellan::calendar::new_york_midnight(date));
-    days.map(|s| format!("{},10,11,9,10,100\n", at(s.date))).collect()
-}
-
 #[test]
 fn what_import_refuses_check_finds() {
     for (spoil, code) in [
         ((|p: &Place| p.csv("source/AMC_1min.csv", &spaced(5, 30))) as fn(&Place), "bar-width"),
-        (|p| p.csv("source/AMC_1day.csv", &new_york_days(30)), "bar-width"),
         (
             |p| {
                 p.write("source/AMC_1min_a.csv", VWAP.replace("10.5", "10.6"));

@@ -449,7 +449,8 @@ class Report:
 
     def use_maps(self):
         """Every pair of axes, with the others at their best and held."""
-        landscape = (self.data.get("landscapes") or [None])[0]
+        chosen = int(self.page.locator("#part").input_value()) if self.page.locator("#part").count() else 0
+        landscape = ((self.data.get("landscapes") or []) + [None])[chosen]
         if not landscape:
             return
         for i, map in enumerate(landscape["maps"]):

@@ -310,6 +310,9 @@ const SLIPS: &[(&str, &str, &str, &str)] = &[
     ("\"extended_hours\": false", "\"extended_hours\": False", "`False` is no value of JSON", "write false"),
     ("\"allow_overnight_holds\": true", "\"allow_overnight_holds\": True", "`True` is no value of JSON", "write true"),
     ("\"extended_hours\": false", "\"extended_hours\": no", "`no` is no value of JSON", "write false"),
+    ("\"allow_overnight_holds\": true", "\"allow_overnight_holds\": tru", "`tru` is no value of JSON", "write true"),
+    ("\"friction_bps\": 1.5", "\"friction_bps\": 1e", "`1e` is no number in JSON", "write digits"),
+    ("\"friction_bps\": 1.5", "\"friction_bps\": $BPS", "the text `$BPS` has no quotes", "write"),
     ("\"extended_hours\": false", "\"extended_hours\": None", "`None` is no value of JSON", "leave the key out"),
     (
         "\"initial_capital\": 100000.0,",

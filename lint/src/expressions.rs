@@ -41,11 +41,23 @@ pub(super) fn names(text: &str, condition: bool) -> Vec<Name> {
     if condition && !text.contains("${{") {
         return names_within(text, 0);
     }
+    inside(text).flat_map(|(from, inside)| names_within(inside, from)).collect()
+}
+
+/// Where the expressions in a text stand that can't be read.
+pub(super) fn unreadable(text: &str) -> Vec<Range<usize>> {
+    inside(text).filter(|(_, inside)| read(inside).is_none()).map(|(from, inside)| from..from + inside.len()).collect()
+}
+
+/// What stands in `${{ }}`, and where it begins.
+fn inside(text: &str) -> impl Iterator<Item = (usize, &str)> {
     // An expression ends where the next one begins at the latest: each character is read once.
-    let starts: Vec<usize> = text.match_indices("${{").map(|(at, _)| at + 3).collect();
-    let limits = starts.iter().skip(1).copied().chain([text.len()]);
-    let inside = starts.iter().zip(limits).map(|(from, limit)| (*from, &text[*from..limit]));
-    inside.flat_map(|(from, inside)| names_within(&inside[..closed(inside)], from)).collect()
+    let starts = text.match_indices("${{").map(|(at, _)| at + 3);
+    let limits = starts.clone().skip(1).chain([text.len()]);
+    starts.zip(limits).map(|(from, limit)| {
+        let inside = &text[from..limit];
+        (from, &inside[..closed(inside)])
+    })
 }
 
 /// Where the expression ends that a text begins with: at `}}` outside of quotes.

@@ -50,6 +50,14 @@ fn given(root: &Node, step: &Node, key: &Key, values: &Node, subject: &str, find
 }
 
 fn script(root: &Node, node: &Node, subject: &str, findings: &mut Findings<'_>) {
+    let unread = expressions::unreadable(node.text().unwrap_or_default());
+    if !unread.is_empty() {
+        let places = node.places(findings.text);
+        for at in unread {
+            let what = "the expression can't be read, so nobody can say what becomes part of the script";
+            findings.error(codes::WORKFLOW_SYNTAX, placed(&places, &at), subject, what);
+        }
+    }
     let is_untrusted = |name: &Name| name.flows && is_written(root, &name.text);
     each(
         node,

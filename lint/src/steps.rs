@@ -37,7 +37,7 @@ fn scripts(step: &Step<'_>, pipeline: bool, findings: &mut Findings<'_>) {
     let subject = format!("{}.run", step.subject);
     let (Some(shell), Ok(script)) = (step.shell_options(), parsed) else {
         // That a script was not read matters only if a stage may depend on it.
-        if step.names_magellan() {
+        if step.names_magellan() || pipeline && parsed.is_err() && step.shell_options().is_some() {
             let (at, what) = match parsed {
                 Err(why) => {
                     (placed(&run.places(findings.text), &why.at), format!("the script can't be read: {}", why.what))

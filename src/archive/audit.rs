@@ -6,10 +6,11 @@
 //! instead. Prices are raw: splits are applied here.
 
 use super::series::split_factor;
+use crate::archive::row::Row;
 use crate::archive::tables::{Move, Split};
 use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe, iso_utc};
 use crate::calendar;
-use crate::error::{Code, Result, codes};
+use crate::error::{Code, Error, Result, codes};
 use crate::finding::{Finding, Severity};
 use crate::history::{History, Hours, SessionBars};
 
@@ -25,6 +26,66 @@ const STRETCH: usize = 10;
 const DENSE: f64 = 0.90;
 /// a session of which it then has less than this share is cut.
 const PARTIAL: f64 = 0.50;
+
+/// What no share costs, in dollars: the dearest, Berkshire Hathaway's, is below 900,000.
+const DEAREST: f64 = 1_000_000.0;
+/// Rows that are enough to tell prices in smaller units from round ones;
+const ENOUGH: usize = 20;
+/// and what most of them are at least.
+const DEAR: f64 = 1_000.0;
+/// A session's bars that tell where they are stamped, where there are few sessions.
+const FULL: usize = 60;
+
+/// Refuses a price that no share has.
+pub(crate) fn check_price(row: &Row) -> Result<()> {
+    match row.ohlcv[..4].iter().find(|price| **price > DEAREST) {
+        None => Ok(()),
+        Some(price) => {
+            let what = format!("row {} ({}): a price of {price} dollars", row.origin.1, iso_utc(row.start));
+            Err(Error::new(codes::IMPLAUSIBLE_PRICE, what))
+        }
+    }
+}
+
+/// Whether prices count cents or smaller units: all whole, and large.
+pub(crate) fn counts_smaller_units(bars: impl Iterator<Item = [f64; 5]>) -> bool {
+    let (mut count, mut dear) = (0, 0);
+    for bar in bars {
+        if bar[..4].iter().any(|price| price.fract() != 0.0) {
+            return false;
+        }
+        count += 1;
+        dear += usize::from(bar[3] >= DEAR);
+    }
+    count >= ENOUGH && dear * 2 > count
+}
+
+/// Whether bars are stamped with their end, by the session alone: none begins with it, and in nearly
+/// all sessions one begins as it ends. `starts` are in order.
+pub(crate) fn is_end_stamped(starts: &[Nanos], timeframe: Timeframe) -> bool {
+    if timeframe >= Timeframe::Day {
+        return false;
+    }
+    let width = timeframe.width();
+    let (mut sessions, mut closes, mut most) = (0_usize, 0_usize, 0_usize);
+    for day in starts.chunk_by(|a, b| calendar::new_york_date(*a) == calendar::new_york_date(*b)) {
+        let session = calendar::session(calendar::new_york_date(day[0]));
+        if !session.trades() {
+            continue;
+        }
+        // The first bar that reaches into the session, on the clock.
+        let first = session.open.div_euclid(width) * width;
+        if day.binary_search(&first).is_ok() {
+            return false;
+        }
+        let inside = day.iter().filter(|start| (session.open..=session.close).contains(*start)).count();
+        sessions += usize::from(inside > 0);
+        closes += usize::from(day.binary_search(&session.close).is_ok());
+        most = most.max(inside);
+    }
+    let tells = sessions >= 5 || most >= FULL;
+    tells && closes * 10 >= sessions * 9
+}
 
 /// A series to be audited.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +146,8 @@ impl Audit<'_> {
         found.extend(self.spikes(&history, sessions));
         found.extend(self.splits_shown(&days));
         found.extend(self.time_zone());
+        found.extend(self.end_stamped());
+        found.extend(self.implausible());
         Ok(found)
     }
 
@@ -129,11 +192,7 @@ impl Audit<'_> {
 
     /// Bars whose prices contradict each other, at any hour: a strategy may trade on all of them.
     fn bad_bars(&self) -> Option<Finding> {
-        // A week starts up to four days before its session.
-        let (from, to) = (Date(self.from.0 - 5).utc_midnight(), Date(self.to.0 + 2).utc_midnight());
-        let starts = self.bars.starts();
-        let range = starts.partition_point(|&t| t < from)..starts.partition_point(|&t| t < to);
-        let bars = self.bars.slice(range);
+        let bars = self.range();
         let (mut count, mut first) = (0, None);
         for i in 0..bars.len() {
             let bar = bars.get(i);
@@ -181,6 +240,45 @@ impl Audit<'_> {
             "{bars} bars on days without a session: {saturdays} Saturdays, {sundays} Sundays, {holidays} holidays"
         );
         vec![self.note(code, what)]
+    }
+
+    /// The bars of the range of dates, and a little more on either side: a week starts up to four days before its session.
+    fn range(&self) -> Bars<'_> {
+        let (from, to) = (Date(self.from.0 - 5).utc_midnight(), Date(self.to.0 + 2).utc_midnight());
+        let starts = self.bars.starts();
+        self.bars.slice(starts.partition_point(|&t| t < from)..starts.partition_point(|&t| t < to))
+    }
+
+    /// Bars stamped with their end, as the session alone shows.
+    fn end_stamped(&self) -> Option<Finding> {
+        let what = "no bar begins with the session, and one begins as it ends: stamped with their end, not their start";
+        is_end_stamped(self.range().starts(), self.timeframe)
+            .then(|| Finding::new(codes::END_STAMPED, self.about(""), what))
+    }
+
+    /// Prices that no share has.
+    fn implausible(&self) -> Option<Finding> {
+        let bars = self.range();
+        let prices = |i: usize| [bars.open_at(i), bars.high()[i], bars.low()[i], bars.close_at(i), 0.0];
+        let too_dear = |i: &usize| prices(*i).iter().any(|price| *price > DEAREST);
+        let what = match (0..bars.len()).find(too_dear) {
+            Some(i) => {
+                let count = (0..bars.len()).filter(too_dear).count();
+                format!(
+                    "{count} bars with prices above {DEAREST} dollars, the first at {}: {}",
+                    iso_utc(bars.start_at(i)),
+                    bars.close_at(i)
+                )
+            }
+            None if counts_smaller_units((0..bars.len()).map(prices)) => {
+                format!(
+                    "every price is a whole number, such as {}: they count cents or smaller units",
+                    bars.close_at(0)
+                )
+            }
+            None => return None,
+        };
+        Some(Finding::new(codes::IMPLAUSIBLE_PRICE, self.about(""), what))
     }
 
     fn date(&self, start: Nanos) -> Date {

@@ -14,6 +14,7 @@ use parquet::basic::Encoding;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
+use super::import::told::Told;
 use super::manifest::Record;
 use super::parquet::{read, write};
 use super::row::{EXTRAS, KEY_DAY_BASIS, KEY_PROVENANCE, KEY_SYMBOL, KEY_TIMEFRAME, Label, PRICES, Row, check_row};
@@ -74,7 +75,7 @@ fn properties(label: &Label) -> WriterProperties {
 /// Data error if the file isn't such a record.
 pub(crate) fn decode(path: &Path, bytes: Bytes, entry: &Record) -> Result<Vec<Row>> {
     let foreign = |what: String| Err(Error::new(codes::RECORD_FOREIGN, what).at(path.display()));
-    let file = read::bars(path, bytes)?;
+    let file = read::bars(path, bytes, &Told::default())?;
     let label = (file.symbol, file.timeframe, file.provenance.as_deref());
     if label != (Some(entry.symbol), Some(entry.timeframe), Some(&entry.provenance)) {
         let Record { symbol, timeframe, provenance, .. } = entry;

@@ -1,14 +1,10 @@
 //! One bar as the archive holds it, what a file says about its bars, and what every reader checks.
 
-use std::path::Path;
-
 use super::manifest::DayBasis;
 use crate::bar::{Date, Nanos, Symbol, Timeframe, iso_utc};
 use crate::calendar;
 use crate::error::{Error, Result, codes};
 
-/// Accepted names of the timestamp column, the pandas index included.
-pub(crate) const TIMESTAMPS: [&str; 6] = ["timestamp", "time", "datetime", "date", "index", "__index_level_0__"];
 /// Columns that every file of bars has.
 pub(crate) const PRICES: [&str; 5] = ["open", "high", "low", "close", "volume"];
 /// Columns that a file may have.
@@ -45,14 +41,41 @@ pub(crate) struct Label {
     pub(crate) day_basis: Option<DayBasis>,
 }
 
+/// How a file's times are to be read as days: the clocks that they were written by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clock {
+    /// Whether its timestamps have no zone, and are read as UTC.
+    pub(crate) naive: bool,
+    /// The offsets that are written, each once, a few at most.
+    pub(crate) offsets: Vec<Nanos>,
+    /// The zone that the file or the user names.
+    pub(crate) zone: Option<jiff::tz::TimeZone>,
+}
+
+impl Clock {
+    /// Notes an offset from UTC.
+    pub(crate) fn note_offset(&mut self, offset: Nanos) {
+        if self.offsets.len() < 8 && !self.offsets.contains(&offset) {
+            self.offsets.push(offset);
+        }
+    }
+}
+
 /// What one file holds.
+#[derive(Default)]
 pub(crate) struct BarFile {
     pub(crate) symbol: Option<Symbol>,
     pub(crate) provenance: Option<String>,
+    /// The width that the file itself states.
     pub(crate) timeframe: Option<Timeframe>,
     pub(crate) day_basis: Option<String>,
-    /// Whether its timestamps have no zone.
-    pub(crate) naive: bool,
+    pub(crate) clock: Clock,
+    /// The layout that was recognised, in words.
+    pub(crate) layout: String,
+    /// Where the symbol comes from, in words.
+    pub(crate) symbol_from: String,
+    /// What was taken for granted, in words.
+    pub(crate) assumed: Vec<String>,
     pub(crate) series: Vec<(Symbol, Rows)>,
 }
 
@@ -78,19 +101,4 @@ pub(super) fn check_order(rows: &[Row]) -> Result<()> {
         None => Ok(()),
         Some(w) => Err(Error::new(codes::BARS_DISORDERED, format!("bars out of order at {}", iso_utc(w[1].start)))),
     }
-}
-
-/// `AMC_1min_…` is AMC's.
-pub(crate) fn symbol_from_name(path: &Path) -> Option<Symbol> {
-    let stem = path.file_stem()?.to_str()?;
-    stem.split('_').next()?.parse().ok()
-}
-
-pub(crate) fn missing_column(name: &str, found: &[String]) -> Error {
-    Error::new(codes::MISSING_COLUMN, format!("there is no column `{name}`; the file has {}", found.join(", ")))
-}
-
-pub(crate) fn no_symbol() -> Error {
-    Error::new(codes::MISSING_VALUE, "neither a symbol column nor a file name that starts with a symbol")
-        .help("add a column `symbol`, or name the file like AMC_1min_20240401_20240630.parquet")
 }

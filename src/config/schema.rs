@@ -134,7 +134,7 @@ fn combined(schema: &Map<String, Value>, value: &Value, path: &str, found: &mut 
         && any.iter().all(|one| !examine(one, value, path).is_empty())
     {
         let allowed = text(schema, ALLOWED);
-        found.push(Finding::new(codes::MISSING_KEY, path, format!("{path} needs {allowed}")));
+        found.push(Finding::new(codes::MISSING_KEY, path, format!("{} needs {allowed}", here(path))));
     }
     for one in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
         walk(one, value, path, found);
@@ -363,7 +363,8 @@ fn unknown_name(names: &Value, key: &str, path: &str) -> Finding {
     if known.is_empty() {
         let allowed = names.get(ALLOWED).and_then(Value::as_str).unwrap_or_default();
         let what = format!("`{key}` at {path} is not {allowed}");
-        return Finding::new(codes::UNKNOWN_KEY, path, what).value(short(&json!(key)), allowed);
+        let help = format!("each key here is {allowed}, and its value an object of what belongs to it");
+        return Finding::new(codes::UNKNOWN_KEY, path, what).value(short(&json!(key)), allowed).help(help);
     }
     unknown_key(path, &known)
 }

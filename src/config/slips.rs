@@ -5,6 +5,8 @@ use std::ops::Range;
 use jsonc_parser::errors::ParseErrorKind as Kind;
 use jsonc_parser::{ParseOptions, ParseStringErrorKind as InString, parse_to_ast};
 
+use crate::finding::nearest;
+
 /// A slip: where, what, and what to write instead.
 pub(super) struct Slip {
     pub(super) range: Range<usize>,
@@ -140,7 +142,7 @@ fn in_tokens(text: &str) -> Option<Slip> {
         | Kind::BareDecimalPointNumbersNotAllowed
         | Kind::ExpectedDigit
         | Kind::ExpectedPlusMinusOrDigitInNumberLiteral
-        | Kind::ExpectedDigitFollowingNegativeSign => no_number(text, range.start),
+        | Kind::ExpectedDigitFollowingNegativeSign => no_number(text, start_of_word(text, range.start)),
         Kind::MultipleRootJsonValues => Slip::new(
             here,
             "the config ends before this: its last brace is closed",
@@ -258,7 +260,8 @@ fn in_text(text: &str, range: Range<usize>, kind: &InString) -> Slip {
 
 /// A word that is no value: of another language, or a text without quotes.
 fn bare_word(range: Range<usize>, word: &str) -> Slip {
-    let meant = match word.to_lowercase().as_str() {
+    let small = word.to_lowercase();
+    let meant = match nearest(&small, ["true", "false", "null"]).unwrap_or(&small) {
         "true" | "yes" | "on" => "true",
         "false" | "no" | "off" => "false",
         "none" | "nil" | "null" | "undefined" => "null",
@@ -297,7 +300,7 @@ fn odd_token(text: &str, range: Range<usize>) -> Slip {
         '{' | '[' => Slip::new(range, "a key is missing before this", "write \"key\": before it"),
         ':' => Slip::new(range, "a colon without a key", "write the key in double quotes before it"),
         _ if rest.starts_with("/") => comment(range),
-        first if first.is_alphanumeric() => {
+        first if first.is_alphanumeric() || "$@_".contains(first) => {
             bare_word(range.start..range.start + word_at(text, range.start).len(), word_at(text, range.start))
         }
         _ => Slip::new(

@@ -111,6 +111,18 @@ crate::error_codes! {
         MISSING_COLUMN "missing-column":
             "A column that bars need is not there.";
             "bars need the columns timestamp, open, high, low, close and volume"
+        DUPLICATE_COLUMN "duplicate-column":
+            "Two columns of a file mean the same, and only one of them can count.";
+            "remove one of them, or say which counts with --columns"
+        COLUMN_UNKNOWN "column-unknown":
+            "A column of text that isn't understood has several values: bars of two symbols could hide behind it.";
+            "say what it is with --columns symbol=NAME, or leave it out with --columns ignore=NAME"
+        SYMBOL_UNCLEAR "symbol-unclear":
+            "A file's columns, folder and name mean different symbols, or the name could mean several.";
+            "say it with --symbol, or rename the file"
+        NO_ZONE "no-zone":
+            "The file's times are local ones, and nothing says of which zone.";
+            "say it: --zone America/New_York, or --zone UTC"
         COLUMN_TYPE "column-type":
             "A column has a type from which its values can't be read without guessing.";
             "store timestamps as timestamps and prices as numbers"
@@ -123,6 +135,9 @@ crate::error_codes! {
         BAD_PRICE "bad-price":
             "A price is not above 0, a volume is negative, or one of them is not finite.";
             "correct or remove the row"
+        IMPLAUSIBLE_PRICE "implausible-price":
+            "Prices that no share has: above 1,000,000 dollars, or whole numbers throughout that count smaller units.";
+            "divide the prices by what they are multiplied with, e.g. 1,000,000,000, and import the file again"
         BAR_WIDTH "bar-width":
             "What was said of the bars' width, the file's name and the spacing of its rows disagree.";
             "say it with --timeframe, e.g. --timeframe 5Min, if the rows really are such bars"

@@ -68,6 +68,13 @@ impl Error {
         self
     }
 
+    /// Names the column of a table that it is about.
+    #[must_use]
+    pub fn within(mut self, column: &str) -> Self {
+        self.0.what = format!("column {column}: {}", self.0.what);
+        self
+    }
+
     /// Its stable code.
     pub fn code(&self) -> Code {
         self.0.code

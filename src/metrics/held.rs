@@ -41,7 +41,8 @@ impl Held {
         let dates: Vec<Date> = replay.equity.iter().map(|e| e.0).collect();
         let capital = worth.first().copied().unwrap_or(0.0);
         let tally = Tally::default();
-        let outcome = Outcome { capital, dates: &dates, equity: worth, tally, bars: 0, bars_held: 0 };
+        let per_year = replay.returns_per_year;
+        let outcome = Outcome { capital, dates: &dates, equity: worth, per_year, tally, bars: 0, bars_held: 0 };
         let m = Metrics::of(&outcome, &Benchmark::default());
         Self {
             // As the strategy's figures have it: of one session there is none.

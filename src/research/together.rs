@@ -60,14 +60,19 @@ pub(super) fn points_at_once(strategy: &dyn Sweepable) -> usize {
 pub(super) fn rows(strategy: &dyn Sweepable, points: &[u64], rows: &[Row], kept: &[Kept]) -> Vec<Row> {
     let accounts = rows.chunk_by(|a, b| a.point == b.point);
     let equity = kept.chunk_by(|a, b| a.point == b.point);
-    accounts.zip(equity).map(|(rows, kept)| row(strategy.capital(points[rows[0].point]), rows, kept)).collect()
+    let per_year = strategy.market().timeframe().returns_per_year();
+    accounts
+        .zip(equity)
+        .map(|(rows, kept)| row(strategy.capital(points[rows[0].point]), per_year, rows, kept))
+        .collect()
 }
 
-fn row(capital: f64, rows: &[Row], kept: &[Kept]) -> Row {
+fn row(capital: f64, per_year: f64, rows: &[Row], kept: &[Kept]) -> Row {
     let sleeves = joined(kept);
     let (dates, equity): (Vec<Date>, Vec<f64>) =
         sleeves.equity.iter().map(|(date, worth)| (*date, capital + (worth - sleeves.capital))).unzip();
-    let outcome = Outcome { capital, dates: &dates, equity: &equity, tally: Tally::default(), bars: 0, bars_held: 0 };
+    let tally = Tally::default();
+    let outcome = Outcome { capital, dates: &dates, equity: &equity, per_year, tally, bars: 0, bars_held: 0 };
     let metrics = with_trades(Metrics::of(&outcome, &Benchmark::default()), rows);
     Row { point: rows[0].point, symbol: None, metrics, added_up: true }
 }

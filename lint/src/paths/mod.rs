@@ -4,7 +4,9 @@
 //!
 //! Loops run a few times at most, and a script of too many paths is given up rather than guessed at.
 
+mod call;
 mod compound;
+mod programs;
 mod question;
 mod simple;
 mod state;
@@ -318,7 +320,7 @@ impl Walk {
     fn in_background(&self, statement: &Statement, at: usize, state: State, around: &Around) -> Paths {
         let forked = state.forked();
         let ends = self.ends(self.node(statement, forked, around), around);
-        let place = self.place(&(at..at + 1), &around);
+        let place = self.place(&(at..at + 1), around);
         let job = |end: State| {
             let status = end.status.clone();
             let mut after = state.after(end.taken_up(How::Background, place)).with(Value::zero());

@@ -13,7 +13,7 @@ pub(super) fn test(arguments: &[Value]) -> Option<bool> {
         [not, rest @ ..] if text(not).as_deref() == Some("!") && rest.len() < 4 => test(rest).map(|answer| !answer),
         [operator, one] => unary(&text(operator)?, one),
         [one, operator, other] => binary(one, &text(operator)?, other),
-        [parts @ ..] => {
+        parts => {
             let joined = |sign: &str| parts.iter().position(|part| part.known() == Some(sign));
             if let Some(at) = joined("-o") {
                 either(test(&parts[..at]), test(&parts[at + 1..]))

@@ -7,11 +7,11 @@ use super::value::Value;
 use crate::shell::ShellOptions;
 
 /// First byte and the byte behind the last.
-pub(in super::super) type Place = (usize, usize);
+pub(crate) type Place = (usize, usize);
 
 /// What became of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in super::super) enum How {
+pub(crate) enum How {
     /// Another command stands in for it: `||`.
     Or,
     /// What stands before `&&` doesn't end a script.

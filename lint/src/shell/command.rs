@@ -1,6 +1,6 @@
 //! Which program a command runs.
 
-use super::{HIDDEN, Simple};
+use super::tree::{HIDDEN, Simple};
 
 /// Words that only lead to another command.
 const PREFIXES: [&str; 17] = [
@@ -12,12 +12,12 @@ const PREFIXES: [&str; 17] = [
 const OURS: [&str; 2] = ["magellan", "deployable_strategies"];
 
 /// A path's last part.
-pub(in super::super) fn base(path: &str) -> &str {
+pub(crate) fn base(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
 /// The command and its arguments behind words that only lead to it, and whether there were any.
-pub(in super::super) fn behind_prefixes<T: AsRef<str>>(words: &[T]) -> &[T] {
+pub(crate) fn behind_prefixes<T: AsRef<str>>(words: &[T]) -> &[T] {
     let mut rest = words;
     let mut led = false;
     // `command -v NAME` asks, and runs nothing.
@@ -49,12 +49,12 @@ fn starts_as_number(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit() || c == HIDDEN)
 }
 
-pub(in super::super) fn is_shell(name: &str) -> bool {
+pub(crate) fn is_shell(name: &str) -> bool {
     ["bash", "sh", "dash", "ash", "zsh", "ksh"].contains(&name)
 }
 
 /// Arguments of `magellan`, called as such, by its path or through cargo; `words` are a command's.
-pub(in super::super) fn magellan<T: AsRef<str>>(words: &[T]) -> Option<&[T]> {
+pub(crate) fn magellan<T: AsRef<str>>(words: &[T]) -> Option<&[T]> {
     let (name, arguments) = behind_prefixes(words).split_first()?;
     match base(name.as_ref()) {
         "magellan" => Some(arguments),
@@ -64,7 +64,7 @@ pub(in super::super) fn magellan<T: AsRef<str>>(words: &[T]) -> Option<&[T]> {
 }
 
 /// Whether a command is `magellan`.
-pub(in super::super) fn is_magellan<T: AsRef<str>>(words: &[T]) -> bool {
+pub(crate) fn is_magellan<T: AsRef<str>>(words: &[T]) -> bool {
     magellan(words).is_some()
 }
 
@@ -98,14 +98,14 @@ impl Simple {
     }
 
     /// The command's name without its folder, and its arguments.
-    pub(in super::super) fn called(&self) -> Option<(&str, Vec<&str>)> {
+    pub(crate) fn called(&self) -> Option<(&str, Vec<&str>)> {
         let texts = self.texts();
         let (name, arguments) = behind_prefixes(&texts).split_first()?;
         Some((base(name), arguments.to_vec()))
     }
 
     /// Arguments of `magellan`, called as such, by its path or through cargo.
-    pub(in super::super) fn magellan(&self) -> Option<Vec<&str>> {
+    pub(crate) fn magellan(&self) -> Option<Vec<&str>> {
         let texts = self.texts();
         magellan(&texts).map(<[&str]>::to_vec)
     }

@@ -13,13 +13,10 @@ use shuck_ast::{
 };
 use shuck_parser::parser::Parser;
 
-use super::{
-    Arithmetic, Arm, Assigned, Assignment, Joined, Link, Node, Operator, Part, Redirect, Script, Simple, Statement,
-    Test, Word,
+use super::tree::{
+    Arithmetic, Arm, Assigned, Assignment, HIDDEN, Joined, Link, Node, Operator, Part, Redirect, Script, Simple,
+    Statement, Test, Word,
 };
-
-/// Stands for what GitHub puts in place of `${{ … }}`, and for what isn't known of a value.
-pub(in super::super) const HIDDEN: char = '\u{1a}';
 
 /// Longest script read.
 const BYTES: usize = 1 << 16;
@@ -30,13 +27,13 @@ const REPEATED: usize = 100;
 
 /// Why a script isn't read, and where.
 #[derive(Debug)]
-pub(in super::super) struct Unreadable {
-    pub(in super::super) at: Range<usize>,
-    pub(in super::super) what: String,
+pub(crate) struct Unreadable {
+    pub(crate) at: Range<usize>,
+    pub(crate) what: String,
 }
 
 /// Reads a script.
-pub(in super::super) fn parse(text: &str) -> Result<Script, Unreadable> {
+pub(crate) fn parse(text: &str) -> Result<Script, Unreadable> {
     let source = hide(text);
     if let Some(what) = too_much(&source) {
         return Err(Unreadable { at: 0..0, what });

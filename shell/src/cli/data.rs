@@ -25,11 +25,14 @@ use super::findings::{counts, in_format};
 use super::options::{Format, Place};
 use super::output::{print, to_json};
 use crate::codes;
-use crate::report::{findings, table};
+use crate::report::{findings, recognised, table};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Data {
-    /// Read Parquet and CSV files into an archive.
+    /// Read Parquet, CSV and JSON files of any usual layout into an archive.
+    ///
+    /// A file that can't be read fails the import, and all such files are named at once. With
+    /// --dry-run it prints what each file would be taken for, and writes nothing.
     Import(Import),
     /// Check the quality of bars: of files before they are imported, or of an archive.
     ///
@@ -53,23 +56,60 @@ pub(super) struct Import {
     #[arg(required = true)]
     pub(super) sources: Vec<PathBuf>,
     /// Archive to import into; made if there is none.
-    #[arg(long, value_name = "DIR")]
-    pub(super) archive: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
+    pub(super) archive: Option<PathBuf>,
     /// CSV table symbol,effective_date,new_shares_per_old; ratios like 10 or 1/30.
     #[arg(long, value_name = "FILE")]
     pub(super) splits: Option<PathBuf>,
     /// CSV table symbol,date,reason of large price moves that were real.
     #[arg(long, value_name = "FILE")]
     pub(super) moves: Option<PathBuf>,
-    /// Where the bars come from, e.g. alpaca-sip; without it `parquet` or `csv`.
+    /// Where the bars come from, e.g. alpaca-sip; without it `parquet`, `csv` or `json`.
     #[arg(long, value_name = "NAME")]
     pub(super) provenance: Option<String>,
-    /// Bar width, e.g. 1Min, 5Min, 1Hour, 1Day, where neither name nor spacing tells.
+    #[command(flatten)]
+    pub(super) layout: Layout,
+    /// Print what each file would be taken for, and write nothing.
     #[arg(long)]
-    pub(super) timeframe: Option<Timeframe>,
+    pub(super) dry_run: bool,
+    /// Leave files out that can't be read, and list them.
+    #[arg(long)]
+    pub(super) skip_unreadable: bool,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// What files don't tell themselves.
+#[derive(Args, Debug)]
+pub(super) struct Layout {
+    /// Symbol of the files, where each holds one.
+    #[arg(long, value_name = "SYM")]
+    pub(super) symbol: Option<Symbol>,
+    /// Bar width, where neither name nor spacing tells, e.g. 1Min, 1Hour or 1Day.
+    #[arg(long)]
+    pub(super) timeframe: Option<Timeframe>,
+    /// Zone of times that don't name theirs, e.g. America/New_York.
+    #[arg(long, value_name = "ZONE", value_parser = import::parse_zone)]
+    pub(super) zone: Option<jiff::tz::TimeZone>,
+    /// What columns mean, by name or place from 1, e.g. timestamp=date,close=last or close=5.
+    #[arg(long, value_name = "MEANING=COLUMN", value_delimiter = ',')]
+    pub(super) columns: Vec<import::Column>,
+    /// How times are written: Unix s, ms, us or ns; mdy or dmy for dates such as 03/04/2024.
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) time_format: Option<import::TimeFormat>,
+}
+
+impl Layout {
+    fn told(&self) -> import::Told {
+        import::Told {
+            symbol: self.symbol,
+            timeframe: self.timeframe,
+            zone: self.zone.clone(),
+            columns: self.columns.clone(),
+            time_format: self.time_format,
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -87,9 +127,8 @@ pub(super) struct Check {
     /// Table of declared moves besides those among the sources.
     #[arg(long, value_name = "FILE", requires = "sources")]
     pub(super) moves: Option<PathBuf>,
-    /// Bar width of the sources, where neither name nor spacing tells.
-    #[arg(long, requires = "sources")]
-    pub(super) timeframe: Option<Timeframe>,
+    #[command(flatten)]
+    pub(super) layout: Layout,
     /// How findings are shown.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
@@ -139,17 +178,27 @@ pub(super) fn run(command: Data, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
 
 fn import(options: Import) -> Result<u8> {
     let json = options.json;
-    let archive = options.archive;
     let plan = import::Import {
+        told: options.layout.told(),
         sources: options.sources,
         splits: options.splits,
         moves: options.moves,
         provenance: options.provenance,
-        timeframe: options.timeframe,
+        skip_unreadable: options.skip_unreadable,
     };
-    let done = import::import(&archive, &plan)?;
-    print(&if json { to_json(&as_json(&done)) } else { as_text(&done) })?;
-    Ok(0)
+    match options.archive {
+        Some(archive) if !options.dry_run => {
+            let done = import::import(&archive, &plan)?;
+            print(&if json { to_json(&as_json(&done)) } else { as_text(&done) })?;
+            Ok(0)
+        }
+        _ => {
+            let preview = import::preview(&plan)?;
+            print(&if json { to_json(&recognised::json(&preview)) } else { recognised::text(&preview) })?;
+            let failed = preview.files.iter().filter_map(|(_, file)| file.as_ref().err());
+            Ok(if plan.skip_unreadable { 0 } else { failed.map(Error::exit_code).max().unwrap_or(0) })
+        }
+    }
 }
 
 fn total(counts: &[(Symbol, Timeframe, u64)]) -> u64 {
@@ -169,10 +218,7 @@ fn as_text(done: &Imported) -> String {
     for (symbol, timeframe, count) in &done.duplicates {
         let _ = writeln!(text, "  {symbol} {timeframe}: {count} identical duplicates dropped");
     }
-    for path in &done.skipped {
-        let _ = writeln!(text, "  skipped {}: no bars in it", path.display());
-    }
-    text
+    text + &recognised::short(&done.recognised) + &recognised::skipped(&done.skipped)
 }
 
 fn as_json(done: &Imported) -> Value {
@@ -189,7 +235,8 @@ fn as_json(done: &Imported) -> Value {
         "duplicates": counts(&done.duplicates),
         "splits_added": done.splits_added,
         "moves_added": done.moves_added,
-        "skipped": done.skipped,
+        "recognised": done.recognised.iter().map(recognised::one).collect::<Vec<_>>(),
+        "skipped": done.skipped.iter().map(|(path, _)| path).collect::<Vec<_>>(),
     })
 }
 
@@ -212,9 +259,9 @@ fn files(count: usize) -> String {
 }
 
 fn check_sources(options: &Check) -> Result<Inspected> {
-    let Check { sources, splits, moves, timeframe, .. } = options;
+    let Check { sources, splits, moves, layout, .. } = options;
     let (sources, splits, moves) = (sources.clone(), splits.clone(), moves.clone());
-    inspect(&import::Import { sources, splits, moves, timeframe: *timeframe, provenance: None })
+    inspect(&import::Import { sources, splits, moves, told: layout.told(), ..import::Import::default() })
 }
 
 fn check_archive(options: &Check) -> Result<Inspected> {

@@ -7,5 +7,6 @@ pub mod github;
 pub mod html;
 pub mod junit;
 pub mod markdown;
+pub mod recognised;
 pub mod table;
 pub mod words;

@@ -8,8 +8,9 @@ use rayon::prelude::*;
 
 use super::day_basis::{evidence, join_days, parse_day_basis};
 use super::merge::{describe, is_same_bar};
-use super::sources::{Import, Imported, collect, provenance, read_file};
-use super::width::timeframe;
+use super::sources::{Import, Imported, collect, is_other, nothing_found, provenance, read_file};
+use super::told::Told;
+use super::width;
 use crate::archive::audit::Audit;
 use crate::archive::manifest::Manifest;
 use crate::archive::row::{BarFile, Row, Rows, check_row};
@@ -41,18 +42,32 @@ type Key = (Symbol, Timeframe);
 /// Data error if the sources hold no bars at all, or a table can't be read.
 pub fn inspect(import: &Import) -> Result<Inspected> {
     let mut tables = Manifest::default();
-    let paths = collect(import, &mut tables, &mut Imported::default())?;
+    let mut listing = Imported::default();
+    let listed = collect(import, &mut tables, &mut listing)?;
+    let read: Vec<Result<BarFile>> = listed.par_iter().map(|one| read_file(&one.path, &import.told)).collect();
+    let mut read: Vec<(PathBuf, Result<BarFile>)> = listed
+        .into_iter()
+        .zip(read)
+        .filter(|(one, read)| !read.as_ref().is_err_and(|e| is_other(one, e)))
+        .map(|(one, read)| (one.path, read))
+        .collect();
+    if read.is_empty()
+        && let Some(err) = nothing_found(import, &listing)
+    {
+        return Err(err);
+    }
+    let paths: Vec<PathBuf> = read.iter().map(|(path, _)| path.clone()).collect();
     let mut done = Inspected { files: paths.len(), ..Inspected::default() };
-    let read: Vec<Result<BarFile>> = paths.par_iter().map(|path| read_file(path)).collect();
     let mut all: BTreeMap<Key, Rows> = BTreeMap::new();
     let mut origins: BTreeMap<Key, (String, PathBuf)> = BTreeMap::new();
     let mut naive = 0;
-    for (index, (file, path)) in read.into_iter().zip(&paths).enumerate() {
+    for (index, (path, file)) in read.drain(..).enumerate() {
+        let path = &path;
         match file {
             Ok(file) => {
-                naive += usize::from(file.naive);
+                naive += usize::from(file.clock.naive);
                 let origin = provenance(&file, path, import)?;
-                let (found, keys) = of_file(index as u32, file, path, import, &mut all);
+                let (found, keys) = of_file(index as u32, file, path, &import.told, &mut all);
                 done.findings.extend(found);
                 for (symbol, timeframe) in keys {
                     let known = origins.entry((symbol, timeframe)).or_insert_with(|| (origin.clone(), path.clone()));
@@ -85,7 +100,7 @@ pub fn inspect(import: &Import) -> Result<Inspected> {
 #[cfg(any(test, fuzzing))]
 pub(crate) fn inspect_file(path: &Path, file: BarFile) -> Vec<Finding> {
     let (mut all, tables, paths) = (BTreeMap::new(), Manifest::default(), [path.to_owned()]);
-    let mut found = of_file(0, file, path, &Import::default(), &mut all).0;
+    let mut found = of_file(0, file, path, &Told::default(), &mut all).0;
     found.extend(all.into_iter().flat_map(|(key, rows)| of_series(key, rows, &paths, &tables).1));
     found
 }
@@ -93,28 +108,29 @@ pub(crate) fn inspect_file(path: &Path, file: BarFile) -> Vec<Finding> {
 /// One file by itself; its rows go to their series, if their width is known.
 fn of_file(
     index: u32,
-    file: BarFile,
+    mut file: BarFile,
     path: &Path,
-    import: &Import,
+    told: &Told,
     all: &mut BTreeMap<Key, Rows>,
 ) -> (Vec<Finding>, Vec<Key>) {
     let (mut found, mut keys) = (Vec::new(), Vec::new());
-    let stated = import.timeframe.or(file.timeframe);
     let basis = file.day_basis.as_deref().map(parse_day_basis).transpose().unwrap_or_else(|err| {
         found.push(Finding::from(&err));
         None
     });
     if file.series.is_empty() {
         found.push(Finding::new(codes::SOURCE_UNREADABLE, "", "the file has no rows"));
+        return (found.into_iter().map(|finding| finding.file(path)).collect(), keys);
     }
+    let width = match width::settle(&mut file, told.timeframe, path) {
+        Ok(width) => width.timeframe,
+        Err(err) => {
+            let about = file.series.iter().map(|s| s.0.as_str()).take(3).collect::<Vec<_>>().join(" ");
+            found.push(Finding::new(err.code(), about, err.what()).help(err.suggestion()));
+            return (found.into_iter().map(|finding| finding.file(path)).collect(), keys);
+        }
+    };
     for (symbol, mut rows) in file.series {
-        let width = match timeframe(&rows, stated, path) {
-            Ok(width) => width,
-            Err(err) => {
-                found.push(Finding::new(err.code(), symbol.as_str(), err.what()).help(err.suggestion()));
-                continue;
-            }
-        };
         let about = format!("{symbol} {width}");
         if let Some(pair) = rows.windows(2).find(|w| w[0].start > w[1].start) {
             let what = format!("row {} is earlier than the row before it; import sorts", pair[1].origin.1);

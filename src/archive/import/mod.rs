@@ -3,14 +3,27 @@
 //! An import reads every source, merges it with what the archive holds, and writes new record
 //! files beside the old ones. Only then does one rename of the manifest make them the archive.
 
+pub(crate) mod columns;
 pub(crate) mod csv;
+mod daily;
 mod day_basis;
 pub mod inspect;
+pub(crate) mod json;
+pub(crate) mod layout;
 mod merge;
+pub(crate) mod name;
+mod number;
+mod recognised;
 mod sources;
+pub(crate) mod text;
+pub(crate) mod time;
+pub(crate) mod told;
+pub(crate) mod whose;
 mod width;
 
+pub use recognised::Recognised;
 pub use sources::{Import, Imported};
+pub use told::{Column, Role, TimeFormat, Told, parse_zone};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -20,14 +33,13 @@ use rayon::prelude::*;
 
 use super::manifest::Manifest;
 use super::record::{self, is_record_path};
-use super::row::{BarFile, Label, Rows, check_row};
+use super::row::{Label, Rows};
 use crate::bar::{Symbol, Timeframe};
 use crate::disk::write::{TEMPORARY, write_atomically};
 use crate::error::{Error, Result, codes};
 use day_basis::{evidence, join_days, parse_day_basis};
 use merge::{Gathered, Merged, merge, same};
-use sources::{collect, provenance, read_file};
-use width::timeframe;
+use sources::{Read, collect, nothing_found, provenance, read_all, try_all};
 
 /// Imports into `archive`, which is made if there is none.
 ///
@@ -47,10 +59,17 @@ pub fn import(archive: &Path, import: &Import) -> Result<Imported> {
     let before = manifest.clone();
     remove_leftovers(archive, &before);
     let mut done = Imported::default();
-    let sources = collect(import, &mut manifest, &mut done)?;
-    let files: Vec<BarFile> = sources.par_iter().map(|path| read_file(path)).collect::<Result<_>>()?;
+    let listed = collect(import, &mut manifest, &mut done)?;
+    let files = read_all(&listed, import, &mut done)?;
+    if files.is_empty()
+        && let Some(err) = nothing_found(import, &done)
+    {
+        return Err(err);
+    }
     done.files = files.len();
-    let gathered = gather(files, &sources, import, &mut done)?;
+    done.recognised = files.iter().map(|read| Recognised::of(&read.path, &read.file, &read.width)).collect();
+    let sources: Vec<PathBuf> = files.iter().map(|read| read.path.clone()).collect();
+    let gathered = gather(files, import, &mut done)?;
     let merged: Vec<Merged> = gathered
         .into_par_iter()
         .map(|(key, new)| merge(archive, &before, &sources, key, new))
@@ -104,29 +123,43 @@ fn check_provenance(name: &str) -> Result<()> {
         .help("use up to 40 of a-z 0-9 - _, e.g. alpaca-sip"))
 }
 
+/// What an import would make of its sources, file by file; nothing is written.
+#[derive(Debug, Default)]
+pub struct Preview {
+    /// What each file would be taken for, or why it can't be imported.
+    pub files: Vec<(PathBuf, Result<Recognised>)>,
+    /// Files that would be left out, and why.
+    pub skipped: Vec<(PathBuf, String)>,
+}
+
+/// Looks at sources as [`import`] would read them.
+///
+/// # Errors
+/// Data error if there are no bars at all, or a table can't be read.
+pub fn preview(import: &Import) -> Result<Preview> {
+    let mut done = Imported::default();
+    let listed = collect(import, &mut Manifest::default(), &mut done)?;
+    let files: Vec<_> = try_all(&listed, &import.told, &mut done)
+        .into_iter()
+        .map(|(path, read)| (path, read.map(|read| Recognised::of(&read.path, &read.file, &read.width))))
+        .collect();
+    match nothing_found(import, &done).filter(|_| files.is_empty()) {
+        Some(err) => Err(err),
+        None => Ok(Preview { files, skipped: done.skipped }),
+    }
+}
+
 /// Joins the files' rows by symbol and timeframe.
-fn gather(
-    files: Vec<BarFile>,
-    sources: &[PathBuf],
-    import: &Import,
-    done: &mut Imported,
-) -> Result<BTreeMap<(Symbol, Timeframe), Gathered>> {
+fn gather(files: Vec<Read>, import: &Import, done: &mut Imported) -> Result<BTreeMap<(Symbol, Timeframe), Gathered>> {
     let mut all: BTreeMap<(Symbol, Timeframe), Gathered> = BTreeMap::new();
-    for (index, (file, path)) in files.into_iter().zip(sources).enumerate() {
+    for (index, Read { path, file, width }) in files.into_iter().enumerate() {
         let place = |e: Error| e.at(path.display());
-        let provenance = provenance(&file, path, import).map_err(place)?;
+        let provenance = provenance(&file, &path, import).map_err(place)?;
         let stated = file.day_basis.as_deref().map(parse_day_basis).transpose().map_err(place)?;
-        if file.series.is_empty() {
-            return Err(place(Error::new(codes::SOURCE_UNREADABLE, "the file has no rows")));
-        }
-        let stated_width = import.timeframe.or(file.timeframe);
+        let timeframe = width.timeframe;
         for (symbol, mut rows) in file.series {
             done.rows_read += rows.len() as u64;
-            let timeframe = timeframe(&rows, stated_width, path).map_err(place)?;
-            for row in &mut rows {
-                row.origin.0 = index as u32;
-                check_row(row, timeframe).map_err(place)?;
-            }
+            rows.iter_mut().for_each(|row| row.origin.0 = index as u32);
             let found = match evidence(&rows, timeframe) {
                 Some(shown) => join_days(Some(shown), stated).map_err(place)?,
                 None => None,

@@ -1,12 +1,18 @@
-//! What is imported: the files among the sources, and where their bars come from.
+//! What is imported: the files among the sources, how each is read, and where its bars come from.
 
 use std::path::{Path, PathBuf};
 
-use super::csv;
+use rayon::prelude::*;
+
+use super::recognised::Recognised;
+use super::told::Told;
+use super::width::{self, Width};
+use super::{csv, json, text};
+use crate::archive::audit;
 use crate::archive::manifest::{Manifest, SYNTHETIC};
 use crate::archive::parquet;
 use crate::archive::record::checked_bytes;
-use crate::archive::row::BarFile;
+use crate::archive::row::{BarFile, check_row};
 use crate::archive::tables;
 use crate::bar::{Symbol, Timeframe};
 use crate::disk::map::{self, Access};
@@ -22,10 +28,12 @@ pub struct Import {
     pub splits: Option<PathBuf>,
     /// Table of declared moves.
     pub moves: Option<PathBuf>,
-    /// Where the bars come from; without it `parquet` or `csv`.
+    /// Where the bars come from; without it `parquet`, `csv` or `json`.
     pub provenance: Option<String>,
-    /// Bar width, where neither name nor spacing tells.
-    pub timeframe: Option<Timeframe>,
+    /// What files don't tell themselves.
+    pub told: Told,
+    /// Whether files that can't be read are left out, and listed.
+    pub skip_unreadable: bool,
 }
 
 /// What an import did.
@@ -43,12 +51,22 @@ pub struct Imported {
     pub splits_added: usize,
     /// As `splits_added`.
     pub moves_added: usize,
-    /// Files in a source folder that aren't bars.
-    pub skipped: Vec<PathBuf>,
+    /// What each file was taken for.
+    pub recognised: Vec<Recognised>,
+    /// Files in a source folder that were left out, and why.
+    pub skipped: Vec<(PathBuf, String)>,
+}
+
+/// A file among the sources.
+#[derive(Clone, Debug)]
+pub(super) struct Listed {
+    pub(super) path: PathBuf,
+    /// Whether it was found in a folder, not named.
+    found: bool,
 }
 
 /// The bar files of all sources; tables found among them go into the manifest.
-pub(super) fn collect(import: &Import, manifest: &mut Manifest, done: &mut Imported) -> Result<Vec<PathBuf>> {
+pub(super) fn collect(import: &Import, manifest: &mut Manifest, done: &mut Imported) -> Result<Vec<Listed>> {
     let mut bars = Vec::new();
     let mut splits: Vec<PathBuf> = import.splits.iter().cloned().collect();
     let mut moves: Vec<PathBuf> = import.moves.iter().cloned().collect();
@@ -56,23 +74,27 @@ pub(super) fn collect(import: &Import, manifest: &mut Manifest, done: &mut Impor
         if !source.exists() {
             return Err(Error::new(codes::SOURCE_MISSING, "there is no such file or folder").at(source.display()));
         }
-        let folder = source.is_dir();
-        if folder && Manifest::path(source).exists() {
-            bars.extend(records_of(source, manifest, done)?);
+        let found = source.is_dir();
+        if found && Manifest::path(source).exists() {
+            let records = records_of(source, manifest, done)?;
+            bars.extend(records.into_iter().map(|path| Listed { path, found }));
             continue;
         }
-        let listed = if folder { files_below(source)? } else { vec![source.clone()] };
+        let listed = if found { files_below(source)? } else { vec![source.clone()] };
         for path in listed {
-            match extension(&path).as_str() {
-                "parquet" => bars.push(path),
-                "csv" if tables::is_split_table(&path) => splits.push(path),
-                "csv" if tables::is_move_table(&path) => moves.push(path),
-                "csv" if !folder || csv::has_bars(&path) => bars.push(path),
-                _ if folder => done.skipped.push(path),
-                _ => {
-                    return Err(
-                        Error::new(codes::NOT_A_SOURCE, "neither a .parquet nor a .csv file").at(path.display())
-                    );
+            match Format::of(&path) {
+                Format::Text if tables::is_split_table(&path) => splits.push(path),
+                Format::Text if tables::is_move_table(&path) => moves.push(path),
+                Format::Parquet | Format::Text | Format::Json => bars.push(Listed { path, found }),
+                Format::Unread(help) if found => done.skipped.push((path, format!("not read: {help}"))),
+                Format::Other if found => {}
+                Format::Unread(help) => {
+                    let what = "a file of a kind that isn't read";
+                    return Err(Error::new(codes::NOT_A_SOURCE, what).at(path.display()).help(help));
+                }
+                Format::Other => {
+                    let what = "neither a .parquet nor a .csv, .txt or .json file";
+                    return Err(Error::new(codes::NOT_A_SOURCE, what).at(path.display()));
                 }
             }
         }
@@ -84,12 +106,19 @@ pub(super) fn collect(import: &Import, manifest: &mut Manifest, done: &mut Impor
     for path in moves {
         done.moves_added += tables::merge_moves(&mut manifest.moves, tables::read_moves(&path)?);
     }
-    if bars.is_empty() && done.splits_added + done.moves_added == 0 && import.splits.is_none() && import.moves.is_none()
-    {
-        return Err(Error::new(codes::SOURCE_MISSING, "no .parquet or .csv file with bars among the sources")
-            .help("bars need the columns timestamp, open, high, low, close and volume"));
-    }
     Ok(bars)
+}
+
+/// That nothing among the sources is of use.
+pub(super) fn nothing_found(import: &Import, done: &Imported) -> Option<Error> {
+    let tables = done.splits_added + done.moves_added > 0 || import.splits.is_some() || import.moves.is_some();
+    let what = "no .parquet or .csv file with bars among the sources";
+    let skipped: Vec<String> =
+        done.skipped.iter().map(|(path, why)| format!("\n  {}: {why}", path.display())).collect();
+    (!tables).then(|| {
+        Error::new(codes::SOURCE_MISSING, format!("{what}{}", skipped.concat()))
+            .help("bars need the columns timestamp, open, high, low, close and volume")
+    })
 }
 
 /// The records of another archive, each intact; its splits and moves come along.
@@ -103,15 +132,118 @@ fn records_of(source: &Path, manifest: &mut Manifest, done: &mut Imported) -> Re
     Ok(other.records.iter().map(|r| source.join(&r.path)).collect())
 }
 
-fn extension(path: &Path) -> String {
-    path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
+/// What a file is by the end of its name.
+enum Format {
+    Parquet,
+    Text,
+    Json,
+    /// Bars perhaps, in a form that isn't read; what to do.
+    Unread(&'static str),
+    Other,
 }
 
-pub(super) fn read_file(path: &Path) -> Result<BarFile> {
-    match extension(path).as_str() {
-        "csv" => csv::read(path),
-        // Read, not mapped: a foreign file may still be changing.
-        _ => parquet::read::bars(path, map::bytes(path, Access::Read)?),
+impl Format {
+    fn of(path: &Path) -> Self {
+        let name = path.file_name().map(|n| n.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        let end = name.rsplit_once('.').map_or("", |(_, end)| end);
+        match end {
+            "parquet" | "pq" => Self::Parquet,
+            "csv" | "txt" | "tsv" => Self::Text,
+            "json" | "jsonl" | "ndjson" => Self::Json,
+            "xlsx" | "xls" | "ods" => Self::Unread("save the sheet as CSV"),
+            "feather" | "arrow" | "pkl" | "pickle" | "h5" | "hdf5" | "hdf" | "npy" | "npz" | "orc" | "avro" => {
+                Self::Unread("write the table as Parquet or CSV")
+            }
+            "zip" | "tar" | "tgz" | "7z" | "rar" | "bz2" | "xz" | "zst" => Self::Unread("unpack it first"),
+            "dbn" => Self::Unread("write it as CSV or Parquet with Databento's tools"),
+            "db" | "sqlite" | "duckdb" => Self::Unread("export the table as Parquet or CSV"),
+            _ if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz")) => Self::Text,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Reads one file, whatever its format; its width isn't settled yet.
+pub(super) fn read_file(path: &Path, told: &Told) -> Result<BarFile> {
+    let place = |e: Error| e.at(path.display());
+    // Read, not mapped: a foreign file may still be changing.
+    let bytes = map::bytes(path, Access::Read)?;
+    if matches!(Format::of(path), Format::Parquet) {
+        return parquet::read::bars(path, bytes, told);
+    }
+    let bytes = text::unpacked(bytes).map_err(place)?;
+    if bytes.starts_with(b"PAR1") {
+        return parquet::read::bars(path, bytes, told);
+    }
+    let is_json = |b: &u8| b"{[".contains(b);
+    let begin = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).iter().find(|b| !b.is_ascii_whitespace());
+    let read = match begin.is_some_and(is_json) {
+        true => json::bars(path, &bytes, told),
+        false => csv::bars(path, &bytes, told),
+    };
+    read.map_err(place)
+}
+
+/// A file whose bars are known for what they are.
+pub(super) struct Read {
+    pub(super) path: PathBuf,
+    pub(super) file: BarFile,
+    pub(super) width: Width,
+}
+
+/// Reads one file and settles what its bars are.
+fn read_whole(path: &Path, told: &Told) -> Result<Read> {
+    let place = |e: Error| e.at(path.display());
+    let mut file = read_file(path, told)?;
+    if file.series.is_empty() {
+        return Err(place(Error::new(codes::SOURCE_UNREADABLE, "the file has no rows")));
+    }
+    let width = width::settle(&mut file, told.timeframe, path).map_err(place)?;
+    for row in file.series.iter().flat_map(|s| &s.1) {
+        check_row(row, width.timeframe).and_then(|()| audit::check_price(row)).map_err(place)?;
+    }
+    Ok(Read { path: path.to_owned(), file, width })
+}
+
+/// Reads all files, each with its error if it can't be. A table of something else that lies in a
+/// folder is only noted.
+pub(super) fn try_all(listed: &[Listed], told: &Told, done: &mut Imported) -> Vec<(PathBuf, Result<Read>)> {
+    let read: Vec<Result<Read>> = listed.par_iter().map(|one| read_whole(&one.path, told)).collect();
+    let mut kept = Vec::new();
+    for (one, read) in listed.iter().zip(read) {
+        match read {
+            Err(e) if is_other(one, &e) => done.skipped.push((one.path.clone(), e.what().to_owned())),
+            read => kept.push((one.path.clone(), read)),
+        }
+    }
+    kept
+}
+
+/// Whether a file that lies in a folder is none of bars.
+pub(super) fn is_other(listed: &Listed, err: &Error) -> bool {
+    listed.found && err.code() == codes::NOT_A_SOURCE
+}
+
+/// Reads all files, or names all that can't be read.
+pub(super) fn read_all(listed: &[Listed], import: &Import, done: &mut Imported) -> Result<Vec<Read>> {
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for (path, read) in try_all(listed, &import.told, done) {
+        match read {
+            Ok(read) => good.push(read),
+            Err(e) if import.skip_unreadable => done.skipped.push((path, e.what().to_owned())),
+            Err(e) => bad.push(e),
+        }
+    }
+    match bad.len() {
+        0 => Ok(good),
+        1 => Err(bad.remove(0)),
+        count => {
+            let shown: Vec<String> = bad.iter().map(|e| format!("\n  {e}\n    try: {}", e.suggestion())).collect();
+            let what = format!("{count} files can't be imported{}", shown.concat());
+            Err(Error::new(bad[0].code(), what)
+                .help("correct or remove them, or leave them out with --skip-unreadable"))
+        }
     }
 }
 
@@ -125,6 +257,11 @@ pub(super) fn provenance(file: &BarFile, path: &Path, import: &Import) -> Result
         .help(format!("leave out --provenance; a mark such as `{SYNTHETIC}` stays with the bars"))),
         (Some(marked), _) => Ok(marked.clone()),
         (None, Some(named)) => Ok(named.clone()),
-        (None, None) => Ok(if extension(path) == "csv" { "csv" } else { "parquet" }.to_owned()),
+        (None, None) => Ok(match Format::of(path) {
+            Format::Parquet => "parquet",
+            Format::Json => "json",
+            _ => "csv",
+        }
+        .to_owned()),
     }
 }

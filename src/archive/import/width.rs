@@ -2,81 +2,136 @@
 
 use std::path::Path;
 
-use crate::archive::row::Row;
+use super::daily;
+use super::name;
+use crate::archive::row::{BarFile, Row};
 use crate::bar::{DAY, HOUR, MINUTE, Nanos, Timeframe, iso_utc};
-use crate::calendar;
 use crate::error::{Error, Result, codes};
 
-/// Bar width by what was said, by the file's name and by the spacing; they must agree.
-pub(super) fn timeframe(rows: &[Row], stated: Option<Timeframe>, path: &Path) -> Result<Timeframe> {
-    let wrong = |what: String, help: &str| Err(Error::new(codes::BAR_WIDTH, what).help(help));
-    let odd = |t: Timeframe| rows.iter().find(|r| !t.starts_at(r.start));
-    let said = stated.or_else(|| timeframe_from_name(path));
-    if said.is_none()
-        && let Some(width) = unknown_width(path)
-    {
-        let help = "import bars of one of these widths. If the rows are such, say --timeframe";
-        return wrong(format!("named {width}; Magellan knows {}", Timeframe::names()), help);
+/// How wide the bars of a file are, and how that is known.
+#[derive(Clone, Debug)]
+pub(super) struct Width {
+    pub(super) timeframe: Timeframe,
+    pub(super) from: String,
+}
+
+/// What is said of the width, and where.
+struct Said {
+    timeframe: Timeframe,
+    from: &'static str,
+    /// Whether it needs no support from the spacing.
+    firm: bool,
+}
+
+/// Settles the width of a file's bars. Daily bars of any zone become dates at 00:00Z.
+pub(super) fn settle(file: &mut BarFile, told: Option<Timeframe>, path: &Path) -> Result<Width> {
+    let said = said(file, told, path)?;
+    let mut starts: Vec<Nanos> = file.series.iter().flat_map(|s| &s.1).map(|row| row.start).collect();
+    starts.sort_unstable();
+    starts.dedup();
+    let dated = said.as_ref().is_some_and(|s| s.timeframe >= Timeframe::Day);
+    if let Some(days) = daily::reading(file, &starts, dated) {
+        match &said {
+            Some(said) if said.timeframe < Timeframe::Day && starts.len() > FEW => {
+                let what = format!("{} {}, but there is one bar a day, {}", said.from, said.timeframe, days.described);
+                return wrong(what, "say --timeframe 1Day, or correct the timestamps");
+            }
+            Some(said) if said.timeframe < Timeframe::Day => {}
+            _ => {
+                file.assumed.push(format!("one bar a day, {}: daily, dated so", days.described));
+                for row in file.series.iter_mut().flat_map(|s| &mut s.1) {
+                    row.start = days.date(row.start).utc_midnight();
+                }
+                starts.iter_mut().for_each(|start| *start = days.date(*start).utc_midnight());
+            }
+        }
     }
+    let width = by_spacing(file, &starts, said)?;
+    for (_, rows) in &file.series {
+        // The more series a file has, the likelier one is spaced so by chance.
+        let few = if file.series.len() > 1 { 40 } else { FEW };
+        if let Some(spacing) = coarser_spacing(rows, width.timeframe, few) {
+            let what = format!("all rows start {} apart, which are no {} bars", span(spacing), width.timeframe);
+            return wrong(what, &known());
+        }
+    }
+    Ok(width)
+}
+
+fn wrong<T>(what: String, help: &str) -> Result<T> {
+    Err(Error::new(codes::BAR_WIDTH, what).help(help))
+}
+
+/// The widths that are imported, for messages.
+fn known() -> String {
+    let names: Vec<&str> = Timeframe::ALL.iter().map(|t| t.name()).collect();
+    let (last, first) = names.split_last().map_or(("", &[][..]), |(last, first)| (*last, first));
+    format!("import bars of {} or {last}", first.join(", "))
+}
+
+/// What the user, the file, its folder or its name say.
+fn said(file: &BarFile, told: Option<Timeframe>, path: &Path) -> Result<Option<Said>> {
+    let said = |timeframe: Option<Timeframe>, from, firm| timeframe.map(|timeframe| Said { timeframe, from, firm });
+    let stated = said(told, "said to hold", true).or(said(file.timeframe, "said to hold", true));
+    if stated.is_some() {
+        return Ok(stated);
+    }
+    match name::timeframe(path) {
+        Ok(named) => Ok(said(named, "named", false).or(said(name::partition_width(path), "named", false))),
+        Err(unknown) => {
+            let help = format!("{}; if the rows are such, say --timeframe", known());
+            wrong(format!("named {unknown}, which is no width that Magellan knows"), &help)
+        }
+    }
+}
+
+/// The width that the starts allow, and that agrees with what is said.
+fn by_spacing(file: &BarFile, starts: &[Nanos], said: Option<Said>) -> Result<Width> {
+    let odd = |t: Timeframe| starts.iter().find(|start| !t.starts_at(**start)).copied();
     let Some(coarsest) = Timeframe::ALL.into_iter().rev().find(|&t| odd(t).is_none()) else {
-        let at = odd(Timeframe::Minute).map(|r| iso_utc(r.start)).unwrap_or_default();
-        let help = "bars carry their start time";
-        return wrong(format!("{at} is not the start of a minute, hour or day"), help);
+        let at = odd(Timeframe::Minute).map(iso_utc).unwrap_or_default();
+        return wrong(
+            format!("{at} is not the start of a minute, hour or day"),
+            &format!("bars carry their start time; {}", known()),
+        );
     };
-    let said = said.unwrap_or(coarsest);
-    if let Some(odd) = odd(said) {
-        let help = match said {
-            Timeframe::Day if rows.iter().all(starts_at_new_york_midnight) => {
-                "these start at New York's midnight: write a daily bar's timestamp as its session's date, e.g. 2024-04-01"
-            }
+    let Some(said) = said else {
+        return match starts.len() {
+            0 | 1 => wrong("one row doesn't tell the bar width".to_owned(), "say it with --timeframe"),
+            _ => Ok(Width { timeframe: coarsest, from: "spacing".to_owned() }),
+        };
+    };
+    if let Some(odd) = odd(said.timeframe) {
+        let help = match said.timeframe {
             Timeframe::Day => {
-                "a daily bar starts at 00:00Z of its session's date: correct the timestamps, or the width"
+                "daily bars start once a day: correct the timestamps, or the width; if times are local: --zone"
             }
+            Timeframe::Week => "weekly bars start on a Monday: correct the timestamps, or the width",
             _ => "bars start at whole minutes or hours of UTC: correct the timestamps, or the width",
         };
-        return wrong(format!("said to hold {said} bars, but one starts at {}", iso_utc(odd.start)), help);
+        return wrong(format!("said to hold {} bars, but one starts at {}", said.timeframe, iso_utc(odd)), help);
     }
-    if let Some(spacing) = coarser_spacing(rows, said) {
-        let help = "say the width that they have with --timeframe, or import finer bars";
-        return wrong(format!("all rows start {} apart, which are no {said} bars", span(spacing)), help);
-    }
-    match stated {
-        Some(stated) => Ok(stated),
-        None if said != coarsest && rows.len() > FEW => {
-            let what = format!("named {said}, but the rows are spaced like {coarsest} bars");
-            wrong(what, "if the name is right, say so with --timeframe")
+    if !said.firm && said.timeframe != coarsest && starts.len() > 1 {
+        if let Some(spacing) = file.series.iter().find_map(|(_, rows)| coarser_spacing(rows, said.timeframe, FEW)) {
+            return wrong(
+                format!("all rows start {} apart, which are no {} bars", span(spacing), said.timeframe),
+                &known(),
+            );
         }
-        None if rows.len() < 2 && timeframe_from_name(path).is_none() => {
-            wrong("one row doesn't tell the bar width".to_owned(), "say it with --timeframe")
-        }
-        None => Ok(said),
+        let what = format!("named {}, but the rows are spaced like {coarsest} bars", said.timeframe);
+        return wrong(what, "if the name is right, say so with --timeframe");
     }
-}
-
-/// A bar width in a file's name that Magellan doesn't know, e.g. `7Min`. `30d` and `6m` may be how
-/// far a file reaches.
-fn unknown_width(path: &Path) -> Option<String> {
-    let stem = path.file_stem()?.to_str()?;
-    let is_width = |part: &&str| {
-        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
-        let unit = part[digits..].to_ascii_lowercase();
-        let units = ["min", "mins", "minute", "minutes", "h", "hour", "hours"];
-        digits > 0 && units.contains(&unit.as_str()) && part.parse::<Timeframe>().is_err()
-    };
-    stem.split('_').find(is_width).map(str::to_owned)
-}
-
-fn starts_at_new_york_midnight(row: &Row) -> bool {
-    row.start == calendar::new_york_midnight(calendar::new_york_date(row.start))
+    let from = if said.firm { "said" } else { "name" };
+    Ok(Width { timeframe: said.timeframe, from: from.to_owned() })
 }
 
 /// Rows too few to tell spacing from chance.
 const FEW: usize = 10;
 
 /// The spacing of bars that are wider than `width`: all of them start whole multiples of it
-/// apart. Sparse bars of the right width don't, but for a chance of two to the power of ten.
-fn coarser_spacing(rows: &[Row], width: Timeframe) -> Option<Nanos> {
-    let first = rows.first().filter(|_| rows.len() > FEW)?.start;
+/// apart. Sparse bars of the right width don't, but for a chance of two to the power of `few`.
+fn coarser_spacing(rows: &[Row], width: Timeframe, few: usize) -> Option<Nanos> {
+    let first = rows.first().filter(|_| rows.len() > few)?.start;
     let gcd = |mut a: i128, mut b: i128| {
         while b != 0 {
             (a, b) = (b, a % b);
@@ -97,34 +152,9 @@ fn span(nanos: Nanos) -> String {
     }
 }
 
-/// `AMC_1min_20240401_20240630` says `1Min`.
-fn timeframe_from_name(path: &Path) -> Option<Timeframe> {
-    let stem = path.file_stem()?.to_str()?;
-    // `day` alone may be anything.
-    let tells = |part: &&str| part.starts_with(|c: char| c.is_ascii_digit()) || part.ends_with("ly");
-    stem.split('_').filter(tells).find_map(|part| part.parse().ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_tell_a_bar_width_or_none_but_not_a_wrong_one() {
-        let named = |name: &str| {
-            let path = Path::new(name);
-            (timeframe_from_name(path), unknown_width(path))
-        };
-        assert_eq!(named("AMC_1min_20240401_20240630.parquet"), (Some(Timeframe::Minute), None));
-        assert_eq!(named("SPY_1day_30d_backfill.csv"), (Some(Timeframe::Day), None));
-        assert_eq!(named("SPY_6m.csv"), (None, None));
-        assert_eq!(named("TSLA_1h.csv").0, Some(Timeframe::Hour));
-        assert_eq!(named("TSLA_60min_2024.csv").0, Some(Timeframe::Hour));
-        assert_eq!(named("SPY_daily.csv").0, Some(Timeframe::Day));
-        assert_eq!(named("AMC_5Min.csv"), (Some(Timeframe::FiveMinutes), None));
-        assert_eq!(named("AMC_7Min.csv"), (None, Some("7Min".to_owned())));
-        assert_eq!(named("AMC_4hour_2024.csv").1, Some("4hour".to_owned()));
-    }
 
     fn starts(minutes: &[i64]) -> Vec<Row> {
         let row =
@@ -134,15 +164,16 @@ mod tests {
 
     #[test]
     fn spacing_is_told_from_chance() {
+        let spacing = |rows: &[Row], width| coarser_spacing(rows, width, FEW);
         let minute = Timeframe::Minute;
         let every = |step: i64| (0..30).map(|i| i * step).collect::<Vec<i64>>();
-        assert_eq!(coarser_spacing(&starts(&every(5)), minute), Some(5 * MINUTE));
-        assert_eq!(coarser_spacing(&starts(&every(1)), minute), None);
-        assert_eq!(coarser_spacing(&starts(&every(60)), Timeframe::Hour), None);
+        assert_eq!(spacing(&starts(&every(5)), minute), Some(5 * MINUTE));
+        assert_eq!(spacing(&starts(&every(1)), minute), None);
+        assert_eq!(spacing(&starts(&every(60)), Timeframe::Hour), None);
         // Sparse, and one odd gap is enough.
         let mut sparse = every(10);
         sparse.push(601);
-        assert_eq!(coarser_spacing(&starts(&sparse), minute), None);
-        assert_eq!(coarser_spacing(&starts(&[0, 5, 10]), minute), None, "too few to tell");
+        assert_eq!(spacing(&starts(&sparse), minute), None);
+        assert_eq!(spacing(&starts(&[0, 5, 10]), minute), None, "too few to tell");
     }
 }

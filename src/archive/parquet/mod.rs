@@ -4,6 +4,7 @@ mod cast;
 mod claims;
 pub(crate) mod guard;
 pub(crate) mod read;
+mod schema;
 pub(crate) mod write;
 
 pub use guard::hide_caught_panics;

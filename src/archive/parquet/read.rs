@@ -4,26 +4,34 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, TimestampNanosecondArray};
+use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
 use arrow_schema::DataType;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
+use parquet::file::metadata::ParquetMetaData;
+use parquet::schema::types::SchemaDescriptor;
 
 use super::cast;
 use super::claims;
 use super::guard::guarded;
-use crate::archive::row::{
-    BarFile, EXTRAS, KEY_DAY_BASIS, KEY_PROVENANCE, KEY_SYMBOL, KEY_TIMEFRAME, PRICES, Row, Rows, TIMESTAMPS,
-    missing_column, no_symbol, symbol_from_name,
-};
-use crate::bar::Symbol;
+use super::schema::{self, Schema};
+use crate::archive::import::columns;
+use crate::archive::import::layout::Layout;
+use crate::archive::import::name;
+use crate::archive::import::text;
+use crate::archive::import::time::{self, Stamp};
+use crate::archive::import::told::Told;
+use crate::archive::import::whose::whose;
+use crate::archive::row::{BarFile, Clock, KEY_DAY_BASIS, KEY_PROVENANCE, KEY_SYMBOL, KEY_TIMEFRAME, Row, Rows};
+use crate::bar::{DAY, Nanos, Symbol};
 use crate::error::{Error, Result, codes};
 
 /// Reads a file; its rows keep their order. The path serves names and messages only.
-pub(crate) fn bars(path: &Path, bytes: Bytes) -> Result<BarFile> {
-    guarded(|| read_trusting(path, bytes)).unwrap_or_else(|| Err(foreign(path, &"the Parquet library gave up on it")))
+pub(crate) fn bars(path: &Path, bytes: Bytes, told: &Told) -> Result<BarFile> {
+    guarded(|| read_trusting(path, bytes, told))
+        .unwrap_or_else(|| Err(foreign(path, &"the Parquet library gave up on it")))
 }
 
 fn foreign(path: &Path, why: &dyn std::fmt::Display) -> Error {
@@ -49,112 +57,297 @@ pub(crate) fn open(
     Ok(builder.with_projection(mask).with_row_groups(with_rows))
 }
 
-fn read_trusting(path: &Path, bytes: Bytes) -> Result<BarFile> {
+fn read_trusting(path: &Path, bytes: Bytes, told: &Told) -> Result<BarFile> {
     let foreign = |e: &dyn std::fmt::Display| foreign(path, e);
+    let wanted =
+        |schema: &SchemaDescriptor| Schema::of(schema).columns(told).map_or(Vec::new(), |c| schema::leaves(&c));
     let builder = open(bytes, wanted).map_err(|e| foreign(&e))?;
-    let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
+    let place = |e: Error| e.at(path.display());
+    let schema = Schema::of(builder.parquet_schema());
+    let found = schema.columns(told).map_err(place)?;
+    let metadata = builder.metadata().clone();
+    let pairs = metadata.file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let said = |key: &str| pairs.iter().find(|p| p.key == key).and_then(|p| p.value.clone());
+    let marked = said(KEY_SYMBOL).map(|text| text.parse()).transpose().map_err(|e: Error| foreign(&e))?;
     let mut file = BarFile {
         provenance: said(KEY_PROVENANCE),
         timeframe: said(KEY_TIMEFRAME).map(|t| t.parse()).transpose().map_err(|e: Error| foreign(&e))?,
         day_basis: said(KEY_DAY_BASIS),
-        symbol: None,
-        naive: false,
-        series: Vec::new(),
+        symbol: marked,
+        ..BarFile::default()
     };
-    let marked = said(KEY_SYMBOL).map(|text| text.parse()).transpose().map_err(|e: Error| foreign(&e))?;
-    file.symbol = marked;
-    let symbol = marked.or_else(|| symbol_from_name(path));
-    let mut series: BTreeMap<Symbol, Rows> = BTreeMap::new();
-    let mut at = 0;
+    let layout = Layout::of(&schema.names);
+    describe(&mut file, &schema, &found, &layout, &pairs.iter().map(|p| p.key.as_str()).collect::<Vec<_>>());
+    let lone = lone_texts(&schema, &found, &metadata).map_err(place)?;
+    let one = match (marked, found.symbol) {
+        (Some(symbol), _) => Some((symbol, "its own mark".to_owned())),
+        (None, Some(_)) => None,
+        (None, None) => {
+            let whose = whose(path, told, None, &[]).map_err(place)?;
+            whose.symbol.map(|symbol| (symbol, whose.from))
+        }
+    };
+    let mut reading = Reading::new(&schema, &found, one.as_ref().map(|o| o.0));
+    reading.scale = if layout.in_billionths && schema.whole_prices(&found) { 1e9 } else { 1.0 };
     for batch in builder.build().map_err(|e| foreign(&e))? {
-        let batch = batch.map_err(|e| foreign(&e))?;
-        file.naive |= read_batch(&batch, symbol, at, &mut series).map_err(|e| e.at(path.display()))?;
-        at += batch.num_rows();
+        reading.batch(&batch.map_err(|e| foreign(&e))?).map_err(place)?;
+    }
+    if reading.scale > 1.0 {
+        file.assumed.push("prices are whole billionths of a dollar and divided by 1,000,000,000".to_owned());
+    }
+    let zone = said("pandas").as_deref().and_then(|text| schema::pandas_zone(text, &schema.names[found.timestamp]));
+    let mut series = reading.settled(told, &layout, zone, &mut file).map_err(place)?;
+    if let Some((_, from)) = one {
+        file.symbol_from = from;
+    } else if let Some(at) = found.symbol {
+        let symbols: Vec<Symbol> = series.keys().copied().collect();
+        let whose = whose(path, told, Some(&schema.names[at]), &symbols).map_err(place)?;
+        if let Some(symbol) = whose.symbol {
+            series = series.into_values().map(|rows| (symbol, rows)).collect();
+        }
+        file.symbol_from = whose.from;
+    }
+    let holders: Vec<Symbol> = series.keys().copied().collect();
+    for (at, text) in lone {
+        columns::check_lone_text(&schema.names[at], &text, &holders).map_err(place)?;
     }
     file.series = series.into_iter().collect();
     Ok(file)
 }
 
-/// Adds a batch whose first row is row `first` of the file; whether its times have no zone.
-fn read_batch(
-    batch: &RecordBatch,
+/// What was recognised, in words.
+fn describe(file: &mut BarFile, schema: &Schema, found: &columns::Columns, layout: &Layout, keys: &[&str]) {
+    let writer = match keys {
+        keys if keys.contains(&KEY_SYMBOL) => ", Magellan's",
+        keys if keys.contains(&"pandas") => ", pandas",
+        _ => "",
+    };
+    let known = if layout.name == Layout::ANY_NAME { String::new() } else { format!(", {}", layout.name) };
+    file.layout = format!("Parquet{writer}{known}");
+    file.assumed.extend(found.assumed.iter().cloned());
+    file.assumed.extend(layout.assumed.map(str::to_owned));
+    let unused: Vec<&str> = found.unknown.iter().map(|&at| schema.names[at].as_str()).collect();
+    if !unused.is_empty() {
+        file.assumed.push(format!("not used: {}", unused.join(", ")));
+    }
+}
+
+/// Texts of statistics that are this long may be cut.
+const LONGEST_STATISTIC: usize = 64;
+
+/// The columns of one text that aren't understood, by their statistics.
+///
+/// # Errors
+/// Data error for one that has several: two symbols could hide behind it.
+fn lone_texts(schema: &Schema, found: &columns::Columns, metadata: &ParquetMetaData) -> Result<Vec<(usize, String)>> {
+    let mut lone = Vec::new();
+    for &at in found.unknown.iter().filter(|&&at| schema.kinds[at] == columns::Kind::Text) {
+        let mut first: Option<String> = None;
+        for group in metadata.row_groups() {
+            let Some(statistics) = group.columns().get(at).and_then(|c| c.statistics()) else { continue };
+            for bytes in [statistics.min_bytes_opt(), statistics.max_bytes_opt()].into_iter().flatten() {
+                // Writers cut longer ones, and not all of them say so.
+                if bytes.len() >= LONGEST_STATISTIC {
+                    continue;
+                }
+                let Ok(value) = std::str::from_utf8(bytes) else { continue };
+                match &first {
+                    Some(known) if known != value && text::is_text(value) => {
+                        return Err(columns::not_understood(&schema.names[at], known, value));
+                    }
+                    None if text::is_text(value) => first = Some(value.to_owned()),
+                    _ => {}
+                }
+            }
+        }
+        lone.extend(first.map(|text| (at, text)));
+    }
+    Ok(lone)
+}
+
+/// The times of a file, as its column holds them.
+enum Times {
+    /// Instants.
+    Instants,
+    /// Texts or numbers, which only all together are settled; rows hold their places meanwhile.
+    Stamps(Vec<Stamp>),
+}
+
+/// A file being read, batch by batch.
+struct Reading<'a> {
+    schema: &'a Schema,
+    found: &'a columns::Columns,
+    /// Of each leaf that is read, its place in a batch.
+    leaves: Vec<usize>,
     symbol: Option<Symbol>,
-    first: usize,
-    series: &mut BTreeMap<Symbol, Rows>,
-) -> Result<bool> {
-    let (starts, naive) = timestamps(batch)?;
-    let mut prices = Vec::with_capacity(PRICES.len());
-    for name in PRICES {
-        let column = numbers(batch, name)?;
-        prices.push(column.ok_or_else(|| missing_column(name, &names(batch)))?);
+    scale: f64,
+    times: Times,
+    naive: bool,
+    rows: usize,
+    series: BTreeMap<Symbol, Rows>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(schema: &'a Schema, found: &'a columns::Columns, symbol: Option<Symbol>) -> Self {
+        let (times, series) = (Times::Instants, BTreeMap::new());
+        let leaves = schema::leaves(found);
+        Self { schema, found, leaves, symbol, scale: 1.0, times, naive: false, rows: 0, series }
     }
-    let (trade_count, vwap) = (numbers(batch, "trade_count")?, numbers(batch, "vwap")?);
-    let symbols = find(batch, "symbol").map(cast::texts).transpose().map_err(|e| unusable("symbol", &e))?;
-    if let Some(i) = (0..batch.num_rows()).find(|&i| starts.is_null(i) || prices.iter().any(|c| c.is_null(i))) {
-        return Err(Error::new(
-            codes::MISSING_VALUE,
-            format!("row {} has no timestamp, price or volume", first + i + 1),
-        ));
+
+    fn column<'b>(&self, batch: &'b RecordBatch, at: usize) -> &'b ArrayRef {
+        let place = self.leaves.iter().position(|leaf| *leaf == at).unwrap_or_default();
+        batch.column(place)
     }
-    for i in 0..batch.num_rows() {
-        let symbol = match &symbols {
-            Some(column) => symbol_at(column, i, first + i + 1)?,
-            None => symbol.ok_or_else(no_symbol)?,
+
+    fn numbers(&self, batch: &RecordBatch, at: usize) -> Result<Float64Array> {
+        let column = self.column(batch, at);
+        if let Some(numbers) = cast::numbers(column) {
+            return Ok(numbers);
+        }
+        let (name, kind) = (&self.schema.names[at], column.data_type());
+        let what = format!("the column {name} is {kind}, not a number{}", first_of(column));
+        Err(Error::new(codes::COLUMN_TYPE, what).help("store prices and volumes as numbers"))
+    }
+
+    /// Adds a batch.
+    fn batch(&mut self, batch: &RecordBatch) -> Result<()> {
+        let starts = self.starts(batch)?;
+        let prices = self.found.prices.iter().map(|&at| self.numbers(batch, at)).collect::<Result<Vec<_>>>()?;
+        let extra = |at: Option<usize>| at.map(|at| self.numbers(batch, at)).transpose();
+        let (trade_count, vwap) = (extra(self.found.trade_count)?, extra(self.found.vwap)?);
+        let named = self.found.symbol.map(|at| &self.schema.names[at]);
+        let symbols = self.found.symbol.map(|at| cast::texts(self.column(batch, at))).transpose();
+        let symbols = symbols.map_err(|e| unusable(named.map_or("symbol", |n| n), &e))?;
+        for (name, column) in PRICE_NAMES.iter().zip(&prices) {
+            if let Some(i) = (0..batch.num_rows()).find(|&i| column.is_null(i)) {
+                let what = format!("row {} has no {name}", self.rows + i + 1);
+                return Err(Error::new(codes::MISSING_VALUE, what));
+            }
+        }
+        for i in 0..batch.num_rows() {
+            let row = self.rows + i + 1;
+            let symbol = match &symbols {
+                Some(column) => symbol_at(column, i, row)?,
+                None => self.symbol.ok_or_else(|| Error::new(codes::MISSING_VALUE, "no symbol"))?,
+            };
+            let extra =
+                |c: &Option<Float64Array>| c.as_ref().filter(|c| c.is_valid(i)).map_or(f64::NAN, |c| c.value(i));
+            self.series.entry(symbol).or_default().push(Row {
+                start: starts[i],
+                ohlcv: std::array::from_fn(
+                    |k| if k < 4 { prices[k].value(i) / self.scale } else { prices[k].value(i) },
+                ),
+                trade_count: extra(&trade_count),
+                vwap: extra(&vwap) / self.scale,
+                origin: (0, row as u32),
+            });
+        }
+        self.rows += batch.num_rows();
+        Ok(())
+    }
+
+    /// The starts of a batch's bars; places in the file's times, where these aren't instants.
+    fn starts(&mut self, batch: &RecordBatch) -> Result<Vec<Nanos>> {
+        let at = self.found.timestamp;
+        let (column, name) = (self.column(batch, at).clone(), self.schema.names[at].clone());
+        let missing = |i: usize| Error::new(codes::MISSING_VALUE, format!("row {} has no {name}", self.rows + i + 1));
+        if let Some(i) = (0..column.len()).find(|&i| column.is_null(i)) {
+            return Err(missing(i));
+        }
+        if let Some(instants) = cast::instants(&column) {
+            self.naive |= matches!(column.data_type(), DataType::Timestamp(_, None));
+            return Ok(instants.map_err(|e| unusable(&name, &e))?.values().to_vec());
+        }
+        let new = stamps(&column, &name, self.rows)?;
+        if matches!(self.times, Times::Instants) {
+            self.times = Times::Stamps(Vec::new());
+        }
+        let Times::Stamps(known) = &mut self.times else { return Ok(Vec::new()) };
+        let first = known.len();
+        known.extend(new);
+        Ok((first..known.len()).map(|place| place as Nanos).collect())
+    }
+
+    /// The series, their times settled.
+    fn settled(
+        self,
+        told: &Told,
+        layout: &Layout,
+        zone: Option<schema::Zone>,
+        file: &mut BarFile,
+    ) -> Result<BTreeMap<Symbol, Rows>> {
+        let mut series = self.series;
+        match self.times {
+            Times::Stamps(stamps) => {
+                let name = &self.schema.names[self.found.timestamp];
+                let times = time::settle(&stamps, told, layout.custom).map_err(|(row, e)| {
+                    let e = e.within(name);
+                    Error::new(e.code(), format!("row {}: {}", row + 1, e.what())).help(e.suggestion())
+                })?;
+                for row in series.values_mut().flatten() {
+                    row.start = times.starts[row.start as usize];
+                }
+                file.clock = times.clock;
+                file.assumed.extend(times.assumed);
+            }
+            Times::Instants => {
+                file.clock = Clock { naive: self.naive, ..Clock::default() };
+                file.clock.note_offset(0);
+                let has_time = series.values().flatten().any(|row| row.start.rem_euclid(DAY) != 0);
+                if let Some(zone) = told.zone.as_ref().filter(|_| self.naive && has_time) {
+                    for row in series.values_mut().flatten() {
+                        row.start = time::in_zone(row.start, zone)?;
+                    }
+                    file.clock = Clock::default();
+                }
+            }
+        }
+        match zone {
+            Some(schema::Zone::Named(zone)) => file.clock.zone = Some(zone),
+            Some(schema::Zone::Offset(offset)) => file.clock.note_offset(offset),
+            None => {}
+        }
+        if told.zone.is_some() {
+            file.clock.zone.clone_from(&told.zone);
+        }
+        Ok(series)
+    }
+}
+
+const PRICE_NAMES: [&str; 5] = ["open", "high", "low", "close", "volume"];
+
+/// Times that are written as texts or counted as whole numbers.
+fn stamps(column: &ArrayRef, name: &str, rows: usize) -> Result<Vec<Stamp>> {
+    let texts = cast::texts(column).map_err(|e| unusable(name, &e))?;
+    if let Some(texts) = texts.as_any().downcast_ref::<StringArray>() {
+        let read = |(i, text): (usize, Option<&str>)| {
+            let text = text.unwrap_or_default();
+            time::parse(text).ok_or_else(|| {
+                let e = time::not_a_time(text).within(name);
+                Error::new(e.code(), format!("row {}: {}", rows + i + 1, e.what())).help(e.suggestion())
+            })
         };
-        let extra = |c: &Option<Float64Array>| c.as_ref().filter(|c| c.is_valid(i)).map_or(f64::NAN, |c| c.value(i));
-        series.entry(symbol).or_default().push(Row {
-            start: starts.value(i),
-            ohlcv: std::array::from_fn(|k| prices[k].value(i)),
-            trade_count: extra(&trade_count),
-            vwap: extra(&vwap),
-            origin: (0, (first + i + 1) as u32),
-        });
+        return texts.iter().enumerate().map(read).collect();
     }
-    Ok(naive)
+    match column.data_type() {
+        DataType::Int64 => Ok(time::of_integers(column.as_primitive::<Int64Type>().values().iter().copied())),
+        DataType::Int32 => {
+            Ok(time::of_integers(column.as_primitive::<Int32Type>().values().iter().map(|v| i64::from(*v))))
+        }
+        DataType::UInt64 => {
+            let counts = column.as_primitive::<arrow_array::types::UInt64Type>().values();
+            Ok(time::of_integers(counts.iter().map(|v| i64::try_from(*v).unwrap_or(i64::MAX))))
+        }
+        kind => Err(Error::new(codes::COLUMN_TYPE, format!("the column {name} is {kind}, not a timestamp"))
+            .help("store timestamps as timestamps")),
+    }
 }
 
-/// The leaves that bars are made of: plain columns with a name that is read. Whatever else a file
-/// holds is passed over.
-fn wanted(schema: &SchemaDescriptor) -> Vec<usize> {
-    let names = || TIMESTAMPS.iter().chain(&PRICES).chain(&EXTRAS).chain(&["symbol"]);
-    let is_read = |column: &ColumnDescPtr| {
-        column.path().parts().len() == 1
-            && column.max_rep_level() == 0
-            && names().any(|name| column.name().eq_ignore_ascii_case(name))
-    };
-    (0..schema.num_columns()).filter(|&leaf| is_read(&schema.column(leaf))).collect()
-}
-
-fn names(batch: &RecordBatch) -> Vec<String> {
-    batch.schema().fields().iter().map(|f| f.name().clone()).collect()
-}
-
-fn find<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a ArrayRef> {
-    let found = batch.schema().fields().iter().position(|f| f.name().eq_ignore_ascii_case(name))?;
-    Some(batch.column(found))
-}
-
-/// Times without a zone are UTC, and the second value says that there are such; times with one are
-/// instants already; dates are midnight UTC.
-fn timestamps(batch: &RecordBatch) -> Result<(TimestampNanosecondArray, bool)> {
-    let column = TIMESTAMPS.iter().find_map(|name| find(batch, name));
-    let column = column.ok_or_else(|| missing_column("timestamp", &names(batch)))?;
-    let kind = column.data_type();
-    let Some(instants) = cast::instants(column) else {
-        return Err(Error::new(codes::COLUMN_TYPE, format!("the timestamp column is {kind}, not a timestamp"))
-            .help("a plain number doesn't say its unit: store timestamps as timestamps"));
-    };
-    let naive = matches!(kind, DataType::Timestamp(_, None));
-    Ok((instants.map_err(|e| unusable("timestamp", &e))?, naive))
-}
-
-fn numbers(batch: &RecordBatch, name: &str) -> Result<Option<Float64Array>> {
-    let Some(column) = find(batch, name) else { return Ok(None) };
-    let numbers = cast::numbers(column);
-    let kind = column.data_type();
-    let not_numbers = || Error::new(codes::COLUMN_TYPE, format!("the column {name} is {kind}, not a number"));
-    numbers.ok_or_else(not_numbers).map(Some)
+/// The first value of a column of texts, for messages.
+fn first_of(column: &ArrayRef) -> String {
+    let texts = cast::texts(column).ok();
+    let first = texts.as_ref().and_then(|t| t.as_string_opt::<i32>()).and_then(|t| t.iter().flatten().next());
+    first.map_or(String::new(), |text| format!("; its first value is {}", crate::error::quoted(text)))
 }
 
 fn unusable(name: &str, why: &str) -> Error {
@@ -170,7 +363,8 @@ fn symbol_at(column: &dyn Array, i: usize, row: usize) -> Result<Symbol> {
     let Some(texts) = column.as_string_opt::<i32>() else {
         return Err(wrong(&format!("the column symbol is {}, not text", column.data_type())));
     };
-    texts.value(i).parse().map_err(|e: Error| wrong(&e))
+    let text = texts.value(i);
+    name::cell(text).ok_or_else(|| wrong(&format!("{} is not a symbol", crate::error::quoted(text))))
 }
 
 #[cfg(test)]
@@ -284,7 +478,7 @@ mod tests {
         if texts.is_null(i) {
             return Err(codes::MISSING_VALUE);
         }
-        texts.value(i).parse().map_err(|_| codes::BAD_VALUE)
+        name::cell(texts.value(i)).ok_or(codes::BAD_VALUE)
     }
 
     fn same_symbols(column: &ArrayRef) {
@@ -336,7 +530,7 @@ mod tests {
             let kind = DataType::Timestamp(TimeUnit::Millisecond, None);
             let column = arrow(&Int64Array::from(vec![millis]), &kind).expect("the same number");
             let batch = arriving("timestamp", column);
-            assert_eq!(timestamps(&batch).map(|_| ()).map_err(|e| e.code()).is_ok(), fits, "{millis}");
+            assert_eq!(cast::instants(batch.column(0)).is_some_and(|i| i.is_ok()), fits, "{millis}");
             same_instants(batch.column(0));
         }
     }

@@ -12,7 +12,7 @@ function heroView() {
   const tile = (name, text, below) => el('div', {}, el('dt', {}, name), el('dd', {}, text, below && el('div', { class: 'beside' }, below)));
   const word = data.lowest ? 'Lowest' : 'Highest';
   return el('section', { class: 'hero plain', 'aria-label': 'Result' },
-    el('p', { class: 'eyebrow' }, `Sweep · ${swept().strategy}${several ? ` · account ${symbol}` : ''}`),
+    el('p', { class: 'eyebrow' }, `Sweep · ${swept().strategy}${several ? ` · ${symbol === 'PORTFOLIO' ? 'all symbols at one setting' : `account ${symbol}`}` : ''}`),
     isNumber(value)
       ? el('h1', {}, el('span', { class: 'figure' }, figureNode(by(), value)), el('span', { class: 'reason' }, ` is the ${word.toLowerCase()} ${inSentence(by())}, at ${parameterText(part)}.`))
       : el('h1', {}, el('span', { class: 'reason' }, `No point has a ${inSentence(by())}.`)),
@@ -28,9 +28,7 @@ function heroView() {
       tile('Trials in the ledger', whole(swept().trials))));
 }
 
-function bestView() {
-  const rows = list(swept().best);
-  if (!rows.length) return `no point has a ${by()}`;
+function rankedTable(rows, caption, className) {
   const several = new Set(rows.map((row) => row.symbol)).size > 1 || rows[0].symbol !== 'PORTFOLIO';
   const columns = [
     { label: 'Point', heading: true, key: (r) => r.point, cell: (r) => whole(r.point) },
@@ -38,7 +36,19 @@ function bestView() {
     ...list(swept().axes).map((axis, i) => ({ label: axis, numeric: true, key: (r) => sortable(r.parameters[i]), cell: (r) => String(r.parameters[i]) })),
     ...list(swept().figures).map((name, i) => ({ label: title(name), numeric: true, key: (r) => r.figures[i], cell: (r) => figureNode(name, r.figures[i] ?? { undefined: 'undefined' }) })),
   ].filter(Boolean);
-  return dataTable({ caption: 'Best points', columns, rows, pageSize: 25, className: 'best' }).node;
+  return dataTable({ caption, columns, rows, pageSize: 25, className }).node;
+}
+
+/** Of several accounts, first all at one setting: a symbol's own best is chosen from more. */
+function bestView() {
+  const [together, each, all] = [list(swept().best_together), list(swept().best_by_symbol), list(swept().best)];
+  if (!all.length) return `no point has a ${inSentence(by())}`;
+  const part = (name, rows, className) => rows.length > 0 && el('div', { class: 'subchart' }, el('h3', {}, name), rankedTable(rows, name, className));
+  if (!each.length) return rankedTable(all, 'Best points', 'ranked best');
+  return [
+    part('All symbols at one setting', together, 'ranked'), part('The best of each symbol', each, 'ranked'),
+    part(`The best of ${isNumber(swept().accounts_ranked) ? whole(swept().accounts_ranked) : 'all'} accounts`, all, 'ranked best'),
+  ];
 }
 
 /* The figure over two axes; which two, and what the others do, is chosen. */
@@ -131,6 +141,8 @@ const PAGE = {
   kind: 'Sweep',
   failed: (message) => ({ sweep: { strategy: message } }),
   parts: () => ({ label: 'Account', rows: list(data.landscapes).map((l) => ({ ...l, name: l.symbol })), text: (l) => l.symbol }),
+  // All symbols at one setting, where there is such an account; else the best.
+  first: () => Math.max(0, list(data.landscapes).findIndex((l) => l.symbol === 'PORTFOLIO')),
   synthetic: () => [swept().synthetic ?? null, 'These bars are made up: the figures say nothing about any market.'],
   hero: heroView,
   views: [
