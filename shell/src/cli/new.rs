@@ -1,13 +1,11 @@
 //! `magellan new`: a strategy more, with its code, config and unit.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use magellan::archive::Archive;
-use magellan::archive::manifest::Record;
-use magellan::bar::{Date, HOUR, Symbol, Timeframe};
+use magellan::bar::{Date, HOUR, Nanos, Symbol, Timeframe};
 use magellan::disk::write::write_whole;
 use magellan::error::{Error, Result};
 use magellan::registry::AnyStrategy;
@@ -62,48 +60,47 @@ pub(super) fn run(options: &New, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
 /// Symbols and the period that all of them cover.
 fn subject(archive: &Archive, timeframe: Timeframe, named: Option<&[Symbol]>) -> Result<(Vec<Symbol>, Date, Date)> {
     let here = archive.folder().display();
-    let mut series: BTreeMap<Symbol, (Date, Date)> = BTreeMap::new();
-    for record in archive.manifest().records.iter().filter(|record| record.timeframe == timeframe) {
-        let (first, last) = sessions(record);
-        let covered = series.entry(record.symbol).or_insert((first, last));
-        *covered = (covered.0.min(first), covered.1.max(last));
-    }
     let symbols = match named {
         Some(named) => named.to_vec(),
-        None if series.is_empty() => {
-            return Err(Error::new(codes::NO_BARS, format!("the archive has no bars of {timeframe}"))
-                .at(here)
-                .help("choose another --timeframe; `magellan data list` shows what there is"));
+        None => {
+            let mut all: Vec<Symbol> = archive.manifest().records.iter().map(|record| record.symbol).collect();
+            all.sort_unstable();
+            all.dedup();
+            all.retain(|&symbol| archive.source(symbol, timeframe).is_ok());
+            all
         }
-        None if series.len() > MOST => {
-            let what = format!("the archive has {timeframe} bars of {} symbols: which ones?", series.len());
-            return Err(Error::new(codes::BAD_ARGUMENT, what)
-                .at(here)
-                .help("name them with --symbols, e.g. --symbols AMC,GME"));
-        }
-        None => series.keys().copied().collect(),
     };
+    if symbols.is_empty() {
+        return Err(Error::new(codes::NO_BARS, format!("the archive has no {timeframe} bars"))
+            .at(here)
+            .help("choose another --timeframe; `magellan data list` shows what there is"));
+    }
+    if named.is_none() && symbols.len() > MOST {
+        let what = format!("the archive has {timeframe} bars of {} symbols: which ones?", symbols.len());
+        let help = "name them with --symbols, e.g. --symbols AMC,GME";
+        return Err(Error::new(codes::BAD_ARGUMENT, what).at(here).help(help));
+    }
     let (mut first, mut last) = (Date(i32::MIN), Date(i32::MAX));
-    for symbol in &symbols {
-        let Some(covered) = series.get(symbol) else {
-            return Err(Error::new(codes::NO_BARS, format!("the archive has no {timeframe} bars of {symbol}"))
-                .at(here)
-                .help("`magellan data list` shows what there is"));
-        };
+    for &symbol in &symbols {
+        let covered = covered(archive, symbol, timeframe)?;
         (first, last) = (first.max(covered.0), last.min(covered.1));
     }
-    if symbols.is_empty() || first > last {
+    if first > last {
         let what = "there is no period of which the archive has bars of all symbols";
         return Err(Error::new(codes::NO_BARS, what).at(here).help("name fewer with --symbols"));
     }
     Ok((symbols, first, last))
 }
 
-/// The dates of a record's first and last session. Times are UTC: what trades until 20:00 in New York ends on the next
+/// The dates of a symbol's first and last session. Times are UTC: what trades until 20:00 in New York ends on the next
 /// date, and nothing trades there between midnight and 04:00.
-fn sessions(record: &Record) -> (Date, Date) {
-    let behind = if record.timeframe == Timeframe::Day { 0 } else { 5 * HOUR };
-    (Date::of_utc(record.first - behind), Date::of_utc(record.last - behind))
+fn covered(archive: &Archive, symbol: Symbol, timeframe: Timeframe) -> Result<(Date, Date)> {
+    let source = archive.source(symbol, timeframe)?;
+    let records = archive.manifest().series(symbol, source);
+    let behind = if source < Timeframe::Day { 5 * HOUR } else { 0 };
+    let (first, last) = (records.iter().map(|r| r.first).min(), records.iter().map(|r| r.last).max());
+    let date = |at: Option<Nanos>| Date::of_utc(at.unwrap_or_default() - behind);
+    Ok((date(first), date(last)))
 }
 
 /// What will be written where.

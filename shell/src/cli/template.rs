@@ -101,7 +101,7 @@ fn words(new: &NewStrategy<'_>) -> minijinja::Value {
         timeframe => timeframe.name(),
         timeframe_variant => format!("{timeframe:?}"),
         daily => timeframe == Timeframe::Day,
-        equity_rows => if timeframe == Timeframe::Minute { "Sessions" } else { "Bars" },
+        equity_rows => if timeframe < Timeframe::Hour { "Sessions" } else { "Bars" },
         symbols => format!("[{}]", symbols.iter().map(|s| format!("\"{s}\"")).collect::<Vec<_>>().join(", ")),
         count => symbols.len(),
         position => format!("{dollars}.0"),
