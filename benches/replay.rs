@@ -90,8 +90,18 @@ fn run(
 ) -> u64 {
     let strategy = registry::find(ALL, document.text_at("strategy.name").expect("named")).expect("known");
     let scope = Scope::Portfolio;
-    let request =
-        Request { document, archive, symbols, scope, hours: None, start, end, slippage_bps: None, record: false };
+    let request = Request {
+        document,
+        archive,
+        symbols,
+        scope,
+        timeframe: None,
+        hours: None,
+        start,
+        end,
+        slippage_bps: None,
+        record: false,
+    };
     let mut ledger = Ledger::open(ledger, strategy.name()).expect("a ledger");
     strategy.backtest(&request, &mut ledger).expect("replays").iter().map(|run| run.replay.bars).sum()
 }

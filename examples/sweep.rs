@@ -97,6 +97,7 @@ fn main() -> Result<()> {
         document: &document,
         archive: &archive,
         symbols: None,
+        timeframe: None,
         hours: None,
         start: "2018-01-02".parse()?,
         end: "2025-12-31".parse()?,

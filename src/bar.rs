@@ -19,6 +19,8 @@ pub const MINUTE: Nanos = 60 * SECOND;
 pub const HOUR: Nanos = 60 * MINUTE;
 /// One day of 24 hours in nanoseconds.
 pub const DAY: Nanos = 24 * HOUR;
+/// Seven days in nanoseconds.
+pub const WEEK: Nanos = 7 * DAY;
 
 /// A ticker such as `AMC` or `BRK.B`: at most 12 of `A-Z 0-9 . -`, a letter first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -82,34 +84,110 @@ pub enum Timeframe {
     /// One minute.
     #[serde(rename = "1Min")]
     Minute,
-    /// One hour.
+    /// Five minutes.
+    #[serde(rename = "5Min")]
+    FiveMinutes,
+    /// Ten minutes.
+    #[serde(rename = "10Min")]
+    TenMinutes,
+    /// Fifteen minutes.
+    #[serde(rename = "15Min")]
+    FifteenMinutes,
+    /// Thirty minutes.
+    #[serde(rename = "30Min")]
+    ThirtyMinutes,
+    /// One hour of the clock.
     #[serde(rename = "1Hour")]
     Hour,
     /// One exchange day, keyed by its session date at 00:00Z.
     #[serde(rename = "1Day")]
     Day,
+    /// The sessions from Monday to Friday, keyed by the Monday at 00:00Z.
+    #[serde(rename = "1Week")]
+    Week,
 }
+
+/// 1970-01-05, a Monday: weeks are counted from here.
+const FIRST_MONDAY: Nanos = 4 * DAY;
+
+/// What people write for a unit of time. `M` alone is a month elsewhere, so it isn't here.
+const UNITS: [(&[&str], Nanos); 4] = [
+    (&["min", "m", "mins", "minute", "minutes"], MINUTE),
+    (&["hour", "h", "hr", "hours", "hourly"], HOUR),
+    (&["day", "d", "days", "daily"], DAY),
+    (&["week", "w", "wk", "weeks", "weekly"], WEEK),
+];
 
 impl Timeframe {
     /// All timeframes, finest first.
-    pub const ALL: [Self; 3] = [Self::Minute, Self::Hour, Self::Day];
+    pub const ALL: [Self; 8] = [
+        Self::Minute,
+        Self::FiveMinutes,
+        Self::TenMinutes,
+        Self::FifteenMinutes,
+        Self::ThirtyMinutes,
+        Self::Hour,
+        Self::Day,
+        Self::Week,
+    ];
 
     /// Bar width in nanoseconds.
     pub const fn width(self) -> Nanos {
         match self {
             Self::Minute => MINUTE,
+            Self::FiveMinutes => 5 * MINUTE,
+            Self::TenMinutes => 10 * MINUTE,
+            Self::FifteenMinutes => 15 * MINUTE,
+            Self::ThirtyMinutes => 30 * MINUTE,
             Self::Hour => HOUR,
             Self::Day => DAY,
+            Self::Week => WEEK,
         }
     }
 
-    /// The name used in configs and file paths: `1Min`, `1Hour`, `1Day`.
+    /// The name used in configs and file paths: `1Min`, `5Min`, `10Min`, `15Min`, `30Min`, `1Hour`, `1Day`, `1Week`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Minute => "1Min",
+            Self::FiveMinutes => "5Min",
+            Self::TenMinutes => "10Min",
+            Self::FifteenMinutes => "15Min",
+            Self::ThirtyMinutes => "30Min",
             Self::Hour => "1Hour",
             Self::Day => "1Day",
+            Self::Week => "1Week",
         }
+    }
+
+    /// Every name, for messages.
+    pub fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+
+    /// Whether bars lie within a session: they have hours, and a New York date.
+    pub const fn is_intraday(self) -> bool {
+        self.width() < DAY
+    }
+
+    /// How many returns a year has, for annualising: one a session, or one a week.
+    pub const fn returns_per_year(self) -> f64 {
+        if let Self::Week = self { 52.0 } else { 252.0 }
+    }
+
+    /// The start of the bar that contains `at`: minutes and hours of the clock, days and weeks of UTC dates.
+    /// New York's offset is whole hours, so these are also its clock's, and 09:30 begins a bar of 30 minutes or less.
+    pub const fn start_of(self, at: Nanos) -> Nanos {
+        at.saturating_sub(self.since_start(at))
+    }
+
+    /// Whether a bar can start at `at`.
+    pub const fn starts_at(self, at: Nanos) -> bool {
+        self.since_start(at) == 0
+    }
+
+    const fn since_start(self, at: Nanos) -> Nanos {
+        let first = if let Self::Week = self { FIRST_MONDAY } else { 0 };
+        (at.rem_euclid(self.width()) - first).rem_euclid(self.width())
     }
 }
 
@@ -119,14 +197,24 @@ impl fmt::Display for Timeframe {
     }
 }
 
+/// The name, or what people write for it: `5m`, `5 minutes`, `60min`, `1h`, `daily`, `1w`.
 impl FromStr for Timeframe {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|t| t.name().eq_ignore_ascii_case(text)).ok_or_else(|| {
-            Error::new(codes::BAD_ARGUMENT, format!("{} is not a timeframe", quoted(text)))
-                .help("use 1Min, 1Hour or 1Day")
-        })
+        let unknown = || {
+            let what = format!("{} is no bar width: those are {}", quoted(text), Self::names());
+            Error::new(codes::BAD_ARGUMENT, what).help("5m, 1h, daily and the like also do")
+        };
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (count, unit) = text.split_at(digits);
+        let unit = unit.trim_start();
+        // A letter alone may be anything, a ticker among them.
+        let count = if count.is_empty() && unit.len() > 2 { Some(1) } else { count.parse().ok() };
+        let named = |names: &[&str]| unit != "M" && names.iter().any(|name| name.eq_ignore_ascii_case(unit));
+        let width = UNITS.iter().find(|(names, _)| named(names)).map(|(_, width)| *width);
+        let width = count.zip(width).and_then(|(count, width)| width.checked_mul(count));
+        Self::ALL.into_iter().find(|t| Some(t.width()) == width).ok_or_else(unknown)
     }
 }
 
@@ -397,6 +485,51 @@ mod tests {
         assert_eq!(names, ["A", "AMC", "BRK.B", "WKHS"]);
         for bad in ["", "..", "a", "../X", "TOOLONGSYMBOLX", "A B"] {
             assert!(bad.parse::<Symbol>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bar_widths_are_read_as_people_write_them() {
+        for timeframe in Timeframe::ALL {
+            assert_eq!(timeframe.name().parse::<Timeframe>().expect("its name"), timeframe);
+            assert_eq!(timeframe.name().to_lowercase().parse::<Timeframe>().expect("in any case"), timeframe);
+            let json = serde_json::to_string(&timeframe).expect("JSON");
+            assert_eq!(json, format!("\"{timeframe}\""), "configs have the name");
+        }
+        for (text, name) in [
+            ("1m", "1Min"),
+            ("minute", "1Min"),
+            ("5m", "5Min"),
+            ("5 minutes", "5Min"),
+            ("15mins", "15Min"),
+            ("60min", "1Hour"),
+            ("1H", "1Hour"),
+            ("hourly", "1Hour"),
+            ("1D", "1Day"),
+            ("daily", "1Day"),
+            ("24h", "1Day"),
+            ("1w", "1Week"),
+            ("weekly", "1Week"),
+        ] {
+            assert_eq!(text.parse::<Timeframe>().expect(text).name(), name, "{text}");
+        }
+        for bad in
+            ["", "1", "5", "1M", "M", "D", "1Huor", "0min", "7Min", "4h", "2Day", "99999999999999999999min", "-5min"]
+        {
+            assert!(bad.parse::<Timeframe>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn weeks_start_on_mondays() {
+        let midnight = |text: &str| text.parse::<Date>().expect("a date").utc_midnight();
+        for day in ["2024-07-01", "2024-07-03", "2024-07-05", "2024-07-07"] {
+            assert_eq!(Timeframe::Week.start_of(midnight(day) + 5 * HOUR), midnight("2024-07-01"), "{day}");
+        }
+        assert_eq!(Timeframe::Week.start_of(midnight("2024-07-08")), midnight("2024-07-08"));
+        assert!(Timeframe::Week.starts_at(midnight("1969-12-29")), "before 1970, too");
+        for at in [Nanos::MIN, Nanos::MAX] {
+            assert!(!Timeframe::ALL.iter().any(|t| t.starts_at(at)), "whatever a file holds");
         }
     }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::civil::{self, Weekday};
 use jiff::tz::{TimeZone, TimeZoneTransition};
 
-use crate::bar::{DAY, Date, HOUR, MINUTE, Nanos, SECOND};
+use crate::bar::{DAY, Date, HOUR, MINUTE, Nanos, SECOND, Timeframe};
 use crate::error::{Error, Result, codes};
 
 /// First date the calendar knows: 1990-01-01.
@@ -83,6 +83,23 @@ fn work_out(date: Date) -> Session {
     let midnight = date.utc_midnight() - offset_at(date.utc_midnight() + 12 * HOUR);
     let close = early_close(day).unwrap_or(16 * HOUR);
     Session { date, open: midnight + 9 * HOUR + 30 * MINUTE, close: midnight + close }
+}
+
+/// The last session of the week, Monday to Friday, that contains `date`: when a weekly bar is known.
+pub fn last_session_of_week(date: Date) -> Session {
+    let monday = Date::of_utc(Timeframe::Week.start_of(date.utc_midnight()));
+    let days = (monday.0..monday.0 + 5).rev().map(Date);
+    days.map(session).find(Session::trades).unwrap_or_else(|| closed(date))
+}
+
+/// The session of the bar of this width that starts at `start`: an intraday bar's is that of its New York date, a
+/// day's that of its UTC date, a week's its last.
+pub fn session_of(timeframe: Timeframe, start: Nanos) -> Session {
+    match timeframe {
+        Timeframe::Week => last_session_of_week(Date::of_utc(start)),
+        Timeframe::Day => session(Date::of_utc(start)),
+        _ => session(new_york_date(start)),
+    }
 }
 
 /// The sessions with trading in `from..=to`, in order.
@@ -251,6 +268,19 @@ mod tests {
     fn half_days_close_at_one() {
         let half = session(date("2024-11-29"));
         assert_eq!(half.close - half.open, 3 * HOUR + 30 * MINUTE);
+    }
+
+    #[test]
+    fn a_week_ends_with_its_last_session() {
+        for (day, last) in [
+            ("2024-07-01", "2024-07-05"),
+            ("2024-03-25", "2024-03-28"), // Good Friday
+            ("2024-03-31", "2024-03-28"), // the Sunday after it
+            ("2001-09-10", "2001-09-10"), // attacks on the Tuesday
+            ("2021-12-31", "2021-12-31"),
+        ] {
+            assert_eq!(last_session_of_week(date(day)).date, date(last), "{day}");
+        }
     }
 
     #[test]

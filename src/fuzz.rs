@@ -151,7 +151,7 @@ fn words(bytes: &[u8]) {
         assert_eq!(date.to_string(), text);
     }
     if let Ok(timeframe) = text.parse::<Timeframe>() {
-        assert!(timeframe.name().eq_ignore_ascii_case(text));
+        assert_eq!(timeframe.name().parse::<Timeframe>().ok(), Some(timeframe), "{text}");
     }
     if let Ok(change) = text.parse::<Override>() {
         let config = json!({"symbols": ["AMC"], "strategy_parameters": {"AMC": {"rsi_period": 14}, "x": 1}});

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe};
+use crate::bar::{Bars, DAY, Date, Nanos, Symbol, Timeframe, WEEK};
 use crate::calendar::{self, Session};
 use crate::error::Result;
 
@@ -42,38 +42,43 @@ pub struct History<'a> {
     /// The symbol.
     pub symbol: Symbol,
     bars: Bars<'a>,
-    daily: bool,
+    whole_sessions: bool,
+    returns_per_year: f64,
     sessions: Vec<SessionBars>,
 }
 
 impl<'a> History<'a> {
     /// Cuts `bars` into sessions. Daily bars belong to the session of their UTC date and
-    /// exist on trading days only; intraday bars belong to their New York date.
+    /// exist on trading days only; weekly bars to the week's last session, at whose close they are known; intraday bars belong to their New York date.
     ///
     /// # Errors
     /// Data error if bars lie outside the exchange calendar (1990-2030).
     pub fn new(symbol: Symbol, bars: Bars<'a>, hours: Hours) -> Result<Self> {
-        let daily = bars.width() == Timeframe::Day.width();
-        let mut history = Self { symbol, bars, daily, sessions: Vec::new() };
+        let whole_sessions = bars.width() >= DAY;
+        let weekly = bars.width() == WEEK;
+        let returns_per_year = if weekly { Timeframe::Week } else { Timeframe::Day }.returns_per_year();
+        let mut history = Self { symbol, bars, whole_sessions, returns_per_year, sessions: Vec::new() };
         let (Some(&first), Some(&last)) = (bars.starts().first(), bars.starts().last()) else {
             return Ok(history);
         };
         for at in [first, last] {
             calendar::check_covered(Date::of_utc(at)).map_err(|e| e.at(symbol))?;
         }
-        if daily {
-            history.cut_days();
+        if weekly {
+            history.cut_whole(Timeframe::Week);
+        } else if whole_sessions {
+            history.cut_whole(Timeframe::Day);
         } else {
             history.cut_intraday(hours);
         }
         Ok(history)
     }
 
-    fn cut_days(&mut self) {
+    fn cut_whole(&mut self, timeframe: Timeframe) {
         for (i, &start) in self.bars.starts().iter().enumerate() {
-            let date = Date::of_utc(start);
-            if calendar::is_trading_day(date) {
-                self.push(calendar::session(date), i..i + 1);
+            let session = calendar::session_of(timeframe, start);
+            if session.trades() {
+                self.push(session, i..i + 1);
             }
         }
     }
@@ -107,9 +112,14 @@ impl<'a> History<'a> {
         self.sessions.push(SessionBars { session, range, ordinal });
     }
 
-    /// Whether its bars are whole days.
-    pub fn is_daily(&self) -> bool {
-        self.daily
+    /// Whether its bars are days or weeks.
+    pub fn has_whole_sessions(&self) -> bool {
+        self.whole_sessions
+    }
+
+    /// How many of its sessions a year has: weekly bars have one a week.
+    pub(crate) fn returns_per_year(&self) -> f64 {
+        self.returns_per_year
     }
 
     /// Number of bars in all sessions.

@@ -79,7 +79,10 @@ fn bad_arguments_are_named() {
         (vec!["--start-date", "2024-12-31", "--end-date", "2024-01-01"], "after the end date"),
         (vec!["--start-date", "2024-01-01"], "--end-date"),
         (vec!["--start-date", "2018-01-02", "--end-date", "2025-12-31", "--slippage-bps", "-1"], "slippage"),
-        (vec!["--start-date", "2018-01-02", "--end-date", "2025-12-31", "--session", "all"], "daily bars"),
+        (
+            vec!["--start-date", "2018-01-02", "--end-date", "2025-12-31", "--session", "all"],
+            "1Day bars: they have no hours",
+        ),
         (vec!["--start-date", "2018-01-02", "--end-date", "2025-12-31", "--symbols", "spy"], "spy"),
         (vec!["--start-date", "2018-01-02", "--end-date", "2025-12-31", "--symbols", "SPY,SPY"], "twice"),
         (vec!["--start-date", "2018-01-02", "--end-date", "2025-12-31", "--symbols", "ZZZ"], "ZZZ"),

@@ -67,7 +67,19 @@ fn grid(periods: u32, uppers: u32) -> Grid {
 fn sweep_request<'a>(document: &'a Checked, archive: &'a Archive, grid: &'a Grid) -> SweepRequest<'a> {
     let (start, end) = (date("2022-01-03"), date("2023-12-29"));
     let (choice, how) = (Choice::All, How::Fast);
-    SweepRequest { document, archive, symbols: None, hours: None, start, end, grid, choice, memory: 1 << 26, how }
+    SweepRequest {
+        document,
+        archive,
+        symbols: None,
+        timeframe: None,
+        hours: None,
+        start,
+        end,
+        grid,
+        choice,
+        memory: 1 << 26,
+        how,
+    }
 }
 
 const BY_SHARPE: Choosing<'static> = Choosing {

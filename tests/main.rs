@@ -7,6 +7,7 @@ mod archive;
 #[cfg(feature = "arrow2")]
 mod arrow2_bars;
 mod bad_inputs;
+mod bars;
 mod calendar;
 mod cli;
 mod counting;

@@ -136,9 +136,14 @@ fn slots(timeframe: Timeframe, session: Session) -> Vec<Nanos> {
         Timeframe::Day => vec![session.date.utc_midnight()],
         Timeframe::Hour => every(session.open + 30 * MINUTE, HOUR).take_while(|t| t + HOUR <= session.close).collect(),
         // Twenty minutes in the middle and twenty at the end make a session with a gap.
+        Timeframe::Week => {
+            let last = calendar::last_session_of_week(session.date).date == session.date;
+            last.then(|| Timeframe::Week.start_of(session.date.utc_midnight())).into_iter().collect()
+        }
         Timeframe::Minute => {
             every(session.open, MINUTE).take(20).chain(every(session.close - 20 * MINUTE, MINUTE).take(20)).collect()
         }
+        several => every(session.open, several.width()).take_while(|t| t + several.width() <= session.close).collect(),
     }
 }
 
@@ -216,6 +221,21 @@ proptest! {
     }
 
     #[test]
+    fn bars_of_five_minutes_run_as_they_replay(s in prop::collection::vec(steps(320), 1..=3), d in dice(), skip in 0i32..6, l in limits()) {
+        compare(Timeframe::FiveMinutes, 8, &s, d, skip, l);
+    }
+
+    #[test]
+    fn bars_of_half_an_hour_run_as_they_replay(s in prop::collection::vec(steps(320), 1..=3), d in dice(), skip in 0i32..20, l in limits()) {
+        compare(Timeframe::ThirtyMinutes, 35, &s, d, skip, l);
+    }
+
+    #[test]
+    fn weeks_run_as_they_replay(s in prop::collection::vec(steps(110), 1..=3), d in dice(), skip in 0i32..60, l in limits()) {
+        compare(Timeframe::Week, 760, &s, d, skip, l);
+    }
+
+    #[test]
     fn hours_run_as_they_replay(s in prop::collection::vec(steps(240), 1..=3), d in dice(), skip in 0i32..30, l in limits()) {
         compare(Timeframe::Hour, 60, &s, d, skip, l);
     }
@@ -230,7 +250,13 @@ proptest! {
 fn the_walks_above_trade() {
     let steps: Vec<Vec<i32>> =
         (0..3).map(|s| (0..320).map(|i| (i * 7_919 + s * 104_729) % 61 - 30).collect()).collect();
-    for (timeframe, days) in [(Timeframe::Minute, 12), (Timeframe::Hour, 60), (Timeframe::Day, 180)] {
+    let days = |timeframe| match timeframe {
+        Timeframe::Minute | Timeframe::FiveMinutes => 12,
+        Timeframe::Week => 1_500,
+        Timeframe::Day => 180,
+        _ => 60,
+    };
+    for (timeframe, days) in Timeframe::ALL.map(|t| (t, days(t))) {
         let fills = compare(timeframe, days, &steps, Dice { warmup: 5, rarely: 3 }, 3, Limits::default());
         assert!(fills > 20, "{timeframe}: only {fills} fills");
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use magellan::archive::Archive;
-use magellan::bar::{Date, Symbol};
+use magellan::bar::{Date, Symbol, Timeframe};
 use magellan::calendar;
 use magellan::config::document::{self, Document, Part};
 use magellan::config::{self, Period};
@@ -156,6 +156,10 @@ fn shared_accounts<'a>(documents: &[(&'a Deployed, Document)]) -> Vec<(&'a Deplo
 /// document whatever else is wrong with it.
 fn against_archive(strategy: &dyn AnyStrategy, document: &Document, archive: &Archive) -> Vec<Finding> {
     let mut found = Vec::new();
+    if strategy.timeframe() == Timeframe::Week {
+        let what = format!("{} trades {} bars, which no gate judges", strategy.name(), Timeframe::Week);
+        found.push(Finding::new(codes::WEEKLY_BARS, "data_requirements.timeframe", what));
+    }
     let list = |path: &str| document.get(path).and_then(Value::as_array).into_iter().flatten().enumerate();
     let periods: Vec<(usize, Period)> = list("performance_criteria.periods")
         .filter_map(|(i, period)| Some((i, serde_json::from_value::<Period>(period.clone()).ok()?)))

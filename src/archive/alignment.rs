@@ -6,7 +6,7 @@
 //! of the fine bar after the one it should be.
 
 use super::series::Series;
-use crate::bar::{Date, Nanos, Timeframe};
+use crate::bar::{Date, Nanos};
 use crate::calendar;
 use crate::error::codes;
 use crate::finding::Finding;
@@ -20,12 +20,15 @@ const BETTER: f64 = 0.5;
 /// much better once it is taken to be stamped with the end.
 pub(crate) fn compare(one: &Series, other: &Series, from: Date, to: Date) -> Option<Finding> {
     let (fine, coarse) = if one.timeframe < other.timeframe { (one, other) } else { (other, one) };
+    if !fine.timeframe.is_intraday() {
+        // A day has no other start to be mistaken for.
+        return None;
+    }
     let misfit = |fine_by: Nanos, coarse_by: Nanos| misfit(fine, coarse, (fine_by, coarse_by), (from, to));
     let as_stamped = misfit(0, 0)?;
     let width = |series: &Series| series.timeframe.width();
-    // A day has no other start.
-    let shifts =
-        [(fine, width(fine), 0), (coarse, 0, if coarse.timeframe == Timeframe::Day { 0 } else { width(coarse) })];
+    // A day or a week has no other start.
+    let shifts = [(fine, width(fine), 0), (coarse, 0, if coarse.timeframe.is_intraday() { width(coarse) } else { 0 })];
     for (series, fine_by, coarse_by) in shifts {
         let fits = |m: f64| m < BETTER * as_stamped;
         if (fine_by, coarse_by) != (0, 0) && misfit(fine_by, coarse_by).is_some_and(fits) {
@@ -48,13 +51,10 @@ fn misfit(fine: &Series, coarse: &Series, shift: (Nanos, Nanos), (from, to): (Da
     let mut distances = Vec::new();
     for i in 0..coarses.len() {
         let start = coarses.start_at(i) - shift.1;
-        let (date, begin, end) = match coarse.timeframe {
-            Timeframe::Day => {
-                let date = Date::of_utc(start);
-                let session = calendar::session(date);
-                (date, session.open, session.close)
-            }
-            other => (calendar::new_york_date(start), start, start + other.width()),
+        let session = calendar::session_of(coarse.timeframe, start);
+        let (date, begin, end) = match coarse.timeframe.is_intraday() {
+            true => (session.date, start, start + coarse.timeframe.width()),
+            false => (session.date, session.open, session.close),
         };
         if !(from..=to).contains(&date) {
             continue;
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use crate::archive::cache::Cached;
     use crate::archive::row::Row;
-    use crate::bar::MINUTE;
+    use crate::bar::{MINUTE, Timeframe};
 
     /// Minutes that walk, and the hours that they make, each moved by so many minutes.
     fn series(fine_by: i64, coarse_by: i64) -> (Series, Series) {
@@ -102,6 +102,7 @@ mod tests {
             timeframe,
             provenance: String::new(),
             hash: String::new(),
+            built_from: None,
             columns: Cached::of(rows),
         };
         (of(Timeframe::Minute, &minutes), of(Timeframe::Hour, &hours))

@@ -63,7 +63,7 @@ pub(crate) fn counts_smaller_units(bars: impl Iterator<Item = [f64; 5]>) -> bool
 /// Whether bars are stamped with their end, by the session alone: none begins with it, and in nearly
 /// all sessions one begins as it ends. `starts` are in order.
 pub(crate) fn is_end_stamped(starts: &[Nanos], timeframe: Timeframe) -> bool {
-    if timeframe >= Timeframe::Day {
+    if !timeframe.is_intraday() {
         return false;
     }
     let width = timeframe.width();
@@ -156,7 +156,7 @@ impl Audit<'_> {
         let date = session.session.date;
         let count = bars.len();
         let room = match self.timeframe {
-            Timeframe::Day => 1,
+            Timeframe::Day | Timeframe::Week => 1,
             // Whole bars that start on their width, inside the session.
             timeframe => {
                 let width = timeframe.width();
@@ -235,16 +235,16 @@ impl Audit<'_> {
         if bars == 0 {
             return Vec::new();
         }
-        let code = if self.timeframe == Timeframe::Day { codes::PHANTOM_DAYS } else { codes::OFF_HOURS };
+        let code = if !self.timeframe.is_intraday() { codes::PHANTOM_DAYS } else { codes::OFF_HOURS };
         let what = format!(
             "{bars} bars on days without a session: {saturdays} Saturdays, {sundays} Sundays, {holidays} holidays"
         );
         vec![self.note(code, what)]
     }
 
-    /// The bars of the range of dates, and a day more on either side.
+    /// The bars of the range of dates, and some days more: a week starts up to four days before its session.
     fn range(&self) -> Bars<'_> {
-        let (from, to) = (Date(self.from.0 - 1).utc_midnight(), Date(self.to.0 + 2).utc_midnight());
+        let (from, to) = (Date(self.from.0 - 5).utc_midnight(), Date(self.to.0 + 2).utc_midnight());
         let starts = self.bars.starts();
         self.bars.slice(starts.partition_point(|&t| t < from)..starts.partition_point(|&t| t < to))
     }
@@ -282,10 +282,7 @@ impl Audit<'_> {
     }
 
     fn date(&self, start: Nanos) -> Date {
-        match self.timeframe {
-            Timeframe::Day => Date::of_utc(start),
-            _ => calendar::new_york_date(start),
-        }
+        calendar::session_of(self.timeframe, start).date
     }
 
     /// Sessions of the exchange between the first and the last archived one that have no bar.
@@ -294,7 +291,9 @@ impl Audit<'_> {
         let mut found = Vec::new();
         let mut have = days.iter().map(|d| d.date).peekable();
         let mut run: Vec<Date> = Vec::new();
-        for session in calendar::sessions(first.date, last.date) {
+        let weekly = self.timeframe == Timeframe::Week;
+        let has_bar = |date: Date| !weekly || calendar::last_session_of_week(date).date == date;
+        for session in calendar::sessions(first.date, last.date).filter(|s| has_bar(s.date)) {
             if have.peek() == Some(&session.date) {
                 have.next();
                 found.extend(self.hole(&std::mem::take(&mut run)));
@@ -324,7 +323,7 @@ impl Audit<'_> {
     /// Sessions that are cut: only where nearly every session is nearly full.
     fn partial(&self, days: &[Day]) -> Vec<Finding> {
         let usual = median(days.iter().map(|d| d.filled).collect());
-        if self.timeframe == Timeframe::Day || usual.is_none_or(|u| u < DENSE) {
+        if !self.timeframe.is_intraday() || usual.is_none_or(|u| u < DENSE) {
             return Vec::new();
         }
         let cut = days.iter().filter(|d| d.filled < PARTIAL);
@@ -375,7 +374,7 @@ impl Audit<'_> {
     /// the prices on either side, split-adjusted, and back at once. A move that lasts is no spike;
     /// nor is one between sessions of intraday bars.
     fn spikes(&self, history: &History<'_>, sessions: &[SessionBars]) -> Vec<Finding> {
-        let daily = self.timeframe == Timeframe::Day;
+        let daily = !self.timeframe.is_intraday();
         let mut found: Vec<Finding> = Vec::new();
         let mut before: Option<f64> = None;
         let mut suspect: Option<(f64, Nanos, Date)> = None;
@@ -448,7 +447,7 @@ impl Audit<'_> {
     /// Intraday times that were New York's but are stored as UTC: then most of the volume
     /// lies where New York's clock would put the session.
     fn time_zone(&self) -> Option<Finding> {
-        if self.timeframe == Timeframe::Day {
+        if !self.timeframe.is_intraday() {
             return None;
         }
         let width = self.timeframe.width();

@@ -9,6 +9,7 @@
 mod alignment;
 pub mod audit;
 pub(crate) mod cache;
+mod coarser;
 pub mod import;
 pub mod manifest;
 pub(crate) mod parquet;
@@ -107,7 +108,7 @@ impl Archive {
             if records.is_empty() || records.iter().chain(&own).any(whole) {
                 continue;
             }
-            let other = self.load(series.symbol, timeframe)?;
+            let other = self.load_archived(series.symbol, timeframe)?;
             let finding = alignment::compare(series, &other, from, to);
             // Bars that nobody trades on block nothing.
             let about_these = format!("{} {}", series.symbol, series.timeframe);
@@ -120,11 +121,48 @@ impl Archive {
         Ok(found)
     }
 
-    /// Raw bars, from the cache if it is intact, which is made if it isn't.
+    /// Raw bars: as archived, or built from finer ones if the archive has none of this width.
     ///
     /// # Errors
-    /// Data error if the archive has no such bars or a record is missing or changed.
+    /// Data error if the archive has no bars that these could be built from, or a record is missing or changed.
     pub fn load(&self, symbol: Symbol, timeframe: Timeframe) -> Result<Series> {
+        self.of_width(self.load_source(symbol, timeframe)?, timeframe)
+    }
+
+    /// The archived bars that those of a width are, or are built from.
+    pub(crate) fn load_source(&self, symbol: Symbol, timeframe: Timeframe) -> Result<Series> {
+        self.load_archived(symbol, self.source(symbol, timeframe)?)
+    }
+
+    /// Bars of a width from those that [`Archive::load_source`] gives.
+    pub(crate) fn of_width(&self, source: Series, timeframe: Timeframe) -> Result<Series> {
+        match source.timeframe == timeframe {
+            true => Ok(source),
+            false => source.coarser(timeframe, &self.splits(source.symbol)),
+        }
+    }
+
+    /// The archived width that bars of a width are loaded from: their own if there is any of them; else, of those that
+    /// can build them, the one that spans the most days, and of equals the coarsest.
+    ///
+    /// # Errors
+    /// Data error if there is none.
+    pub fn source(&self, symbol: Symbol, timeframe: Timeframe) -> Result<Timeframe> {
+        let span = |from: Timeframe| {
+            let records = self.manifest.series(symbol, from);
+            let (first, last) = (records.first()?.first, records.last()?.last);
+            Some(Date::of_utc(last).0 - Date::of_utc(first).0)
+        };
+        if span(timeframe).is_some() {
+            return Ok(timeframe);
+        }
+        let finer = Timeframe::ALL.into_iter().filter(|from| coarser::can_build(timeframe, *from));
+        let longest = finer.filter_map(|from| Some((span(from)?, from))).max();
+        longest.map(|(_, from)| from).ok_or_else(|| self.no_bars(symbol, timeframe))
+    }
+
+    /// From the cache if it is intact, which is made if it isn't.
+    fn load_archived(&self, symbol: Symbol, timeframe: Timeframe) -> Result<Series> {
         let records = self.manifest.series(symbol, timeframe);
         let Some(first) = records.first() else {
             return Err(self.no_bars(symbol, timeframe));
@@ -138,7 +176,7 @@ impl Archive {
             Ok(columns) => columns,
             Err(_) => self.rebuild(&path, &hash, &records, bytes)?,
         };
-        Ok(Series { symbol, timeframe, provenance: first.provenance.clone(), hash, columns })
+        Ok(Series { symbol, timeframe, provenance: first.provenance.clone(), hash, built_from: None, columns })
     }
 
     fn cache_path(&self, symbol: Symbol, timeframe: Timeframe) -> PathBuf {
@@ -146,11 +184,26 @@ impl Archive {
     }
 
     fn no_bars(&self, symbol: Symbol, timeframe: Timeframe) -> Error {
+        let no_bars = |what: String| Error::new(codes::NO_BARS, what).at(self.folder.display());
+        let there: Vec<&str> =
+            Timeframe::ALL.iter().filter(|t| !self.manifest.series(symbol, **t).is_empty()).map(|t| t.name()).collect();
+        if !there.is_empty() {
+            let there = there.join(", ");
+            let finer = Timeframe::ALL.into_iter().filter(|from| coarser::can_build(timeframe, *from));
+            let finer: Vec<&str> = finer.map(Timeframe::name).collect();
+            let what = format!("the archive has no {timeframe} bars of {symbol}; it has {there}");
+            return no_bars(what).help(match finer.is_empty() {
+                true => format!("import {timeframe} bars of {symbol}: nothing is finer"),
+                false => format!(
+                    "import {timeframe} bars of {symbol}, or finer ones to build them from: {}",
+                    finer.join(", ")
+                ),
+            });
+        }
         let known = self.symbols(timeframe);
         let known: Vec<&str> = known.iter().map(Symbol::as_str).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(" ") };
-        Error::new(codes::NO_BARS, format!("the archive has no {timeframe} bars of {symbol}"))
-            .at(self.folder.display())
+        no_bars(format!("the archive has no {timeframe} bars of {symbol}"))
             .help(format!("it has {timeframe} bars of: {known}; import {symbol}, or take it out of symbols"))
     }
 

@@ -150,7 +150,7 @@ pub(super) fn is_record_path(archive: &Path, path: &Path) -> bool {
     let [_, "raw", timeframe, symbol, name] = inside.split('/').collect::<Vec<&str>>()[..] else { return false };
     let stem = name.strip_suffix(".parquet").and_then(|stem| stem.split_once('-'));
     let hex = |text: &str| text.len() == 8 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    timeframe.parse::<Timeframe>().is_ok()
+    Timeframe::ALL.iter().any(|t| t.name() == timeframe)
         && symbol.parse::<Symbol>().is_ok()
         && stem.is_some_and(|(year, hash)| year.parse::<i16>().is_ok() && hex(hash))
 }

@@ -92,11 +92,7 @@ pub(crate) fn check_row(row: &Row, timeframe: Timeframe) -> Result<()> {
         .help("prices must be above 0 and volumes not negative; correct or remove the row"));
     }
     calendar::check_covered(Date::of_utc(row.start))?;
-    let date = match timeframe {
-        Timeframe::Day => Date::of_utc(row.start),
-        _ => calendar::new_york_date(row.start),
-    };
-    calendar::check_covered(date)
+    calendar::check_covered(calendar::session_of(timeframe, row.start).date)
 }
 
 /// Ascending starts without duplicates: what every reader of a series relies on.

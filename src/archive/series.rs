@@ -2,7 +2,7 @@
 
 use super::cache::Cached;
 use super::tables::Split;
-use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe};
+use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe, WEEK};
 use crate::calendar;
 use crate::disk::hash::sha256_hex;
 
@@ -15,8 +15,11 @@ pub struct Series {
     pub timeframe: Timeframe,
     /// Where the bars come from.
     pub provenance: String,
-    /// SHA-256 over the records' hashes and, if adjusted, the splits applied.
+    /// SHA-256 over the records' hashes, over the width if the bars were built from finer ones, and over the splits
+    /// applied if they are adjusted.
     pub hash: String,
+    /// The finer width whose bars these were built from; none, if the archive has them as they are.
+    pub built_from: Option<Timeframe>,
     pub(super) columns: Cached,
 }
 
@@ -45,10 +48,7 @@ impl Series {
     #[must_use]
     pub fn adjusted(&self, splits: &[Split]) -> Self {
         let mut series = self.clone();
-        let first_new = |s: &Split| match self.timeframe {
-            Timeframe::Day => s.date.utc_midnight(),
-            _ => calendar::new_york_midnight(s.date),
-        };
+        let first_new = |s: &Split| first_after(s.date, self.timeframe);
         let ends: Vec<usize> =
             splits.iter().map(|s| self.columns.start.partition_point(|&t| t < first_new(s))).collect();
         if ends.iter().all(|&end| end == 0) {
@@ -64,6 +64,18 @@ impl Series {
         let applied = serde_json::to_string(splits).unwrap_or_default();
         series.hash = sha256_hex(format!("{}{applied}", self.hash).as_bytes());
         series
+    }
+}
+
+/// Where bars in the new shares of a split begin. A week has the shares of its last session.
+fn first_after(split: Date, timeframe: Timeframe) -> Nanos {
+    match timeframe {
+        Timeframe::Week => {
+            let week = Timeframe::Week.start_of(split.utc_midnight());
+            if calendar::last_session_of_week(split).date < split { week + WEEK } else { week }
+        }
+        Timeframe::Day => split.utc_midnight(),
+        _ => calendar::new_york_midnight(split),
     }
 }
 

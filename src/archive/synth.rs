@@ -22,7 +22,7 @@ use crate::error::Result;
 pub struct Wanted {
     /// The symbol.
     pub symbol: Symbol,
-    /// Bar width.
+    /// Bar width. Minutes are written for bars of several, days for weeks: those are built when they are loaded.
     pub timeframe: Timeframe,
     /// First session.
     pub first: Date,
@@ -35,10 +35,36 @@ pub struct Wanted {
 /// # Errors
 /// Refused if there is an archive already.
 pub fn write(archive: &Path, seed: u64, wanted: &[Wanted]) -> Result<u64> {
-    let series: Vec<(Label, Vec<Row>)> = wanted.iter().map(|w| (label(w), rows(seed, w))).collect();
+    let series: Vec<(Label, Vec<Row>)> = written(wanted).iter().map(|w| (label(w), rows(seed, w))).collect();
     let count = series.iter().map(|(_, rows)| rows.len() as u64).sum();
     write_new(archive, &series)?;
     Ok(count)
+}
+
+/// The series that are written, each once.
+fn written(wanted: &[Wanted]) -> Vec<Wanted> {
+    let mut all: Vec<Wanted> = Vec::new();
+    for series in wanted {
+        let timeframe = match series.timeframe {
+            Timeframe::Week => Timeframe::Day,
+            Timeframe::Day | Timeframe::Hour => series.timeframe,
+            _ => Timeframe::Minute,
+        };
+        match all.iter_mut().find(|w| (w.symbol, w.timeframe) == (series.symbol, timeframe)) {
+            Some(known) => (known.first, known.last) = (known.first.min(series.first), known.last.max(series.last)),
+            None => all.push(Wanted { timeframe, ..*series }),
+        }
+    }
+    all
+}
+
+/// What tells a series' random numbers from those of another width.
+fn stream(timeframe: Timeframe) -> u8 {
+    match timeframe {
+        Timeframe::Hour => 1,
+        Timeframe::Day => 2,
+        _ => 0,
+    }
 }
 
 fn label(wanted: &Wanted) -> Label {
@@ -62,7 +88,8 @@ fn rows(seed: u64, wanted: &Wanted) -> Vec<Row> {
                     walk.trend(first + i * HOUR, &HOURLY);
                 }
             }
-            Timeframe::Minute => walk.minutes(&session),
+            // Coarser bars are built from these.
+            _ => walk.minutes(&session),
         }
     }
     walk.rows
@@ -98,7 +125,7 @@ impl Walk {
     fn new(seed: u64, wanted: &Wanted) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         // One stream a series, so that adding a symbol changes no other.
-        let name = wanted.symbol.as_str().bytes().chain([wanted.timeframe as u8]);
+        let name = wanted.symbol.as_str().bytes().chain([stream(wanted.timeframe)]);
         random.set_stream(name.fold(0, |hash: u64, byte| hash.wrapping_mul(257).wrapping_add(u64::from(byte))));
         let mut walk = Self { random, price: 0.0, rising: true, bars_left: 0.0, rows: Vec::new() };
         walk.price = match wanted.timeframe {

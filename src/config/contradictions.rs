@@ -50,12 +50,17 @@ fn hours(document: &Document) -> Vec<Finding> {
                     .help(help),
             ]
         }
-        (Some(true), Some(true)) if document.text_at("data_requirements.timeframe") == Some(Timeframe::Day.name()) => {
-            let what = "data_requirements.premarket is true, but daily bars have no hours to choose";
+        (Some(true), Some(true)) if whole_sessions(document) => {
+            let what = "data_requirements.premarket is true, but days and weeks have no hours to choose";
             vec![contradiction("data_requirements.premarket", what).value("true", "false").help("write false for both")]
         }
         _ => Vec::new(),
     }
+}
+
+fn whole_sessions(document: &Document) -> bool {
+    let timeframe: Option<Timeframe> = document.typed("data_requirements.timeframe");
+    timeframe.is_some_and(|timeframe| !timeframe.is_intraday())
 }
 
 fn interval(document: &Document) -> Vec<Finding> {

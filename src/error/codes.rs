@@ -49,6 +49,9 @@ crate::error_codes! {
         CONTRADICTION "contradiction":
             "Two values can't both hold.";
             "change one of them"
+        WEEKLY_BARS "weekly-bars":
+            "A gate judges returns of sessions, of which weekly bars tell one a week.";
+            "deploy the strategy on daily bars; weekly ones are for backtest, sweep and walk-forward"
         NO_CRITERIA "no-criteria":
             "The config demands nothing: no performance_criteria, no period or no criterion.";
             "a strategy without criteria can't pass: add performance_criteria.periods and .criteria"
@@ -137,7 +140,7 @@ crate::error_codes! {
             "divide the prices by what they are multiplied with, e.g. 1,000,000,000, and import the file again"
         BAR_WIDTH "bar-width":
             "What was said of the bars' width, the file's name and the spacing of its rows disagree.";
-            "say it with --timeframe 1Min, 1Hour or 1Day, if the rows really are such bars"
+            "say it with --timeframe, e.g. --timeframe 5Min, if the rows really are such bars"
         CONFLICTING_BARS "conflicting-bars":
             "Two different bars have one start time.";
             "decide which source is right and import it alone"
@@ -147,6 +150,9 @@ crate::error_codes! {
         SPLIT_CONFLICT "split-conflict":
             "Two different split ratios for one symbol and day.";
             "correct the split table and import all sources into a new archive; one keeps one ratio a day"
+        NO_MEMORY "no-memory":
+            "The system gives less memory, or fewer threads, than the sources need.";
+            "import fewer files at a time, or raise the limit (`ulimit -v`, the container's memory)"
         IO "io":
             "The operating system refused to read or write a file.";
             "check the path, its permissions and the free space, then run again"
@@ -191,6 +197,9 @@ crate::error_codes! {
             "correct the split table and import all sources into a new archive, with raw prices"
         SPLIT_FOUND "split-found":
             "A declared split shows in the prices.";
+            "nothing to do"
+        BARS_BUILT "bars-built":
+            "The archive has no bars of this width: they were built from finer ones.";
             "nothing to do"
         DECLARED_DAY "declared-day":
             "A day that would be a finding is declared in the table of moves.";

@@ -14,7 +14,7 @@ use super::subject::Subject;
 use super::variations::Variations;
 use super::verdict::{DataFinding, Expectation, PeriodVerdict};
 use crate::archive::Archive;
-use crate::bar::Date;
+use crate::bar::{Date, Timeframe};
 use crate::calendar;
 use crate::config::{Checked, Config, Levels, Period, gate_criteria};
 use crate::error::{Error, Result, codes};
@@ -77,6 +77,10 @@ impl<'c> Candidate<'c> {
         archive: &'c Archive,
         period: &'c Period,
     ) -> Result<Self> {
+        if strategy.timeframe() == Timeframe::Week {
+            let what = format!("{} trades {} bars, which no gate judges", strategy.name(), Timeframe::Week);
+            return Err(Error::new(codes::WEEKLY_BARS, what));
+        }
         let request = Request::portfolio(document, archive, period.start_date, period.end_date);
         let replays = strategy.replayable(&request)?;
         let run = replays.runs()?.pop().ok_or_else(|| Error::new(codes::NO_BARS, "nothing was replayed"))?;

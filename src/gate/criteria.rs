@@ -146,7 +146,15 @@ impl Sample<'_> {
 
     fn figure(&self, criterion: &Criterion, equity: &[f64], tally: Tally) -> Option<f64> {
         let dates: Vec<Date> = self.replay.equity.iter().take(equity.len()).map(|e| e.0).collect();
-        let outcome = Outcome { capital: self.replay.capital, dates: &dates, equity, tally, bars: 0, bars_held: 0 };
+        let outcome = Outcome {
+            capital: self.replay.capital,
+            dates: &dates,
+            equity,
+            per_year: self.replay.returns_per_year,
+            tally,
+            bars: 0,
+            bars_held: 0,
+        };
         (criterion.figure.of)(&Metrics::of(&outcome, &Benchmark::default())).value()
     }
 }

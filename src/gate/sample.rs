@@ -178,7 +178,8 @@ impl<R: Rng> Random<R> {
     fn metrics(&mut self) -> Metrics {
         let (dates, equity) = ([self.date()], [1_000.0]);
         let tally = Tally::default();
-        let outcome = Outcome { capital: 1_000.0, dates: &dates, equity: &equity, tally, bars: 0, bars_held: 0 };
+        let outcome =
+            Outcome { capital: 1_000.0, dates: &dates, equity: &equity, per_year: 252.0, tally, bars: 0, bars_held: 0 };
         let metrics = Metrics::of(&outcome, &Benchmark::default());
         Metrics {
             final_equity: self.number(),

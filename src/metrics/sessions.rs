@@ -5,11 +5,11 @@ use multiversion::multiversion;
 use super::benchmark::Benchmark;
 use super::measure::{Cause, Measure, ratio};
 use super::sums::{mean, sum};
-use crate::bar::Date;
+use crate::bar::{Date, Timeframe};
 use crate::replay::Replay;
 
-/// Sessions a year, for annualising.
-pub const SESSIONS_PER_YEAR: f64 = 252.0;
+/// Sessions a year, for annualising returns of sessions.
+pub const SESSIONS_PER_YEAR: f64 = Timeframe::Day.returns_per_year();
 
 /// Deviations of a return below this are rounding.
 const ROUNDING: f64 = 1e-12;
@@ -158,7 +158,7 @@ impl Sums {
 pub fn sharpe(returns: &[f64]) -> Measure {
     let centre = mean(returns);
     let squares = sum(returns.iter().map(|r| (r - centre) * (r - centre)));
-    annualised(centre, (squares / (returns.len() as f64 - 1.0)).sqrt())
+    annualised(centre, (squares / (returns.len() as f64 - 1.0)).sqrt(), SESSIONS_PER_YEAR)
 }
 
 /// Session returns of a replay, the first against its capital.
@@ -167,6 +167,6 @@ pub fn session_returns(replay: &Replay) -> Vec<f64> {
     returns(replay.capital, &equity)
 }
 
-pub(super) fn annualised(mean: f64, deviation: f64) -> Measure {
-    ratio(mean * SESSIONS_PER_YEAR.sqrt(), deviation, Cause::NoDeviation)
+pub(super) fn annualised(mean: f64, deviation: f64, per_year: f64) -> Measure {
+    ratio(mean * per_year.sqrt(), deviation, Cause::NoDeviation)
 }

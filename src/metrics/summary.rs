@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::benchmark::Benchmark;
 use super::measure::{Cause, Measure, ratio};
-use super::sessions::{SESSIONS_PER_YEAR, Sessions, annualised};
+use super::sessions::{Sessions, annualised};
 use super::trades::Tally;
 use crate::bar::Date;
 use crate::replay::Replay;
@@ -22,7 +22,7 @@ pub struct Metrics {
     pub total_return: Measure,
     /// `(final / initial)^(365.25 / days) - 1`; days from the first to the last session, at least 1.
     pub cagr: Measure,
-    /// `mean / std * sqrt(252)`, ddof 1.
+    /// `mean / std * sqrt(252)`, ddof 1; of weekly bars `sqrt(52)`, as in the two below.
     pub sharpe: Measure,
     /// `mean / sqrt(mean(min(r, 0)^2)) * sqrt(252)`.
     pub sortino: Measure,
@@ -86,6 +86,8 @@ pub(crate) struct Outcome<'a> {
     pub(crate) dates: &'a [Date],
     /// Equity after each of them.
     pub(crate) equity: &'a [f64],
+    /// How many of them a year has.
+    pub(crate) per_year: f64,
     pub(crate) tally: Tally,
     pub(crate) bars: u64,
     pub(crate) bars_held: u64,
@@ -100,13 +102,14 @@ impl Metrics {
     /// As [`Metrics::new`], for many replays with one benchmark.
     pub(crate) fn against(replay: &Replay, benchmark: &Benchmark) -> Self {
         let (dates, equity): (Vec<Date>, Vec<f64>) = replay.equity.iter().copied().unzip();
-        let &Replay { capital, bars, bars_held, .. } = replay;
-        let outcome = Outcome { capital, dates: &dates, equity: &equity, tally: Tally::of(replay), bars, bars_held };
+        let &Replay { capital, bars, bars_held, returns_per_year: per_year, .. } = replay;
+        let outcome =
+            Outcome { capital, dates: &dates, equity: &equity, per_year, tally: Tally::of(replay), bars, bars_held };
         Self::of(&outcome, benchmark)
     }
 
     pub(crate) fn of(outcome: &Outcome<'_>, benchmark: &Benchmark) -> Self {
-        let &Outcome { capital, dates, equity, tally, bars, bars_held } = outcome;
+        let &Outcome { capital, dates, equity, per_year, tally, bars, bars_held } = outcome;
         let (first, last) = (dates.first().copied().unwrap_or_default(), dates.last().copied().unwrap_or_default());
         let final_equity = equity.last().copied().unwrap_or(capital);
         let sessions = Sessions::of(capital, dates, equity, benchmark);
@@ -123,15 +126,15 @@ impl Metrics {
             first_session: first,
             last_session: last,
             // Session by session.
-            sharpe: sessions.of_returns(annualised(sessions.mean, sessions.std)),
-            sortino: sessions.of_returns(annualised(sessions.mean, sessions.downside)),
-            volatility: sessions.of_returns(volatility(sessions.std)),
+            sharpe: sessions.of_returns(annualised(sessions.mean, sessions.std, per_year)),
+            sortino: sessions.of_returns(annualised(sessions.mean, sessions.downside, per_year)),
+            volatility: sessions.of_returns(volatility(sessions.std, per_year)),
             best_day: sessions.of_returns(extreme(sessions.best, equity)),
             worst_day: sessions.of_returns(extreme(sessions.worst, equity)),
             max_drawdown: Measure::new(sessions.max_drawdown, Cause::NoEquity),
             calmar: calmar(cagr, sessions.max_drawdown),
             longest_drawdown_days: sessions.longest_drawdown_days,
-            turnover: sessions.of_returns(turnover(&tally, sessions.mean_equity, equity)),
+            turnover: sessions.of_returns(turnover(&tally, sessions.mean_equity, equity.len() as f64 / per_year)),
             // Trade by trade.
             trades: tally.trades,
             win_rate: ratio(tally.wins as f64, count, Cause::NoTrades),
@@ -171,8 +174,8 @@ fn annual_growth(growth: f64, first: Date, last: Date) -> Measure {
 }
 
 #[inline]
-fn volatility(std: f64) -> Measure {
-    Measure::new(std * SESSIONS_PER_YEAR.sqrt(), Cause::FewerThanTwoSessions)
+fn volatility(std: f64, per_year: f64) -> Measure {
+    Measure::new(std * per_year.sqrt(), Cause::FewerThanTwoSessions)
 }
 
 /// The best or worst return of the sessions that `equity` has.
@@ -194,8 +197,7 @@ fn calmar(cagr: Measure, max_drawdown: f64) -> Measure {
 
 /// Dollars bought and sold over mean equity, a year.
 #[inline]
-fn turnover(tally: &Tally, mean_equity: f64, equity: &[f64]) -> Measure {
-    let years = equity.len() as f64 / SESSIONS_PER_YEAR;
+fn turnover(tally: &Tally, mean_equity: f64, years: f64) -> Measure {
     ratio((tally.bought + tally.sold) / mean_equity, years, Cause::NoSessions)
 }
 

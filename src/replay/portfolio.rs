@@ -91,7 +91,8 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
             bought: account.bought(),
             blocks: account.blocks().filter(|(_, count)| *count > 0).collect(),
             halted_since: account.halted_since(),
-            daily: symbols.iter().all(|s| s.cursor.history().is_daily()),
+            returns_per_year: symbols.iter().map(|s| s.cursor.history().returns_per_year()).fold(0.0, f64::max),
+            daily: symbols.iter().all(|s| s.cursor.history().has_whole_sessions()),
             fills: account.into_fills(),
         }
     }

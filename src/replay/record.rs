@@ -26,7 +26,9 @@ pub struct Replay {
     pub blocks: Vec<(Block, u64)>,
     /// The session after which an emergency stop halted entries.
     pub halted_since: Option<Date>,
-    /// Whether all bars are whole days, which have no time of day.
+    /// How many values of `equity` a year has: 252, of weekly bars 52.
+    pub returns_per_year: f64,
+    /// Whether all bars are whole days or weeks, which have no time of day.
     pub daily: bool,
 }
 

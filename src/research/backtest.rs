@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::market::{Market, Period, Scope, account_name, before_time, check, strategies_of, strategy_of};
 use crate::archive::{Archive, SYNTHETIC};
-use crate::bar::{Date, Nanos, Symbol};
+use crate::bar::{Date, Nanos, Symbol, Timeframe};
 use crate::config::{Checked, Config, Override};
 use crate::costs::Costs;
 use crate::deployable::Deployable;
@@ -35,6 +35,8 @@ pub struct Request<'a> {
     pub symbols: Option<&'a [Symbol]>,
     /// One account or many.
     pub scope: Scope,
+    /// Bar width instead of the strategy's own.
+    pub timeframe: Option<Timeframe>,
     /// Hours instead of the configured ones.
     pub hours: Option<Hours>,
     /// First session.
@@ -55,6 +57,7 @@ impl<'a> Request<'a> {
             archive,
             symbols: None,
             scope: Scope::Portfolio,
+            timeframe: None,
             hours: None,
             start,
             end,
@@ -66,11 +69,21 @@ impl<'a> Request<'a> {
     /// What a run is a trial of: the settings that a replay of these symbols depends on.
     fn settings(&self, symbols: &[Symbol]) -> Value {
         let slippage = self.slippage_bps.map(|bps| Override::new("execution.friction_bps", json!(bps)));
-        match slippage.map(|slippage| self.document.with(&[slippage])) {
+        let settings = match slippage.map(|slippage| self.document.with(&[slippage])) {
             Some(Ok(changed)) => changed.settings(symbols),
             _ => self.document.settings(symbols),
-        }
+        };
+        at_width(settings, self.timeframe)
     }
+}
+
+/// The settings of a trial on bars of another width than the config's: another trial.
+pub(super) fn at_width(mut settings: Value, timeframe: Option<Timeframe>) -> Value {
+    if let Some(timeframe) = timeframe {
+        settings["data_requirements"]["timeframe"] = json!(timeframe);
+        settings.sort_all_objects();
+    }
+    settings
 }
 
 /// One account's replay and what it was worth.
@@ -100,6 +113,8 @@ pub struct Run {
     pub data_hash: String,
     /// The hash of each symbol's bars.
     pub data: BTreeMap<Symbol, String>,
+    /// Bar width.
+    pub timeframe: Timeframe,
     /// What the strategy says of its parameters.
     pub parameters: Vec<(&'static str, Value)>,
     /// What an audit finds in the bars used; its errors block a gate.
@@ -230,11 +245,11 @@ struct Prepared<'a, S> {
 /// Loads strategy `S` as asked.
 pub(crate) fn prepare<'a, S: Deployable>(request: &Request<'a>) -> Result<Box<dyn Replayable + 'a>> {
     let period = (request.start, request.end);
-    check::<S>(period, request.hours)?;
+    check::<S>(request.timeframe, period, request.hours)?;
     let config = request.document.config().clone();
     let strategies = strategies_of::<S>(&config, request.symbols.unwrap_or(&config.symbols))?;
     let hours = request.hours.unwrap_or_else(|| config.hours());
-    let market = Market::load(request.archive, &strategies, period, hours)?;
+    let market = Market::load(request.archive, &strategies, request.timeframe, period, hours)?;
     let strategies = strategies.into_iter().map(|(_, strategy)| strategy).collect();
     Ok(Box::new(Prepared { request: *request, config, market, strategies, columns: OnceLock::new() }))
 }
@@ -418,6 +433,7 @@ impl<S: Deployable> Prepared<'_, S> {
             provenance: bars.provenance(),
             data_hash: bars.data_hash(),
             data: bars.data(),
+            timeframe: bars.timeframe(),
             parameters: self.strategies[first].describe(),
             data_findings: bars.findings(),
             rows,

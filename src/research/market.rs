@@ -73,7 +73,8 @@ pub struct Market {
 }
 
 impl Market {
-    /// Loads and audits the bars that strategy `S` needs, one series a symbol.
+    /// Loads and audits the bars that strategy `S` needs, one series a symbol; `timeframe` instead of the declared
+    /// width, if it is given.
     ///
     /// # Errors
     /// Usage error if period or hours make no sense for the strategy; data error if a symbol has no bars or the
@@ -81,12 +82,14 @@ impl Market {
     pub(crate) fn load<S: Deployable>(
         archive: &Archive,
         strategies: &[(Symbol, S)],
+        timeframe: Option<Timeframe>,
         period: Period,
         hours: Hours,
     ) -> Result<Self> {
-        let load = |(symbol, strategy): &(Symbol, S)| load_series(archive, *symbol, strategy, period);
+        let timeframe = timeframe.unwrap_or(S::TIMEFRAME);
+        let load = |(symbol, strategy): &(Symbol, S)| load_series(archive, *symbol, strategy, timeframe, period);
         Ok(Self {
-            timeframe: S::TIMEFRAME,
+            timeframe,
             adjusted: S::ADJUSTED,
             hours,
             period,
@@ -120,6 +123,11 @@ impl Market {
         self.hours
     }
 
+    /// Bar width.
+    pub fn timeframe(&self) -> Timeframe {
+        self.timeframe
+    }
+
     /// The hash of each symbol's bars.
     pub fn data(&self) -> BTreeMap<Symbol, String> {
         self.loaded.iter().map(|l| (l.series.symbol, l.series.hash.clone())).collect()
@@ -144,14 +152,29 @@ impl Market {
         self.loaded.iter().any(|l| l.series.provenance == SYNTHETIC)
     }
 
-    /// What an audit finds in the bars used; its errors block a gate.
+    /// What an audit finds in the bars used, and which of them were built; its errors block a gate.
     pub fn findings(&self) -> Vec<Finding> {
-        self.loaded.iter().flat_map(|l| l.findings.iter().cloned()).collect()
+        self.loaded.iter().flat_map(|l| l.findings.iter().cloned()).chain(self.built()).collect()
     }
 
-    /// The findings that are more than notes.
+    /// The findings that whoever reads the figures must know.
     pub fn doubts(&self) -> Vec<Finding> {
-        self.findings().into_iter().filter(|f| f.severity > Severity::Note).collect()
+        self.findings().into_iter().filter(matters).collect()
+    }
+
+    /// The symbols whose bars were built, by the width that they were built from.
+    fn built(&self) -> impl Iterator<Item = Finding> {
+        let mut built: BTreeMap<Timeframe, Vec<&str>> = BTreeMap::new();
+        for Loaded { series, .. } in &self.loaded {
+            if let Some(from) = series.built_from {
+                built.entry(from).or_default().push(series.symbol.as_str());
+            }
+        }
+        let wanted = self.timeframe.name();
+        built.into_iter().map(move |(from, symbols)| {
+            let what = format!("{wanted} bars built from {from} bars");
+            Finding::new(codes::BARS_BUILT, symbols.join(" "), what).severity(Severity::Note)
+        })
     }
 
     /// Some of the symbols.
@@ -290,18 +313,28 @@ impl Market {
     }
 }
 
+/// Whether whoever reads figures must know of a finding: doubts, and how bars were built.
+pub fn matters(finding: &Finding) -> bool {
+    finding.severity > Severity::Note || finding.code == codes::BARS_BUILT
+}
+
 /// The bars that start before a time.
 pub(crate) fn before_time(bars: Bars<'_>, before: Nanos) -> Bars<'_> {
     bars.slice(0..bars.starts().partition_point(|&t| t < before))
 }
 
 /// Contradictions between what is asked and the strategy.
-pub(crate) fn check<S: Deployable>((start, end): Period, hours: Option<Hours>) -> Result<()> {
+pub(crate) fn check<S: Deployable>(
+    timeframe: Option<Timeframe>,
+    (start, end): Period,
+    hours: Option<Hours>,
+) -> Result<()> {
+    let timeframe = timeframe.unwrap_or(S::TIMEFRAME);
     if start > end {
         return Err(Error::new(codes::BAD_ARGUMENT, format!("the start date {start} is after the end date {end}")));
     }
-    if S::TIMEFRAME == Timeframe::Day && hours == Some(Hours::All) {
-        let what = format!("{} trades daily bars: they have no hours to choose", S::NAME);
+    if !timeframe.is_intraday() && hours == Some(Hours::All) {
+        let what = format!("{} trades {timeframe} bars: they have no hours to choose", S::NAME);
         return Err(Error::new(codes::BAD_ARGUMENT, what).help("leave out --session all"));
     }
     Ok(())
@@ -319,13 +352,20 @@ pub(crate) fn strategy_of<S: Deployable>(config: &Config, symbol: Symbol) -> Res
     S::from_config(config, symbol).map_err(|e| e.at(config.path.display()))
 }
 
-fn load_series<S: Deployable>(archive: &Archive, symbol: Symbol, strategy: &S, period: Period) -> Result<Loaded> {
-    let (start, end) = period;
+fn load_series<S: Deployable>(
+    archive: &Archive,
+    symbol: Symbol,
+    strategy: &S,
+    timeframe: Timeframe,
+    (start, end): Period,
+) -> Result<Loaded> {
     let splits = archive.splits(symbol);
-    let mut series = archive.load(symbol, S::TIMEFRAME)?;
+    let source = archive.load_source(symbol, timeframe)?;
     let first = first_used(start, strategy);
-    let mut findings = archive.audit(&series, first, end, true)?;
-    findings.extend(archive.aligned(&series, first, end)?);
+    // What was imported is judged; what is built from it shows less.
+    let mut findings = archive.audit(&source, first, end, true)?;
+    findings.extend(archive.aligned(&source, first, end)?);
+    let mut series = archive.of_width(source, timeframe)?;
     if S::ADJUSTED {
         series = series.adjusted(&splits);
     }

@@ -9,9 +9,10 @@ use std::marker::PhantomData;
 use rayon::prelude::*;
 use serde_json::Value;
 
+use super::backtest::at_width;
 use super::market::{Market, Period, Scope, check, strategies_of};
 use crate::archive::Archive;
-use crate::bar::{Date, Symbol};
+use crate::bar::{Date, Symbol, Timeframe};
 use crate::config::document::Document;
 use crate::config::{Checked, Config, Override, PARAMETER_BLOCKS, Parameters, examine_parameters};
 use crate::deployable::{Deployable, contradictions};
@@ -33,6 +34,8 @@ pub struct SweepRequest<'a> {
     pub archive: &'a Archive,
     /// Symbols instead of the configured ones.
     pub symbols: Option<&'a [Symbol]>,
+    /// Bar width instead of the strategy's own.
+    pub timeframe: Option<Timeframe>,
     /// Hours instead of the configured ones.
     pub hours: Option<Hours>,
     /// First session.
@@ -157,9 +160,9 @@ const CHECKED_VALUES: usize = 2_000;
 
 /// Loads what a sweep of `S` needs and checks its axes.
 pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &SweepRequest<'a>) -> Result<Box<dyn Sweepable + 'a>> {
-    let SweepRequest { document, archive, hours, start, end, grid, .. } = *request;
+    let SweepRequest { document, archive, timeframe, hours, start, end, grid, .. } = *request;
     let period = (start, end);
-    check::<S>(period, hours)?;
+    check::<S>(timeframe, period, hours)?;
     grid.check()?;
     let config = document.config().clone();
     let mut symbols = request.symbols.unwrap_or(&config.symbols).to_vec();
@@ -171,7 +174,8 @@ pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &SweepRequest<'a>) -
     let schema = S::PARAMETERS.schema(&crate::config::schema::of::<S>());
     grid.axes.iter().zip(&targets).try_for_each(|(axis, to)| check_values(document, &schema, axis, to))?;
     let strategies = strategies_of::<S>(&config, &symbols)?;
-    let market = Market::load(archive, &strategies, period, hours.unwrap_or_else(|| config.hours()))?;
+    let hours = hours.unwrap_or_else(|| config.hours());
+    let market = Market::load(archive, &strategies, timeframe, period, hours)?;
     let (bars, strategy) = (market.bars_in_period()?, PhantomData);
     let mut prepared = Prepared::<S> { request: *request, config, market, targets, bars, allocates: false, strategy };
     prepared.allocates = prepared.allocates()?;
@@ -499,7 +503,7 @@ impl<S: Deployable + 'static> Sweepable for Prepared<'_, S> {
     }
 
     fn trials(&self, points: usize) -> Trials {
-        let SweepRequest { document, grid, choice, start, end, .. } = self.request;
+        let SweepRequest { document, grid, choice, timeframe, start, end, .. } = self.request;
         let axes = grid.axes.iter().zip(self.setting_paths());
         let axes = axes.map(|(axis, paths)| Varied { key: axis.key.clone(), paths, values: axis.values.clone() });
         Trials {
@@ -511,7 +515,7 @@ impl<S: Deployable + 'static> Sweepable for Prepared<'_, S> {
             start_date: start,
             end_date: end,
             axes: axes.collect(),
-            settings: document.settings(&self.market.symbols()),
+            settings: at_width(document.settings(&self.market.symbols()), timeframe),
             conditions: grid.conditions.iter().map(|c| c.text().to_owned()).collect(),
             choice,
             points: points as u64,

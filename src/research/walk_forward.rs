@@ -310,7 +310,8 @@ fn walk(
             chosen.push(choice);
         }
     }
-    let joined = tests.into_iter().map(|(symbol, tests)| (symbol, OutOfSample(of_returns(&tests)))).collect();
+    let per_year = strategy.market().timeframe().returns_per_year();
+    let joined = tests.into_iter().map(|(symbol, tests)| (symbol, OutOfSample(of_returns(&tests, per_year)))).collect();
     Ok((chosen, joined))
 }
 
@@ -324,6 +325,7 @@ fn choose(
     figure: &dyn Fn(&Metrics) -> Measure,
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<Best>> {
+    let per_year = strategy.market().timeframe().returns_per_year();
     let mut best: Vec<Best> = Vec::new();
     let mut see = |symbol: Option<Symbol>, point: u64, metrics: Metrics| {
         if best.iter().all(|(known, _)| *known != symbol) {
@@ -352,7 +354,7 @@ fn choose(
                 }
                 kept.sort_by_key(|k| (k.point, k.symbol, k.equity.first().map(|e| e.0)));
                 for parts in kept.chunk_by(|a, b| (a.point, a.symbol) == (b.point, b.symbol)) {
-                    see(parts[0].symbol, points[parts[0].point], of_returns(parts));
+                    see(parts[0].symbol, points[parts[0].point], of_returns(parts, per_year));
                 }
             }
         }
@@ -362,7 +364,7 @@ fn choose(
 
 /// Figures of several periods of one account, their session returns compounded in order. Returns
 /// don't tell trades, so only figures of returns mean anything.
-fn of_returns(periods: &[Kept]) -> Metrics {
+fn of_returns(periods: &[Kept], per_year: f64) -> Metrics {
     let capital = periods.first().map_or(f64::NAN, |p| p.capital);
     let (mut dates, mut equity, mut worth) = (Vec::new(), Vec::new(), capital);
     for period in periods {
@@ -372,7 +374,8 @@ fn of_returns(periods: &[Kept]) -> Metrics {
             equity.push(worth);
         }
     }
-    let outcome = Outcome { capital, dates: &dates, equity: &equity, tally: Tally::default(), bars: 0, bars_held: 0 };
+    let outcome =
+        Outcome { capital, dates: &dates, equity: &equity, per_year, tally: Tally::default(), bars: 0, bars_held: 0 };
     Metrics::of(&outcome, &Benchmark::default())
 }
 

@@ -63,7 +63,15 @@ impl<'t> Carry<'t, '_> {
         }
         within_daily_limits(terms, &busiest, tape, turns, trades).then_some(())?;
         let (bars, bars_held) = (tape.len() as u64, turns.bars_held());
-        Some(Outcome { capital: terms.capital, dates: &tape.dates, equity, tally, bars, bars_held })
+        Some(Outcome {
+            capital: terms.capital,
+            dates: &tape.dates,
+            equity,
+            per_year: tape.returns_per_year,
+            tally,
+            bars,
+            bars_held,
+        })
     }
 }
 

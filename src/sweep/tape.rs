@@ -15,6 +15,8 @@ pub(super) struct Tape<'a> {
     pub(super) start: Cow<'a, [Nanos]>,
     /// End of the last bar.
     pub(super) end: Nanos,
+    /// Sessions a year.
+    pub(super) returns_per_year: f64,
     /// Sessions.
     pub(super) dates: Vec<Date>,
     /// The index after the last bar of each.
@@ -54,6 +56,7 @@ impl<'a> Tape<'a> {
             close: Cow::Borrowed(whole.close().to_slice()?),
             start: Cow::Borrowed(whole.starts()),
             end: whole.end_at(whole.len() - 1),
+            returns_per_year: history.returns_per_year(),
             dates: sessions.iter().map(|s| s.session.date).collect(),
             session_ends: sessions.iter().map(|s| s.ordinal + s.range.len() - before).collect(),
             orders: None,

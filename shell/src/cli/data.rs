@@ -20,6 +20,7 @@ use magellan::registry::{self, AnyStrategy};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use super::bars;
 use super::findings::{counts, in_format};
 use super::options::{Format, Place};
 use super::output::{print, to_json};
@@ -43,6 +44,8 @@ pub(super) enum Data {
     Verify(Verify),
     /// Show what an archive holds.
     List(List),
+    /// Print a symbol's bars as CSV, of any width: as archived, or built from finer ones.
+    Bars(bars::Shown),
     /// Write the synthetic sample archive that the deployed configs' periods need.
     Synth(Synth),
 }
@@ -83,7 +86,7 @@ pub(super) struct Layout {
     /// Symbol of the files, where each holds one.
     #[arg(long, value_name = "SYM")]
     pub(super) symbol: Option<Symbol>,
-    /// Bar width, where neither name nor spacing tells, e.g. 1Min, 1Hour or 1Day.
+    /// Bar width, where neither name nor spacing tells, e.g. 1Min, 5Min, 1Hour, 1Day.
     #[arg(long)]
     pub(super) timeframe: Option<Timeframe>,
     /// Zone of times that don't name theirs, e.g. America/New_York.
@@ -168,6 +171,7 @@ pub(super) fn run(command: Data, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
         Data::Check(options) => check(&options),
         Data::Verify(options) => verify(&options),
         Data::List(options) => list(&options),
+        Data::Bars(options) => bars::run(&options),
         Data::Synth(options) => synthesise(&options, strategies),
     }
 }

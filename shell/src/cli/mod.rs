@@ -1,6 +1,7 @@
 //! The command line: arguments (typed) → options (meant) → run.
 
 mod backtest;
+mod bars;
 #[cfg(feature = "deploy")]
 mod bundle;
 mod ci;

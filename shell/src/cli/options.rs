@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use magellan::archive::Archive;
-use magellan::bar::Symbol;
+use magellan::bar::{Symbol, Timeframe};
 use magellan::config::{Checked, Override};
 use magellan::disk::map::Access;
 use magellan::error::{Error, Result};
@@ -37,6 +37,9 @@ pub(super) struct Subject {
     /// Bars of the regular session only, or all [default: as configured].
     #[arg(long, value_enum)]
     pub(super) session: Option<SessionArg>,
+    /// Replay on bars of another width than the strategy's, e.g. 5Min; built from finer ones if there are none.
+    #[arg(long, value_name = "WIDTH")]
+    pub(super) timeframe: Option<Timeframe>,
     /// Another value for a parameter, a symbol's parameter or a config path; repeatable.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<Override>,

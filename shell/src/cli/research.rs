@@ -7,7 +7,7 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use magellan::archive::Archive;
-use magellan::bar::{Date, Symbol};
+use magellan::bar::{Date, Symbol, Timeframe};
 use magellan::config::Checked;
 use magellan::error::{Error, Result};
 use magellan::finding::Finding;
@@ -83,6 +83,7 @@ pub(super) struct Opened<'s> {
     archive: Archive,
     pub(super) grid: Grid,
     choice: Choice,
+    timeframe: Option<Timeframe>,
     hours: Option<Hours>,
     period: (Date, Date),
     symbols: Option<Vec<Symbol>>,
@@ -109,6 +110,7 @@ impl<'s> Opened<'s> {
             archive: subject.place.archive()?,
             grid: Grid { axes: options.grid.clone(), conditions: options.conditions.clone() },
             choice,
+            timeframe: subject.timeframe,
             hours: subject.hours(),
             period: (start, end),
             symbols: subject.symbols.clone(),
@@ -123,6 +125,7 @@ impl<'s> Opened<'s> {
             document: &self.document,
             archive: &self.archive,
             symbols: self.symbols.as_deref(),
+            timeframe: self.timeframe,
             hours: self.hours,
             start,
             end,

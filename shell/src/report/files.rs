@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use magellan::bar::{DAY, iso_utc};
+use magellan::bar::iso_utc;
 use magellan::config::Config;
 use magellan::deployable::EquityRows;
 use magellan::disk::write::write_whole;
@@ -90,7 +90,7 @@ fn metrics(strategy: &dyn AnyStrategy, scope: Scope, run: &Run) -> String {
     let parameter = |name: &str| run.parameters.iter().find(|p| p.0 == name).map(|p| p.1.clone());
     let sessions = strategy.equity_rows() == EquityRows::Sessions;
     if !sessions {
-        let daily = strategy.timeframe().width() == DAY;
+        let daily = !run.timeframe.is_intraday();
         let hours = if run.hours == Hours::All { "all" } else { "regular" };
         all.insert("session".into(), json!(if daily { "daily" } else { hours }));
     }

@@ -12,6 +12,7 @@ use magellan::gate::comparison::Comparison;
 use magellan::gate::{Check, DataFinding, Luck, PeriodVerdict, StrategyVerdict, Verdict};
 use magellan::metrics::Measure;
 use magellan::research::backtest::Run;
+use magellan::research::market::matters;
 
 /// Said wherever synthetic bars were used.
 pub const SYNTHETIC_NOTE: &str = "SYNTHETIC DATA: made up by `magellan data synth`, proves nothing about any market, and never authorises production.";
@@ -313,16 +314,17 @@ fn fine_print(runs: &[Run]) -> String {
     let Some(run) = runs.first() else { return String::new() };
     let c = run.costs;
     let mut text = format!(
-        "costs: {} bps slippage a side, {} dollars a share, {} bps fees; bars: {:?} hours; provenance {}; data {}",
+        "costs: {} bps slippage a side, {} dollars a share, {} bps fees; {} bars: {:?} hours; provenance {}; data {}",
         c.slippage_bps,
         c.fee_per_share,
         c.fee_bps,
+        run.timeframe,
         run.hours,
         run.provenance.join("+"),
         &run.data_hash[..12],
     );
     for run in runs {
-        for f in run.data_findings.iter().filter(|f| f.severity > Severity::Note) {
+        for f in run.data_findings.iter().filter(|f| matters(f)) {
             let _ = write!(text, "\n{}: {}", run.label, doubt(f));
         }
     }

@@ -12,7 +12,7 @@ const LARGEST: u64 = 4 << 30;
 /// Lines that tell how a table is written.
 const LOOKED_AT: usize = 60;
 /// Most fields of a line: more is no table of bars.
-const MOST_FIELDS: usize = 20_000;
+const MOST_FIELDS: usize = 6_000;
 
 /// Unpacks bytes that gzip packed; others stay.
 ///

@@ -271,6 +271,7 @@ fn sweep(place: &Place, strategy: &str, axes: &[Axis]) -> Result<Value> {
         document: &document,
         archive: &archive,
         symbols: None,
+        timeframe: None,
         hours: None,
         start,
         end,
