@@ -99,7 +99,7 @@ pub(crate) fn find(names: &[String], kinds: &[Kind], told: &Told, shown: &[Strin
     let search = Search { names, kinds, told: by_user(names, told, shown)? };
     let need = |role: Role| {
         search.one(role)?.ok_or_else(|| {
-            let adjusted = names.iter().find(|n| plain(n).starts_with("adj"));
+            let adjusted = names.iter().find(|n| plain(n).starts_with("adj") && plain(n).ends_with("close"));
             match adjusted.filter(|_| role == Role::Close) {
                 Some(name) => not_there(role, shown).help(format!(
                     "`{name}` is adjusted, and bars hold what was traded; if you want it all the same: --columns close={name}"

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::archive::import::columns::{self, ABSENT, Columns, Kind};
 use crate::archive::import::time;
-use crate::archive::import::told::Told;
+use crate::archive::import::told::{Role, Told};
 use crate::bar::Nanos;
 use crate::error::{Error, Result, codes};
 
@@ -39,7 +39,7 @@ impl Schema {
     pub(super) fn columns(&self, told: &Told) -> Result<Columns> {
         let mut found = columns::find(&self.names, &self.kinds, told, &self.shown)?;
         if let Some(clock) = found.time {
-            if self.kinds[found.timestamp] == Kind::Time && !told.columns.iter().any(|c| c.role == told_time()) {
+            if self.kinds[found.timestamp] == Kind::Time && !told.columns.iter().any(|c| c.role == Role::Time) {
                 found.unknown.push(clock);
                 found.time = None;
             } else {
@@ -58,10 +58,6 @@ impl Schema {
     pub(super) fn whole_prices(&self, found: &Columns) -> bool {
         found.prices[..4].iter().all(|&at| self.whole[at])
     }
-}
-
-fn told_time() -> crate::archive::import::told::Role {
-    crate::archive::import::told::Role::Time
 }
 
 /// The leaves that are read, in order.
