@@ -500,6 +500,51 @@ fn end_stamped_minutes_and_scaled_prices_are_found_in_a_series_alone() {
     assert!(code == 3 && out.contains("implausible-price"), "{out}");
 }
 
+#[test]
+fn widths_are_read_from_names_columns_and_spacing() {
+    let five = lines(minutes(200).into_iter().step_by(5).map(iso_utc), ",");
+    let fridays = || calendar::sessions(date("2024-02-20"), calendar::LAST).collect::<Vec<_>>().into_iter();
+    // The last session of each week: a Thursday before Good Friday.
+    let weekly: Vec<String> = fridays()
+        .zip(fridays().skip(1))
+        .filter(|(a, b)| (a.date.0 + 3) / 7 != (b.date.0 + 3) / 7)
+        .map(|(a, _)| a.date.to_string())
+        .take(20)
+        .collect();
+    let weekly = lines(weekly.into_iter(), ",");
+    let monthly = lines((1..=12).map(|m| format!("2024-{m:02}-01")), ",");
+    let text = |rows: &str| format!("date,open,high,low,close,volume\n{rows}");
+    for (name, rows, width, first) in [
+        ("AMC_5min.csv", &five, "5Min", "2024-04-01T13:30:00Z"),
+        ("AMC.csv", &five, "5Min", "2024-04-01T13:30:00Z"),
+        ("BATS_AMC, 5.csv", &five, "5Min", "2024-04-01T13:30:00Z"),
+        ("AMC_weekly.csv", &weekly, "1Week", "2024-02-19T00:00:00Z"),
+        ("AMC.csv", &weekly, "1Week", "2024-02-19T00:00:00Z"),
+    ] {
+        let found = of_file(name, text(rows), "").expect(name);
+        assert_eq!((found[0].1, found[0].2.as_str()), (width, first), "{name}");
+    }
+    for (name, rows) in
+        [("AMC.csv", &monthly), ("AMC_1min.csv", &five), ("AMC_1day.csv", &weekly), ("AMC_7min.csv", &five)]
+    {
+        let (code, out) = of_file(name, text(rows), "").expect_err(name);
+        assert!(code == 3 && out.contains("error[bar-width]"), "{name}: {out}");
+    }
+}
+
+#[test]
+fn too_little_memory_is_an_error_and_no_abort() {
+    let place = Place::new();
+    place.write("in/AMC.csv", "");
+    // Holes take no space on the disk.
+    fs::File::options().write(true).open(place.at("in/AMC.csv")).and_then(|f| f.set_len(3 << 30)).expect("made");
+    let program = place.command("").get_program().to_owned();
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -v 1500000; exec \"$0\" data import in --archive archive"]).arg(program);
+    let (code, out, err) = run(command.current_dir(place.at(".")));
+    assert!(code == 3 && err.contains("error[no-memory]") && err.contains("MB"), "{code} {out}{err}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     /// How a table is written changes nothing of its bars.

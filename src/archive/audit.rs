@@ -63,7 +63,7 @@ pub(crate) fn counts_smaller_units(bars: impl Iterator<Item = [f64; 5]>) -> bool
 /// Whether bars are stamped with their end, by the session alone: none begins with it, and in nearly
 /// all sessions one begins as it ends. `starts` are in order.
 pub(crate) fn is_end_stamped(starts: &[Nanos], timeframe: Timeframe) -> bool {
-    if timeframe >= Timeframe::Day {
+    if !timeframe.is_intraday() {
         return false;
     }
     let width = timeframe.width();
@@ -242,7 +242,7 @@ impl Audit<'_> {
         vec![self.note(code, what)]
     }
 
-    /// The bars of the range of dates, and a little more on either side: a week starts up to four days before its session.
+    /// The bars of the range of dates, and some days more: a week starts up to four days before its session.
     fn range(&self) -> Bars<'_> {
         let (from, to) = (Date(self.from.0 - 5).utc_midnight(), Date(self.to.0 + 2).utc_midnight());
         let starts = self.bars.starts();

@@ -150,6 +150,9 @@ crate::error_codes! {
         SPLIT_CONFLICT "split-conflict":
             "Two different split ratios for one symbol and day.";
             "correct the split table and import all sources into a new archive; one keeps one ratio a day"
+        NO_MEMORY "no-memory":
+            "The system gives less memory, or fewer threads, than the sources need.";
+            "import fewer files at a time, or raise the limit (`ulimit -v`, the container's memory)"
         IO "io":
             "The operating system refused to read or write a file.";
             "check the path, its permissions and the free space, then run again"

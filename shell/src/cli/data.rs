@@ -86,7 +86,7 @@ pub(super) struct Layout {
     /// Symbol of the files, where each holds one.
     #[arg(long, value_name = "SYM")]
     pub(super) symbol: Option<Symbol>,
-    /// Bar width, where neither name nor spacing tells, e.g. 1Min, 1Hour or 1Day.
+    /// Bar width, where neither name nor spacing tells, e.g. 1Min, 5Min, 1Hour, 1Day.
     #[arg(long)]
     pub(super) timeframe: Option<Timeframe>,
     /// Zone of times that don't name theirs, e.g. America/New_York.

@@ -99,13 +99,12 @@ pub(crate) fn find(names: &[String], kinds: &[Kind], told: &Told, shown: &[Strin
     let search = Search { names, kinds, told: by_user(names, told, shown)? };
     let need = |role: Role| {
         search.one(role)?.ok_or_else(|| {
-            let err = missing(role, shown);
-            let adjusted = names.iter().find(|n| plain(n).starts_with("adj"));
+            let adjusted = names.iter().find(|n| plain(n).starts_with("adj") && plain(n).ends_with("close"));
             match adjusted.filter(|_| role == Role::Close) {
-                Some(name) => err.help(format!(
+                Some(name) => not_there(role, shown).help(format!(
                     "`{name}` is adjusted, and bars hold what was traded; if you want it all the same: --columns close={name}"
                 )),
-                None => err,
+                None => missing(role, shown),
             }
         })
     };
@@ -124,17 +123,18 @@ pub(crate) fn find(names: &[String], kinds: &[Kind], told: &Told, shown: &[Strin
     Ok(search.rest(columns))
 }
 
-pub(crate) fn missing(role: Role, shown: &[String]) -> Error {
-    let listed: Vec<&str> =
-        shown.iter().map(|name| if name.is_empty() { "(no name)" } else { name }).take(60).collect();
-    Error::new(
-        codes::MISSING_COLUMN,
-        format!("there is no column `{}`; the file has {}", role.name(), listed.join(", ")),
-    )
-    .help(format!(
+fn missing(role: Role, shown: &[String]) -> Error {
+    not_there(role, shown).help(format!(
         "bars need timestamp, open, high, low, close and volume; if one of these columns is it: --columns {}=NAME",
         role.name()
     ))
+}
+
+fn not_there(role: Role, shown: &[String]) -> Error {
+    let listed: Vec<&str> =
+        shown.iter().map(|name| if name.is_empty() { "(no name)" } else { name.as_str() }).take(60).collect();
+    let what = format!("there is no column `{}`; the file has {}", role.name(), listed.join(", "));
+    Error::new(codes::MISSING_COLUMN, what)
 }
 
 /// What the user says of each column, by name or by place.

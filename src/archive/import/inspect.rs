@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::day_basis::{evidence, join_days, parse_day_basis};
 use super::merge::{describe, is_same_bar};
-use super::sources::{Import, Imported, collect, is_other, nothing_found, provenance, read_file};
+use super::sources::{Import, Imported, check_room, collect, is_other, nothing_found, provenance, read_file};
 use super::told::Told;
 use super::width;
 use crate::archive::audit::Audit;
@@ -44,6 +44,7 @@ pub fn inspect(import: &Import) -> Result<Inspected> {
     let mut tables = Manifest::default();
     let mut listing = Imported::default();
     let listed = collect(import, &mut tables, &mut listing)?;
+    check_room(&listed)?;
     let read: Vec<Result<BarFile>> = listed.par_iter().map(|one| read_file(&one.path, &import.told)).collect();
     let mut read: Vec<(PathBuf, Result<BarFile>)> = listed
         .into_iter()

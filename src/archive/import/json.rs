@@ -2,6 +2,7 @@
 //!
 //! They become a table of text, so that one reader settles names, times and symbols.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -67,10 +68,10 @@ impl<'a> Found<'a> {
 
     /// The bars as a table of text.
     fn table(&self) -> Result<String> {
-        let mut names: Vec<&str> = Vec::new();
+        let (mut names, mut seen): (Vec<&str>, BTreeSet<&str>) = (Vec::new(), BTreeSet::new());
         for bar in self.series.iter().flat_map(|s| &s.1) {
             for key in bar.keys().filter(|k| !bar[*k].is_array() && !bar[*k].is_object()) {
-                if !names.contains(&key.as_str()) {
+                if seen.insert(key) {
                     names.push(key);
                 }
             }

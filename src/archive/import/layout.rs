@@ -81,6 +81,7 @@ pub(crate) fn width_of_period(text: &str) -> Option<Timeframe> {
     match text.to_ascii_lowercase().as_str() {
         "d" => Some(Timeframe::Day),
         "h" => Some(Timeframe::Hour),
+        "w" => Some(Timeframe::Week),
         digits if digits.bytes().all(|b| b.is_ascii_digit()) => {
             let width = digits.parse::<i64>().ok()?.checked_mul(MINUTE)?;
             Timeframe::ALL.into_iter().find(|t| t.width() == width)

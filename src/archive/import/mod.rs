@@ -139,7 +139,7 @@ pub struct Preview {
 pub fn preview(import: &Import) -> Result<Preview> {
     let mut done = Imported::default();
     let listed = collect(import, &mut Manifest::default(), &mut done)?;
-    let files: Vec<_> = try_all(&listed, &import.told, &mut done)
+    let files: Vec<_> = try_all(&listed, &import.told, &mut done)?
         .into_iter()
         .map(|(path, read)| (path, read.map(|read| Recognised::of(&read.path, &read.file, &read.width))))
         .collect();

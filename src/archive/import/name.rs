@@ -245,46 +245,31 @@ pub(crate) enum Width {
 /// `1min`, `M1`, `60T`, `daily`.
 pub(crate) fn width(word: &str) -> Width {
     let lower = word.to_ascii_lowercase();
-    let (count, unit) = match lower.as_str() {
-        "minute" | "minutely" | "min" => return Width::Known(Timeframe::Minute),
-        "hourly" => return Width::Known(Timeframe::Hour),
-        "daily" => return Width::Known(Timeframe::Day),
-        "weekly" => return Width::Known(Timeframe::Week),
-        word if word.starts_with(|c: char| c.is_ascii_digit()) => {
-            let digits = word.bytes().take_while(u8::is_ascii_digit).count();
-            word.split_at(digits)
-        }
-        // M5, H1, D1
-        word => {
-            let Some((unit, count)) = word.split_at_checked(1) else { return Width::None };
-            if count.is_empty() || count.len() > 3 || !["m", "h", "d", "w"].contains(&unit) {
-                return Width::None;
-            }
-            (count, unit)
-        }
-    };
-    let Ok(count) = count.parse::<i64>() else { return Width::None };
-    let minutes = match unit {
-        "min" | "mins" | "minute" | "minutes" | "t" => count,
-        // A month is written `mo`; `6m` may be how far a file reaches.
-        "m" => count,
-        "h" | "hr" | "hrs" | "hour" | "hours" => count * 60,
-        "d" | "day" | "days" => count * 1_440,
-        "w" | "wk" | "week" | "weeks" => count * 10_080,
-        "s" | "sec" | "mo" | "month" | "months" | "y" | "yr" | "year" | "years" => return Width::Reach,
-        _ => return Width::None,
-    };
-    match of_minutes(minutes) {
-        Some(known) => Width::Known(known),
-        None if ["d", "day", "days", "m", "w"].contains(&unit) => Width::Reach,
-        None => Width::Unknown,
+    let digits = lower.bytes().take_while(u8::is_ascii_digit).count();
+    // A word alone may be anything, but for `daily` and the like.
+    if digits == 0 && !lower.ends_with("ly") {
+        return of_platform(&lower);
+    }
+    let written = lower.strip_suffix('t').filter(|count| digits == count.len()).map(|count| format!("{count}min"));
+    // As written: `1M` is a month.
+    if let Ok(known) = written.as_deref().unwrap_or(word).parse() {
+        return Width::Known(known);
+    }
+    match &lower[digits..] {
+        "min" | "mins" | "minute" | "minutes" | "t" | "h" | "hr" | "hrs" | "hour" | "hours" => Width::Unknown,
+        "m" | "d" | "day" | "days" | "w" | "wk" | "week" | "weeks" | "s" | "sec" | "mo" | "month" | "months" | "y"
+        | "yr" | "year" | "years" => Width::Reach,
+        _ => Width::None,
     }
 }
 
-/// The width of so many minutes.
-pub(crate) fn of_minutes(minutes: i64) -> Option<Timeframe> {
-    let width = minutes.checked_mul(crate::bar::MINUTE)?;
-    Timeframe::ALL.into_iter().find(|t| t.width() == width)
+/// `M5`, `H1`, `D1`, as trading platforms write widths.
+fn of_platform(lower: &str) -> Width {
+    let known = lower.split_at_checked(1).filter(|(unit, _)| ["m", "h", "d", "w"].contains(unit));
+    let parsed = known.filter(|(_, count)| !count.is_empty()).and_then(|(unit, count)| {
+        count.bytes().all(|b| b.is_ascii_digit()).then(|| format!("{count}{unit}").parse().ok()).flatten()
+    });
+    parsed.map_or(Width::None, Width::Known)
 }
 
 /// The bar width in a file's name, or an unknown one.
@@ -295,11 +280,8 @@ pub(crate) fn timeframe(path: &Path) -> std::result::Result<Option<Timeframe>, S
     let stem = stem(path);
     let mut unknown = None;
     for part in stem.split(|c: char| !c.is_ascii_alphanumeric()) {
-        // Single words such as `min` may belong to anything.
         match width(part) {
-            Width::Known(known) if !["min", "m"].contains(&part.to_ascii_lowercase().as_str()) => {
-                return Ok(Some(known));
-            }
+            Width::Known(known) => return Ok(Some(known)),
             Width::Unknown => unknown = unknown.or(Some(part.to_owned())),
             _ => {}
         }

@@ -40,9 +40,9 @@ impl Recognised {
         let starts = || file.series.iter().flat_map(|s| &s.1).map(|row| row.start);
         let (first, last) = (starts().min().unwrap_or_default(), starts().max().unwrap_or_default());
         let timeframe = width.timeframe;
-        let shown = |start: Nanos| match timeframe {
-            Timeframe::Minute | Timeframe::Hour => iso_utc(start),
-            _ => crate::bar::Date::of_utc(start).to_string(),
+        let shown = |start: Nanos| match timeframe.is_intraday() {
+            true => iso_utc(start),
+            false => crate::bar::Date::of_utc(start).to_string(),
         };
         Self {
             path: path.to_owned(),
@@ -62,11 +62,13 @@ impl Recognised {
 
 fn zone(clock: &Clock, timeframe: Timeframe) -> String {
     match &clock.zone {
-        Some(zone) => zone.iana_name().unwrap_or("as written").to_owned(),
-        None if timeframe >= Timeframe::Day && !clock.naive => "dates".to_owned(),
-        None if clock.naive => "none written, read as UTC".to_owned(),
-        None if clock.offsets.iter().any(|o| *o != 0) => "offsets from UTC, as written".to_owned(),
-        None => "UTC".to_owned(),
+        Some(zone) if clock.offsets.is_empty() || !timeframe.is_intraday() => {
+            zone.iana_name().unwrap_or("as written").to_owned()
+        }
+        _ if !timeframe.is_intraday() && !clock.naive => "dates".to_owned(),
+        _ if clock.naive => "none written, read as UTC".to_owned(),
+        _ if clock.offsets.iter().any(|o| *o != 0) => "offsets from UTC, as written".to_owned(),
+        _ => "UTC".to_owned(),
     }
 }
 

@@ -164,6 +164,44 @@ impl Format {
     }
 }
 
+/// What files need in memory for each of their bytes, at the most of what was measured: packed columns
+/// become rows, texts are held beside them.
+const PARQUET_NEEDS: u64 = 4;
+const TEXT_NEEDS: u64 = 5;
+const PACKED_TEXT_NEEDS: u64 = 40;
+/// What threads and their allocators reserve.
+const THREADS_NEED: u64 = 96 << 20;
+
+/// Refuses sources that won't fit into memory, before anything is read: running out of it later would
+/// end the program without a word about why.
+pub(super) fn check_room(listed: &[Listed]) -> Result<()> {
+    let need = |one: &Listed| {
+        let size = std::fs::metadata(&one.path).map_or(0, |about| about.len());
+        let packed = one.path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gz"));
+        size.saturating_mul(match Format::of(&one.path) {
+            Format::Parquet => PARQUET_NEEDS,
+            _ if packed => PACKED_TEXT_NEEDS,
+            _ => TEXT_NEEDS,
+        })
+    };
+    // A file that is too large is refused by name where it is read.
+    let fits = listed.iter().map(need).filter(|need| *need <= TEXT_NEEDS * (4 << 30));
+    let need = fits.fold(THREADS_NEED, u64::saturating_add);
+    let refused = |why: String| Err(Error::new(codes::NO_MEMORY, why));
+    let megabytes = need >> 20;
+    if Vec::<u8>::new().try_reserve_exact(usize::try_from(need).unwrap_or(usize::MAX)).is_err() {
+        return refused(format!(
+            "{} files need about {megabytes} MB of memory, and the system refuses them",
+            listed.len()
+        ));
+    }
+    // Threads that are there already are no fault; others that can't be made are.
+    match rayon::ThreadPoolBuilder::new().build_global() {
+        Err(e) if std::error::Error::source(&e).is_some() => refused(format!("no threads can be started: {e}")),
+        _ => Ok(()),
+    }
+}
+
 /// Reads one file, whatever its format; its width isn't settled yet.
 pub(super) fn read_file(path: &Path, told: &Told) -> Result<BarFile> {
     let place = |e: Error| e.at(path.display());
@@ -208,7 +246,11 @@ fn read_whole(path: &Path, told: &Told) -> Result<Read> {
 
 /// Reads all files, each with its error if it can't be. A table of something else that lies in a
 /// folder is only noted.
-pub(super) fn try_all(listed: &[Listed], told: &Told, done: &mut Imported) -> Vec<(PathBuf, Result<Read>)> {
+///
+/// # Errors
+/// Data error if they can't fit into memory.
+pub(super) fn try_all(listed: &[Listed], told: &Told, done: &mut Imported) -> Result<Vec<(PathBuf, Result<Read>)>> {
+    check_room(listed)?;
     let read: Vec<Result<Read>> = listed.par_iter().map(|one| read_whole(&one.path, told)).collect();
     let mut kept = Vec::new();
     for (one, read) in listed.iter().zip(read) {
@@ -217,7 +259,7 @@ pub(super) fn try_all(listed: &[Listed], told: &Told, done: &mut Imported) -> Ve
             read => kept.push((one.path.clone(), read)),
         }
     }
-    kept
+    Ok(kept)
 }
 
 /// Whether a file that lies in a folder is none of bars.
@@ -228,7 +270,7 @@ pub(super) fn is_other(listed: &Listed, err: &Error) -> bool {
 /// Reads all files, or names all that can't be read.
 pub(super) fn read_all(listed: &[Listed], import: &Import, done: &mut Imported) -> Result<Vec<Read>> {
     let (mut good, mut bad) = (Vec::new(), Vec::new());
-    for (path, read) in try_all(listed, &import.told, done) {
+    for (path, read) in try_all(listed, &import.told, done)? {
         match read {
             Ok(read) => good.push(read),
             Err(e) if import.skip_unreadable => done.skipped.push((path, e.what().to_owned())),

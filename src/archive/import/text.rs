@@ -12,7 +12,7 @@ const LARGEST: u64 = 4 << 30;
 /// Lines that tell how a table is written.
 const LOOKED_AT: usize = 60;
 /// Most fields of a line: more is no table of bars.
-const MOST_FIELDS: usize = 20_000;
+const MOST_FIELDS: usize = 6_000;
 
 /// Unpacks bytes that gzip packed; others stay.
 ///
@@ -202,7 +202,7 @@ pub(crate) fn table(text: &str, told_columns: bool) -> Result<Table> {
     let first = lines.iter().position(|(_, f)| named(f) >= 4 || f.len() == most).ok_or_else(not_a_table)?;
     let mut assumed = Vec::new();
     if first > 0 {
-        assumed.push(format!("{first} lines above the table are passed over"));
+        assumed.push(format!("what stands above the table is passed over, {first} of its lines"));
     }
     let lines = &lines[first..];
     if let Some(table) = stacked_header(lines, separator) {

@@ -29,14 +29,14 @@ pub(super) fn settle(file: &mut BarFile, told: Option<Timeframe>, path: &Path) -
     let mut starts: Vec<Nanos> = file.series.iter().flat_map(|s| &s.1).map(|row| row.start).collect();
     starts.sort_unstable();
     starts.dedup();
-    let dated = said.as_ref().is_some_and(|s| s.timeframe >= Timeframe::Day);
+    let dated = said.as_ref().is_some_and(|s| !s.timeframe.is_intraday());
     if let Some(days) = daily::reading(file, &starts, dated) {
         match &said {
-            Some(said) if said.timeframe < Timeframe::Day && starts.len() > FEW => {
+            Some(said) if said.timeframe.is_intraday() && starts.len() > FEW => {
                 let what = format!("{} {}, but there is one bar a day, {}", said.from, said.timeframe, days.described);
                 return wrong(what, "say --timeframe 1Day, or correct the timestamps");
             }
-            Some(said) if said.timeframe < Timeframe::Day => {}
+            Some(said) if said.timeframe.is_intraday() => {}
             _ => {
                 file.assumed.push(format!("one bar a day, {}: daily, dated so", days.described));
                 for row in file.series.iter_mut().flat_map(|s| &mut s.1) {
@@ -45,6 +45,10 @@ pub(super) fn settle(file: &mut BarFile, told: Option<Timeframe>, path: &Path) -
                 starts.iter_mut().for_each(|start| *start = days.date(*start).utc_midnight());
             }
         }
+    }
+    let said = check_rare(&starts, said)?;
+    if said.as_ref().is_some_and(|s| s.timeframe == Timeframe::Week) {
+        to_mondays(file, &mut starts);
     }
     let width = by_spacing(file, &starts, said)?;
     for (_, rows) in &file.series {
@@ -58,15 +62,47 @@ pub(super) fn settle(file: &mut BarFile, told: Option<Timeframe>, path: &Path) -
     Ok(width)
 }
 
+/// Dates that are rarer than days: one a week is a weekly bar, also where holidays shift it; rarer ones
+/// are of no width that Magellan knows.
+fn check_rare(starts: &[Nanos], said: Option<Said>) -> Result<Option<Said>> {
+    let dated = starts.iter().all(|start| Timeframe::Day.starts_at(*start));
+    let mut gaps: Vec<Nanos> = starts.windows(2).map(|w| w[1] - w[0]).collect();
+    gaps.sort_unstable();
+    let (Some(&least), Some(&usual)) = (gaps.first(), gaps.get(gaps.len() / 2)) else { return Ok(said) };
+    if !dated || starts.len() <= FEW || least < 4 * DAY {
+        return Ok(said);
+    }
+    let firm = said.as_ref().is_some_and(|s| s.firm);
+    let weekly = usual == 7 * DAY;
+    match said.as_ref().map(|s| s.timeframe) {
+        None if weekly => Ok(Some(Said { timeframe: Timeframe::Week, from: "spacing", firm: false })),
+        Some(Timeframe::Week) => Ok(said),
+        Some(_) if firm && usual < 20 * DAY => Ok(said),
+        _ => wrong(format!("rows are {} apart or more", span(least)), &known()),
+    }
+}
+
+/// Weeks are keyed by their Monday, whichever of their days a vendor stamps them with.
+fn to_mondays(file: &mut BarFile, starts: &mut Vec<Nanos>) {
+    let dated = starts.iter().all(|start| Timeframe::Day.starts_at(*start));
+    let mut mondays: Vec<Nanos> = starts.iter().map(|start| Timeframe::Week.start_of(*start)).collect();
+    mondays.dedup();
+    if dated && mondays.len() == starts.len() && mondays != *starts {
+        file.assumed.push("weeks are dated by their Monday".to_owned());
+        for row in file.series.iter_mut().flat_map(|s| &mut s.1) {
+            row.start = Timeframe::Week.start_of(row.start);
+        }
+        *starts = mondays;
+    }
+}
+
 fn wrong<T>(what: String, help: &str) -> Result<T> {
     Err(Error::new(codes::BAR_WIDTH, what).help(help))
 }
 
 /// The widths that are imported, for messages.
 fn known() -> String {
-    let names: Vec<&str> = Timeframe::ALL.iter().map(|t| t.name()).collect();
-    let (last, first) = names.split_last().map_or(("", &[][..]), |(last, first)| (*last, first));
-    format!("import bars of {} or {last}", first.join(", "))
+    format!("widths are {}; if the rows are such bars, say --timeframe", Timeframe::names())
 }
 
 /// What the user, the file, its folder or its name say.
@@ -78,10 +114,7 @@ fn said(file: &BarFile, told: Option<Timeframe>, path: &Path) -> Result<Option<S
     }
     match name::timeframe(path) {
         Ok(named) => Ok(said(named, "named", false).or(said(name::partition_width(path), "named", false))),
-        Err(unknown) => {
-            let help = format!("{}; if the rows are such, say --timeframe", known());
-            wrong(format!("named {unknown}, which is no width that Magellan knows"), &help)
-        }
+        Err(unknown) => wrong(format!("named {unknown}, which is no width that Magellan knows"), &known()),
     }
 }
 
@@ -92,7 +125,7 @@ fn by_spacing(file: &BarFile, starts: &[Nanos], said: Option<Said>) -> Result<Wi
         let at = odd(Timeframe::Minute).map(iso_utc).unwrap_or_default();
         return wrong(
             format!("{at} is not the start of a minute, hour or day"),
-            &format!("bars carry their start time; {}", known()),
+            "bars carry their start time, on whole minutes",
         );
     };
     let Some(said) = said else {
@@ -111,7 +144,7 @@ fn by_spacing(file: &BarFile, starts: &[Nanos], said: Option<Said>) -> Result<Wi
         };
         return wrong(format!("said to hold {} bars, but one starts at {}", said.timeframe, iso_utc(odd)), help);
     }
-    if !said.firm && said.timeframe != coarsest && starts.len() > 1 {
+    if !said.firm && said.timeframe != coarsest && starts.len() > FEW {
         if let Some(spacing) = file.series.iter().find_map(|(_, rows)| coarser_spacing(rows, said.timeframe, FEW)) {
             return wrong(
                 format!("all rows start {} apart, which are no {} bars", span(spacing), said.timeframe),
@@ -121,7 +154,11 @@ fn by_spacing(file: &BarFile, starts: &[Nanos], said: Option<Said>) -> Result<Wi
         let what = format!("named {}, but the rows are spaced like {coarsest} bars", said.timeframe);
         return wrong(what, "if the name is right, say so with --timeframe");
     }
-    let from = if said.firm { "said" } else { "name" };
+    let from = match said.from {
+        "spacing" => "spacing",
+        _ if said.firm => "what was said",
+        _ => "name",
+    };
     Ok(Width { timeframe: said.timeframe, from: from.to_owned() })
 }
 

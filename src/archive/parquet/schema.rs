@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::archive::import::columns::{self, ABSENT, Columns, Kind};
 use crate::archive::import::time;
-use crate::archive::import::told::Told;
+use crate::archive::import::told::{Role, Told};
 use crate::bar::Nanos;
 use crate::error::{Error, Result, codes};
 
@@ -16,6 +16,8 @@ pub(super) struct Schema {
     pub(super) names: Vec<String>,
     pub(super) kinds: Vec<Kind>,
     whole: Vec<bool>,
+    /// Which hold dates alone.
+    dates: Vec<bool>,
     /// Names with types, as messages list them.
     shown: Vec<String>,
 }
@@ -31,6 +33,7 @@ impl Schema {
                 .iter()
                 .map(|c| c.physical_type() == Type::INT64 && kind(c) == Kind::Number && !is_decimal(c))
                 .collect(),
+            dates: columns.iter().map(|c| is_date(c)).collect(),
             shown: columns.iter().map(|c| format!("{} ({})", c.path().string(), type_name(c))).collect(),
         }
     }
@@ -39,7 +42,8 @@ impl Schema {
     pub(super) fn columns(&self, told: &Told) -> Result<Columns> {
         let mut found = columns::find(&self.names, &self.kinds, told, &self.shown)?;
         if let Some(clock) = found.time {
-            if self.kinds[found.timestamp] == Kind::Time && !told.columns.iter().any(|c| c.role == told_time()) {
+            let whole = self.kinds[found.timestamp] == Kind::Time && !self.dates[found.timestamp];
+            if whole && !told.columns.iter().any(|c| c.role == Role::Time) {
                 found.unknown.push(clock);
                 found.time = None;
             } else {
@@ -60,10 +64,6 @@ impl Schema {
     }
 }
 
-fn told_time() -> crate::archive::import::told::Role {
-    crate::archive::import::told::Role::Time
-}
-
 /// The leaves that are read, in order.
 pub(super) fn leaves(found: &Columns) -> Vec<usize> {
     let mut leaves = vec![found.timestamp];
@@ -72,6 +72,10 @@ pub(super) fn leaves(found: &Columns) -> Vec<usize> {
     leaves.sort_unstable();
     leaves.dedup();
     leaves
+}
+
+fn is_date(column: &ColumnDescriptor) -> bool {
+    column.converted_type() == ConvertedType::DATE || matches!(column.logical_type_ref(), Some(LogicalType::Date))
 }
 
 fn is_decimal(column: &ColumnDescriptor) -> bool {
