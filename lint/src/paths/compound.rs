@@ -249,7 +249,7 @@ impl Walk {
                 paths.extend(self.repeated(None, body, state.with(Value::zero()), around));
                 continue;
             }
-            let mut rounds = BTreeSet::from([(state.with(Value::zero()), Value::zero())]);
+            let mut rounds = BTreeSet::from([(state, Value::zero())]);
             let mut left = BTreeSet::new();
             for item in items {
                 let mut again = BTreeSet::new();
@@ -273,7 +273,6 @@ impl Walk {
         for state in self.run_inside(word, state, around) {
             let mut state = if word.runs() { state.taken_up(How::Argument, at) } else { state };
             let value = self.value(word, &mut state);
-            let state = state.with(Value::zero());
             let mut open = true;
             let mut through = false;
             for arm in arms {
@@ -290,7 +289,7 @@ impl Walk {
                 }
             }
             if open {
-                paths.push((state, Flow::Next));
+                paths.push((state.with(Value::zero()), Flow::Next));
             }
         }
         paths
