@@ -163,7 +163,7 @@ fn no_command_escapes() {
         let text = text_of(&page);
         let lines: Vec<&str> = text.lines().collect();
         for (tag, block) in blocks(&text) {
-            assert!(["sh", "text", "rust", "toml", "json"].contains(&tag), "{page}: a block is tagged `{tag}`");
+            assert!(["sh", "text", "rust", "toml", "json", "yaml"].contains(&tag), "{page}: a block is tagged `{tag}`");
             let is_command = |line: &&&str| {
                 ["magellan ", "cargo ", "scripts/", "$ "].iter().any(|start| line.trim_start().starts_with(start))
             };
@@ -237,6 +237,11 @@ impl Place {
         command.env("PATH", format!("{}:{path}", self.at("bin").display())).env("HOME", self.folder.path());
         for name in ["USE_ARCHIVED_DATA", "MAGELLAN_ARCHIVE", "MAGELLAN_LEDGER", "MAGELLAN_BASELINES"] {
             command.env_remove(name);
+        }
+        // Rust is where it is, whatever the home.
+        let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+        for (name, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+            command.env(name, std::env::var_os(name).unwrap_or_else(|| home.join(folder).into()));
         }
         command
     }

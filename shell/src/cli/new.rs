@@ -62,13 +62,7 @@ fn subject(archive: &Archive, timeframe: Timeframe, named: Option<&[Symbol]>) ->
     let here = archive.folder().display();
     let symbols = match named {
         Some(named) => named.to_vec(),
-        None => {
-            let mut all: Vec<Symbol> = archive.manifest().records.iter().map(|record| record.symbol).collect();
-            all.sort_unstable();
-            all.dedup();
-            all.retain(|&symbol| archive.source(symbol, timeframe).is_ok());
-            all
-        }
+        None => of_width(archive, timeframe),
     };
     if symbols.is_empty() {
         return Err(Error::new(codes::NO_BARS, format!("the archive has no {timeframe} bars"))
@@ -90,6 +84,19 @@ fn subject(archive: &Archive, timeframe: Timeframe, named: Option<&[Symbol]>) ->
         return Err(Error::new(codes::NO_BARS, what).at(here).help("name fewer with --symbols"));
     }
     Ok((symbols, first, last))
+}
+
+/// The symbols that the archive has bars of this width of; without any, those of which they can be built.
+fn of_width(archive: &Archive, timeframe: Timeframe) -> Vec<Symbol> {
+    let archived = archive.symbols(timeframe);
+    if !archived.is_empty() {
+        return archived;
+    }
+    let mut all: Vec<Symbol> = archive.manifest().records.iter().map(|record| record.symbol).collect();
+    all.sort_unstable();
+    all.dedup();
+    all.retain(|&symbol| archive.source(symbol, timeframe).is_ok());
+    all
 }
 
 /// The dates of a symbol's first and last session. Times are UTC: what trades until 20:00 in New York ends on the next
