@@ -14,8 +14,11 @@ use proptest::prelude::*;
 use crate::bad_inputs::Place;
 use crate::support::{date, run, symbol, utc};
 
-/// Imports `in/` and gives what the archive then has: symbol, width, first start, rows, last close.
-fn imported(place: &Place, options: &str) -> Result<Vec<(String, &'static str, String, usize, f64)>, (i32, String)> {
+/// A series: symbol, width, first start, rows, last close.
+type Held = (String, &'static str, String, usize, f64);
+
+/// Imports `in/` and gives what the archive then has.
+fn imported(place: &Place, options: &str) -> Result<Vec<Held>, (i32, String)> {
     let (code, out, err) = run(place.command(&format!("data import in --archive archive {options}")));
     if code != 0 {
         return Err((code, out + &err));
@@ -33,11 +36,7 @@ fn imported(place: &Place, options: &str) -> Result<Vec<(String, &'static str, S
     Ok(found)
 }
 
-fn of_file(
-    name: &str,
-    bytes: impl AsRef<[u8]>,
-    options: &str,
-) -> Result<Vec<(String, &'static str, String, usize, f64)>, (i32, String)> {
+fn of_file(name: &str, bytes: impl AsRef<[u8]>, options: &str) -> Result<Vec<Held>, (i32, String)> {
     let place = Place::new();
     place.write(&format!("in/{name}"), bytes);
     imported(&place, options)

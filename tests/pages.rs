@@ -168,10 +168,11 @@ fn check_landscape(landscape: &Value, rows: &[(Vec<Value>, f64)], axes: &[Value]
         for (layer, held) in [("best", false), ("held", true)] {
             for (row, cells) in map[layer].as_array().expect("rows").iter().enumerate() {
                 for (column, cell) in cells.as_array().expect("cells").iter().enumerate() {
+                    let is = |label: &Value, value: &Value| label.as_str() == Some(value.to_string().as_str());
                     let here = |parameters: &[Value]| {
                         axes.iter().enumerate().all(|(k, axis)| match () {
-                            () if *axis == map["x"]["key"] => map["x"]["labels"][column] == parameters[k].to_string(),
-                            () if *axis == map["y"]["key"] => map["y"]["labels"][row] == parameters[k].to_string(),
+                            () if *axis == map["x"]["key"] => is(&map["x"]["labels"][column], &parameters[k]),
+                            () if *axis == map["y"]["key"] => is(&map["y"]["labels"][row], &parameters[k]),
                             () => !held || parameters[k] == best[k],
                         })
                     };

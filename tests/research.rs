@@ -130,7 +130,7 @@ fn a_period_that_bars_cover_in_part_is_said() {
 /// No replay checks cash, so a report says what no cash paid for.
 #[test]
 fn entries_beyond_the_cash_are_counted() {
-    let line = format!("backtest --strategy hourly_swing --start-date 2022-01-03 --end-date 2025-12-31 --json");
+    let line = "backtest --strategy hourly_swing --start-date 2022-01-03 --end-date 2025-12-31 --json";
     let out = TempDir::new().expect("a folder");
     let said = json(&format!("{} --out {}", line.replace(" --json", ""), out.path().display()));
     let cash = &said["runs"][0]["cash"];

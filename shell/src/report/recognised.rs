@@ -70,7 +70,7 @@ pub fn short(files: &[Recognised]) -> String {
     let mut said: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
     for file in files {
         let path = || file.path.display().to_string();
-        let zone = file.zone.starts_with("none").then(|| "times without a zone are UTC");
+        let zone = file.zone.starts_with("none").then_some("times without a zone are UTC");
         for assumed in file.assumed.iter().map(String::as_str).chain(zone) {
             said.entry(("assumed", assumed)).or_default().push(path());
         }

@@ -154,11 +154,10 @@ impl<'a> Reading<'a> {
             }
             if let Some(at) = columns.width
                 && width.as_deref() != Some(field(at))
+                && let Some(known) = width.replace(field(at).to_owned())
             {
-                if let Some(known) = width.replace(field(at).to_owned()) {
-                    let what = format!("bars of several widths: `{}` says {known} and {}", self.name(at), field(at));
-                    return Err(fail(Error::new(codes::BAR_WIDTH, what).help("put each width in a file of its own")));
-                }
+                let what = format!("bars of several widths: `{}` says {known} and {}", self.name(at), field(at));
+                return Err(fail(Error::new(codes::BAR_WIDTH, what).help("put each width in a file of its own")));
             }
             if let Some(at) = columns.symbol
                 && last != field(at)

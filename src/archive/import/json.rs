@@ -24,8 +24,13 @@ pub(crate) fn bars(path: &Path, bytes: &[u8], told: &Told) -> Result<BarFile> {
         let begin = String::from_utf8_lossy(bytes.get(..300).unwrap_or(bytes)).into_owned();
         let begin = begin.split_whitespace().collect::<Vec<_>>().join(" ");
         // A refusal that was saved in place of bars is a fault; any other document is something else.
-        let is_answer = ["message", "error", "code", "status"].iter().any(|key| document.get(key).is_some());
-        let code = if is_answer { codes::SOURCE_UNREADABLE } else { codes::NOT_A_SOURCE };
+        let says = |key: &String| {
+            let key = key.to_ascii_lowercase();
+            ["message", "error", "code", "status", "note", "information"].iter().any(|word| key.contains(word))
+        };
+        let is_answer = document.as_object().is_some_and(|object| object.keys().any(says));
+        let named_otherwise = !path.to_string_lossy().to_ascii_lowercase().contains(".json");
+        let code = if is_answer || named_otherwise { codes::SOURCE_UNREADABLE } else { codes::NOT_A_SOURCE };
         Error::new(code, format!("JSON without bars; it begins {}", quoted(&begin)))
             .help("bars are a list of objects with a time, open, high, low, close and volume")
     })?;
@@ -37,11 +42,13 @@ pub(crate) fn bars(path: &Path, bytes: &[u8], told: &Told) -> Result<BarFile> {
     Ok(file)
 }
 
+/// Whose bars they are, as far as it is said, and the bars.
+type Series<'a> = (Option<&'a str>, Vec<&'a Map<String, Value>>);
+
 /// The bars of a document.
 struct Found<'a> {
     layout: &'static str,
-    /// Whose they are, as far as it is said, and the bars.
-    series: Vec<(Option<&'a str>, Vec<&'a Map<String, Value>>)>,
+    series: Vec<Series<'a>>,
     continues: bool,
 }
 

@@ -51,7 +51,7 @@ impl Layout {
         name: "Binance klines",
         custom: UTC,
         in_billionths: false,
-        assumed: Some("the calendar is that of the New York Stock Exchange: bars outside its sessions aren't traded"),
+        assumed: Some("the calendar is XNYS, the New York Stock Exchange's: bars outside its sessions aren't traded"),
     };
     /// The name of what is no vendor's.
     pub(crate) const ANY_NAME: &'static str = "a table with a header";

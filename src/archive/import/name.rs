@@ -126,8 +126,12 @@ pub(crate) enum Named {
 /// The symbol that people mean by a file's name: `BATS_SPY, 1D.csv` is SPY's, `aapl.us.txt` AAPL's.
 pub(crate) fn symbol(path: &Path) -> Named {
     let stem = stem(path);
+    // TradingView: `AMEX_SPY, D`. What follows the comma is how wide the bars are.
+    let charted =
+        stem.split_once(", ").filter(|(_, rest)| matches!(rest.split(['_', ' ']).next(), Some("D" | "W" | "M")));
+    let stem = charted.map_or(stem.as_str(), |(symbol, _)| symbol);
     let (mut capitals, mut others, mut either) = (Vec::new(), Vec::new(), Vec::new());
-    for part in parts(&stem) {
+    for part in parts(stem) {
         match kind(part) {
             Part::Ticker if part.bytes().all(|b| !b.is_ascii_lowercase()) => capitals.push(part),
             // A letter that tells parts of one series apart.
@@ -177,8 +181,8 @@ const QUOTED_IN: [&str; 8] = ["usdt", "usdc", "busd", "usd", "eur", "btc", "eth"
 
 /// Up to five letters, perhaps with a class of one or two; or a pair of currencies.
 fn is_ticker(lower: &str) -> bool {
-    let of_pair = |quote: &&str| lower.strip_suffix(*quote).is_some_and(|base| (3..=6).contains(&base.len()));
-    if (6..=12).contains(&lower.len()) && QUOTED_IN.iter().any(|q| of_pair(&q)) {
+    let of_pair = |quote: &str| lower.strip_suffix(quote).is_some_and(|base| (3..=6).contains(&base.len()));
+    if (6..=12).contains(&lower.len()) && QUOTED_IN.iter().any(|q| of_pair(q)) {
         return lower.bytes().all(|b| b.is_ascii_lowercase());
     }
     let (root, class) = lower.split_once(['.', '-']).unwrap_or((lower, "a"));
@@ -352,6 +356,8 @@ mod tests {
             ("SPY_1day_30d_backfill.csv", "SPY"),
             ("BATS_SPY, 1D.csv", "SPY"),
             ("NASDAQ_DLY_AAPL, 5.csv", "AAPL"),
+            ("AMEX_SPY, D.csv", "SPY"),
+            ("NYSE_F, W_0a1b2.csv", "F"),
             ("SPY-1D.csv", "SPY"),
             ("SPY_5min.csv", "SPY"),
             ("AAPL.2024.csv", "AAPL"),

@@ -5,7 +5,8 @@ use std::path::Path;
 use super::daily;
 use super::name;
 use crate::archive::row::{BarFile, Row};
-use crate::bar::{DAY, HOUR, MINUTE, Nanos, Timeframe, iso_utc};
+use crate::bar::{DAY, Date, HOUR, MINUTE, Nanos, Timeframe, iso_utc};
+use crate::calendar;
 use crate::error::{Error, Result, codes};
 
 /// How wide the bars of a file are, and how that is known.
@@ -50,6 +51,9 @@ pub(super) fn settle(file: &mut BarFile, told: Option<Timeframe>, path: &Path) -
     if said.as_ref().is_some_and(|s| s.timeframe == Timeframe::Week) {
         to_mondays(file, &mut starts);
     }
+    if said.is_none() {
+        check_daily(&starts)?;
+    }
     let width = by_spacing(file, &starts, said)?;
     for (_, rows) in &file.series {
         // The more series a file has, the likelier one is spaced so by chance.
@@ -60,6 +64,20 @@ pub(super) fn settle(file: &mut BarFile, told: Option<Timeframe>, path: &Path) -
         }
     }
     Ok(width)
+}
+
+/// Bars with a clock, about one a day: daily bars of which some day has two, or few bars of a rarely traded share.
+fn check_daily(starts: &[Nanos]) -> Result<()> {
+    let mut days: Vec<Date> = starts.iter().map(|&start| calendar::new_york_date(start)).collect();
+    days.dedup();
+    let timed = starts.iter().any(|start| !Timeframe::Day.starts_at(*start));
+    if !timed || starts.len() <= FEW || starts.len() > days.len() * 3 / 2 {
+        return Ok(());
+    }
+    let twice = starts.windows(2).find(|w| calendar::new_york_date(w[0]) == calendar::new_york_date(w[1]));
+    let which = twice.map_or_else(String::new, |w| format!(", two of them at {} and {}", iso_utc(w[0]), iso_utc(w[1])));
+    let what = format!("{} bars on {} days{which}: neither one a day nor bars of a session", starts.len(), days.len());
+    wrong(what, "correct the timestamps, name their zone with --zone, or say --timeframe")
 }
 
 /// Dates that are rarer than days: one a week is a weekly bar, also where holidays shift it; rarer ones

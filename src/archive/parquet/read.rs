@@ -224,7 +224,7 @@ impl<'a> Reading<'a> {
                 return Err(Error::new(codes::MISSING_VALUE, what));
             }
         }
-        for i in 0..batch.num_rows() {
+        for (i, &start) in starts.iter().enumerate() {
             let row = self.rows + i + 1;
             let symbol = match &symbols {
                 Some(column) => symbol_at(column, i, row)?,
@@ -233,7 +233,7 @@ impl<'a> Reading<'a> {
             let extra =
                 |c: &Option<Float64Array>| c.as_ref().filter(|c| c.is_valid(i)).map_or(f64::NAN, |c| c.value(i));
             self.series.entry(symbol).or_default().push(Row {
-                start: starts[i],
+                start,
                 ohlcv: std::array::from_fn(
                     |k| if k < 4 { prices[k].value(i) / self.scale } else { prices[k].value(i) },
                 ),
