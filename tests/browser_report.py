@@ -449,10 +449,11 @@ class Report:
 
     def use_maps(self):
         """Every pair of axes, with the others at their best and held."""
-        chosen = int(self.page.locator("#part").input_value()) if self.page.locator("#part").count() else 0
-        landscape = ((self.data.get("landscapes") or []) + [None])[chosen]
-        if not landscape:
+        landscapes = self.data.get("landscapes")
+        if not landscapes:
             return
+        chosen = int(self.page.locator("#part").input_value()) if self.page.locator("#part").count() else 0
+        landscape = landscapes[chosen]
         for i, map in enumerate(landscape["maps"]):
             if self.page.locator("#axes").count():
                 self.page.select_option("#axes", index=i)
