@@ -231,6 +231,49 @@ def _(place):
     refused(place, "bar-width")
 
 
+def every(step, count=9, start="09:30", first="2024-04-01"):
+    """Bars of a session, so many minutes apart."""
+    rows = []
+    for day in sessions(first, count):
+        at = datetime(day.year, day.month, day.day, *map(int, start.split(":")), tzinfo=NEW_YORK)
+        while (at.hour, at.minute) < (16, 0):
+            rows.append(at)
+            at += timedelta(minutes=step)
+    return list(zip(rows, prices(len(rows))))
+
+
+for title, rows in [("45 minutes", every(45)), ("65 minutes", every(65)), ("90 minutes", every(90)), ("two hours on the clock", every(120, start="08:00")),
+                    ("an hour from the open", every(60))]:
+    @case("K1", f"bars of {title} are none of a finer width")
+    def _(place, rows=rows):
+        place.write("in/SPY.csv", table(rows, "timestamp,open,high,low,close,volume", lambda at: at.isoformat()))
+        refused(place, "bar-width")
+
+
+for title, stamps in [("months", [date(2023, m, 1) for m in range(1, 13)]), ("quarters", [date(y, m, 1) for y in (2022, 2023) for m in (1, 4, 7, 10)])]:
+    @case("K1", f"{title} are no days")
+    def _(place, stamps=stamps):
+        place.write("in/SPY.csv", table(list(zip(stamps, prices(len(stamps))))))
+        refused(place, "bar-width")
+
+
+for title, shift, count in [("Mondays", 0, 12), ("Fridays", 4, 12), ("Fridays, six", 4, 6)]:
+    @case("K1", f"weeks stamped by {title} are weeks, dated by their Monday")
+    def _(place, shift=shift, count=count):
+        mondays = [date(2024, 1, 8) + timedelta(days=7 * i) for i in range(count)]
+        bars = prices(count)
+        place.write("in/SPY.csv", table([(day + timedelta(days=shift), bar) for day, bar in zip(mondays, bars)]))
+        imported(place, list(zip(mondays, bars)), "SPY", "1Week")
+
+
+@case("K1", "London midnight written in UTC across a change of clocks, ten rows")
+def _(place):
+    rows = days("2024-03-25", 10)
+    stamp = lambda d: datetime(d.year, d.month, d.day, tzinfo=LONDON).astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    place.write("in/AAPL.csv", table(rows, stamp=stamp))
+    refused(place, "bar-width")
+
+
 # --- K2: symbols from file names --------------------------------------------------------------
 
 for name, symbol in [("BATS_SPY, 1D.csv", "SPY"), ("SPY-1D.csv", "SPY"), ("AAPL.2024.csv", "AAPL"), ("NASDAQ_AAPL, 1D.csv", "AAPL"),
@@ -286,6 +329,20 @@ def _(place):
     code, out = place.run("data", "import", "in", "--archive", "a")
     expect(code == 0, out)
     expect({key: len(v) for key, v in place.series().items()} == {("AAL", "1Day"): 33, ("DAL", "1Day"): 33}, str(place.series().keys()))
+
+
+@case("K3", "a number that tells instruments apart isn't passed over")
+def _(place):
+    rows = [(at, (*bar, 10107 if i % 2 else 14593)) for i, (at, bar) in enumerate(days())]
+    place.write("in/SPY.csv", table(rows, "date,open,high,low,close,volume,PERMNO"))
+    refused(place, "PERMNO")
+
+
+@case("K3", "--symbol doesn't join files that are named for several")
+def _(place):
+    place.write("in/SPY.csv", table(days("2024-01-02", 12)))
+    place.write("in/QQQ.csv", table(days("2024-03-18", 12)))
+    refused(place, "SPY", "QQQ", options=("--symbol", "SPY"))
 
 
 # --- K4: columns that stand twice ------------------------------------------------------------
@@ -411,6 +468,20 @@ def _(place):
 def _(place):
     place.write("in/AMC.txt", table(minutes(), None, lambda at: f"{at:%m/%d/%Y},{at:%H:%M}"))
     refused(place, "--zone", options=("--time-format", "mdy"))
+
+
+@case("K5", "a sign that may part thousands or decimals is not guessed")
+def _(place):
+    rows = [(at, (*(f"{p:.3f}" for p in b[:4]), f"{b[4]:,}")) for at, b in days("2024-01-02", 12)]
+    place.write("in/SPY.csv", table(rows, sep=";"))
+    refused(place, "decimal")
+
+
+@case("K5", "columns without names beyond the volume are asked for")
+def _(place):
+    rows = [(at, (*b[:4], b[3] / 2, b[4])) for at, b in days("2024-01-02", 12)]
+    place.write("in/SPY.csv", table(rows, None))
+    refused(place, "--columns")
 
 
 @case("K5", "a date that is the day or the month is not guessed")

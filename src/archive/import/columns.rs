@@ -50,6 +50,16 @@ const FALLBACKS: [(Role, &[&str]); 4] = [
     (Role::Volume, &["tickvol", "tickvolume"]),
 ];
 
+/// Names of what tells instruments apart by a number.
+#[rustfmt::skip]
+const IDENTIFIERS: [&str; 16] = ["instrumentid", "permno", "permco", "assetid", "sid", "conid", "expiry", "expiration", "isin",
+    "figi", "cusip", "gvkey", "secid", "securityid", "contract", "strike"];
+
+/// Whether a column tells instruments apart.
+pub(crate) fn is_identifier(name: &str) -> bool {
+    IDENTIFIERS.contains(&plain(name).as_str())
+}
+
 /// A name without case, blanks and signs: `<Close/Last>` is `closelast`.
 pub(crate) fn plain(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()

@@ -128,6 +128,11 @@ impl<'a> Reading<'a> {
         let mut last = String::new();
         let prices: Vec<usize> = self.groups.iter().flat_map(|g| g.columns.prices).collect();
         let watched: Vec<usize> = columns.unknown.iter().copied().filter(|&at| self.may_be_text(at)).collect();
+        // Without a symbol in each row, nothing else may tell rows apart.
+        let one_symbol = columns.symbol.is_none() && self.groups[0].symbol.is_none();
+        let apart = |at: &usize| one_symbol && columns::is_identifier(self.name(*at));
+        let identifiers: Vec<usize> = columns.unknown.iter().copied().filter(apart).collect();
+        let mut identified: BTreeMap<usize, String> = BTreeMap::new();
         self.each(|record, line| {
             let fail = |e: Error| e.at_line(self.path, line, None);
             let field = |at: usize| record.get(at).unwrap_or_default();
@@ -142,6 +147,12 @@ impl<'a> Reading<'a> {
                 prices.iter().for_each(|&at| evidence.look(field(at)));
             }
             scaled = scaled && prices.chunks(5).all(|p| p[..4].iter().all(|&at| layout::is_billionths(field(at))));
+            for &at in &identifiers {
+                let known = identified.entry(at).or_insert_with(|| field(at).to_owned());
+                if known != field(at) {
+                    return Err(fail(columns::not_understood(self.name(at), known, field(at))));
+                }
+            }
             for &at in &watched {
                 let value = field(at);
                 match texts.get(&at) {

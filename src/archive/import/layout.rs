@@ -60,7 +60,11 @@ impl Layout {
     pub(crate) fn of(names: &[String]) -> Self {
         let names: Vec<String> = names.iter().map(|n| plain(n)).collect();
         let has = |name: &&str| names.iter().any(|n| n == name);
-        let found = LAYOUTS.iter().find(|(needs, _)| needs.iter().all(has)).map(|(_, layout)| *layout);
+        // Yahoo adjusts one column; who adjusts others, too, may leave the close as it was traded.
+        let adjusts_more = ["adjopen", "adjhigh", "adjlow", "adjvolume", "splitfactor", "divcash"].iter().any(has);
+        let fits =
+            |(needs, _): &&(&[&str], Layout)| needs.iter().all(has) && !(adjusts_more && needs.contains(&"adjclose"));
+        let found = LAYOUTS.iter().find(fits).map(|(_, layout)| *layout);
         let utc = ["utc", "datetimeutc", "timestamputc", "timeutc"].iter().any(has);
         found.unwrap_or(Self {
             name: Self::ANY_NAME,

@@ -312,8 +312,16 @@ pub(crate) fn partition_symbol(path: &Path) -> Result<Option<(Symbol, String)>> 
     Ok(Some((symbol, format!("{key}={value}"))))
 }
 
-/// The bar width of a partition: `timeframe=1Min/…`.
+/// The bar width of a partition: `timeframe=1Min/…`, or Polygon's `day_aggs_v1/…`.
 pub(crate) fn partition_width(path: &Path) -> Option<Timeframe> {
+    let folders = path.parent()?.components().filter_map(|c| c.as_os_str().to_str());
+    for folder in folders {
+        match folder {
+            "day_aggs_v1" => return Some(Timeframe::Day),
+            "minute_aggs_v1" => return Some(Timeframe::Minute),
+            _ => {}
+        }
+    }
     let (_, value) = folder(path, &["timeframe", "interval", "freq", "frequency", "resolution"])?;
     match width(value) {
         Width::Known(known) => Some(known),

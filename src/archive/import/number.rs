@@ -17,8 +17,10 @@ pub(crate) enum Decimal {
 pub(crate) struct Evidence {
     point: Option<String>,
     comma: Option<String>,
-    /// Groups of three behind a comma, which may be either.
+    /// Three digits behind a comma, which may be either.
     open: Option<String>,
+    /// Three digits behind a point, which may be either.
+    open_point: Option<String>,
 }
 
 impl Evidence {
@@ -36,6 +38,7 @@ impl Evidence {
         match (text.matches(',').count(), text.matches('.').count()) {
             (0, 1) if after('.') != 3 => keep(&mut self.point),
             (0, 2..) => keep(&mut self.comma),
+            (0, 1) => keep(&mut self.open_point),
             (0, _) => {}
             (2.., 0) => keep(&mut self.point),
             (1, 0) if after(',') != 3 => keep(&mut self.comma),
@@ -58,7 +61,15 @@ impl Evidence {
             .help("write all numbers of a file alike")),
             (None, Some(_), _) => Ok((Decimal::Comma, Some("numbers have decimal commas".to_owned()))),
             (None, None, Some(open)) if separator != b',' => {
+                if let Some(point) = &self.open_point {
+                    let what =
+                        format!("{} and {} don't tell which sign is the decimal one", quoted(point), quoted(open));
+                    return Err(Error::new(codes::BAD_VALUE, what).help("write numbers without groups of thousands"));
+                }
                 Ok((Decimal::Comma, Some(format!("the comma of {} is a decimal one", quoted(open)))))
+            }
+            (None, None, Some(open)) => {
+                Ok((Decimal::Point, Some(format!("the comma of {} parts thousands", quoted(open)))))
             }
             _ => Ok((Decimal::Point, None)),
         }

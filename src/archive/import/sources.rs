@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::name::{self, Named};
 use super::recognised::Recognised;
 use super::told::Told;
 use super::width::{self, Width};
@@ -251,6 +252,9 @@ fn read_whole(path: &Path, told: &Told) -> Result<Read> {
 /// Data error if they can't fit into memory.
 pub(super) fn try_all(listed: &[Listed], told: &Told, done: &mut Imported) -> Result<Vec<(PathBuf, Result<Read>)>> {
     check_room(listed)?;
+    if told.symbol.is_some() {
+        check_one_symbol(listed)?;
+    }
     let read: Vec<Result<Read>> = listed.par_iter().map(|one| read_whole(&one.path, told)).collect();
     let mut kept = Vec::new();
     for (one, read) in listed.iter().zip(read) {
@@ -260,6 +264,26 @@ pub(super) fn try_all(listed: &[Listed], told: &Told, done: &mut Imported) -> Re
         }
     }
     Ok(kept)
+}
+
+/// Refuses files that are named for several symbols where the user says one for all.
+fn check_one_symbol(listed: &[Listed]) -> Result<()> {
+    let mut named: Vec<Symbol> = Vec::new();
+    for one in listed {
+        match (name::partition_symbol(&one.path)?, name::symbol(&one.path)) {
+            (Some((symbol, _)), _) | (None, Named::Symbol(symbol)) => named.push(symbol),
+            _ => {}
+        }
+    }
+    named.sort();
+    named.dedup();
+    match &named[..] {
+        [first, second, ..] => {
+            let what = format!("the files are named for {first} and {second}, and --symbol is for files of one symbol");
+            Err(Error::new(codes::SYMBOL_UNCLEAR, what).help("leave out --symbol, or import the files one by one"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a file that lies in a folder is none of bars.

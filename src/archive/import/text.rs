@@ -232,7 +232,7 @@ pub(crate) fn table(text: &str, told_columns: bool) -> Result<Table> {
         true => ((1..=most).map(|at| at.to_string()).collect(), "no header, columns as told"),
         false => without_header(lines, &kinds).ok_or_else(|| {
             Error::new(codes::MISSING_COLUMN, format!("the columns have no names; the file begins {}", begin(text)))
-                .help("say what they are by their places: --columns timestamp=1,open=2,high=3,low=4,close=5,volume=6")
+                .help("say what they are by their places: --columns timestamp=1,open=2,high=3,low=4,close=5,volume=6, in the file's own order; ignore=7 leaves one out")
         })?,
     };
     if !told_columns {
@@ -319,6 +319,8 @@ fn without_header(lines: &[Line], kinds: &[Kind]) -> Option<(Vec<String>, &'stat
     at += 5;
     let layout = match (kinds.len(), apart) {
         (12, false) if at == 6 => "Binance klines",
+        // What else there is may be what is meant: a second close, a bid beside an ask.
+        (all, _) if all > at => return None,
         (_, true) => "no header, date and time apart (as Kibot, FirstRate, MetaTrader)",
         _ => "no header",
     };

@@ -54,13 +54,18 @@ pub(super) fn settle(file: &mut BarFile, told: Option<Timeframe>, path: &Path) -
     if said.is_none() {
         check_daily(&starts)?;
     }
+    let firm = said.as_ref().is_some_and(|s| s.firm);
     let width = by_spacing(file, &starts, said)?;
     for (_, rows) in &file.series {
         // The more series a file has, the likelier one is spaced so by chance.
         let few = if file.series.len() > 1 { 40 } else { FEW };
         if let Some(spacing) = coarser_spacing(rows, width.timeframe, few) {
             let what = format!("all rows start {} apart, which are no {} bars", span(spacing), width.timeframe);
-            return wrong(what, &known());
+            return wrong(what, &wider(spacing));
+        }
+        if let Some(spacing) = usual_spacing(rows).filter(|usual| *usual > width.timeframe.width() && !firm) {
+            let what = format!("most rows start {} apart, which are no {} bars", span(spacing), width.timeframe);
+            return wrong(what, &wider(spacing));
         }
     }
     Ok(width)
@@ -71,7 +76,7 @@ fn check_daily(starts: &[Nanos]) -> Result<()> {
     let mut days: Vec<Date> = starts.iter().map(|&start| calendar::new_york_date(start)).collect();
     days.dedup();
     let timed = starts.iter().any(|start| !Timeframe::Day.starts_at(*start));
-    if !timed || starts.len() <= FEW || starts.len() > days.len() * 3 / 2 {
+    if !timed || starts.len() <= 3 || starts.len() > days.len() * 3 / 2 {
         return Ok(());
     }
     let twice = starts.windows(2).find(|w| calendar::new_york_date(w[0]) == calendar::new_york_date(w[1]));
@@ -87,7 +92,7 @@ fn check_rare(starts: &[Nanos], said: Option<Said>) -> Result<Option<Said>> {
     let mut gaps: Vec<Nanos> = starts.windows(2).map(|w| w[1] - w[0]).collect();
     gaps.sort_unstable();
     let (Some(&least), Some(&usual)) = (gaps.first(), gaps.get(gaps.len() / 2)) else { return Ok(said) };
-    if !dated || starts.len() <= FEW || least < 4 * DAY {
+    if !dated || starts.len() <= 3 || usual < 4 * DAY {
         return Ok(said);
     }
     let firm = said.as_ref().is_some_and(|s| s.firm);
@@ -96,7 +101,7 @@ fn check_rare(starts: &[Nanos], said: Option<Said>) -> Result<Option<Said>> {
         None if weekly => Ok(Some(Said { timeframe: Timeframe::Week, from: "spacing", firm: false })),
         Some(Timeframe::Week) => Ok(said),
         Some(_) if firm && usual < 20 * DAY => Ok(said),
-        _ => wrong(format!("rows are {} apart or more", span(least)), &known()),
+        _ => wrong(format!("dates are {} apart and more", span(least)), &known()),
     }
 }
 
@@ -198,13 +203,34 @@ fn coarser_spacing(rows: &[Row], width: Timeframe, few: usize) -> Option<Nanos> 
     (spacing > width.width()).then_some(spacing)
 }
 
+/// The spacing of most bars within a day, if three of four have it: a session may begin with a shorter one.
+fn usual_spacing(rows: &[Row]) -> Option<Nanos> {
+    let mut starts: Vec<Nanos> = rows.iter().map(|row| row.start).collect();
+    starts.sort_unstable();
+    starts.dedup();
+    let within_a_day = |w: &&[Nanos]| calendar::new_york_date(w[0]) == calendar::new_york_date(w[1]);
+    let mut gaps: Vec<Nanos> = starts.windows(2).filter(within_a_day).map(|w| w[1] - w[0]).collect();
+    gaps.sort_unstable();
+    let usual = gaps.chunk_by(|a, b| a == b).max_by_key(|same| same.len())?;
+    (gaps.len() >= 4 && usual.len() * 4 >= gaps.len() * 3).then_some(usual[0])
+}
+
+/// What to do with bars of such a spacing.
+fn wider(spacing: Nanos) -> String {
+    match spacing {
+        HOUR => "hours begin on the hour: import 30Min bars or finer ones, of which Magellan builds hours".to_owned(),
+        _ => known(),
+    }
+}
+
 /// A number of nanoseconds for people.
 fn span(nanos: Nanos) -> String {
-    match nanos {
-        n if n % DAY == 0 => format!("{} days", n / DAY),
-        n if n % HOUR == 0 => format!("{} hours", n / HOUR),
-        n => format!("{} minutes", n / MINUTE),
-    }
+    let (count, unit) = match nanos {
+        n if n % DAY == 0 => (n / DAY, "day"),
+        n if n % HOUR == 0 => (n / HOUR, "hour"),
+        n => (n / MINUTE, "minute"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
