@@ -114,7 +114,7 @@ pub struct Side {
     axis: usize,
 }
 
-/// The landscape of each account, the best first; at most [`MOST_ACCOUNTS`]. Accounts without any value have none.
+/// The landscape of each account, the best first; of many accounts only the best. Accounts without any value have none.
 ///
 /// # Errors
 /// Usage error if there is no such figure; refused if the folder holds no results of a sweep.
