@@ -18,7 +18,6 @@ use crate::config::{self, Checked, Override, Parameters};
 use crate::finding::Span;
 use crate::gate::acknowledge;
 use crate::gate::baseline::Baseline;
-use crate::gate::subject::Subject;
 use crate::gate::verify::StoredVerdict;
 use crate::ledger::read_returns;
 
@@ -165,6 +164,7 @@ mod tests {
     use crate::archive::record;
     use crate::archive::row::Label;
     use crate::bar::MINUTE;
+    use crate::gate::subject::Subject;
     use proptest::prelude::*;
 
     fn rows() -> Vec<Row> {
