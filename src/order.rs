@@ -124,6 +124,18 @@ pub enum Reason {
     Signal(&'static str),
 }
 
+impl Reason {
+    /// Whether the sale was at a price inside a bar, not at its open or its end.
+    pub(crate) const fn is_inside_a_bar(self) -> bool {
+        matches!(self, Self::Stop | Self::Target(_))
+    }
+
+    /// Whether the account sold at a bar's end, unasked.
+    pub(crate) const fn is_liquidation(self) -> bool {
+        matches!(self, Self::SessionEnd | Self::EndOfData)
+    }
+}
+
 /// The name in `trades.csv`.
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

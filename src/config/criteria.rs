@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::bar::Date;
+use crate::bar::{Date, Symbol};
 use crate::metrics::{CRITERIA, Measure};
 
 /// `performance_criteria`
@@ -21,6 +21,8 @@ pub struct PerformanceCriteria {
     pub criteria: BTreeMap<String, Levels>,
     /// How much worse than what is deployed is still as good; needed once something is deployed.
     pub baseline: Option<NonInferiority>,
+    /// Symbol that stands for the market, for alpha against it; the archive needs its daily bars.
+    pub market: Option<Symbol>,
     /// Seed of resampling and of random cuts; 1 if it isn't given.
     #[schemars(extend("minimum" = 0, "maximum" = 4_294_967_295_u32))]
     pub seed: Option<u32>,
@@ -139,8 +141,18 @@ pub trait GateFigures {
     fn dsr(&self) -> Measure;
     /// Probability of backtest overfitting.
     fn pbo(&self) -> Measure;
-    /// Drawdown that one order of the trades in twenty exceeds.
+    /// Drawdown that one resample of the sessions in twenty exceeds.
     fn shuffled_drawdown(&self) -> Measure;
+    /// Share of shifts of its holding spells that do as well.
+    fn timing_p(&self) -> Measure;
+    /// t of alpha beside buying and holding its own symbols.
+    fn alpha_t(&self) -> Measure;
+    /// t of alpha beside the market symbol.
+    fn market_alpha_t(&self) -> Measure;
+    /// Lower bound of its Sharpe ratio less that of buying and holding its own symbols.
+    fn sharpe_over_holding(&self) -> Measure;
+    /// Hansen's test of superior predictive ability over the kept trials.
+    fn spa_p(&self) -> Measure;
     /// Sharpe ratio at twice the costs.
     fn sharpe_at_double_costs(&self) -> Measure;
     /// Slippage a side, basis points, at which nothing is won.
@@ -187,7 +199,27 @@ pub const STATISTICS: &[GateCriterion] = &[
         "shuffled_drawdown",
         |f| f.shuffled_drawdown(),
         (-1.0, 0.0),
-        "as a negative fraction, exceeded by 5 % of the trades' orders",
+        "as a negative fraction, exceeded in 5 % of the resamples of its sessions",
+    ),
+    gate_criterion(
+        "timing_p",
+        |f| f.timing_p(),
+        (0.0, 1.0),
+        "probability that the same holding spells at other times do as well",
+    ),
+    gate_criterion("alpha_t", |f| f.alpha_t(), (-100.0, 100.0), "t of alpha beside buying and holding its own symbols"),
+    gate_criterion("market_alpha_t", |f| f.market_alpha_t(), (-100.0, 100.0), "t of alpha beside the market symbol"),
+    gate_criterion(
+        "sharpe_over_holding",
+        |f| f.sharpe_over_holding(),
+        (-100.0, 100.0),
+        "a year, lower 95 % bound of the difference from buying and holding its own symbols",
+    ),
+    gate_criterion(
+        "spa_p",
+        |f| f.spa_p(),
+        (0.0, 1.0),
+        "probability that the best of the kept trials is this good by luck",
     ),
 ];
 

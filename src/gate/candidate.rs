@@ -10,7 +10,9 @@ use super::criteria::{self, Answers, Sample};
 use super::evidence::{Evidence, Power};
 use super::luck::Luck;
 use super::robustness::Robustness;
+use super::skill::{Beside, Skill};
 use super::subject::Subject;
+use super::timing::Timing;
 use super::variations::Variations;
 use super::verdict::{DataFinding, Expectation, PeriodVerdict};
 use crate::archive::Archive;
@@ -47,7 +49,6 @@ pub struct PeriodCharts {
 pub(super) struct Yardstick<'y> {
     pub(super) luck: &'y Luck,
     /// Whether the ledger has a sweep of more than one point.
-    pub(super) swept: bool,
     /// What is deployed, if anything is.
     pub(super) baseline: Option<&'y Baseline>,
     pub(super) subject: &'y Subject,
@@ -105,9 +106,18 @@ impl<'c> Candidate<'c> {
         let (robustness, causality) = (robustness?, causality?);
         progress("resampling");
         let (sample, pair) = (self.sample(seed), self.pair(by.subject));
-        let (paired, sharpes) = join(|| pair.compare(by.baseline), || sample.sharpes());
-        let evidence =
-            Evidence { luck: by.luck, swept: by.swept, robustness: &robustness, returns: &self.returns, run, seed };
+        let (skill, (paired, sharpes)) =
+            join(|| self.skill(), || join(|| pair.compare(by.baseline), || sample.sharpes()));
+        let skill = skill?;
+        let evidence = Evidence {
+            luck: by.luck,
+            skill: &skill,
+            robustness: &robustness,
+            returns: &self.returns,
+            block: sample.block,
+            run,
+            seed,
+        };
         let power = evidence.power();
         let mut answers = Answers::new(self.document);
         answers.checks.extend(criteria::points(answers.criteria, &run.metrics, &sample));
@@ -122,7 +132,7 @@ impl<'c> Candidate<'c> {
         answers.not_evaluable.extend(beyond_its_cash(run));
         causality.answer(&mut answers);
         answers.checks.push(trusted(&run.data_findings));
-        let verdict = self.verdict(answers, power, paired.comparison, robustness, causality);
+        let verdict = self.verdict(answers, power, paired.comparison, skill, robustness, causality);
         let closes = if by.pages { replays.market().closes()? } else { Vec::new() };
         Ok((verdict, PeriodCharts { run: run.clone(), deployed: paired.returns, sharpes, closes }))
     }
@@ -130,6 +140,22 @@ impl<'c> Candidate<'c> {
     fn variations(&self) -> Variations<'_> {
         let Self { strategy, document, replays, run, returns, .. } = self;
         Variations { strategy: *strategy, document, replays: &**replays, run, returns }
+    }
+
+    /// What it adds to being in the market.
+    fn skill(&self) -> Result<Skill> {
+        let Self { run, returns, archive, .. } = self;
+        let dates: Vec<Date> = run.replay.equity.iter().map(|e| e.0).collect();
+        let own = match &run.symbols[..] {
+            [only] => only.to_string(),
+            several => format!("equal amounts of {} symbols", several.len()),
+        };
+        let market = self.document.deployment().performance_criteria.market;
+        Ok(Skill {
+            timing: Timing::of(self.replays.market(), &run.replay.fills, run.replay.capital)?,
+            own: Beside::holding(own, returns, &run.benchmark),
+            market: market.map(|symbol| Beside::market(symbol, archive, returns, &dates)),
+        })
     }
 
     fn sample(&self, seed: u64) -> Sample<'_> {
@@ -147,6 +173,7 @@ impl<'c> Candidate<'c> {
         answers: Answers<'_>,
         power: Power,
         baseline: Comparison,
+        skill: Skill,
         robustness: Robustness,
         causality: Causality,
     ) -> PeriodVerdict {
@@ -160,6 +187,7 @@ impl<'c> Candidate<'c> {
             power,
             metrics: run.metrics,
             baseline,
+            skill,
             robustness,
             causality,
             symbols: run.symbols.clone(),

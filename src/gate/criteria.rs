@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use super::check::{Check, Group, bound_name};
 use crate::bar::Date;
+use crate::calendar;
 use crate::config::{Complete, Levels};
-use crate::metrics::{Benchmark, CRITERIA, Cause, Criterion, Measure, Metrics, Outcome, Resampled, Tally, round_trips};
+use crate::metrics::{
+    Benchmark, CRITERIA, Cause, Criterion, Measure, Metrics, Outcome, Resampled, Tally, Trade, round_trips,
+};
 use crate::replay::Replay;
 use crate::stats::bootstrap;
 
@@ -13,6 +16,8 @@ use crate::stats::bootstrap;
 const RESAMPLES: usize = 1_000;
 /// Fewer sessions or trades have no bound.
 const LEAST: usize = 30;
+/// Nor have trades of fewer sessions.
+const LEAST_CLUSTERS: usize = 10;
 
 /// Levels by metric.
 pub(super) type Criteria = BTreeMap<String, Levels>;
@@ -97,7 +102,9 @@ pub(super) struct Sample<'a> {
 
 impl Sample<'_> {
     /// A criterion's figure in resamples, ascending. Session figures draw blocks of sessions
-    /// (Politis & Romano 1994); trade figures draw trades one by one.
+    /// (Politis & Romano 1994); trade figures draw all trades that began in one session together, since what moves the
+    /// market moves them all (the cluster bootstrap; Cameron, Gelbach & Miller, Review of Economics and Statistics 90,
+    /// 2008).
     fn draw(&self, criterion: &Criterion) -> Vec<f64> {
         let mut drawn = match criterion.resampled {
             Some(Resampled::Sessions) => self.draw_sessions(criterion),
@@ -133,15 +140,24 @@ impl Sample<'_> {
 
     fn draw_trades(&self, criterion: &Criterion) -> Vec<f64> {
         let trades = round_trips(&self.replay.fills);
-        if trades.len() < LEAST {
+        let mut by_session: Vec<(Date, Vec<&Trade>)> = Vec::new();
+        for trade in &trades {
+            let session = calendar::new_york_date(trade.entered.max(0));
+            match by_session.iter_mut().rev().find(|(date, _)| *date == session) {
+                Some((_, together)) => together.push(trade),
+                None => by_session.push((session, vec![trade])),
+            }
+        }
+        if trades.len() < LEAST || by_session.len() < LEAST_CLUSTERS {
             return Vec::new();
         }
         let figure = |indices: &[usize]| {
             let mut tally = Tally::default();
-            indices.iter().map(|&i| &trades[i]).for_each(|t| tally.add(t.profit, t.amount, t.held));
+            let drawn = indices.iter().flat_map(|&i| &by_session[i].1);
+            drawn.for_each(|t| tally.add(t.profit, t.amount, t.held));
             self.figure(criterion, &[self.replay.capital], tally)
         };
-        bootstrap::stationary(trades.len(), 1.0, RESAMPLES, self.seed, criterion.figure.name, figure)
+        bootstrap::stationary(by_session.len(), 1.0, RESAMPLES, self.seed, criterion.figure.name, figure)
     }
 
     fn figure(&self, criterion: &Criterion, equity: &[f64], tally: Tally) -> Option<f64> {

@@ -7,25 +7,27 @@ use super::check::{Check, Group, Status};
 use super::criteria::Answers;
 use super::luck::Luck;
 use super::robustness::Robustness;
+use super::skill::Skill;
 use crate::config::{GateCriterion, GateFigures, Levels, ROBUSTNESS, STATISTICS};
 use crate::costs::Costs;
-use crate::metrics::{Cause, Measure, SESSIONS_PER_YEAR, round_trips};
+use crate::metrics::{Cause, Measure, SESSIONS_PER_YEAR};
 use crate::research::backtest::Run;
-use crate::stats::{Moments, bootstrap, monte_carlo, sharpe, trials as luck_of};
+use crate::stats::{Moments, monte_carlo, sharpe, trials as luck_of};
 
 /// Confidence and power of the power statement.
 const CONFIDENCE: f64 = 0.95;
 const POWER: f64 = 0.80;
-/// Orders of the trades that are tried for the drawdown.
+/// Resamples of the sessions for the drawdown.
 const SHUFFLES: usize = 1_000;
 
 /// What the gate's figures are made of.
 pub(super) struct Evidence<'e> {
     pub(super) luck: &'e Luck,
-    /// Whether the ledger has a sweep of more than one point.
-    pub(super) swept: bool,
+    pub(super) skill: &'e Skill,
     pub(super) robustness: &'e Robustness,
     pub(super) returns: &'e [f64],
+    /// Mean length of a block of sessions that is drawn again.
+    pub(super) block: f64,
     pub(super) run: &'e Run,
     pub(super) seed: u64,
 }
@@ -42,20 +44,15 @@ impl Evidence<'_> {
         }
     }
 
-    /// Without a sweep there is nothing to overfit, so that what needs one is not evaluable; a sweep that kept nothing
-    /// tells nothing, so that it is inconclusive. Whatever else is undefined fails.
+    /// What needs a sweep is inconclusive without one: whoever doesn't sweep where trials are counted isn't rewarded.
+    /// Whatever else is undefined fails.
     fn answer_one(&self, criterion: &GateCriterion, group: Group, levels: Levels, answers: &mut Answers<'_>) {
         let value = (criterion.of)(self);
         let check = Check::new(criterion.name, group, value, levels);
-        match value {
-            Measure::Undefined(Cause::NoSweep) if !self.swept => {
-                answers.not_evaluable.push(format!("{}: {}", criterion.name, Cause::NoSweep));
-            }
-            Measure::Undefined(Cause::NoSweep) => {
-                answers.checks.push(Check { status: Status::Inconclusive, ..check });
-            }
-            _ => answers.checks.push(check),
-        }
+        answers.checks.push(match value {
+            Measure::Undefined(Cause::NoSweep) => Check { status: Status::Inconclusive, ..check },
+            _ => check,
+        });
     }
 
     /// A Sharpe ratio of a part, or of other circumstances. Of a strategy that was ruined, or never in the market, no
@@ -109,10 +106,31 @@ impl GateFigures for Evidence<'_> {
     }
 
     fn shuffled_drawdown(&self) -> Measure {
-        let profits: Vec<f64> = round_trips(&self.run.replay.fills).iter().map(|t| t.profit).collect();
-        let paths = monte_carlo::shuffled_trades(&profits, self.run.replay.capital, SHUFFLES, self.seed);
-        let worst = paths.and_then(|p| bootstrap::quantile(&p.max_drawdown, 1.0 - CONFIDENCE));
-        measure(worst, Cause::NoTrades, Cause::NoFiniteDrawdown)
+        if self.run.metrics.trades == 0 {
+            return Measure::Undefined(Cause::NoTrades);
+        }
+        let paths = monte_carlo::bootstrapped(self.returns, self.block, SHUFFLES, self.seed);
+        measure(paths.and_then(|p| p.drawdown(CONFIDENCE)), Cause::NoFiniteDrawdown, Cause::NoFiniteDrawdown)
+    }
+
+    fn timing_p(&self) -> Measure {
+        self.skill.timing.together
+    }
+
+    fn alpha_t(&self) -> Measure {
+        self.skill.own.alpha_t
+    }
+
+    fn market_alpha_t(&self) -> Measure {
+        self.skill.market.as_ref().map_or(Measure::Undefined(Cause::NoMarket), |market| market.alpha_t)
+    }
+
+    fn sharpe_over_holding(&self) -> Measure {
+        self.skill.own.sharpe_difference_lower
+    }
+
+    fn spa_p(&self) -> Measure {
+        Measure::Undefined(Cause::NoSharedReturns)
     }
 
     fn sharpe_at_double_costs(&self) -> Measure {

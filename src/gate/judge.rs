@@ -118,13 +118,7 @@ impl Gate<'_> {
         }
 
         // Every question, period by period.
-        let by = Yardstick {
-            luck: &luck,
-            swept: luck::was_swept(&ledger),
-            baseline: baseline.as_ref(),
-            subject: &subject,
-            pages: self.pages,
-        };
+        let by = Yardstick { luck: &luck, baseline: baseline.as_ref(), subject: &subject, pages: self.pages };
         for candidate in &candidates {
             let (mut period, charts) = candidate.judge(&by, &progress)?;
             period.checks.retain(|c| Some(c.metric.as_str()) != without);

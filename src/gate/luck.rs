@@ -16,7 +16,7 @@ use super::check::{Check, Group};
 use crate::bar::Symbol;
 use crate::config::Levels;
 use crate::error::Result;
-use crate::ledger::{Kept, Kind, Ledger, Record};
+use crate::ledger::{Kept, Ledger, Record};
 use crate::metrics::{Cause, Measure};
 use crate::stats::pbo::{Performance, probability_of_overfitting};
 use crate::stats::{Moments, trials};
@@ -106,11 +106,6 @@ impl Luck {
 
 /// Name of the check that no symbol was dropped.
 pub(super) const DROPPED: &str = "symbols_dropped";
-
-/// Whether the ledger has a sweep of more than one point.
-pub(super) fn was_swept(ledger: &Ledger) -> bool {
-    ledger.records().values().any(|r| r.kind == Kind::Sweep && r.trials.points > 1)
-}
 
 /// By the dispersion of all trials, or as without an edge by those whose returns nobody kept, if that
 /// is more.

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | do the figures meet their levels? | `criteria.rs` |
 //! | could so many trials show this by luck? | `luck.rs`, `evidence.rs` |
+//! | does it add anything to being in the market? | `skill.rs`, `timing.rs` |
 //! | is it worse than what is deployed? | `comparison.rs` |
 //! | does it hold under other circumstances? | `variations.rs`, `regimes.rs`, `robustness.rs` |
 //! | do decisions depend on the past alone? | `causality.rs` |
@@ -28,6 +29,8 @@ mod evidence;
 mod luck;
 mod regimes;
 mod robustness;
+mod skill;
+mod timing;
 mod variations;
 
 // What is deployed, and the candidate beside it.
@@ -56,4 +59,6 @@ pub use heat_map::HeatMap;
 pub use judge::{Gate, Judgement, NEVER_ACCEPTED, check_names};
 pub use luck::Luck;
 pub use robustness::Robustness;
+pub use skill::{Beside, Skill};
+pub use timing::Timing;
 pub use verdict::{DataFinding, Expectation, PeriodVerdict, Refusal, StrategyVerdict, Verdict};

@@ -11,7 +11,9 @@ use super::comparison::Comparison;
 use super::evidence::Power;
 use super::luck::Luck;
 use super::robustness::{AtCosts, LeftOut, Neighbour, Regime, Robustness};
+use super::skill::{Beside, Skill};
 use super::subject::Subject;
+use super::timing::{SymbolTiming, Timing};
 use super::verdict::{DataFinding, Expectation, PeriodVerdict, Refusal, StrategyVerdict, Verdict};
 use crate::bar::{Date, Symbol};
 use crate::config::{Levels, Period};
@@ -210,6 +212,26 @@ impl<R: Rng> Random<R> {
         LeftOut { left_out: self.text(), total_return: self.measure(), sharpe: self.measure() }
     }
 
+    fn beside(&mut self) -> Beside {
+        Beside {
+            held: self.text(),
+            alpha: self.measure(),
+            alpha_t: self.measure(),
+            beta: self.measure(),
+            sharpe_difference: self.measure(),
+            sharpe_difference_lower: self.measure(),
+        }
+    }
+
+    fn skill(&mut self) -> Skill {
+        let timing = Timing {
+            together: self.measure(),
+            by_symbol: self.some(|r| SymbolTiming { symbol: r.symbol(), p: r.measure() }),
+            shifts: self.size(),
+        };
+        Skill { timing, own: self.beside(), market: self.maybe(Self::beside) }
+    }
+
     fn robustness(&mut self) -> Robustness {
         Robustness {
             cost_frontier: self.some(|r| AtCosts {
@@ -258,6 +280,7 @@ impl<R: Rng> Random<R> {
             power: self.power(),
             metrics: self.metrics(),
             baseline: self.comparison(),
+            skill: self.skill(),
             robustness: self.robustness(),
             causality: self.causality(),
             symbols: self.some(Self::symbol),

@@ -13,6 +13,7 @@ use super::digest;
 use super::evidence::Power;
 use super::luck::Luck;
 use super::robustness::Robustness;
+use super::skill::Skill;
 use super::subject::Subject;
 use crate::bar::{Date, Symbol};
 use crate::config::Period;
@@ -47,6 +48,8 @@ pub struct PeriodVerdict {
     pub metrics: Metrics,
     /// Beside what is deployed.
     pub baseline: Comparison,
+    /// What it adds to being in the market.
+    pub skill: Skill,
     /// Under other circumstances.
     pub robustness: Robustness,
     /// Decisions without the future.

@@ -159,6 +159,9 @@ causes! {
     TooFewSessions = "fewer than 63 sessions",
     NoLongRegime = "no regime has 63 sessions",
     NoParameter = "no parameter to vary",
+    MarketUncovered = "the archive has no daily bars of the market symbol for every session",
+    NoMarket = "performance_criteria.market names no symbol",
+    NoSharedReturns = "fewer than ten kept trials of these symbols and sessions",
     NoNeighbour = "no neighbour",
     NeighbourUndefined = "a neighbour has no Sharpe ratio",
 }

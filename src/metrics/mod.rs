@@ -27,4 +27,4 @@ pub(crate) use sessions::returns;
 pub use sessions::{SESSIONS_PER_YEAR, session_returns, sharpe};
 pub(crate) use summary::Outcome;
 pub use summary::{Metrics, SESSIONS_TO_ANNUALISE};
-pub(crate) use trades::{Tally, round_trips, win_or_loss};
+pub(crate) use trades::{Tally, Trade, round_trips, win_or_loss};

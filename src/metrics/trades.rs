@@ -87,6 +87,8 @@ pub(crate) struct Trade {
     /// Dollars spent on the entry.
     pub(crate) amount: f64,
     pub(crate) held: Nanos,
+    /// Start of the bar of the entry.
+    pub(crate) entered: Nanos,
     last_sale: usize,
 }
 
@@ -99,6 +101,7 @@ pub(crate) fn round_trips(fills: &[Fill]) -> Vec<Trade> {
         trade.profit += fill.profit;
         trade.amount += fill.entry_price * fill.shares as f64;
         trade.held = trade.held.max(fill.exited - fill.entered);
+        trade.entered = fill.entered;
         trade.last_sale = i;
     }
     trades

@@ -233,10 +233,12 @@ impl Market {
 
     /// Worth of equal amounts of every symbol, bought at its first close and held, after each session: 1 a symbol.
     pub(crate) fn buy_and_hold(&self, histories: &[&History<'_>], (start, end): Period) -> Vec<f64> {
-        // Raw prices jump at a split; adjusted ones don't.
-        let adjust =
-            |i: usize, date: Date| if self.adjusted { 1.0 } else { split_factor(&self.loaded[i].splits, date) };
-        buy_and_hold(histories, start, end, adjust)
+        buy_and_hold(histories, start, end, |i, date| self.price_factor(i, date))
+    }
+
+    /// What a symbol's prices on a date are divided by, so that they don't jump at splits: raw prices do.
+    pub(crate) fn price_factor(&self, index: usize, date: Date) -> f64 {
+        if self.adjusted { 1.0 } else { split_factor(&self.loaded[index].splits, date) }
     }
 
     /// First and last session of each symbol in the period.

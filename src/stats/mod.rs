@@ -42,6 +42,7 @@ mod long_run;
 pub mod paired;
 
 pub mod monte_carlo;
+pub mod regression;
 
 use statrs::function::erf::erfc_inv;
 

@@ -11,7 +11,9 @@ use magellan::config::Levels;
 use magellan::finding::{Finding, Severity};
 use magellan::gate::acknowledge;
 use magellan::gate::comparison::Comparison;
-use magellan::gate::{Acknowledgement, Check, DataFinding, Luck, PeriodVerdict, StrategyVerdict, Verdict};
+use magellan::gate::{
+    Acknowledgement, Check, DataFinding, Luck, PeriodVerdict, Skill, StrategyVerdict, Timing, Verdict,
+};
 use magellan::metrics::Measure;
 use magellan::research::backtest::Run;
 use magellan::research::coverage::PartlyCovered;
@@ -117,12 +119,14 @@ pub fn gate(verdict: &Verdict) -> String {
 }
 
 /// What abbreviations stand for.
-const ABBREVIATIONS: [(&str, &str); 6] = [
+const ABBREVIATIONS: [(&str, &str); 8] = [
     ("bps", "basis points, hundredths of a per cent"),
     ("cagr", "compound annual growth rate"),
     ("dsr", "deflated Sharpe ratio, the probability that it isn't the luck of the best trial"),
     ("MinTRL", "minimum track record length, the sessions that it takes to tell the Sharpe ratio from 0"),
     ("pbo", "probability of backtest overfitting"),
+    ("spa_p", "p of Hansen's test of superior predictive ability, over the best of the kept trials"),
+    ("timing_p", "share of shifts on a circle whose Sharpe ratio is as high"),
     ("psr", "probabilistic Sharpe ratio, the probability that it is above 0"),
 ];
 
@@ -203,6 +207,7 @@ pub(crate) fn number(metric: &str, v: f64) -> String {
         "best_day",
         "expectancy_ret",
         "shuffled_drawdown",
+        "alpha",
     ];
     const COUNTS: &[&str] = &[
         "trades",
@@ -268,6 +273,7 @@ fn period_summary(text: &mut String, period: &PeriodVerdict) {
         &period.data_sha256[..12],
     );
     let _ = write!(text, "\n  {}", period.power.statement);
+    skill_summary(text, &period.skill);
     let _ = write!(text, "\n  {}", against_baseline(&period.baseline));
     for e in &period.expectations {
         let _ = write!(text, "\n  {} {}: {:.1} here", e.path, e.expected, e.value);
@@ -278,6 +284,29 @@ fn period_summary(text: &mut String, period: &PeriodVerdict) {
     }
     if !period.not_demanded.is_empty() {
         let _ = write!(text, "\n  not demanded: {}", period.not_demanded.join(", "));
+    }
+}
+
+/// What it adds to being in the market: its timing, and a line for each thing held instead.
+fn skill_summary(text: &mut String, skill: &Skill) {
+    let Timing { together, shifts, .. } = &skill.timing;
+    let timing = match together {
+        Measure::Defined(p) => format!("as much at other times in {:.1} % of {shifts} shifts", p * 100.0),
+        undefined => format!("at other times: {undefined}"),
+    };
+    let _ = write!(text, "\n  the same holding spells win {timing} (timing_p)");
+    for beside in std::iter::once(&skill.own).chain(&skill.market) {
+        let _ = write!(
+            text,
+            "\n  beside holding {}: alpha {} a year (t {:.2}), beta {:.2}, Sharpe difference {:.2} a year, at least {:.2} \
+             at 95 %",
+            beside.held,
+            value("alpha", beside.alpha),
+            beside.alpha_t,
+            beside.beta,
+            beside.sharpe_difference,
+            beside.sharpe_difference_lower,
+        );
     }
 }
 

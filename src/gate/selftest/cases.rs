@@ -32,7 +32,12 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "no edge", fails_by: Some("sharpe"), plant: no_edge },
     Case { name: "a short record", fails_by: Some("psr"), plant: short_record },
     Case { name: "the best of 1,000 on noise", fails_by: Some("dsr"), plant: best_of_noise },
+    Case { name: "the best of 200 on noise, each a sweep of its own", fails_by: Some("dsr"), plant: small_sweeps },
     Case { name: "a sweep that doesn't hold afterwards", fails_by: Some("pbo"), plant: overfitted_sweep },
+    Case { name: "such a sweep beside larger ones over costs", fails_by: Some("pbo"), plant: pushed_out },
+    Case { name: "such a sweep among points that hardly trade", fails_by: Some("pbo"), plant: junk_columns },
+    Case { name: "an edge whose sweeps nobody counted", fails_by: Some("pbo"), plant: uncounted_sweeps },
+    Case { name: "a rising market without any timing", fails_by: Some("timing_p"), plant: beta_without_alpha },
     Case { name: "worse than what is deployed", fails_by: Some("sharpe_vs_deployed"), plant: worse },
     Case { name: "a free-cost edge", fails_by: Some("break_even_bps"), plant: free_costs },
     Case { name: "an edge as thin as its costs", fails_by: Some("sharpe_at_double_costs"), plant: thin },
@@ -67,6 +72,10 @@ fn falling(_: usize, _: &mut f64) -> (f64, f64) {
 
 fn slowly_rising(_: usize, _: &mut f64) -> (f64, f64) {
     (0.0006, 0.01)
+}
+
+fn rising(_: usize, _: &mut f64) -> (f64, f64) {
+    (0.0012, 0.01)
 }
 
 /// Half of a move follows on the next bar, and moves are small.
@@ -123,6 +132,7 @@ fn everything() -> Value {
         "dsr": {"fail_below": 0.95},
         "pbo": {"fail_above": 0.5},
         "shuffled_drawdown": {"fail_below": -0.25},
+        "timing_p": {"fail_above": 0.05},
         "sharpe_at_double_costs": {"fail_below": 0.5},
         "break_even_bps": {"fail_below": 10},
         "sharpe_without_a_symbol": {"fail_below": 0.5},
@@ -160,10 +170,55 @@ fn best_of_noise(place: &Place) -> Result<()> {
     place.configure(Daily::NAME, &["AAA"], best, 0.0, criteria)
 }
 
+/// The same as many sweeps: how trials are recorded is no way to hide them.
+fn small_sweeps(place: &Place) -> Result<()> {
+    place.days(41, &[("AAA", noise)])?;
+    let mut criteria = and("dsr", json!({"fail_below": 0.95}));
+    criteria["psr"] = json!({"fail_below": 0.95});
+    place.configure(Daily::NAME, &["AAA"], hash(2), 0.0, criteria.clone())?;
+    let best = sweep(place, Daily::NAME, &[axis("rsi_period", 2..=201)])?;
+    std::fs::remove_dir_all(place.ledger()).map_err(|e| crate::error::Error::io(&place.ledger(), &e))?;
+    for which in 2..=201 {
+        sweep(place, Daily::NAME, &[axis("rsi_period", which..=which)])?;
+    }
+    place.configure(Daily::NAME, &["AAA"], best, 0.0, criteria)
+}
+
 fn overfitted_sweep(place: &Place) -> Result<()> {
     place.days(5, &[("AAA", noise)])?;
     place.configure(Daily::NAME, &["AAA"], rsi(14, 55.0, 45.0), 0.0, and("pbo", json!({"fail_above": 0.3})))?;
     sweep(place, Daily::NAME, &[axis("rsi_period", 2..=21), axis("upper", 46..=60)]).map(|_| ())
+}
+
+fn pushed_out(place: &Place) -> Result<()> {
+    overfitted_sweep(place)?;
+    for thousandths in 0..9 {
+        let costs = (0..400).map(|i| json!(0.001 * f64::from(thousandths) + 0.01 * f64::from(i))).collect();
+        sweep(place, Daily::NAME, &[Axis { key: "execution.friction_bps".to_owned(), values: costs }])?;
+    }
+    Ok(())
+}
+
+fn junk_columns(place: &Place) -> Result<()> {
+    place.days(5, &[("AAA", noise)])?;
+    place.configure(Daily::NAME, &["AAA"], rsi(14, 55.0, 45.0), 0.0, and("pbo", json!({"fail_above": 0.3})))?;
+    sweep(place, Daily::NAME, &[axis("rsi_period", 2..=21), axis("upper", 46..=100)]).map(|_| ())
+}
+
+/// Whoever tries elsewhere isn't rewarded for it.
+fn uncounted_sweeps(place: &Place) -> Result<()> {
+    place.days(1, &FOUR)?;
+    place.configure(Daily::NAME, &names(&FOUR), rsi(14, 55.0, 45.0), 2.0, and("pbo", json!({"fail_above": 0.5})))?;
+    sweep(place, Daily::NAME, &[axis("rsi_period", 8..=20), axis("upper", 52..=60)])?;
+    std::fs::remove_dir_all(place.ledger()).map_err(|e| crate::error::Error::io(&place.ledger(), &e))
+}
+
+/// In the market half of the time, at times that have nothing to do with it.
+fn beta_without_alpha(place: &Place) -> Result<()> {
+    place.days(17, &[("AAA", rising)])?;
+    let mut criteria = and("timing_p", json!({"fail_above": 0.1}));
+    criteria["psr"] = json!({"fail_below": 0.95});
+    place.configure(Daily::NAME, &["AAA"], hash(3), 0.0, criteria)
 }
 
 fn worse(place: &Place) -> Result<()> {

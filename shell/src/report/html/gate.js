@@ -120,6 +120,34 @@ function powerView() {
   return part.power ? el('p', { class: 'callout' }, part.power) : 'what this history could show (power) was not computed';
 }
 
+/* Skill */
+
+function skillView() {
+  const skill = part.skill ?? {};
+  const timing = skill.timing ?? {};
+  const held = [skill.own, skill.market].filter(Boolean);
+  if (!held.length && isEmpty(timing.together)) return 'what it adds to being in the market was not computed';
+  const cell = (key, digits) => (r) => figureNode(key, r[digits ?? key]);
+  const beside = [
+    { label: 'Beside holding', heading: true, key: (r) => r.held, cell: (r) => r.held },
+    { label: 'Alpha a year', numeric: true, key: (r) => sortable(r.alpha), cell: cell('alpha') },
+    { label: 't of alpha', numeric: true, key: (r) => sortable(r.alpha_t), cell: cell('alpha_t') },
+    { label: 'Beta', numeric: true, key: (r) => sortable(r.beta), cell: cell('beta') },
+    { label: 'Sharpe difference', numeric: true, key: (r) => sortable(r.sharpe_difference), cell: cell('sharpe_difference') },
+    { label: 'at least, at 95 %', numeric: true, key: (r) => sortable(r.sharpe_difference_lower), cell: cell('sharpe_difference_lower') },
+  ];
+  const timed = [{ symbol: 'all together', p: timing.together }, ...list(timing.by_symbol)];
+  const times = [
+    { label: 'Symbol', heading: true, key: (r) => r.symbol, cell: (r) => r.symbol },
+    { label: 'As good at other times', numeric: true, key: (r) => sortable(r.p), cell: (r) => figureNode('timing_p', r.p) },
+  ];
+  return [
+    el('div', { class: 'panel' }, dataTable({ caption: 'Beside holding', columns: beside, rows: held }).node),
+    el('p', {}, `The same holding spells, shifted together around a circle of the period: the share of ${whole(timing.shifts ?? 0)} shifts whose Sharpe ratio is as high.`),
+    el('div', { class: 'panel' }, dataTable({ caption: 'Timing', columns: times, rows: timed }).node),
+  ];
+}
+
 /* Bootstrap */
 
 function histogram({ samples, metric, point, lower, upper, confidence }) {
@@ -266,6 +294,7 @@ const PAGE = {
   views: [
     ['criteria', 'Criteria', 'What the gate demands, and how far each value is from its fail level.', criteriaView],
     ['power', 'What this history can show', null, powerView, 'Power'],
+    ['skill', 'Beside the market', 'A rising market makes a high Sharpe ratio without any skill: what is left of it beside holding, and at other times.', skillView, 'Skill'],
     ['equity', 'Equity', EQUITY_LEAD, equityView],
     ['months', 'Monthly returns', MONTHS_LEAD, monthsView, 'Months'],
     ['trades', 'Trades', TRADES_LEAD, tradesView],

@@ -1,0 +1,93 @@
+//! What a strategy adds to being in the market: the null is the market, not cash.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::timing::Timing;
+use crate::archive::Archive;
+use crate::bar::{Date, Symbol, Timeframe};
+use crate::error::Result;
+use crate::history::{History, Hours};
+use crate::metrics::{Cause, Measure, SESSIONS_PER_YEAR};
+use crate::stats::normal_quantile;
+use crate::stats::paired::ledoit_wolf;
+use crate::stats::regression::Regression;
+
+/// Confidence of the bound of the difference from holding.
+const CONFIDENCE: f64 = 0.95;
+
+/// What a strategy adds to being in the market.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Skill {
+    /// The same holding spells at other times.
+    pub timing: Timing,
+    /// Beside equal amounts of its own symbols, bought and held.
+    pub own: Beside,
+    /// Beside the market symbol, if the config names one.
+    pub market: Option<Beside>,
+}
+
+/// Returns beside those of something that was bought and held, session by session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Beside {
+    /// What was held.
+    pub held: String,
+    /// Return a year that its beta doesn't explain: 252 times the constant of a regression on the other's returns.
+    pub alpha: Measure,
+    /// Alpha over its standard error, which allows for autocorrelation and changing variance.
+    pub alpha_t: Measure,
+    /// Slope of the regression.
+    pub beta: Measure,
+    /// Sharpe ratio a year less that of holding.
+    pub sharpe_difference: Measure,
+    /// Lower 95 % bound of the difference (Ledoit & Wolf 2008).
+    pub sharpe_difference_lower: Measure,
+}
+
+impl Beside {
+    /// Of session returns, the first of which has no counterpart, beside what the other was worth after each session.
+    pub(super) fn holding(held: String, returns: &[f64], worth: &[f64]) -> Self {
+        let of_other: Vec<f64> = worth.windows(2).map(|w| w[1] / w[0] - 1.0).collect();
+        let own = returns.get(1..).unwrap_or_default();
+        if own.len() != of_other.len() {
+            return Self::none(held, Cause::MarketUncovered);
+        }
+        let measure = |value: Option<f64>| value.map_or(Measure::Undefined(Cause::ReturnsDoNotVary), Measure::Defined);
+        let line = Regression::of(own, &of_other);
+        let difference = ledoit_wolf(own, &of_other);
+        let (year, z) = (SESSIONS_PER_YEAR.sqrt(), normal_quantile(CONFIDENCE).unwrap_or(f64::INFINITY));
+        Self {
+            held,
+            alpha: measure(line.map(|l| l.alpha * SESSIONS_PER_YEAR)),
+            alpha_t: measure(line.map(|l| l.t)),
+            beta: measure(line.map(|l| l.beta)),
+            sharpe_difference: measure(difference.map(|d| d.difference * year)),
+            sharpe_difference_lower: measure(difference.map(|d| (d.difference - z * d.standard_error) * year)),
+        }
+    }
+
+    fn none(held: String, cause: Cause) -> Self {
+        let none = Measure::Undefined(cause);
+        Self { held, alpha: none, alpha_t: none, beta: none, sharpe_difference: none, sharpe_difference_lower: none }
+    }
+
+    /// Beside the market symbol's daily closes on these dates.
+    pub(super) fn market(symbol: Symbol, archive: &Archive, returns: &[f64], dates: &[Date]) -> Self {
+        match closes(symbol, archive, dates) {
+            Ok(Some(worth)) => Self::holding(symbol.to_string(), returns, &worth),
+            Ok(None) | Err(_) => Self::none(symbol.to_string(), Cause::MarketUncovered),
+        }
+    }
+}
+
+/// Split-adjusted closes of a symbol on each date; none, if one is missing.
+fn closes(symbol: Symbol, archive: &Archive, dates: &[Date]) -> Result<Option<Vec<f64>>> {
+    let series = archive.load(symbol, Timeframe::Day)?.adjusted(&archive.splits(symbol));
+    let history = History::new(symbol, series.bars(), Hours::Regular)?;
+    let close = |date: &Date| {
+        let at = history.sessions().binary_search_by_key(date, |s| s.session.date).ok()?;
+        let bars = history.session_bars(&history.sessions()[at]);
+        bars.len().checked_sub(1).map(|last| bars.close_at(last))
+    };
+    Ok(dates.iter().map(close).collect())
+}
