@@ -106,7 +106,7 @@ fn main() -> Result<()> {
         memory: 256 << 20,
         how: How::Fast,
     };
-    let keeping = Keeping { folder: &folder.join("sweep"), shard: Shard::WHOLE, sample_seed: 0, together: false };
+    let keeping = Keeping { folder: &folder.join("sweep"), shard: Shard::WHOLE, together: false };
     let mut ledger = Ledger::open(&folder.join("ledger"), strategy.name())?;
     let swept = strategy.sweep(&request, &keeping, &mut ledger, &())?;
     for best in swept.best(Contest::All, Rank { by: "sharpe", lowest: false }, 3, &["sharpe", "max_drawdown"])? {

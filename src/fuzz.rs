@@ -19,7 +19,7 @@ use crate::finding::Span;
 use crate::gate::acknowledge;
 use crate::gate::baseline::Baseline;
 use crate::gate::verify::StoredVerdict;
-use crate::ledger::read_returns;
+use crate::ledger::decode;
 
 /// A target: its name, and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -133,7 +133,7 @@ fn verdict_and_what_goes_with_it(bytes: &[u8]) {
 
 /// Rows of a point are together, and there are no more of them than the file can hold.
 fn kept_returns(bytes: &[u8]) {
-    let read = || guarded(|| read_returns(bytes.to_vec().into())).and_then(Result::ok);
+    let read = || guarded(|| decode(bytes.to_vec().into())).and_then(Result::ok);
     if let Some(points) = read() {
         let rows: usize = points.iter().map(|p| p.1.len()).sum();
         assert!(rows as u64 <= 1_000_000 + 4 * bytes.len() as u64);
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn good_samples_of_verdicts_and_returns_are_taken() {
-        assert_eq!(read_returns(returns().into()).expect("read").len(), 2);
+        assert_eq!(decode(returns().into()).expect("read").len(), 2);
         assert!(Baseline::parse(Path::new("b"), &baseline(), "bear_trap").is_ok());
     }
 

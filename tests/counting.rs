@@ -102,7 +102,7 @@ proptest! {
             strategy().walk_forward(&request, &BY_SHARPE, &mut ledger, &watch).expect("walked").trials
         } else {
             let results = folder();
-            let keeping = Keeping { folder: results.path(), shard: Shard::WHOLE, sample_seed: 0, together: false };
+            let keeping = Keeping { folder: results.path(), shard: Shard::WHOLE, together: false };
             strategy().sweep(&request, &keeping, &mut ledger, &watch).expect("swept").trials
         };
         prop_assert!(watch.began.load(Ordering::Relaxed));
@@ -136,7 +136,7 @@ fn without_a_record_there_is_no_figure() {
     let request = Request::portfolio(&document, &archive, date("2022-01-03"), date("2022-12-30"));
     let backtest = strategy().backtest(&request, &mut ledger).map(drop);
     let request = sweep_request(&document, &archive, &grid);
-    let keeping = Keeping { folder: results.path(), shard: Shard::WHOLE, sample_seed: 0, together: false };
+    let keeping = Keeping { folder: results.path(), shard: Shard::WHOLE, together: false };
     let sweep = strategy().sweep(&request, &keeping, &mut ledger, &()).map(drop);
     let walk = strategy().walk_forward(&request, &BY_SHARPE, &mut ledger, &()).map(drop);
     for refused in [backtest, sweep, walk] {

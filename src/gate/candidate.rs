@@ -24,7 +24,7 @@ use crate::finding::{Finding, Severity};
 use crate::ledger::Trials;
 use crate::metrics::{Cash, Cause, Measure, Metrics, session_returns};
 use crate::registry::AnyStrategy;
-use crate::research::backtest::{Replayable, Request, Run};
+use crate::research::backtest::{Replayable, Request, Run, kept};
 use crate::research::market::Closes;
 use crate::stats::bootstrap;
 
@@ -92,6 +92,11 @@ impl<'c> Candidate<'c> {
 
     pub(super) fn trials(&self) -> Trials {
         self.replays.trials()
+    }
+
+    /// Its session returns, as the ledger keeps them.
+    pub(super) fn kept(&self) -> Result<Vec<u8>> {
+        kept(self.run.replay.capital, std::slice::from_ref(&self.run))
     }
 
     /// Asks everything that the gate asks. `progress` hears what is under way.

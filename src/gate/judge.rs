@@ -7,7 +7,7 @@ use super::baseline::Baseline;
 use super::candidate::{Candidate, DATA_ERRORS, PeriodCharts, Yardstick};
 use super::check::Status;
 use super::heat_map::HeatMap;
-use super::luck::{self, Luck};
+use super::luck::{self, About, Luck};
 use super::subject::{Subject, subject};
 use super::verdict::{Refusal, StrategyVerdict};
 use super::{acknowledge, causality, comparison};
@@ -112,7 +112,9 @@ impl Gate<'_> {
         verdict.subject = Some(subject.clone());
         let baseline = Baseline::read(self.baselines, strategy.name())?;
         let ledger = self.count(strategy, &candidates, baseline.as_ref())?;
-        let luck = Luck::of(&ledger, &document.config().symbols, verdict.synthetic)?;
+        let periods: Vec<(Date, Date)> = candidates.iter().map(|c| (c.period.start_date, c.period.end_date)).collect();
+        let about = About { symbols: &document.config().symbols, synthetic: verdict.synthetic, periods: &periods };
+        let luck = Luck::of(&ledger, &about)?;
         if let (true, Some(first)) = (self.pages, candidates.first()) {
             judgement.heat_map = HeatMap::of(&ledger, verdict.synthetic, &document.settings(&first.run.symbols))?;
         }
@@ -155,13 +157,18 @@ impl Gate<'_> {
         baseline: Option<&Baseline>,
     ) -> Result<Ledger> {
         let mut ledger = Ledger::open(self.ledger, strategy.name())?;
+        let kept: Vec<Vec<u8>> = candidates.iter().map(Candidate::kept).collect::<Result<_>>()?;
         match self.heads {
             Some(heads) => {
                 let heads = heads.get(strategy.name()).map_or(&[][..], Vec::as_slice);
-                let counted = candidates.iter().fold(ledger.clone(), |l, c| l.with(Kind::Gate, &c.trials()));
+                let counted = candidates
+                    .iter()
+                    .zip(&kept)
+                    .fold(ledger.clone(), |l, (c, kept)| l.with(Kind::Gate, &c.trials(), kept));
                 ledger = ledger.at(heads).or_else(|_| counted.at(heads))?;
             }
-            None => candidates.iter().try_for_each(|c| ledger.add(Kind::Gate, &c.trials(), None))?,
+            None => (candidates.iter().zip(&kept))
+                .try_for_each(|(c, kept)| ledger.add(Kind::Gate, &c.trials(), Some(kept)))?,
         }
         let known = baseline.map_or(&[][..], |b| &b.heads);
         match known.iter().find(|head| !ledger.records().contains_key(*head)) {

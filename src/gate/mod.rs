@@ -24,6 +24,7 @@ pub mod subject;
 
 // The questions.
 mod causality;
+mod columns;
 mod criteria;
 mod evidence;
 mod luck;

@@ -117,12 +117,17 @@ impl<R: Rng> Random<R> {
     fn luck(&mut self) -> Luck {
         Luck {
             n: self.count(),
-            n_without_returns: self.count(),
+            n_unknown: self.count(),
             n_effective: self.number(),
             correlation: self.maybe(Self::number),
             dispersion: self.maybe(Self::number),
             pbo: self.measure(),
             sweeps: self.size(),
+            columns: self.size(),
+            costs_only: self.size(),
+            hardly_trade: self.size(),
+            losing: self.size(),
+            duplicates: self.size(),
             dropped: self.some(Self::symbol),
             heads: self.some(Self::text),
         }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::coverage::{self, PartlyCovered};
+use super::equity::{Kept, whole};
 use super::market::{Closes, Market, Period, Scope, account_name, before_time, check, strategies_of, strategy_of};
 use crate::archive::{Archive, SYNTHETIC};
 use crate::bar::{Date, Nanos, Symbol, Timeframe};
@@ -18,7 +19,7 @@ use crate::error::Result;
 use crate::finding::Finding;
 use crate::history::{History, Hours};
 use crate::indicator::Columns;
-use crate::ledger::{Kind, Ledger, Trials};
+use crate::ledger::{Kind, Ledger, Trials, encode};
 use crate::metrics::{Cash, Held, Metrics};
 use crate::order::Order;
 use crate::replay::{Instrument, Recorder, Replay, Terms, replay, replay_passing_over};
@@ -140,6 +141,11 @@ pub struct Run {
 }
 
 impl Run {
+    fn kept(&self) -> Kept {
+        let Replay { capital, ref equity, .. } = self.replay;
+        Kept { point: 0, symbol: None, capital, equity: equity.clone() }
+    }
+
     /// Whether any bar is synthetic.
     pub fn is_synthetic(&self) -> bool {
         self.provenance.iter().any(|p| p == SYNTHETIC)
@@ -219,6 +225,9 @@ pub(crate) trait Replayable: Sync {
     /// What those runs try: one trial.
     fn trials(&self) -> Trials;
 
+    /// The whole account's starting capital, dollars.
+    fn capital(&self) -> f64;
+
     /// All symbols on one account, with a change.
     ///
     /// # Errors
@@ -244,8 +253,14 @@ pub(crate) trait Replayable: Sync {
 /// As [`Replayable::runs`]; usage error if the ledger can't be written.
 pub(crate) fn counted(strategy: &dyn Replayable, ledger: &mut Ledger) -> Result<Vec<Run>> {
     let runs = strategy.runs()?;
-    ledger.add(Kind::Backtest, &strategy.trials(), None)?;
+    ledger.add(Kind::Backtest, &strategy.trials(), Some(&kept(strategy.capital(), &runs)?))?;
     Ok(runs)
+}
+
+/// What the ledger keeps of the accounts of one trial: session returns of all together.
+pub(crate) fn kept(capital: f64, runs: &[Run]) -> Result<Vec<u8>> {
+    let accounts: Vec<Kept> = runs.iter().map(Run::kept).collect();
+    encode(&[(0, whole(capital, &accounts).dated_returns())])
 }
 
 struct Prepared<'a, S> {
@@ -315,6 +330,10 @@ impl<S: Deployable> Replayable for Prepared<'_, S> {
             choice: Choice::All,
             points: 1,
         }
+    }
+
+    fn capital(&self) -> f64 {
+        self.config.account_info.initial_capital
     }
 
     fn vary(&self, change: &Change<'_>) -> Result<Replay> {
@@ -425,7 +444,7 @@ impl<S: Deployable> Prepared<'_, S> {
         };
         let instruments: Vec<Instrument<'_, S>> = symbols.clone().into_par_iter().map(cut).collect::<Result<_>>()?;
         instruments.iter().try_for_each(|i| self.market.check_period(&i.history, period))?;
-        let terms = Terms { capital: self.capital(first), ..self.terms(&Change::default()) };
+        let terms = Terms { capital: self.account_capital(first), ..self.terms(&Change::default()) };
         let mut rows = Rows::default();
         let replay = match self.request.record {
             true => replay(&instruments, &terms, &mut rows)?,
@@ -462,7 +481,7 @@ impl<S: Deployable> Prepared<'_, S> {
         })
     }
 
-    fn capital(&self, first: usize) -> f64 {
+    fn account_capital(&self, first: usize) -> f64 {
         let whole = self.config.account_info.initial_capital;
         match self.request.scope {
             Scope::Portfolio => whole,

@@ -5,6 +5,7 @@
 
 pub mod backtest;
 pub mod coverage;
+mod equity;
 pub mod landscape;
 pub mod market;
 pub mod plan;

@@ -10,14 +10,13 @@ use serde_json::Value;
 
 use crate::error::{Error, Result, codes};
 use crate::ledger::Trials;
-use crate::sweep::grid::sample;
 
 /// Name of a plan's file.
 pub(super) const FILE: &str = "plan.json";
 /// Most points whose session returns are kept.
 pub const SAMPLE: usize = 512;
 /// Version of the plan's form.
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
 /// Bars replayed in one part, about.
 const PART_BARS: u64 = 500_000_000;
 /// Most rows of a part.
@@ -75,8 +74,6 @@ pub struct Plan {
     pub engine: String,
     /// What is tried.
     pub trials: Trials,
-    /// Seed of the sample whose returns are kept.
-    pub sample_seed: u64,
     /// Points of a part.
     pub part_points: u64,
     /// Whether all symbols together have a row at each point, beside the one that each symbol has.
@@ -85,12 +82,12 @@ pub struct Plan {
 
 impl Plan {
     /// The plan of a sweep in which a point replays `bars` bars.
-    pub fn new(trials: Trials, sample_seed: u64, bars: u64, together: bool) -> Self {
+    pub fn new(trials: Trials, bars: u64, together: bool) -> Self {
         let small = trials.points.div_ceil(PARTS).max(PARTS);
         let rows = PART_ROWS / (trials.data.len() as u64 + u64::from(together)).max(1);
         let part_points = (PART_BARS / bars.max(1)).clamp(PARTS, PART_POINTS).min(small).min(rows.max(1));
         let engine = env!("CARGO_PKG_VERSION").to_owned();
-        Self { schema_version: SCHEMA_VERSION, engine, trials, sample_seed, part_points, together }
+        Self { schema_version: SCHEMA_VERSION, engine, trials, part_points, together }
     }
 
     /// Number of parts.
@@ -105,8 +102,11 @@ impl Plan {
     }
 
     /// Numbers of the points whose returns are kept, ascending.
-    pub fn sample(&self) -> Vec<usize> {
-        sample(self.trials.points as usize, SAMPLE, self.sample_seed)
+    ///
+    /// # Errors
+    /// Refused if the grid hasn't as many points as it says.
+    pub fn sample(&self) -> Result<Vec<usize>> {
+        self.trials.sample(SAMPLE)
     }
 
     /// The plan of the sweep in `folder`.

@@ -20,24 +20,24 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
-use arrow_array::{
-    Array, ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array,
-};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use serde::Serialize;
 use serde_json::{Number, Value};
 
+use super::equity::Kept;
 use super::market::account_name;
 use super::plan::{FILE, Plan, differences};
-use super::sweepable::{Kept, Row};
-use super::together::{FIGURES, together};
+use super::sweepable::Row;
+use super::together::FIGURES;
 use crate::archive::parquet::write;
 use crate::disk::hash::{sha256_hex, xxh3_hex};
 use crate::disk::map;
 use crate::disk::write::{TEMPORARY, write_whole};
 use crate::error::{Error, Result, codes};
+use crate::ledger;
 use crate::metrics;
 use crate::sweep::grid::Grid;
 
@@ -165,7 +165,8 @@ impl Store {
     ) -> Result<()> {
         let first = plan.part(part).start;
         let batch = batch_of_rows(first, points, grid, rows)?;
-        let returns = batch_of_returns(first, &together(kept))?;
+        let numbered = kept.iter().map(|k| ((first + k.point) as u64, k.dated_returns())).collect::<Vec<_>>();
+        let returns = ledger::batch(&numbered)?;
         // Rows last: a part with rows is a whole part.
         self.write_file(part, "returns", &encode(&self.plan, &part_of(part, Kind::Returns), returns)?)?;
         self.write_file(part, "parquet", &encode(&self.plan, &part_of(part, Kind::Rows), batch)?)
@@ -377,22 +378,6 @@ fn batch_of_rows(first: usize, points: &[u64], grid: &Grid, rows: &[Row]) -> Res
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::new(codes::IO, e.to_string()))
 }
 
-/// `point`, `session`, `return`
-fn batch_of_returns(first: usize, kept: &[Kept]) -> Result<RecordBatch> {
-    let fields = vec![
-        Field::new("point", DataType::UInt64, false),
-        Field::new("session", DataType::Date32, false),
-        Field::new("return", DataType::Float64, false),
-    ];
-    let points = kept.iter().flat_map(|k| std::iter::repeat_n((first + k.point) as u64, k.equity.len()));
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(UInt64Array::from_iter_values(points)),
-        Arc::new(Date32Array::from_iter_values(kept.iter().flat_map(|k| k.equity.iter().map(|e| e.0.0)))),
-        Arc::new(Float64Array::from_iter_values(kept.iter().flat_map(Kept::returns))),
-    ];
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::new(codes::IO, e.to_string()))
-}
-
 fn encode(plan: &str, part: &str, batch: RecordBatch) -> Result<Vec<u8>> {
     join(plan, Some(part), Vec::new(), std::iter::once(Ok(vec![batch])))
 }
@@ -601,7 +586,7 @@ mod tests {
                 assert_eq!((&value, value.to_string()), (&shown, shown.to_string()), "{}", column.data_type());
             }
         }
-        let dates: ArrayRef = Arc::new(Date32Array::from(vec![1]));
+        let dates: ArrayRef = Arc::new(arrow_array::Date32Array::from(vec![1]));
         assert_eq!(axis_value(&dates, 0), None);
     }
 }

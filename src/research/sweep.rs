@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::coverage::{PartlyCovered, partly_covered};
+use super::equity::{Kept, whole};
 use super::market::Period;
 use super::plan::{Plan, Shard};
 use super::progress::Progress;
 use super::results::{Best, Contest, Rank, Store, best};
-use super::sweepable::{Kept, Row, Sweepable, accounts};
+use super::sweepable::{Row, Sweepable, accounts};
 use super::together;
 use crate::error::{Error, Result, codes};
 use crate::finding::Finding;
@@ -20,8 +21,6 @@ pub struct Keeping<'a> {
     pub folder: &'a Path,
     /// Which share of the points is replayed here.
     pub shard: Shard,
-    /// Seed of the sample of points whose session returns are kept.
-    pub sample_seed: u64,
     /// Whether all symbols together are ranked even in a large sweep.
     pub together: bool,
 }
@@ -76,7 +75,7 @@ pub(crate) fn counted(
 ) -> Result<Swept> {
     let points = strategy.points()?;
     let together = together::adds_up(strategy, points.len(), keeping.together);
-    let plan = Plan::new(strategy.trials(points.len()), keeping.sample_seed, strategy.bars(), together);
+    let plan = Plan::new(strategy.trials(points.len()), strategy.bars(), together);
     let store = Store::begin(keeping.folder, &plan)?;
     ledger.add(Kind::Sweep, &plan.trials, None)?;
     let replayed = replay_parts(&store, &plan, strategy, &points, keeping.shard, progress)?;
@@ -123,7 +122,7 @@ fn replay_parts(
     let bars_each = strategy.bars() as f64 / accounts as f64;
     progress.begins((to_do * accounts) as u64, bars_each);
     let period: Period = strategy.market().period();
-    let sample = plan.sample();
+    let sample = plan.sample()?;
     for part in parts {
         let range = plan.part(part);
         let sampled = |i: usize| sample.binary_search(&(range.start + i)).is_ok();
@@ -133,6 +132,8 @@ fn replay_parts(
             false => strategy.run(chosen, period, &sampled, &done)?,
             true => run_together(strategy, chosen, period, &sampled, &done)?,
         };
+        let together = |accounts: &[Kept]| whole(strategy.capital(chosen[accounts[0].point]), accounts);
+        let kept: Vec<Kept> = kept.chunk_by(|a, b| a.point == b.point).map(together).collect();
         store.write(part, plan, chosen, strategy.grid(), &rows, &kept)?;
     }
     progress.ends();

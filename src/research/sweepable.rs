@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use super::backtest::at_width;
+use super::equity::Kept;
 use super::market::{Market, Period, Scope, check, strategies_of};
 use crate::archive::Archive;
 use crate::bar::{Date, Symbol, Timeframe};
@@ -20,7 +21,7 @@ use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
 use crate::history::{History, Hours};
 use crate::ledger::{Trials, Varied};
-use crate::metrics::{Benchmark, Metrics, returns};
+use crate::metrics::{Benchmark, Metrics};
 use crate::replay::Terms;
 use crate::sweep::grid::{Axis, Choice, Grid};
 use crate::sweep::{How, Sweep};
@@ -63,26 +64,6 @@ pub struct Row {
     pub metrics: Metrics,
     /// Whether these are several accounts added up, which have only some figures.
     pub added_up: bool,
-}
-
-/// Equity of one account, or of several together, at one point after each session.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Kept {
-    /// Index among the points that were asked for.
-    pub point: usize,
-    /// The symbol; none for a portfolio and for several accounts together.
-    pub symbol: Option<Symbol>,
-    /// Starting capital, dollars.
-    pub capital: f64,
-    /// Sessions with any bar, and equity after them.
-    pub equity: Vec<(Date, f64)>,
-}
-
-impl Kept {
-    /// Simple returns of the sessions.
-    pub fn returns(&self) -> Vec<f64> {
-        returns(self.capital, &self.equity.iter().map(|e| e.1).collect::<Vec<f64>>())
-    }
 }
 
 /// A strategy with its bars loaded, ready to replay points of its grid. What it returns is not counted yet: only this

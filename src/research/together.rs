@@ -1,9 +1,8 @@
 //! All symbols at one common setting: accounts of a point added up.
 
-use std::collections::BTreeSet;
-
+use super::equity::{Kept, whole};
 use super::market::Scope;
-use super::sweepable::{Kept, Row, Sweepable};
+use super::sweepable::{Row, Sweepable};
 use crate::bar::Date;
 use crate::calendar;
 use crate::metrics::{Benchmark, Cause, Measure, Metrics, Outcome, Tally};
@@ -68,9 +67,7 @@ pub(super) fn rows(strategy: &dyn Sweepable, points: &[u64], rows: &[Row], kept:
 }
 
 fn row(capital: f64, per_year: f64, rows: &[Row], kept: &[Kept]) -> Row {
-    let sleeves = joined(kept);
-    let (dates, equity): (Vec<Date>, Vec<f64>) =
-        sleeves.equity.iter().map(|(date, worth)| (*date, capital + (worth - sleeves.capital))).unzip();
+    let (dates, equity): (Vec<Date>, Vec<f64>) = whole(capital, kept).equity.into_iter().unzip();
     let tally = Tally::default();
     let outcome = Outcome { capital, dates: &dates, equity: &equity, per_year, tally, bars: 0, bars_held: 0 };
     let metrics = with_trades(Metrics::of(&outcome, &Benchmark::default()), rows);
@@ -96,29 +93,6 @@ fn with_trades(metrics: Metrics, rows: &[Row]) -> Metrics {
         avg_loss: ratio(-gross_loss, count - wins, Cause::NoLosingTrade),
         ..metrics
     }
-}
-
-/// All accounts of each point as one: capitals and equity added up, in the order of the symbols.
-/// An account without a session on a date is worth what it was before.
-pub(super) fn together(kept: &[Kept]) -> Vec<Kept> {
-    kept.chunk_by(|a, b| a.point == b.point).map(joined).collect()
-}
-
-fn joined(accounts: &[Kept]) -> Kept {
-    let dates: BTreeSet<Date> = accounts.iter().flat_map(|a| a.equity.iter().map(|e| e.0)).collect();
-    let mut at = vec![0; accounts.len()];
-    let mut worth: Vec<f64> = accounts.iter().map(|a| a.capital).collect();
-    let equity = dates.into_iter().map(|date| {
-        for ((account, at), worth) in accounts.iter().zip(&mut at).zip(&mut worth) {
-            if let Some((_, equity)) = account.equity.get(*at).filter(|e| e.0 == date) {
-                (*worth, *at) = (*equity, *at + 1);
-            }
-        }
-        (date, worth.iter().fold(0.0, |sum, w| sum + w))
-    });
-    let equity = equity.collect();
-    let symbol = if let [only] = accounts { only.symbol } else { None };
-    Kept { point: accounts[0].point, symbol, capital: accounts.iter().fold(0.0, |sum, a| sum + a.capital), equity }
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::coverage::{PartlyCovered, partly_covered};
+use super::equity::Kept;
 use super::market::Period;
 use super::progress::Progress;
-use super::sweepable::{Kept, Sweepable, accounts};
+use super::sweepable::{Sweepable, accounts};
 use crate::bar::{Date, Symbol};
 use crate::calendar;
 use crate::error::{Error, Result, codes};

@@ -49,9 +49,6 @@ pub(super) struct Sweep {
     /// Rank the lowest first, e.g. of volatility.
     #[arg(long)]
     pub(super) lowest: bool,
-    /// Seed of the sample of points whose session returns are kept.
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
-    pub(super) sample_seed: u64,
     /// Also rank all symbols together, with the same parameters for each, in a sweep too large to do so unasked.
     #[arg(long)]
     pub(super) portfolio: bool,
@@ -122,7 +119,7 @@ pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Ins
     };
     announce_interrupt(options, folder);
     let how = if options.plain { How::Plain } else { How::Fast };
-    let keeping = Keeping { folder, shard, sample_seed: options.sample_seed, together: options.portfolio };
+    let keeping = Keeping { folder, shard, together: options.portfolio };
     let shown = Shown::new(started, options.timings);
     let swept = opened.strategy.sweep(&opened.request(how), &keeping, &mut opened.open_ledger()?, &shown)?;
     let text = match shard.is_whole() {

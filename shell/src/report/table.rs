@@ -336,7 +336,26 @@ fn tried(luck: &Luck) -> String {
                 luck.n_effective
             );
         }
-        _ => text += "; no sweep kept returns, so that their Sharpe ratios are taken to vary as without an edge",
+        _ => {}
+    }
+    if luck.n_unknown > 1 {
+        let _ = write!(
+            text,
+            "; too few returns of {} are kept to tell how their Sharpe ratios vary: taken to vary as without an edge",
+            luck.n_unknown
+        );
+    }
+    let set_aside = [
+        (luck.costs_only, "differ in costs or capital only"),
+        (luck.hardly_trade, "hardly trade"),
+        (luck.duplicates, "duplicate another"),
+        (luck.losing, "lose for sure"),
+    ];
+    let set_aside: Vec<String> =
+        set_aside.iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{count} {why}")).collect();
+    let _ = write!(text, "; returns of {} are kept", luck.columns);
+    if !set_aside.is_empty() {
+        let _ = write!(text, ", of which {}", set_aside.join(", "));
     }
     if !luck.dropped.is_empty() {
         let names: Vec<&str> = luck.dropped.iter().map(Symbol::as_str).collect();

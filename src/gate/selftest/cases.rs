@@ -335,8 +335,8 @@ fn sweep(place: &Place, strategy: &str, axes: &[Axis]) -> Result<Value> {
         memory: 128 << 20,
         how: How::Fast,
     };
-    let folder = place.sweeps();
-    let keeping = Keeping { folder: &folder, shard: Shard::WHOLE, sample_seed: 0, together: false };
+    let folder = place.sweeps()?;
+    let keeping = Keeping { folder: folder.path(), shard: Shard::WHOLE, together: false };
     let mut ledger = place.open_ledger(strategy)?;
     let swept = registry::find(ALL, strategy)?.sweep(&request, &keeping, &mut ledger, &())?;
     let best = swept.best(Contest::All, Rank { by: "sharpe", lowest: false }, 1, &["sharpe"])?;

@@ -205,8 +205,9 @@ impl Place {
         self.at("baselines")
     }
 
-    pub(super) fn sweeps(&self) -> PathBuf {
-        self.at("sweep")
+    /// A folder for the results of one sweep.
+    pub(super) fn sweeps(&self) -> Result<TempDir> {
+        tempfile::tempdir_in(self.0.path()).map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()))
     }
 
     pub(super) fn config(&self, strategy: &str) -> PathBuf {

@@ -1,78 +1,25 @@
-//! Every trial counted: what was tried on which bars, so that luck can be told from skill.
-//!
-//! `FOLDER/<strategy>/<sha256>.json` is a record: immutable, named by the hash of its bytes, and
-//! naming the records that nobody named before it (the heads). So records form a graph that
-//! version control merges as a union of files; an edited record has the wrong name, and one that
-//! is gone leaves a name without a file. A record that no other names yet can be removed
-//! unnoticed: that is the limit of what files alone can show.
-//!
-//! The number of trials N counts distinct pairs of settings and data. It is worked out from the
-//! records' grids, so that a sweep of a million points is one small file.
+//! The records of a strategy's trials, each naming those before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Float64Type, UInt64Type};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use xxhash_rust::xxh3::xxh3_128;
+use serde_json::Value;
 
 use crate::archive::parquet::guard::guarded;
-use crate::archive::parquet::read::open;
-use crate::bar::{Date, Symbol};
 use crate::disk::hash::sha256_hex;
 use crate::disk::map;
 use crate::disk::write::write_atomically;
 use crate::error::{Error, Result, codes};
-use crate::sweep::grid::{Axis, Choice, Condition, Grid};
+
+use super::kept::{Kept, decode};
+use super::trials::Trials;
 
 /// Version of the record's form.
 const SCHEMA_VERSION: u32 = 1;
 /// Largest record read, bytes.
 const LARGEST: u64 = 256 << 20;
-
-/// What was tried.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Trials {
-    /// The strategy.
-    pub strategy: String,
-    /// Symbols, alphabetically, with the hash of each one's bars.
-    pub data: BTreeMap<Symbol, String>,
-    /// Whether any bar is synthetic.
-    pub synthetic: bool,
-    /// `single`: each symbol has its own account; `portfolio`: all share one.
-    pub scope: String,
-    /// `regular` or `all`.
-    pub hours: String,
-    /// First session.
-    pub start_date: Date,
-    /// Last session.
-    pub end_date: Date,
-    /// The parts of the config that a replay depends on.
-    pub settings: Value,
-    /// What was varied.
-    pub axes: Vec<Varied>,
-    /// What had to hold between keys.
-    pub conditions: Vec<String>,
-    /// All points of the grid, or some of them.
-    pub choice: Choice,
-    /// How many points that is.
-    pub points: u64,
-}
-
-/// An axis of a grid with the places of the settings that it sets.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Varied {
-    /// The key as given.
-    pub key: String,
-    /// Dotted paths in `settings`.
-    pub paths: Vec<String>,
-    /// Its values.
-    pub values: Vec<Value>,
-}
 
 /// How trials came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,9 +68,6 @@ pub struct Record {
     pub heads: Vec<String>,
 }
 
-/// The number of a point, and its return in each session, ascending.
-pub type Kept = (u64, Vec<(Date, f64)>);
-
 /// The trials of one strategy.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -131,6 +75,8 @@ pub struct Ledger {
     folder: PathBuf,
     /// By hash.
     records: BTreeMap<String, Record>,
+    /// Returns that no file holds, by hash: of records that aren't written.
+    unwritten: BTreeMap<String, Bytes>,
 }
 
 impl Ledger {
@@ -159,7 +105,7 @@ impl Ledger {
             }
             records.insert(hash, record);
         }
-        let ledger = Self { strategy: strategy.to_owned(), folder, records };
+        let ledger = Self { strategy: strategy.to_owned(), folder, records, unwritten: BTreeMap::new() };
         for (hash, record) in &ledger.records {
             if let Some(gone) = record.heads.iter().find(|head| !ledger.records.contains_key(*head)) {
                 let what = format!("record {gone} is gone; {hash} names it");
@@ -190,12 +136,14 @@ impl Ledger {
     pub fn returns(&self, hash: &str) -> Result<Vec<Kept>> {
         let Some(name) = self.records.get(hash).and_then(|r| r.returns.as_ref()) else { return Ok(Vec::new()) };
         let (path, bytes) = self.checked_returns(hash, name)?;
-        let read =
-            guarded(|| read_returns(bytes)).unwrap_or_else(|| Err("the Parquet library gave up on it".to_owned()));
+        let read = guarded(|| decode(bytes)).unwrap_or_else(|| Err("the Parquet library gave up on it".to_owned()));
         read.map_err(|e| Error::new(codes::LEDGER_ALTERED, format!("no returns: {e}")).at(path.display()))
     }
 
-    fn checked_returns(&self, hash: &str, name: &str) -> Result<(PathBuf, bytes::Bytes)> {
+    fn checked_returns(&self, hash: &str, name: &str) -> Result<(PathBuf, Bytes)> {
+        if let Some(bytes) = self.unwritten.get(name) {
+            return Ok((self.folder.clone(), bytes.clone()));
+        }
         let path = returns_path(&self.folder, name, hash)?;
         let bytes = map::bytes_up_to(&path, LARGEST).map_err(|e| e.recode(codes::LEDGER_ALTERED))?;
         if sha256_hex(&bytes) != *name {
@@ -221,7 +169,7 @@ impl Ledger {
                 wanted.extend(record.heads.iter().cloned());
             }
         }
-        Ok(Self { strategy: self.strategy.clone(), folder: self.folder.clone(), records })
+        Ok(Self { records, ..self.clone() })
     }
 
     /// The strategies that have a ledger below `root`.
@@ -276,11 +224,14 @@ impl Ledger {
     /// The same with a record that isn't written: what a verdict counted of itself, where nobody
     /// committed it.
     #[must_use]
-    pub fn with(&self, kind: Kind, trials: &Trials) -> Self {
+    pub fn with(&self, kind: Kind, trials: &Trials, returns: &[u8]) -> Self {
         let mut ledger = self.clone();
-        if !ledger.records.values().any(|r| r.kind == kind && r.trials == *trials) {
-            let (hash, _, record) = ledger.record(kind, trials, None, None);
+        let name = sha256_hex(returns);
+        let same = |r: &Record| r.kind == kind && r.trials == *trials && r.returns.as_ref() == Some(&name);
+        if !ledger.records.values().any(same) {
+            let (hash, _, record) = ledger.record(kind, trials, None, Some(name.clone()));
             ledger.records.insert(hash, record);
+            ledger.unwritten.insert(name, Bytes::copy_from_slice(returns));
         }
         ledger
     }
@@ -348,140 +299,6 @@ impl Ledger {
         self.records.insert(hash, record);
         Ok(())
     }
-
-    /// Number of distinct trials: N.
-    ///
-    /// # Errors
-    /// Refused if a record's grid isn't what it says.
-    pub fn count(&self) -> Result<u64> {
-        self.count_of(|_| true)
-    }
-
-    /// Number of distinct trials in some of the records.
-    ///
-    /// # Errors
-    /// As [`Ledger::count`].
-    pub fn count_of(&self, wanted: impl Fn(&Record) -> bool) -> Result<u64> {
-        let mut seen: Vec<u128> = Vec::new();
-        let mut counted: BTreeSet<String> = BTreeSet::new();
-        let mut distinct = 0;
-        for record in self.records.values().filter(|r| wanted(r)) {
-            let text = serde_json::to_string(&record.trials).unwrap_or_default();
-            if counted.insert(sha256_hex(text.as_bytes())) {
-                seen.extend(record.trials.identities()?);
-            }
-            // Now and then, so that memory follows what is distinct.
-            if seen.len() > 2 * distinct + 1_000_000 {
-                seen.sort_unstable();
-                seen.dedup();
-                distinct = seen.len();
-            }
-        }
-        seen.sort_unstable();
-        seen.dedup();
-        Ok(seen.len() as u64)
-    }
-}
-
-impl Trials {
-    /// What was varied, as a grid.
-    ///
-    /// # Errors
-    /// Refused if a condition is none.
-    pub fn grid(&self) -> Result<Grid> {
-        Ok(Grid {
-            axes: self.axes.iter().map(|a| Axis { key: a.key.clone(), values: a.values.clone() }).collect(),
-            conditions: self.conditions.iter().map(|c| c.parse()).collect::<Result<Vec<Condition>>>()?,
-        })
-    }
-
-    /// The accounts that each point is looked at in: with an account a symbol each of them and, where points are
-    /// compared, all of them together (none).
-    fn ranked(&self) -> Vec<Option<Symbol>> {
-        if self.scope != "single" || self.data.len() < 2 {
-            return vec![None];
-        }
-        let together = (!self.axes.is_empty()).then_some(None);
-        self.data.keys().map(|&symbol| Some(symbol)).chain(together).collect()
-    }
-
-    /// How many accounts that is.
-    pub fn accounts(&self) -> usize {
-        self.ranked().len()
-    }
-
-    /// The identity of each trial: of every account at every point.
-    ///
-    /// A trial is its settings, leaf by leaf, and its data. Leaves are hashed by path and value
-    /// and added up, so that it doesn't matter which of them a grid varied. A symbol's own account is a trial of that
-    /// symbol's settings and bars alone, whatever else was replayed beside it.
-    ///
-    /// # Errors
-    /// Refused if the grid hasn't as many points as it says.
-    pub fn identities(&self) -> Result<Vec<u128>> {
-        let grid = self.grid()?;
-        let points = self.choice.points(&grid)?;
-        if points.len() as u64 != self.points {
-            let what = format!("the grid has {} points, the record says {}", points.len(), self.points);
-            return Err(Error::new(codes::LEDGER_ALTERED, what));
-        }
-        let ranked = self.ranked();
-        let mut all = Vec::with_capacity(points.len().saturating_mul(ranked.len()));
-        for account in ranked {
-            self.identities_of(account, &grid, &points, &mut all);
-        }
-        Ok(all)
-    }
-
-    fn identities_of(&self, account: Option<Symbol>, grid: &Grid, points: &[u64], all: &mut Vec<u128>) {
-        let is_its = |path: &String| account.is_none_or(|own| self.owner(path).is_none_or(|owner| owner == own));
-        let mut leaves = BTreeMap::new();
-        flatten("", &self.settings, &mut leaves);
-        leaves.retain(|path, _| is_its(path));
-        for path in self.axes.iter().flat_map(|axis| &axis.paths) {
-            leaves.remove(path);
-        }
-        let data: BTreeMap<&Symbol, &String> =
-            self.data.iter().filter(|(symbol, _)| account.is_none_or(|own| own == **symbol)).collect();
-        let data = json!([self.strategy, data, self.scope, self.hours, self.start_date, self.end_date]);
-        let add = |sum: u128, (path, value): (&String, &String)| sum.wrapping_add(leaf(path, value));
-        let base = leaves.iter().fold(xxh3_128(data.to_string().as_bytes()), add);
-        let of_value = |axis: &Varied, value: &Value| {
-            let its = axis.paths.iter().filter(|path| is_its(path));
-            its.fold(0u128, |sum, path| sum.wrapping_add(leaf(path, &value.to_string())))
-        };
-        let parts: Vec<Vec<u128>> =
-            self.axes.iter().map(|axis| axis.values.iter().map(|v| of_value(axis, v)).collect()).collect();
-        let axes = |point: u64| grid.indices(point).zip(parts.iter().rev());
-        all.extend(points.iter().map(|&p| axes(p).fold(base, |sum, (i, axis)| sum.wrapping_add(axis[i]))));
-    }
-
-    /// The symbol whose parameters a path leads to, if it leads into a block with parameters by symbol.
-    fn owner(&self, path: &str) -> Option<Symbol> {
-        let (_, below) = path.split_once('.')?;
-        // A symbol may have a dot, and another one may be its beginning.
-        let leads_to = |symbol: &&Symbol| below.strip_prefix(symbol.as_str()).is_some_and(|rest| rest.starts_with('.'));
-        self.data.keys().filter(leads_to).max_by_key(|symbol| symbol.as_str().len()).copied()
-    }
-}
-
-fn leaf(path: &str, value: &str) -> u128 {
-    xxh3_128(format!("{path}={value}").as_bytes())
-}
-
-/// Every value that is no object, by its dotted path.
-fn flatten(path: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
-    match value {
-        Value::Object(object) => {
-            for (key, value) in object {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                flatten(&path, value, leaves);
-            }
-        }
-        value => {
-            leaves.insert(path.to_owned(), value.to_string());
-        }
-    }
 }
 
 /// The files of a folder with this extension, by name; none if there is no folder.
@@ -498,30 +315,6 @@ fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
-}
-
-/// `point`, `session`, `return`: rows of a point follow each other.
-pub(crate) fn read_returns(bytes: bytes::Bytes) -> std::result::Result<Vec<Kept>, String> {
-    let reader = open(bytes, |schema| (0..schema.num_columns()).collect())?.build().map_err(|e| e.to_string())?;
-    let mut points: Vec<Kept> = Vec::new();
-    for batch in reader {
-        let batch = batch.map_err(|e| e.to_string())?;
-        let column = |name: &str| batch.column_by_name(name).ok_or_else(|| format!("no column {name}"));
-        let (point, session, rate) = (column("point")?, column("session")?, column("return")?);
-        let point = point.as_primitive_opt::<UInt64Type>();
-        let (session, rate) = (session.as_primitive_opt::<Date32Type>(), rate.as_primitive_opt::<Float64Type>());
-        let (Some(point), Some(session), Some(rate)) = (point, session, rate) else {
-            return Err("its columns have other types".to_owned());
-        };
-        for i in 0..batch.num_rows() {
-            let row = (Date(session.value(i)), rate.value(i));
-            match points.last_mut() {
-                Some((last, rows)) if *last == point.value(i) => rows.push(row),
-                _ => points.push((point.value(i), vec![row])),
-            }
-        }
-    }
-    Ok(points)
 }
 
 /// A record whose name is the hash of its bytes.
@@ -552,7 +345,13 @@ fn returns_path(folder: &Path, name: &str, record: &str) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::super::trials::Varied;
     use super::*;
+    use crate::sweep::grid::Choice;
 
     fn trials(axes: &[(&str, &[i64])], settings: Value) -> Trials {
         let varied = |(key, values): &(&str, &[i64])| Varied {

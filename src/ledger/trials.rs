@@ -1,0 +1,226 @@
+//! What was tried, and when two trials are the same.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::bar::{Date, Symbol};
+use crate::error::{Error, Result, codes};
+use crate::sweep::grid::{Axis, Choice, Condition, Grid};
+
+/// What was tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trials {
+    /// The strategy.
+    pub strategy: String,
+    /// Symbols, alphabetically, with the hash of each one's bars.
+    pub data: BTreeMap<Symbol, String>,
+    /// Whether any bar is synthetic.
+    pub synthetic: bool,
+    /// `single`: each symbol has its own account; `portfolio`: all share one.
+    pub scope: String,
+    /// `regular` or `all`.
+    pub hours: String,
+    /// First session.
+    pub start_date: Date,
+    /// Last session.
+    pub end_date: Date,
+    /// The parts of the config that a replay depends on.
+    pub settings: Value,
+    /// What was varied.
+    pub axes: Vec<Varied>,
+    /// What had to hold between keys.
+    pub conditions: Vec<String>,
+    /// All points of the grid, or some of them.
+    pub choice: Choice,
+    /// How many points that is.
+    pub points: u64,
+}
+
+/// An axis of a grid with the places of the settings that it sets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Varied {
+    /// The key as given.
+    pub key: String,
+    /// Dotted paths in `settings`.
+    pub paths: Vec<String>,
+    /// Its values.
+    pub values: Vec<Value>,
+}
+
+/// Which leaves of the settings tell trials apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaves {
+    /// All of them.
+    All,
+    /// All but costs, capital and what is set aside for a position: those change how much is won, not how.
+    WithoutCosts,
+}
+
+impl Leaves {
+    fn count(self, path: &str) -> bool {
+        const SIZES: [&str; 3] = ["per_trade_risk_pct", "max_position_dollars", "max_position_per_asset_dollars"];
+        let last = path.rsplit('.').next().unwrap_or(path);
+        let costs = path.starts_with("execution.") || path.starts_with("account_info.");
+        self == Self::All || !(costs || last == "allocation" || SIZES.contains(&last))
+    }
+}
+
+/// The trials of one record, by identity.
+#[derive(Clone, Debug, Default)]
+pub struct Identities {
+    /// Of all symbols together, a point each.
+    pub whole: Vec<u128>,
+    /// Of each symbol's own account, where symbols have one.
+    pub own: Vec<(Symbol, Vec<u128>)>,
+}
+
+impl Trials {
+    /// What was varied, as a grid.
+    ///
+    /// # Errors
+    /// Refused if a condition is none.
+    pub fn grid(&self) -> Result<Grid> {
+        Ok(Grid {
+            axes: self.axes.iter().map(|a| Axis { key: a.key.clone(), values: a.values.clone() }).collect(),
+            conditions: self.conditions.iter().map(|c| c.parse()).collect::<Result<Vec<Condition>>>()?,
+        })
+    }
+
+    /// Whether each symbol has an account of its own beside the others.
+    fn has_own_accounts(&self) -> bool {
+        self.scope == "single" && self.data.len() > 1
+    }
+
+    /// The accounts that each point is looked at in: with an account a symbol each of them, and all together.
+    pub fn accounts(&self) -> usize {
+        1 + if self.has_own_accounts() { self.data.len() } else { 0 }
+    }
+
+    /// The points, as combinations of the grid.
+    fn points(&self, grid: &Grid) -> Result<Vec<u64>> {
+        let points = self.choice.points(grid)?;
+        if points.len() as u64 != self.points {
+            let what = format!("the grid has {} points, the record says {}", points.len(), self.points);
+            return Err(Error::new(codes::LEDGER_ALTERED, what));
+        }
+        Ok(points)
+    }
+
+    /// The identity of each trial: of every account at every point.
+    ///
+    /// A trial is its settings: those of the symbols in its account, leaf by leaf, whatever the dates, the rest of the
+    /// archive, and what else was replayed beside it. Leaves are hashed by path and value and added up, so that it
+    /// doesn't matter which of them a grid varied.
+    ///
+    /// # Errors
+    /// Refused if the grid hasn't as many points as it says.
+    pub fn identities(&self) -> Result<Identities> {
+        let grid = self.grid()?;
+        let points = self.points(&grid)?;
+        let own = |&symbol: &Symbol| (symbol, self.sums(Some(symbol), &grid, &points, Leaves::All));
+        Ok(Identities {
+            whole: self.sums(None, &grid, &points, Leaves::All),
+            own: if self.has_own_accounts() { self.data.keys().map(own).collect() } else { Vec::new() },
+        })
+    }
+
+    /// The identities of some points by their number, of all symbols together.
+    ///
+    /// # Errors
+    /// Refused if the grid hasn't as many points as it says, or not these.
+    pub fn identities_at(&self, numbers: &[u64], leaves: Leaves) -> Result<Vec<u128>> {
+        let grid = self.grid()?;
+        let points = self.points(&grid)?;
+        let at = |number: &u64| points.get(usize::try_from(*number).ok()?).copied();
+        let some: Option<Vec<u64>> = numbers.iter().map(at).collect();
+        let some = some.ok_or_else(|| Error::new(codes::LEDGER_ALTERED, "returns of a point that the grid hasn't"))?;
+        Ok(self.sums(None, &grid, &some, leaves))
+    }
+
+    /// Numbers of the points whose returns are kept, ascending: those with the smallest identities. Of all points of
+    /// many sweeps, as many with the smallest identities are among those that each sweep keeps, so that it doesn't
+    /// matter how points were spread over sweeps (bottom-k sketch; Cohen & Kaplan, Summarizing Data Using Bottom-k
+    /// Sketches, PODC 2007).
+    ///
+    /// # Errors
+    /// Refused if the grid hasn't as many points as it says.
+    pub fn sample(&self, count: usize) -> Result<Vec<usize>> {
+        let grid = self.grid()?;
+        let points = self.points(&grid)?;
+        if points.len() <= count {
+            return Ok((0..points.len()).collect());
+        }
+        let identities = self.sums(None, &grid, &points, Leaves::All);
+        let mut numbers: Vec<usize> = (0..points.len()).collect();
+        numbers.select_nth_unstable_by_key(count, |&i| (identities[i], i));
+        numbers.truncate(count);
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn sums(&self, account: Option<Symbol>, grid: &Grid, points: &[u64], counted: Leaves) -> Vec<u128> {
+        let is_its = |path: &String| {
+            let its = account.is_none_or(|own| self.owner(path).is_none_or(|owner| owner == own));
+            its && counted.count(path)
+        };
+        let mut leaves = BTreeMap::new();
+        flatten("", &self.settings, &mut leaves);
+        leaves.retain(|path, _| is_its(path));
+        for path in self.axes.iter().flat_map(|axis| &axis.paths) {
+            leaves.remove(path);
+        }
+        let symbols: Vec<&Symbol> =
+            self.data.keys().filter(|symbol| account.is_none_or(|own| own == **symbol)).collect();
+        let subject = json!([self.strategy, symbols, self.hours]);
+        let add = |sum: u128, (path, value): (&String, &String)| sum.wrapping_add(leaf(path, value));
+        let base = leaves.iter().fold(xxh3_128(subject.to_string().as_bytes()), add);
+        let of_value = |axis: &Varied, value: &Value| {
+            let its = axis.paths.iter().filter(|path| is_its(path));
+            its.fold(0u128, |sum, path| sum.wrapping_add(leaf(path, &text(value))))
+        };
+        let parts: Vec<Vec<u128>> =
+            self.axes.iter().map(|axis| axis.values.iter().map(|v| of_value(axis, v)).collect()).collect();
+        let axes = |point: u64| grid.indices(point).zip(parts.iter().rev());
+        points.iter().map(|&p| axes(p).fold(base, |sum, (i, axis)| sum.wrapping_add(axis[i]))).collect()
+    }
+
+    /// The symbol whose parameters a path leads to, if it leads into a block with parameters by symbol.
+    fn owner(&self, path: &str) -> Option<Symbol> {
+        let (_, below) = path.split_once('.')?;
+        // A symbol may have a dot, and another one may be its beginning.
+        let leads_to = |symbol: &&Symbol| below.strip_prefix(symbol.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        self.data.keys().filter(leads_to).max_by_key(|symbol| symbol.as_str().len()).copied()
+    }
+}
+
+fn leaf(path: &str, value: &str) -> u128 {
+    xxh3_128(format!("{path}={value}").as_bytes())
+}
+
+/// A value as it is compared: 55 and 55.0 are the same.
+fn text(value: &Value) -> String {
+    match value.as_f64() {
+        Some(number) => number.to_string(),
+        None => value.to_string(),
+    }
+}
+
+/// Every value that is no object, by its dotted path.
+fn flatten(path: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                flatten(&path, value, leaves);
+            }
+        }
+        value => {
+            leaves.insert(path.to_owned(), text(value));
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The trials that could have led to a candidate: how many, and what is kept of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
+use super::graph::{Ledger, Record};
+use super::trials::Leaves;
+use crate::bar::{Date, Symbol};
+use crate::disk::hash::sha256_hex;
+use crate::error::Result;
+
+/// Trials on bars of one kind, in sessions that overlap some periods.
+#[derive(Clone, Debug)]
+pub struct Tried<'l> {
+    ledger: &'l Ledger,
+    records: Vec<(&'l String, &'l Record)>,
+}
+
+/// Trials that can be compared: the same symbols over the same sessions.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Family {
+    /// The symbols.
+    pub symbols: Vec<Symbol>,
+    /// First session asked for.
+    pub start: Date,
+    /// Last session asked for.
+    pub end: Date,
+}
+
+impl Family {
+    /// The family of a record.
+    pub fn of(record: &Record) -> Self {
+        let trials = &record.trials;
+        Self { symbols: trials.data.keys().copied().collect(), start: trials.start_date, end: trials.end_date }
+    }
+}
+
+/// The returns kept of one trial.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// The trial.
+    pub identity: u128,
+    /// The same for trials that differ only in costs, capital and what is set aside.
+    pub without_costs: u128,
+    /// Session returns.
+    pub returns: Vec<(Date, f64)>,
+}
+
+/// The returns that records keep.
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
+    /// Of each family, each trial once, by identity.
+    pub families: BTreeMap<Family, BTreeMap<u128, Column>>,
+    /// The family of each record, and the trials of which it keeps returns.
+    pub by_record: Vec<(Family, Vec<u128>)>,
+}
+
+impl Ledger {
+    /// The trials that could have led to a candidate: on bars like its own, synthetic ones or real ones, and in
+    /// sessions that overlap one of its periods.
+    pub fn tried(&self, synthetic: bool, periods: &[(Date, Date)]) -> Tried<'_> {
+        let overlaps =
+            |r: &Record| periods.iter().any(|(from, to)| r.trials.start_date <= *to && *from <= r.trials.end_date);
+        let counts = |(_, r): &(&String, &Record)| r.trials.synthetic == synthetic && overlaps(r);
+        Tried { ledger: self, records: self.records().iter().filter(counts).collect() }
+    }
+
+    /// All trials on bars of one kind.
+    pub fn all(&self, synthetic: bool) -> Tried<'_> {
+        Tried {
+            ledger: self,
+            records: self.records().iter().filter(|(_, r)| r.trials.synthetic == synthetic).collect(),
+        }
+    }
+
+    /// Number of distinct trials on all bars, real ones and synthetic ones.
+    ///
+    /// # Errors
+    /// As [`Tried::count`].
+    pub fn count(&self) -> Result<u64> {
+        Ok(self.all(false).count()? + self.all(true).count()?)
+    }
+}
+
+impl<'l> Tried<'l> {
+    /// The records.
+    pub fn records(&self) -> &[(&'l String, &'l Record)] {
+        &self.records
+    }
+
+    /// Number of distinct trials: N.
+    ///
+    /// The same settings of the same symbols are one trial, whenever and however they were tried. A symbol's own
+    /// account, where each has one, counts from its second setting on: one setting alone is no choice.
+    ///
+    /// # Errors
+    /// Refused if a record's grid isn't what it says.
+    pub fn count(&self) -> Result<u64> {
+        self.count_of(|_| true)
+    }
+
+    /// Number of distinct trials in some of the records.
+    ///
+    /// # Errors
+    /// As [`Tried::count`].
+    pub fn count_of(&self, wanted: impl Fn(&Record) -> bool) -> Result<u64> {
+        let mut whole: Distinct = Distinct::default();
+        let mut own: BTreeMap<Symbol, Distinct> = BTreeMap::new();
+        let mut counted: BTreeSet<String> = BTreeSet::new();
+        for (_, record) in self.records.iter().filter(|(_, r)| wanted(r)) {
+            let text = serde_json::to_string(&record.trials).unwrap_or_default();
+            if !counted.insert(sha256_hex(text.as_bytes())) {
+                continue;
+            }
+            let identities = record.trials.identities()?;
+            whole.add(identities.whole);
+            for (symbol, of_symbol) in identities.own {
+                own.entry(symbol).or_default().add(of_symbol);
+            }
+        }
+        let whole = whole.sorted();
+        let choices = own.into_values().map(|settings| {
+            let settings = settings.sorted();
+            let (known, new): (Vec<u128>, Vec<u128>) =
+                settings.into_iter().partition(|one| whole.binary_search(one).is_ok());
+            new.len() - usize::from(known.is_empty() && !new.is_empty())
+        });
+        Ok((choices.sum::<usize>() + whole.len()) as u64)
+    }
+
+    /// The returns that records keep.
+    ///
+    /// # Errors
+    /// Refused if they were altered or are gone.
+    pub fn columns(&self) -> Result<Columns> {
+        let keeping: Vec<&(&String, &Record)> = self.records.iter().filter(|(_, r)| r.returns.is_some()).collect();
+        let read: Vec<Vec<Column>> = keeping.par_iter().map(|(hash, r)| self.read(hash, r)).collect::<Result<_>>()?;
+        let mut all = Columns::default();
+        for ((_, record), columns) in keeping.iter().zip(read) {
+            let family = Family::of(record);
+            all.by_record.push((family.clone(), columns.iter().map(|c| c.identity).collect()));
+            let family = all.families.entry(family).or_default();
+            for column in columns {
+                // Records are in the order of their hashes: the first one's, whoever asks.
+                family.entry(column.identity).or_insert(column);
+            }
+        }
+        Ok(all)
+    }
+
+    fn read(&self, hash: &str, record: &Record) -> Result<Vec<Column>> {
+        let kept = self.ledger.returns(hash)?;
+        let numbers: Vec<u64> = kept.iter().map(|(point, _)| *point).collect();
+        let identities = record.trials.identities_at(&numbers, Leaves::All)?;
+        let bare = record.trials.identities_at(&numbers, Leaves::WithoutCosts)?;
+        let columns = kept.into_iter().zip(identities).zip(bare);
+        Ok(columns
+            .map(|(((_, returns), identity), without_costs)| Column { identity, without_costs, returns })
+            .collect())
+    }
+}
+
+/// Numbers, each once.
+#[derive(Default)]
+struct Distinct {
+    numbers: Vec<u128>,
+    distinct: usize,
+}
+
+impl Distinct {
+    fn add(&mut self, more: Vec<u128>) {
+        self.numbers.extend(more);
+        // Now and then, so that memory follows what is distinct.
+        if self.numbers.len() > 2 * self.distinct + 1_000_000 {
+            self.numbers.sort_unstable();
+            self.numbers.dedup();
+            self.distinct = self.numbers.len();
+        }
+    }
+
+    fn sorted(mut self) -> Vec<u128> {
+        self.numbers.sort_unstable();
+        self.numbers.dedup();
+        self.numbers
+    }
+}
