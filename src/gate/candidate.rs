@@ -27,6 +27,7 @@ use crate::registry::AnyStrategy;
 use crate::research::backtest::{Replayable, Request, Run, kept};
 use crate::research::market::Closes;
 use crate::stats::bootstrap;
+use crate::stats::sharpe::LongRun;
 
 /// Name of the check of the bars.
 pub(super) const DATA_ERRORS: &str = "data_errors";
@@ -119,6 +120,7 @@ impl<'c> Candidate<'c> {
             skill: &skill,
             robustness: &robustness,
             returns: &self.returns,
+            sharpe: LongRun::of(&self.returns),
             block: sample.block,
             run,
             seed,

@@ -12,6 +12,7 @@ use crate::config::{GateCriterion, GateFigures, Levels, ROBUSTNESS, STATISTICS};
 use crate::costs::Costs;
 use crate::metrics::{Cause, Measure, SESSIONS_PER_YEAR};
 use crate::research::backtest::Run;
+use crate::stats::sharpe::LongRun;
 use crate::stats::{Moments, monte_carlo, sharpe, trials as luck_of};
 
 /// Confidence and power of the power statement.
@@ -26,6 +27,8 @@ pub(super) struct Evidence<'e> {
     pub(super) skill: &'e Skill,
     pub(super) robustness: &'e Robustness,
     pub(super) returns: &'e [f64],
+    /// Its Sharpe ratio, if the returns vary.
+    pub(super) sharpe: Option<LongRun>,
     /// Mean length of a block of sessions that is drawn again.
     pub(super) block: f64,
     pub(super) run: &'e Run,
@@ -64,20 +67,27 @@ impl Evidence<'_> {
         }
     }
 
-    fn of_moments(&self, figure: impl Fn(&Moments) -> Option<f64>) -> Measure {
-        let value = Moments::of(self.returns).and_then(|m| figure(&m));
-        measure(value, Cause::ReturnsDoNotVary, Cause::NoFiniteValue)
+    /// Probability that the true Sharpe ratio is above a hurdle, by the long-run variance.
+    fn above(&self, hurdle: Option<f64>) -> Measure {
+        let probability = || self.sharpe.as_ref()?.probability_above(hurdle?);
+        self.if_sharpe(|| measure(probability(), Cause::ReturnsDoNotVary, Cause::NoFiniteValue))
+    }
+
+    /// The same as published, for independent returns.
+    fn published_above(&self, hurdle: Option<f64>) -> Measure {
+        let probability = || sharpe::probabilistic(&Moments::of(self.returns)?, hurdle?);
+        self.if_sharpe(|| measure(probability(), Cause::ReturnsDoNotVary, Cause::NoFiniteValue))
     }
 
     /// What this history can show.
     pub(super) fn power(&self) -> Power {
-        let moments = Moments::of(self.returns);
+        let long_run = self.sharpe.as_ref();
         let sessions = self.returns.len();
         let year = SESSIONS_PER_YEAR.sqrt();
-        let error = moments.as_ref().and_then(sharpe::probabilistic_standard_error);
-        let detectable = error.and_then(|e| sharpe::detectable(e, CONFIDENCE, POWER)).map(|d| d * year);
-        let needed = moments.as_ref().and_then(|m| sharpe::min_track_record_length(m, 0.0, CONFIDENCE));
-        let annual = moments.as_ref().and_then(Moments::sharpe).map(|s| s * year);
+        let detectable = long_run.and_then(|s| sharpe::detectable(s.standard_error(), CONFIDENCE, POWER));
+        let detectable = detectable.map(|d| d * year);
+        let needed = long_run.and_then(|s| s.min_track_record_length(0.0, CONFIDENCE));
+        let annual = long_run.map(|s| s.sharpe * year);
         let years = annual.filter(|s| *s > 0.0).and_then(|s| luck_of::min_backtest_length(self.luck.n_effective, s));
         let by_luck = self.luck.sharpe_over(sessions).map(|s| s * year);
         let either = |value, why| measure(value, why, why);
@@ -87,18 +97,19 @@ impl Evidence<'_> {
             min_track_record: either(needed, Cause::NotAboveZero),
             sharpe_by_luck: either(by_luck, Cause::NoTrials),
             min_backtest_years: either(years, Cause::NotAboveZero),
+            psr_published: self.published_above(Some(0.0)),
+            dsr_published: self.published_above(self.luck.sharpe_over(sessions)),
         }
     }
 }
 
 impl GateFigures for Evidence<'_> {
     fn psr(&self) -> Measure {
-        self.if_sharpe(|| self.of_moments(|m| sharpe::probabilistic(m, 0.0)))
+        self.above(Some(0.0))
     }
 
     fn dsr(&self) -> Measure {
-        let by_luck = || self.luck.sharpe_over(self.returns.len());
-        self.if_sharpe(|| self.of_moments(|m| sharpe::probabilistic(m, by_luck()?)))
+        self.above(self.luck.sharpe_over(self.returns.len()))
     }
 
     fn pbo(&self) -> Measure {
@@ -170,7 +181,8 @@ fn measure(value: Option<f64>, missing: Cause, not_finite: Cause) -> Measure {
 pub struct Power {
     /// In a sentence.
     pub statement: String,
-    /// Smallest change of the Sharpe ratio, a year, seen with 80 % at 95 % confidence.
+    /// Smallest distance of a true Sharpe ratio, a year, from a constant such as 0 that 95 % confidence shows with 80 %
+    /// probability, autocorrelation allowed for.
     pub detectable_sharpe: Measure,
     /// Sessions that the Sharpe ratio seen needs to be above 0 at 95 %.
     pub min_track_record: Measure,
@@ -178,12 +190,15 @@ pub struct Power {
     pub sharpe_by_luck: Measure,
     /// Years of data below which the best of the trials looks this good by luck.
     pub min_backtest_years: Measure,
+    /// Probabilistic Sharpe ratio as published, which takes returns as independent.
+    pub psr_published: Measure,
+    /// Deflated Sharpe ratio as published.
+    pub dsr_published: Measure,
 }
 
-/// The power in a sentence: the smallest change seen, and the sessions that the Sharpe ratio needs.
+/// The power in a sentence: the smallest distance seen, and the sessions that the Sharpe ratio needs.
 fn statement(sessions: usize, detectable: Option<f64>, needed: Option<f64>) -> String {
-    let seen = detectable
-        .map_or("no Sharpe change at all".to_owned(), |d| format!("a Sharpe change of at least {d:.2} a year"));
+    let seen = detectable.map_or("no Sharpe ratio".to_owned(), |d| format!("a Sharpe ratio of {d:.2} a year"));
     let record = match needed {
         Some(needed) if needed <= sessions as f64 => {
             let spare = sessions as f64 - needed.ceil();
@@ -192,5 +207,5 @@ fn statement(sessions: usize, detectable: Option<f64>, needed: Option<f64>) -> S
         Some(needed) => format!("MinTRL is {:.0} sessions short", needed.ceil() - sessions as f64),
         None => "no length of history would show such a Sharpe ratio to be above 0".to_owned(),
     };
-    format!("with {sessions} sessions the gate can see {seen} at 80 %; {record}")
+    format!("{sessions} sessions tell {seen} from 0 with 80 % probability, autocorrelation allowed for; {record}")
 }

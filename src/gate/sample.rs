@@ -178,6 +178,8 @@ impl<R: Rng> Random<R> {
             min_track_record: self.measure(),
             sharpe_by_luck: self.measure(),
             min_backtest_years: self.measure(),
+            psr_published: self.measure(),
+            dsr_published: self.measure(),
         }
     }
 

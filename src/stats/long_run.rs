@@ -34,6 +34,18 @@ pub(super) fn variance(rows: &[Four], weights: &Four) -> (f64, f64) {
     (quadratic_spectral(&series, bandwidth) * count / (count - 4.0), bandwidth)
 }
 
+/// Long-run variance of one series with mean 0, as [`variance`]. The first autocorrelation is estimated too low in short
+/// series, by `(1 + 3 rho) / T` (Marriott & Pope, Bias in the Estimation of Autocorrelations, Biometrika 41, 1954;
+/// Kendall, Note on Bias in the Estimation of Autocorrelation, the same), and is corrected by that before recolouring.
+pub(super) fn variance_of(series: &[f64]) -> f64 {
+    let rows: Vec<Four> = series.iter().map(|&value| [value, 0.0, 0.0, 0.0]).collect();
+    let weights = [1.0, 0.0, 0.0, 0.0];
+    let rho = autoregression(&rows)[0][0];
+    let corrected = (rho + (1.0 + 3.0 * rho) / rows.len() as f64).clamp(-NEARLY_ONE, NEARLY_ONE);
+    let ratio = (1.0 - rho) / (1.0 - corrected);
+    variance(&rows, &weights).0 * ratio * ratio
+}
+
 pub(super) fn dot(a: &Four, b: &Four) -> f64 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3]
 }

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | How sure is a Sharpe ratio? | [`sharpe::standard_error`], [`sharpe::annualised_standard_error`] | Lo 2002 |
 //! | How likely is the true one above a hurdle? | [`sharpe::probabilistic`] | Bailey & López de Prado 2012 |
+//! | The same, if returns remember? | [`sharpe::LongRun`] | Lo 2002, Andrews 1991 |
 //! | How long a record would show it? | [`sharpe::min_track_record_length`] | same |
 //! | How small a difference can be seen? | [`sharpe::detectable`] | power of a normal test |
 //! | How good is the luckiest of N? | [`trials::expected_maximum`], [`trials::luck`] | Bailey et al. 2014 |
@@ -32,13 +33,13 @@
 //! assert!(trials::deflated(&best, 0.5 / 250.0, 100.0) < Some(0.95));
 //! ```
 
+mod long_run;
 pub mod sharpe;
 pub mod trials;
 
 pub mod pbo;
 
 pub mod bootstrap;
-mod long_run;
 pub mod paired;
 
 pub mod monte_carlo;
