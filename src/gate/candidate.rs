@@ -8,9 +8,9 @@ use super::check::{Check, Group, Status};
 use super::comparison::{Comparison, Pair};
 use super::criteria::{self, Answers, Sample};
 use super::evidence::{Evidence, Power};
-use super::luck::Luck;
+use super::luck::{Kept, Luck};
 use super::robustness::Robustness;
-use super::skill::{Beside, Skill};
+use super::skill::{Beside, Skill, Superior};
 use super::subject::Subject;
 use super::timing::Timing;
 use super::variations::Variations;
@@ -21,7 +21,7 @@ use crate::calendar;
 use crate::config::{Complete, Config, Levels, Period, gate_criteria};
 use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
-use crate::ledger::Trials;
+use crate::ledger::{Family, Trials};
 use crate::metrics::{Cash, Cause, Measure, Metrics, session_returns};
 use crate::registry::AnyStrategy;
 use crate::research::backtest::{Replayable, Request, Run, kept};
@@ -49,6 +49,8 @@ pub struct PeriodCharts {
 /// What candidates are judged by, the same for all periods.
 pub(super) struct Yardstick<'y> {
     pub(super) luck: &'y Luck,
+    /// Returns of the trials that led to it.
+    pub(super) kept: &'y Kept,
     /// Whether the ledger has a sweep of more than one point.
     /// What is deployed, if anything is.
     pub(super) baseline: Option<&'y Baseline>,
@@ -113,7 +115,7 @@ impl<'c> Candidate<'c> {
         progress("resampling");
         let (sample, pair) = (self.sample(seed), self.pair(by.subject));
         let (skill, (paired, sharpes)) =
-            join(|| self.skill(), || join(|| pair.compare(by.baseline), || sample.sharpes()));
+            join(|| self.skill(by.kept, seed), || join(|| pair.compare(by.baseline), || sample.sharpes()));
         let skill = skill?;
         let evidence = Evidence {
             luck: by.luck,
@@ -150,7 +152,7 @@ impl<'c> Candidate<'c> {
     }
 
     /// What it adds to being in the market.
-    fn skill(&self) -> Result<Skill> {
+    fn skill(&self, kept: &Kept, seed: u64) -> Result<Skill> {
         let Self { run, returns, archive, .. } = self;
         let dates: Vec<Date> = run.replay.equity.iter().map(|e| e.0).collect();
         let own = match &run.symbols[..] {
@@ -158,7 +160,10 @@ impl<'c> Candidate<'c> {
             several => format!("equal amounts of {} symbols", several.len()),
         };
         let market = self.document.deployment().performance_criteria.market;
+        let Period { start_date: start, end_date: end, .. } = *self.period;
+        let family = Family { symbols: run.symbols.clone(), start, end };
         Ok(Skill {
+            spa: Superior::of(kept.get(&family).map_or(&[][..], Vec::as_slice), seed),
             timing: Timing::of(self.replays.market(), &run.replay.fills, run.replay.capital)?,
             own: Beside::holding(own, returns, &run.benchmark),
             market: market.map(|symbol| Beside::market(symbol, archive, returns, &dates)),

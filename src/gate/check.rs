@@ -74,6 +74,8 @@ pub struct Check {
     pub estimate: Option<Measure>,
     /// Which bound `value` is, e.g. `lower 95 %`.
     pub bound: Option<String>,
+    /// Monte Carlo error of the bound: the standard error that as many other resamples would give it.
+    pub monte_carlo_error: Option<f64>,
     /// Its levels.
     pub levels: Levels,
     /// Distance to the nearer fail level; negative if it is crossed.
@@ -97,6 +99,7 @@ impl Check {
             value,
             estimate: None,
             bound: None,
+            monte_carlo_error: None,
             levels,
             margin,
             status,

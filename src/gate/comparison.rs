@@ -22,7 +22,7 @@ use crate::metrics::{Cause, Measure, SESSIONS_PER_YEAR};
 use crate::registry::AnyStrategy;
 use crate::replay::Replay;
 use crate::research::backtest::{Change, Request, Run};
-use crate::stats::paired::ledoit_wolf_bootstrap;
+use crate::stats::paired::{chance_to_pass, ledoit_wolf_bootstrap};
 use crate::stats::{bootstrap, sharpe, trials};
 
 /// Fewer common sessions tell nothing.
@@ -55,6 +55,8 @@ pub struct Comparison {
     pub upper: Option<f64>,
     /// Fall of the Sharpe ratio, a year, that fails with a probability of 80 %.
     pub detectable_fall: Option<f64>,
+    /// Probability that a candidate just as good as the deployed one passes.
+    pub equal_passes: Option<f64>,
 }
 
 impl Comparison {
@@ -70,6 +72,7 @@ impl Comparison {
             lower: None,
             upper: None,
             detectable_fall: None,
+            equal_passes: None,
         }
     }
 }
@@ -198,6 +201,7 @@ pub fn compare(
         lower: Some(lower),
         upper: Some(upper),
         detectable_fall: seen.map(|seen| rule.sharpe_margin + seen),
+        equal_passes: chance_to_pass(interval.standard_error * year, rule.sharpe_margin, rule.confidence),
         ..Comparison::none("", None)
     };
     let check = check(Measure::new(lower, Cause::NoBound), Some(rule), status);

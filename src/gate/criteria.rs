@@ -59,6 +59,7 @@ fn point(criterion: &Criterion, levels: Levels, metrics: &Metrics, sample: &Samp
     let check = |side: &str, quantile: f64, levels: Levels| Check {
         estimate: Some(estimate),
         bound: Some(bound_name(side, confidence)),
+        monte_carlo_error: bootstrap::quantile_error(&drawn, quantile),
         ..Check::new(name, Group::Statistics, bound(estimate, &drawn, quantile), levels)
     };
     let below = levels

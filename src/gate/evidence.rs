@@ -53,7 +53,9 @@ impl Evidence<'_> {
         let value = (criterion.of)(self);
         let check = Check::new(criterion.name, group, value, levels);
         answers.checks.push(match value {
-            Measure::Undefined(Cause::NoSweep) => Check { status: Status::Inconclusive, ..check },
+            Measure::Undefined(Cause::NoSweep | Cause::NoSharedReturns) => {
+                Check { status: Status::Inconclusive, ..check }
+            }
             _ => check,
         });
     }
@@ -141,7 +143,7 @@ impl GateFigures for Evidence<'_> {
     }
 
     fn spa_p(&self) -> Measure {
-        Measure::Undefined(Cause::NoSharedReturns)
+        self.skill.spa.p
     }
 
     fn sharpe_at_double_costs(&self) -> Measure {

@@ -114,13 +114,14 @@ impl Gate<'_> {
         let ledger = self.count(strategy, &candidates, baseline.as_ref())?;
         let periods: Vec<(Date, Date)> = candidates.iter().map(|c| (c.period.start_date, c.period.end_date)).collect();
         let about = About { symbols: &document.config().symbols, synthetic: verdict.synthetic, periods: &periods };
-        let luck = Luck::of(&ledger, &about)?;
+        let (luck, kept) = Luck::of(&ledger, &about)?;
         if let (true, Some(first)) = (self.pages, candidates.first()) {
             judgement.heat_map = HeatMap::of(&ledger, verdict.synthetic, &document.settings(&first.run.symbols))?;
         }
 
         // Every question, period by period.
-        let by = Yardstick { luck: &luck, baseline: baseline.as_ref(), subject: &subject, pages: self.pages };
+        let by =
+            Yardstick { luck: &luck, kept: &kept, baseline: baseline.as_ref(), subject: &subject, pages: self.pages };
         for candidate in &candidates {
             let (mut period, charts) = candidate.judge(&by, &progress)?;
             period.checks.retain(|c| Some(c.metric.as_str()) != without);

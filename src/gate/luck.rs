@@ -68,6 +68,9 @@ pub struct Luck {
     pub heads: Vec<String>,
 }
 
+/// Session returns of the trials of each family that count.
+pub(super) type Kept = BTreeMap<Family, Vec<Vec<f64>>>;
+
 /// Whose trials are counted.
 pub(super) struct About<'a> {
     /// The symbols that it trades.
@@ -91,7 +94,7 @@ impl Luck {
     ///
     /// # Errors
     /// Refused if the ledger was altered.
-    pub(super) fn of(ledger: &Ledger, about: &About<'_>) -> Result<Self> {
+    pub(super) fn of(ledger: &Ledger, about: &About<'_>) -> Result<(Self, Kept)> {
         let tried = ledger.tried(about.synthetic, about.periods);
         let n = tried.count()?;
         let all = tried.columns()?;
@@ -110,7 +113,7 @@ impl Luck {
         let n_unknown = n.saturating_sub(tried.count_of(known)?).saturating_sub(copies as u64);
         let pbo = overfitting(&all);
         let sum = |of: fn(&Chosen) -> usize| compared.iter().map(|c| of(&c.chosen)).sum();
-        Ok(Self {
+        let luck = Self {
             n,
             n_unknown,
             n_effective: correlation.map_or(n as f64, |rho| trials::effective_trials(n as f64, rho)),
@@ -125,7 +128,10 @@ impl Luck {
             duplicates: sum(|c| c.duplicates),
             dropped: dropped(&tried, about.symbols),
             heads: ledger.heads(),
-        })
+        };
+        let distinct = compared.into_iter().map(|c| c.chosen.distinct);
+        let kept = families.iter().map(|(family, _)| (*family).clone()).zip(distinct);
+        Ok((luck, kept.collect()))
     }
 
     /// No symbol that was tried may be gone: what is left may be what happened to work.
@@ -206,5 +212,175 @@ impl Compared {
         let returns: Vec<&[f64]> = chosen.distinct.iter().map(Vec::as_slice).collect();
         let correlation = dispersion.and_then(|_| trials::average_correlation(&returns));
         Self { dispersion, correlation, chosen }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::ledger::{Kind, Trials, Varied, encode};
+    use crate::stats::bootstrap::stream;
+    use crate::stats::normal_quantile;
+    use crate::sweep::grid::Choice;
+    use rand::RngExt;
+
+    const SESSIONS: usize = 320;
+
+    fn date(text: &str) -> Date {
+        text.parse().expect("a date")
+    }
+
+    /// Trials over a grid of `a` and `b`, all else the same.
+    fn trials(a: &[i64], b: &[i64]) -> Trials {
+        let varied = |key: &str, values: &[i64]| Varied {
+            key: key.to_owned(),
+            paths: vec![format!("strategy_parameters.{key}")],
+            values: values.iter().map(|v| json!(v)).collect(),
+        };
+        let one = |key: &str, values: &[i64]| (values.len() > 1).then(|| varied(key, values));
+        let settings = json!({"strategy_parameters": {"a": a[0], "b": b[0]}, "execution": {"friction_bps": 1.0}});
+        Trials {
+            strategy: "s".to_owned(),
+            data: BTreeMap::from([("AMC".parse().expect("a symbol"), "hash".to_owned())]),
+            synthetic: false,
+            scope: "portfolio".to_owned(),
+            hours: "regular".to_owned(),
+            start_date: date("2020-01-02"),
+            end_date: date("2021-04-09"),
+            settings,
+            axes: one("a", a).into_iter().chain(one("b", b)).collect(),
+            conditions: Vec::new(),
+            choice: Choice::All,
+            points: (a.len() * b.len()) as u64,
+        }
+    }
+
+    fn noise(seed: u64) -> Vec<f64> {
+        let mut random = stream(seed, "noise of a trial", 0);
+        (0..SESSIONS).map(|_| 0.01 * normal_quantile(random.random_range(1e-9..1.0 - 1e-9)).unwrap_or(0.0)).collect()
+    }
+
+    fn dated(returns: &[f64]) -> Vec<(Date, f64)> {
+        returns.iter().enumerate().map(|(i, r)| (Date(18_263 + i as i32), *r)).collect()
+    }
+
+    /// A sweep of these values, each point's returns being those that `returns` gives of it.
+    fn sweep(ledger: &mut Ledger, a: &[i64], b: &[i64], returns: &dyn Fn(i64, i64) -> Vec<f64>) {
+        let trials = trials(a, b);
+        let points = a.iter().flat_map(|a| b.iter().map(move |b| (*a, *b)));
+        let kept: Vec<_> = points.enumerate().map(|(i, (a, b))| (i as u64, dated(&returns(a, b)))).collect();
+        let kind = if trials.points > 1 { Kind::Sweep } else { Kind::Backtest };
+        ledger.add(kind, &trials, Some(&encode(&kept).expect("encoded"))).expect("added");
+    }
+
+    fn luck(ledger: &Ledger) -> Luck {
+        let symbols = ["AMC".parse().expect("a symbol")];
+        let periods = [(date("2020-01-02"), date("2021-04-09"))];
+        Luck::of(ledger, &About { symbols: &symbols, synthetic: false, periods: &periods }).expect("a sound ledger").0
+    }
+
+    fn in_a_folder(fill: impl FnOnce(&mut Ledger)) -> Luck {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut ledger = Ledger::open(folder.path(), "s").expect("empty");
+        fill(&mut ledger);
+        luck(&ledger)
+    }
+
+    fn of_noise(a: i64, b: i64) -> Vec<f64> {
+        noise((100 * a + b) as u64)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn the_same_settings_are_deflated_alike_however_they_were_swept(cuts in prop::collection::vec(0..3u8, 8)) {
+            let (a, b): (Vec<i64>, Vec<i64>) = ((0..8).collect(), (0..9).collect());
+            let whole = in_a_folder(|ledger| sweep(ledger, &a, &b, &of_noise));
+            let cut = in_a_folder(|ledger| {
+                for (a, cut) in a.iter().zip(&cuts) {
+                    match cut {
+                        0 => sweep(ledger, &[*a], &b, &of_noise),
+                        1 => b.iter().for_each(|b| sweep(ledger, &[*a], &[*b], &of_noise)),
+                        _ => {
+                            sweep(ledger, &[*a], &b[..5], &of_noise);
+                            sweep(ledger, &[*a], &b[3..], &of_noise);
+                        }
+                    }
+                }
+            });
+            prop_assert_eq!(whole.n, 72);
+            prop_assert_eq!((whole.n, whole.n_unknown, whole.dispersion), (cut.n, cut.n_unknown, cut.dispersion));
+            prop_assert_eq!(whole.sharpe_over(1000), cut.sharpe_over(1000));
+            prop_assert!(cut.pbo.value() >= whole.pbo.value());
+        }
+    }
+
+    /// Copies of one trial can't make the others look alike, nor count as trials of which nothing is known.
+    #[test]
+    fn copies_of_a_trial_do_not_dilute_how_trials_vary() {
+        let (a, b): (Vec<i64>, Vec<i64>) = ((0..8).collect(), (0..9).collect());
+        let before = in_a_folder(|ledger| sweep(ledger, &a, &b, &of_noise));
+        let copy = |_: i64, _: i64| of_noise(0, 0);
+        let after = in_a_folder(|ledger| {
+            sweep(ledger, &a, &b, &of_noise);
+            sweep(ledger, &(100..120).collect::<Vec<_>>(), &(0..20).collect::<Vec<_>>(), &copy);
+        });
+        assert_eq!(after.n, 72 + 400);
+        assert!(after.sharpe_over(1000) > before.sharpe_over(1000), "{before:?} {after:?}");
+        let alone = in_a_folder(|ledger| sweep(ledger, &[1, 2, 3], &[1, 2, 3, 4], &copy));
+        assert_eq!((alone.n, alone.n_unknown, alone.sharpe_over(1000)), (12, 1, Some(0.0)));
+    }
+
+    fn pbo_with(junk: &dyn Fn(i64, i64) -> Vec<f64>) -> f64 {
+        let of = |seed: i64| {
+            let luck = in_a_folder(|ledger| {
+                let noise = |a: i64, b: i64| of_noise(1_000 * seed + a, b);
+                let both = |a: i64, b: i64| if a < 5 { noise(a, b) } else { junk(a, b) };
+                sweep(ledger, &(0..10).collect::<Vec<_>>(), &(0..10).collect::<Vec<_>>(), &both);
+            });
+            luck.pbo.value().expect("defined")
+        };
+        (0..12).map(of).sum::<f64>() / 12.0
+    }
+
+    #[test]
+    fn points_that_nobody_would_choose_do_not_help() {
+        let losing = |a: i64, b: i64| of_noise(a, b).iter().map(|r| r - 0.002).collect::<Vec<f64>>();
+        let seldom = |a: i64, b: i64| {
+            let of = of_noise(a, b);
+            (0..SESSIONS).map(|i| if i % 100 == 7 { of[i] - 0.01 } else { 0.0 }).collect::<Vec<f64>>()
+        };
+        let constant = |_: i64, _: i64| vec![0.0; SESSIONS];
+        let copies = |_: i64, _: i64| of_noise(77, 7).iter().map(|r| r - 0.0005).collect::<Vec<f64>>();
+        for junk in [&losing as &dyn Fn(i64, i64) -> Vec<f64>, &seldom, &constant, &copies] {
+            let pbo = pbo_with(junk);
+            assert!((0.35..0.65).contains(&pbo), "{pbo}");
+        }
+    }
+
+    #[test]
+    fn synthetic_and_earlier_trials_do_not_count() {
+        let luck = in_a_folder(|ledger| {
+            sweep(ledger, &[1], &[1], &of_noise);
+            let synthetic = Trials { synthetic: true, ..trials(&[1, 2, 3], &[1, 2]) };
+            ledger.add(Kind::Sweep, &synthetic, None).expect("added");
+            let (start_date, end_date) = (date("2010-01-04"), date("2019-12-31"));
+            let earlier = Trials { start_date, end_date, ..trials(&[4, 5, 6], &[1, 2]) };
+            ledger.add(Kind::Sweep, &earlier, None).expect("added");
+            // Later bars of the same settings: no second try.
+            let later = Trials { end_date: date("2021-04-08"), ..trials(&[1], &[1]) };
+            ledger.add(Kind::Backtest, &later, None).expect("added");
+            let whole_number = Trials {
+                settings: json!({"strategy_parameters": {"a": 1.0, "b": 1}, "execution": {"friction_bps": 1}}),
+                ..trials(&[1], &[1])
+            };
+            ledger.add(Kind::Backtest, &whole_number, None).expect("added");
+        });
+        assert_eq!(luck.n, 1);
+        let _: Value = json!(luck);
     }
 }

@@ -60,6 +60,6 @@ pub use heat_map::HeatMap;
 pub use judge::{Gate, Judgement, NEVER_ACCEPTED, check_names};
 pub use luck::Luck;
 pub use robustness::Robustness;
-pub use skill::{Beside, Skill};
+pub use skill::{Beside, Skill, Superior};
 pub use timing::Timing;
 pub use verdict::{DataFinding, Expectation, PeriodVerdict, Refusal, StrategyVerdict, Verdict};

@@ -11,7 +11,7 @@ use super::comparison::Comparison;
 use super::evidence::Power;
 use super::luck::Luck;
 use super::robustness::{AtCosts, LeftOut, Neighbour, Regime, Robustness};
-use super::skill::{Beside, Skill};
+use super::skill::{Beside, Skill, Superior};
 use super::subject::Subject;
 use super::timing::{SymbolTiming, Timing};
 use super::verdict::{DataFinding, Expectation, PeriodVerdict, Refusal, StrategyVerdict, Verdict};
@@ -164,6 +164,7 @@ impl<R: Rng> Random<R> {
             value: self.measure(),
             estimate: self.maybe(Self::measure),
             bound: self.maybe(Self::text),
+            monte_carlo_error: self.maybe(Self::number),
             levels: self.levels(),
             margin: self.maybe(Self::number),
             status: self.status(),
@@ -212,6 +213,7 @@ impl<R: Rng> Random<R> {
             lower: self.maybe(Self::number),
             upper: self.maybe(Self::number),
             detectable_fall: self.maybe(Self::number),
+            equal_passes: self.maybe(Self::number),
         }
     }
 
@@ -236,7 +238,8 @@ impl<R: Rng> Random<R> {
             by_symbol: self.some(|r| SymbolTiming { symbol: r.symbol(), p: r.measure() }),
             shifts: self.size(),
         };
-        Skill { timing, own: self.beside(), market: self.maybe(Self::beside) }
+        let spa = Superior { p: self.measure(), columns: self.size() };
+        Skill { timing, own: self.beside(), market: self.maybe(Self::beside), spa }
     }
 
     fn robustness(&mut self) -> Robustness {

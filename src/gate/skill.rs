@@ -9,10 +9,16 @@ use crate::bar::{Date, Symbol, Timeframe};
 use crate::error::Result;
 use crate::history::{History, Hours};
 use crate::metrics::{Cause, Measure, SESSIONS_PER_YEAR};
+use crate::stats::bootstrap::optimal_block_length;
 use crate::stats::normal_quantile;
 use crate::stats::paired::ledoit_wolf;
 use crate::stats::regression::Regression;
+use crate::stats::spa::superior;
 
+/// Fewer trials make no best of many.
+const LEAST_TRIALS: usize = 10;
+/// Resamples of the test of superior predictive ability.
+const RESAMPLES: usize = 500;
 /// Confidence of the bound of the difference from holding.
 const CONFIDENCE: f64 = 0.95;
 
@@ -25,6 +31,28 @@ pub struct Skill {
     pub own: Beside,
     /// Beside the market symbol, if the config names one.
     pub market: Option<Beside>,
+    /// Whether the best of the trials that led to it is better than luck.
+    pub spa: Superior,
+}
+
+/// Hansen's test of superior predictive ability over the kept trials of the same symbols and sessions, against cash.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Superior {
+    /// Probability that the best of them is this good by luck (the consistent p-value).
+    pub p: Measure,
+    /// Trials tested: those that trade, each behaviour once.
+    pub columns: usize,
+}
+
+impl Superior {
+    /// Of the returns of trials over the same sessions.
+    pub(super) fn of(columns: &[Vec<f64>], seed: u64) -> Self {
+        let views: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+        let block = columns.iter().filter_map(|c| optimal_block_length(c)).map(|b| b.stationary).fold(1.0, f64::max);
+        let found = if columns.len() < LEAST_TRIALS { None } else { superior(&views, block, RESAMPLES, seed) };
+        let p = found.map_or(Measure::Undefined(Cause::NoSharedReturns), |s| Measure::Defined(s.consistent));
+        Self { p, columns: columns.len() }
+    }
 }
 
 /// Returns beside those of something that was bought and held, session by session.

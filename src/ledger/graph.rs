@@ -399,12 +399,12 @@ mod tests {
         let mut other_data = trials(&[], json!({"a": 3, "b": 8, "c": 6}));
         other_data.end_date = "2024-06-27".parse().expect("a date");
         add(folder, Kind::Backtest, &other_data);
-        assert_eq!(n(folder), 9, "other data");
+        assert_eq!(n(folder), 8, "other dates are no other settings");
     }
 
-    /// Whoever looks at ten symbols, each with an account of its own, has looked ten times; and once more at all together.
+    /// Whoever chooses among settings for each of ten symbols has ten choices; a single setting is none.
     #[test]
-    fn every_account_that_was_looked_at_is_a_trial() {
+    fn a_symbols_own_account_counts_from_its_second_setting_on() {
         let folder = tempfile::tempdir().expect("a folder");
         let folder = folder.path();
         let of = |symbols: &[&str], axes: &[(&str, &[i64])]| {
@@ -419,13 +419,15 @@ mod tests {
         add(folder, Kind::Sweep, &of(&["BRK"], &[("a", &[1, 2, 3])]));
         assert_eq!(n(folder), 3, "one symbol, one account");
         add(folder, Kind::Sweep, &of(&["BRK", "BRK.B"], &[("a", &[1, 2, 3])]));
-        assert_eq!(n(folder), 3 + 3 + 3, "those of BRK were known; BRK.B's, and both together");
+        assert_eq!(n(folder), 3 + 3 + 2, "those of BRK were known; both together, and BRK.B's but the first");
         add(folder, Kind::Backtest, &of(&["BRK", "BRK.B"], &[]));
-        assert_eq!(n(folder), 9, "both were among them");
+        assert_eq!(n(folder), 8, "both were among them");
         let mut one = of(&["BRK", "BRK.B"], &[("a", &[1, 4])]);
         one.axes[0].paths = vec!["parameters.BRK.a".to_owned()];
         add(folder, Kind::Sweep, &one);
-        assert_eq!(n(folder), 9 + 1 + 1, "BRK's 4, and both together with it: BRK.B stayed as it was");
+        assert_eq!(n(folder), 8 + 1 + 1, "BRK's 4, and both together with it: BRK.B stayed as it was");
+        add(folder, Kind::Backtest, &of(&["AMC", "GME"], &[]));
+        assert_eq!(n(folder), 10 + 1, "an account each, at one setting: one trial");
     }
 
     #[test]

@@ -164,6 +164,21 @@ pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
     finite(below + (above - below) * place.fract())
 }
 
+/// Monte Carlo error of [`quantile`]: its standard error over sets of resamples as many as these. None where the quantile
+/// is, or for fewer than twenty.
+///
+/// Half the distance between the order statistics one binomial deviation, `sqrt(n q (1-q))`, to either side; David &
+/// Nagaraja, Order Statistics, 2003, 7.1.
+pub fn quantile_error(sorted: &[f64], q: f64) -> Option<f64> {
+    let n = sorted.len() as f64;
+    if sorted.len() < 20 || !(0.0..=1.0).contains(&q) {
+        return None;
+    }
+    let deviation = (q * (1.0 - q) / n).sqrt();
+    let at = |q: f64| quantile(sorted, q.clamp(0.0, 1.0));
+    finite(0.5 * (at(q + deviation)? - at(q - deviation)?))
+}
+
 /// Both ends of the middle `confidence` of `samples` (percentile interval). None without samples,
 /// with one that isn't finite, or unless confidence is within [0, 1].
 pub fn interval(samples: &[f64], confidence: f64) -> Option<(f64, f64)> {
@@ -280,6 +295,14 @@ mod tests {
         let all = [first(1, "a", 0), first(2, "a", 0), first(1, "b", 0), first(1, "a", 1)];
         assert!((1..4).all(|i| !all[..i].contains(&all[i])));
         assert_eq!(first(1, "a", 0), all[0]);
+    }
+
+    #[test]
+    fn the_error_of_a_quantile_is_that_of_an_even_sample() {
+        let even: Vec<f64> = (0..=1000).map(f64::from).collect();
+        let error = quantile_error(&even, 0.05).unwrap();
+        assert!((error - (0.05f64 * 0.95 / 1001.0).sqrt() * 1000.0).abs() < 1e-9, "{error}");
+        assert_eq!(quantile_error(&even[..10], 0.05), None);
     }
 
     #[test]

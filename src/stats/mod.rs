@@ -16,7 +16,10 @@
 //! | How long do returns remember? | [`bootstrap::optimal_block_length`] | Politis & White 2004 |
 //! | How does a statistic vary? | [`bootstrap::stationary`] | Politis & Romano 1994 |
 //! | Is A better than B? | [`paired::memmel`], [`paired::ledoit_wolf`], [`paired::ledoit_wolf_bootstrap`] | Memmel 2003, Ledoit & Wolf 2008 |
-//! | What else could have happened? | [`monte_carlo::shuffled_trades`], [`monte_carlo::bootstrapped`] | resampling |
+//! | How often would an equal pass? | [`paired::chance_to_pass`] | power of a normal test |
+//! | What is left beside a benchmark? | [`regression::Regression`] | Newey & West 1987 |
+//! | Is the best of many better than luck? | [`spa::superior`] | Hansen 2005 |
+//! | What else could have happened? | [`monte_carlo::bootstrapped`] | resampling |
 //!
 //! Sharpe ratios and returns are per period, **not annualised**, unless a name says so; kurtosis is
 //! **not** in excess of the normal's 3. Where a figure is undefined there is `None`, never NaN or
@@ -44,6 +47,8 @@ pub mod paired;
 
 pub mod monte_carlo;
 pub mod regression;
+
+pub mod spa;
 
 use statrs::function::erf::erfc_inv;
 

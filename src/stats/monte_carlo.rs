@@ -1,8 +1,8 @@
-//! What else could have happened: the same trades in another order, the same returns drawn again.
+//! What else could have happened: the same returns drawn again.
 
 use rayon::prelude::*;
 
-use super::bootstrap::{below, quantile, stationary_indices, stream};
+use super::bootstrap::{quantile, stationary_indices, stream};
 use super::{Moments, all_finite};
 
 /// What many runs came to. Each list is sorted on its own, the lowest first.
@@ -13,8 +13,7 @@ pub struct Paths {
     pub max_drawdown: Vec<f64>,
     /// `final equity / capital - 1` of each run.
     pub total_return: Vec<f64>,
-    /// Sharpe ratio per period of each run that has a deviation; empty for shuffled trades, whose
-    /// Sharpe ratio doesn't depend on their order.
+    /// Sharpe ratio per period of each run that has a deviation.
     pub sharpe: Vec<f64>,
 }
 
@@ -83,42 +82,6 @@ impl Path {
     }
 }
 
-/// Trades in `runs` random orders, each with the profit in dollars that it had, from `capital`: how
-/// deep the drawdown was by luck of the order. All runs end with the same equity, but for rounding.
-/// None without trades, runs or positive capital, or with a number that isn't finite.
-///
-/// Shuffled as Knuth, The Art of Computer Programming 2, 1997, 3.4.2 (Fisher & Yates).
-///
-/// ```
-/// use magellan::stats::monte_carlo::shuffled_trades;
-///
-/// let paths = shuffled_trades(&[100.0, -50.0, -50.0, 100.0], 1000.0, 200, 1).unwrap();
-/// assert!((paths.max_drawdown[0] + 0.1).abs() < 1e-12);
-/// assert_eq!(paths.probability_of_loss(), 0.0);
-/// ```
-pub fn shuffled_trades(profits: &[f64], capital: f64, runs: usize, seed: u64) -> Option<Paths> {
-    let sound = !profits.is_empty() && all_finite(profits) && capital > 0.0 && capital.is_finite();
-    if !sound {
-        return None;
-    }
-    let run = |index: u64| {
-        let mut random = stream(seed, "order of trades", index);
-        let mut order = profits.to_vec();
-        for last in (1..order.len()).rev() {
-            order.swap(last, below(last + 1, &mut random));
-        }
-        let mut equity = capital;
-        Path::of(
-            capital,
-            order.into_iter().map(|profit| {
-                equity += profit;
-                equity
-            }),
-        )
-    };
-    paths(runs, run)
-}
-
 /// Returns per period drawn again in `runs` stationary bootstraps of blocks `mean_block` long on
 /// average ([`stationary_indices`]), compounded from 1: how final return, drawdown and Sharpe ratio
 /// vary. After a return of -1 or below equity stays at zero. None without returns or runs, or with a
@@ -167,30 +130,7 @@ mod tests {
     const RETURNS: [f64; 8] = [0.02, -0.01, 0.015, -0.03, 0.01, 0.005, -0.02, 0.025];
 
     #[test]
-    fn orders_change_the_drawdown_and_not_the_end() {
-        let profits = [300.0, -100.0, -100.0, -100.0, 200.0];
-        let paths = shuffled_trades(&profits, 1000.0, 500, 3).unwrap();
-        assert!(paths.total_return.iter().all(|r| (r - 0.2).abs() < 1e-12));
-        // Worst: three losses first. Best: a loss first, and a win before each other one.
-        assert!((paths.max_drawdown[0] + 0.3).abs() < 1e-12);
-        assert!((paths.max_drawdown[499] + 0.1).abs() < 1e-12);
-        assert_eq!(paths.probability_of_drawdown(0.301), 0.0);
-        assert!(paths.probability_of_drawdown(0.299) > 0.0);
-        assert!(paths.sharpe.is_empty());
-    }
-
-    #[test]
-    fn every_order_is_as_likely() {
-        // One loss among four trades: the drawdown is deepest if it comes first.
-        let paths = shuffled_trades(&[100.0, 100.0, 100.0, -100.0], 1000.0, 4000, 5).unwrap();
-        assert!((0.23..0.27).contains(&paths.probability_of_drawdown(0.0999)));
-    }
-
-    #[test]
     fn equity_below_zero_is_ruin() {
-        let paths = shuffled_trades(&[-1500.0, 1000.0], 1000.0, 100, 1).unwrap();
-        assert!((0.35..0.65).contains(&paths.probability_of_ruin()));
-        assert_eq!(paths.probability_of_loss(), 1.0);
         let paths = bootstrapped(&[0.1, -1.5, 0.1, 0.1], 1.0, 200, 1).unwrap();
         assert!((paths.total_return[0], paths.max_drawdown[0]) == (-1.0, -1.0));
         assert!((0.6..0.8).contains(&paths.probability_of_ruin()));
@@ -210,17 +150,13 @@ mod tests {
     fn threads_do_not_matter() {
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| (bootstrapped(&RETURNS, 3.0, 99, 7), shuffled_trades(&RETURNS, 1.0, 99, 7)))
+            pool.install(|| bootstrapped(&RETURNS, 3.0, 99, 7))
         };
         assert_eq!(run(1), run(2));
     }
 
     #[test]
     fn undefined_cases() {
-        assert_eq!(shuffled_trades(&[], 1.0, 10, 1), None);
-        assert_eq!(shuffled_trades(&[1.0], 0.0, 10, 1), None);
-        assert_eq!(shuffled_trades(&[f64::NAN], 1.0, 10, 1), None);
-        assert_eq!(shuffled_trades(&[1.0], 1.0, 0, 1), None);
         assert_eq!(bootstrapped(&[], 1.0, 10, 1), None);
         assert_eq!(bootstrapped(&RETURNS, f64::NAN, 10, 1), None);
         assert_eq!(bootstrapped(&[f64::MAX; 9], 1.0, 10, 1), None);

@@ -177,6 +177,22 @@ fn order(confidence: f64, resamples: usize) -> Option<usize> {
     sound.then(|| (rank as usize).saturating_sub(1))
 }
 
+/// Probability that a candidate just as good passes a test of non-inferiority with this `margin` and one-sided
+/// `confidence`, all in the unit of `standard_error`. None unless confidence is within (0, 1) and the error positive.
+///
+/// `Phi(margin / se - z)`.
+///
+/// ```
+/// // 62 sessions, returns correlated by 0.9, a margin of 1 a year.
+/// let error = (2.0f64 - 2.0 * 0.9).sqrt() / 62f64.sqrt() * 252f64.sqrt();
+/// let chance = magellan::stats::paired::chance_to_pass(error, 1.0, 0.95).unwrap();
+/// assert_eq!((100.0 * chance).round(), 29.0);
+/// ```
+pub fn chance_to_pass(standard_error: f64, margin: f64, confidence: f64) -> Option<f64> {
+    let z = margin / standard_error - super::normal_quantile(confidence)?;
+    finite(z).filter(|_| standard_error > 0.0).map(normal_cdf)
+}
+
 fn two_sided(z: f64) -> f64 {
     2.0 * normal_cdf(-z.abs())
 }

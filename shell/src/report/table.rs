@@ -149,12 +149,17 @@ fn gate_row(strategy: &str, period: &str, check: &Check) -> Vec<Cell> {
         Cell::new(strategy),
         Cell::new(period),
         Cell::new(check.bound.as_ref().map_or(check.metric.clone(), |b| format!("{}, {b}", check.metric))),
-        right(value(&check.metric, check.value)),
+        right(value(&check.metric, check.value) + &monte_carlo(check)),
         right(fails),
         right(warns),
         right(check.margin.map_or_else(String::new, |m| signed(&check.metric, m))),
         Cell::new(result),
     ]
+}
+
+/// The Monte Carlo error of a bound.
+fn monte_carlo(check: &Check) -> String {
+    check.monte_carlo_error.map_or_else(String::new, |error| format!(" ± {}", number(&check.metric, error)))
 }
 
 /// Where a check fails and where it warns.
@@ -295,6 +300,9 @@ fn skill_summary(text: &mut String, skill: &Skill) {
         undefined => format!("at other times: {undefined}"),
     };
     let _ = write!(text, "\n  the same holding spells win {timing} (timing_p)");
+    if let Measure::Defined(p) = skill.spa.p {
+        let _ = write!(text, "\n  the best of {} trials is as good by luck with p {p:.3} (spa_p)", skill.spa.columns);
+    }
     for beside in std::iter::once(&skill.own).chain(&skill.market) {
         let _ = write!(
             text,
@@ -372,11 +380,19 @@ fn against_baseline(b: &Comparison) -> String {
 fn compared(b: &Comparison) -> String {
     match (b.difference, b.lower, b.upper, b.detectable_fall) {
         (Some(difference), Some(lower), Some(upper), Some(fall)) => format!(
-            "against what is deployed: Sharpe {difference:+.3} a year ({lower:+.3} to {upper:+.3}) over {} common sessions; a fall of {fall:.2} would be found with 80 %; {}",
-            b.sessions, b.how
+            "against what is deployed: Sharpe {difference:+.3} a year ({lower:+.3} to {upper:+.3}) over {} common sessions; a fall of {fall:.2} would be found with 80 %{}; {}",
+            b.sessions,
+            equal(b),
+            b.how
         ),
         _ => format!("against what is deployed: {}", b.how),
     }
+}
+
+/// How often a candidate just as good would pass.
+pub(super) fn equal(b: &Comparison) -> String {
+    b.equal_passes
+        .map_or_else(String::new, |p| format!(", and an equally good candidate passes with {:.0} %", p * 100.0))
 }
 
 /// Figures of the runs of one backtest, a column a run (at most four side by side).
