@@ -57,9 +57,14 @@ fn trends(i: usize, _: &mut f64) -> (f64, f64) {
     (if (i / 40).is_multiple_of(2) { 0.004 } else { -0.003 }, 0.008)
 }
 
-/// The same, elsewhere in time.
-fn trends_later(i: usize, last: &mut f64) -> (f64, f64) {
-    trends(i + 20, last)
+/// The same in no regular order, so that they aren't met again at other times.
+fn irregular_trends(i: usize, _: &mut f64) -> (f64, f64) {
+    const RISES: u32 = 0b1011_0011_1010_0101_1100_0110_1001_1010;
+    (if RISES >> (i / 40 % 32) & 1 == 1 { 0.004 } else { -0.003 }, 0.008)
+}
+
+fn irregular_trends_later(i: usize, last: &mut f64) -> (f64, f64) {
+    irregular_trends(i + 20, last)
 }
 
 fn noise(_: usize, _: &mut f64) -> (f64, f64) {
@@ -97,7 +102,12 @@ fn changing(i: usize, last: &mut f64) -> (f64, f64) {
     if i % 320 < 240 { trends(i, last) } else { (-0.004 + 0.01 * (i as f64 / 5.0 * TAU).sin(), 0.022) }
 }
 
-const FOUR: [(&str, PriceModel); 4] = [("AAA", trends), ("BBB", trends_later), ("CCC", trends), ("DDD", trends_later)];
+const FOUR: [(&str, PriceModel); 4] = [
+    ("AAA", irregular_trends),
+    ("BBB", irregular_trends_later),
+    ("CCC", irregular_trends),
+    ("DDD", irregular_trends_later),
+];
 
 /// An RSI as people would set it.
 fn rsi(period: u32, upper: f64, lower: f64) -> Value {
