@@ -21,16 +21,9 @@ pub struct PerformanceCriteria {
     pub criteria: BTreeMap<String, Levels>,
     /// How much worse than what is deployed is still as good; needed once something is deployed.
     pub baseline: Option<NonInferiority>,
-    /// Seed of resampling and of random cuts; 1 if it isn't given.
+    /// Has no effect: the seed of resampling and of random cuts follows from the strategy's name.
     #[schemars(extend("minimum" = 0, "maximum" = 4_294_967_295_u32))]
     pub seed: Option<u32>,
-}
-
-impl PerformanceCriteria {
-    /// The seed of resampling and of random cuts.
-    pub fn seed(&self) -> u64 {
-        self.seed.map_or(1, u64::from)
-    }
 }
 
 /// `performance_criteria.baseline`: the candidate's Sharpe ratio less the deployed one's.

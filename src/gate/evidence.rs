@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check::{Check, Group, Status};
+use super::check::{Check, Group};
 use super::criteria::Answers;
 use super::luck::Luck;
 use super::robustness::Robustness;
@@ -50,9 +50,6 @@ impl Evidence<'_> {
         match value {
             Measure::Undefined(Cause::NoSweep) if !self.swept => {
                 answers.not_evaluable.push(format!("{}: {}", criterion.name, Cause::NoSweep));
-            }
-            Measure::Undefined(Cause::NoSweep) => {
-                answers.checks.push(Check { status: Status::Inconclusive, ..check });
             }
             _ => answers.checks.push(check),
         }

@@ -17,8 +17,10 @@
 //! back.
 
 // What everything below answers with.
+pub mod changes;
 mod check;
 mod digest;
+pub mod policy;
 pub mod subject;
 
 // The questions.
@@ -55,5 +57,6 @@ pub use evidence::Power;
 pub use heat_map::HeatMap;
 pub use judge::{Gate, Judgement, NEVER_ACCEPTED, check_names};
 pub use luck::Luck;
+pub use policy::Policy;
 pub use robustness::Robustness;
 pub use verdict::{DataFinding, Expectation, PeriodVerdict, Refusal, StrategyVerdict, Verdict};

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::subject::Subject;
-use super::verdict::{StrategyVerdict, Verdict};
+use super::verdict::{Refusal, StrategyVerdict, Verdict};
 use crate::deployed::is_name;
 use crate::disk::map;
 use crate::error::{Error, Result, codes};
@@ -74,10 +74,36 @@ fn check_contents(verdict: &Verdict) -> Result<()> {
             return Err(altered(format!("the subject of {name} isn't that of its fields")));
         }
     }
-    match verdict.hash() == verdict.digest {
-        true => Ok(()),
-        false => Err(altered("its digest isn't that of its contents".to_owned())),
+    if verdict.hash() != verdict.digest {
+        return Err(altered("its digest isn't that of its contents".to_owned()));
     }
+    check_derived(verdict)
+}
+
+/// Refuses results that don't follow from figures, levels and what was accepted: they are worked out, never believed.
+fn check_derived(verdict: &Verdict) -> Result<()> {
+    for one in &verdict.strategies {
+        one.acknowledgements.iter().try_for_each(|a| a.check().map_err(|e| altered(e.what().to_owned())))?;
+        if let Some(Refusal { exit_code: exit_code @ (0 | 1 | 4), .. }) = one.error {
+            return Err(altered(format!("the exit code of an error is {exit_code}")));
+        }
+        let derived = one.clone().derived();
+        if derived != *one {
+            return Err(altered(difference(&one.strategy, &json!(one), &json!(derived))));
+        }
+    }
+    let derived = Verdict::new(verdict.strategies.clone());
+    let ends = |v: &Verdict| json!([v.schema_version, v.status, v.exit_code, v.synthetic]);
+    match ends(verdict) == ends(&derived) {
+        true => Ok(()),
+        false => Err(altered(difference("[version, status, exit code, synthetic]", &ends(verdict), &ends(&derived)))),
+    }
+}
+
+fn difference(of: &str, said: &Value, derived: &Value) -> String {
+    let where_it_is = equal(of, said, derived).err();
+    let what = where_it_is.map_or(format!("{of} has a margin that"), |e| e.what().to_owned());
+    format!("what it says doesn't follow from its figures: {what}")
 }
 
 /// What was judged must be told, unless nothing could be.
@@ -120,12 +146,12 @@ fn same_subject(strategy: &str, was: &Subject, is: &Subject) -> Result<()> {
         ("binary or unit", &was.bundle, &is.bundle, "verify with the binary and the unit that were judged"),
         ("version of Magellan", &was.engine, &is.engine, "verify with the version that judged"),
         (
-            "set of criteria or rules",
+            "policy, set of criteria or rules",
             &was.policy,
             &is.policy,
-            "check out the config that was judged, and verify with the version that judged",
+            "check out the config and the policy that were judged, and verify with the version that judged",
         ),
-        ("seed", &seeds[0], &seeds[1], "check out the config that was judged"),
+        ("seed", &seeds[0], &seeds[1], "verify with the version that judged"),
     ];
     match parts.into_iter().find(|(_, was, is, _)| was != is) {
         None => Ok(()),
