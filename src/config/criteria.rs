@@ -87,6 +87,18 @@ impl Levels {
         Self { fail_below: None, warn_below: None, fail_above: None, warn_above: None, confidence: None };
     /// Fails above 0.
     pub const NONE_ALLOWED: Self = Self { fail_above: Some(0.0), ..Self::NONE };
+
+    /// The same with what another has beside it.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            fail_below: self.fail_below.or(other.fail_below),
+            warn_below: self.warn_below.or(other.warn_below),
+            fail_above: self.fail_above.or(other.fail_above),
+            warn_above: self.warn_above.or(other.warn_above),
+            confidence: self.confidence.or(other.confidence),
+        }
+    }
 }
 
 /// One set of levels a figure, each in the figure's own range.

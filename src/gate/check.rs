@@ -10,7 +10,7 @@ use crate::metrics::{Cause, Measure};
 /// Figures without a value because nothing was tried or deployed that they could be taken from: the history can't tell.
 const UNSURE: [Cause; 2] = [Cause::NoSweep, Cause::NotPaired];
 /// Name of the check that a trial stands in the committed ledger. Nobody may accept that it doesn't: a commit settles it.
-pub(super) const TRIAL_NOT_COMMITTED: &str = "trial_not_committed";
+pub const TRIAL_NOT_COMMITTED: &str = "trial_not_committed";
 
 /// Result of one criterion, one period, one strategy or everything; worse is greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]

@@ -52,10 +52,10 @@ pub mod selftest;
 pub(crate) mod sample;
 
 pub use candidate::PeriodCharts;
-pub use check::{Acknowledgement, Check, Group, Status};
+pub use check::{Acknowledgement, Check, Group, Status, TRIAL_NOT_COMMITTED};
 pub use evidence::Power;
 pub use heat_map::HeatMap;
-pub use judge::{Gate, Judgement, NEVER_ACCEPTED, check_names};
+pub use judge::{Committed, Gate, Judgement, NEVER_ACCEPTED, check_names};
 pub use luck::Luck;
 pub use policy::Policy;
 pub use robustness::Robustness;

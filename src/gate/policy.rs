@@ -34,6 +34,9 @@ pub(super) const WEAKENED: &str = "criteria_weakened";
 /// Name of the check that the policy demands nothing less than the deployed one, by which is judged then.
 pub(super) const POLICY_WEAKENED: &str = "policy_weakened";
 
+/// Checks that there are beside something deployed only.
+pub(super) const BESIDE_DEPLOYED: [&str; 2] = [WEAKENED, POLICY_WEAKENED];
+
 /// The least policy. No key has a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -111,7 +114,8 @@ impl Policy {
         };
         let known: Vec<&str> = CRITERIA.iter().map(|c| c.figure.name).chain(gate_criteria().map(|c| c.name)).collect();
         for (name, levels) in &self.criteria {
-            let meant = nearest(name, known.iter().copied()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+            let meant =
+                nearest(name, known.iter().copied()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
             expect(known.contains(&name.as_str()), name, format!("there is no criterion `{name}`{meant}"));
             let all = [levels.fail_below, levels.warn_below, levels.fail_above, levels.warn_above];
             let level = levels.fail_below.or(levels.fail_above);
@@ -126,7 +130,8 @@ impl Policy {
         let what = format!("least_confidence is {confidence}, expected a fraction above 0.5, such as 0.95");
         expect(is_confidence(confidence), "least_confidence", what);
         for (strategy, heads) in &self.ledger.heads {
-            let hash = |h: &String| h.len() == 64 && h.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+            let hash =
+                |h: &String| h.len() == 64 && h.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
             let what = format!("ledger.heads.{strategy} holds what is no SHA-256 of a record, 64 hex digits");
             expect(heads.iter().all(hash), strategy, what);
         }
@@ -171,6 +176,14 @@ impl Policy {
     pub(super) fn lets_accept(&self, one: &Acknowledgement) -> bool {
         let Accepting { who, longest_days } = &self.acknowledgements;
         who.contains(&one.who) && one.expires.0 - one.accepted.0 <= *longest_days
+    }
+
+    /// Names of the checks that it makes of every period.
+    pub(super) fn check_names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let costs = self.costs_above_zero.then_some(COSTS);
+        let sessions = self.sessions_at_least_min_trl.then_some(SESSIONS);
+        let unseen = (self.holdout.sessions > 0).then_some(UNSEEN);
+        [CRITERIA_DEMANDED, MARGIN].into_iter().chain(costs).chain(sessions).chain(unseen)
     }
 
     /// Its checks of one period.
@@ -301,4 +314,143 @@ pub(super) fn to_judge_by(at_hand: Option<&Policy>, deployed: Option<&Policy>) -
 /// The check that the gate's own trial stands in the committed ledger. `missing` are records that don't.
 pub(super) fn committed(missing: Vec<String>) -> Check {
     Check::none_of(TRIAL_NOT_COMMITTED, Group::Pending, missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::gate::Status;
+    use crate::gate::sample;
+
+    fn levels(fail_below: f64) -> Levels {
+        Levels { fail_below: Some(fail_below), ..Levels::NONE }
+    }
+
+    fn config(psr: f64, margin: f64) -> PerformanceCriteria {
+        serde_json::from_value(json!({
+            "periods": [{"name": "all", "start_date": "2018-01-02", "end_date": "2025-12-31"}],
+            "criteria": {"psr": {"fail_below": psr}, "dsr": {"fail_below": 0.95}},
+            "baseline": {"sharpe_margin": margin, "confidence": 0.95},
+        }))
+        .expect("criteria")
+    }
+
+    const FACTS: Facts = Facts {
+        sessions: 500,
+        min_track_record: Measure::Defined(400.2),
+        costs: Costs { slippage_bps: 1.0, fee_per_share: 0.0, fee_bps: 0.0 },
+        unseen_sessions: Measure::Defined(20.0),
+    };
+
+    fn crossed(policy: &Policy, config: &PerformanceCriteria, facts: Facts) -> Vec<(String, Status)> {
+        let checks = policy.checks(config, &facts).into_iter().filter(|c| c.status > Status::Warn);
+        checks.map(|c| (c.metric, c.status)).collect()
+    }
+
+    #[test]
+    fn each_demand_that_is_not_met_is_a_check_of_its_own() {
+        let policy = Policy { holdout: Holdout { sessions: 20 }, ..sample::policy() };
+        let one = |metric: &str, status| vec![(metric.to_owned(), status)];
+        let good = config(0.9, 0.5);
+        assert_eq!(crossed(&policy, &good, FACTS), vec![]);
+        assert_eq!(crossed(&policy, &config(0.89, 0.5), FACTS), one(CRITERIA_DEMANDED, Status::Fail));
+        assert_eq!(crossed(&policy, &config(0.9, 0.51), FACTS), one(MARGIN, Status::Fail));
+        assert_eq!(crossed(&policy, &good, Facts { costs: Costs::default(), ..FACTS }), one(COSTS, Status::Fail));
+        assert_eq!(crossed(&policy, &good, Facts { sessions: 400, ..FACTS }), one(SESSIONS, Status::Inconclusive));
+        let seen = Facts { unseen_sessions: Measure::Defined(19.0), ..FACTS };
+        assert_eq!(crossed(&policy, &good, seen), one(UNSEEN, Status::Inconclusive));
+        let names: Vec<String> = policy.checks(&good, &FACTS).into_iter().map(|c| c.metric).collect();
+        assert_eq!(names, policy.check_names().collect::<Vec<_>>());
+        let without = PerformanceCriteria { criteria: BTreeMap::new(), ..good };
+        let checks = policy.checks(&without, &FACTS);
+        assert!(checks[0].counted[1].contains("criteria.psr is missing"), "{:?}", checks[0].counted);
+    }
+
+    #[test]
+    fn weaker_criteria_margins_and_periods_than_the_deployed_ones_are_inconclusive() {
+        let deployed = json!({"performance_criteria": {
+            "periods": [{"name": "2018-2025", "start_date": "2018-01-02", "end_date": "2025-12-31"}],
+            "criteria": {"psr": {"fail_below": 0.9, "warn_below": 0.95}},
+            "baseline": {"sharpe_margin": 0.3, "confidence": 0.95},
+        }})
+        .to_string();
+        let weakened = |candidate: &PerformanceCriteria| weakened(&deployed, candidate).expect("a config");
+        let with = |name: &str, levels: Levels| {
+            let mut config = config(0.9, 0.3);
+            config.criteria.insert(name.to_owned(), levels);
+            config
+        };
+        let same = Levels { warn_below: Some(0.95), ..levels(0.9) };
+        assert_eq!(weakened(&with("psr", same)).status, Status::Pass, "another name of the period is none");
+        let shorter = |start: &str| {
+            let mut config = with("psr", same);
+            config.periods[0].start_date = start.parse().expect("a date");
+            config
+        };
+        for (candidate, words) in [
+            (with("psr", Levels { warn_below: Some(0.94), ..same }), "criteria.psr.warn_below is 0.94"),
+            (with("psr", levels(0.9)), "criteria.psr.warn_below is missing"),
+            (PerformanceCriteria { criteria: BTreeMap::new(), ..with("psr", same) }, "criteria.psr is missing"),
+            (PerformanceCriteria { baseline: None, ..with("psr", same) }, "sharpe_margin is missing"),
+            (PerformanceCriteria { periods: shorter("2018-01-03").periods, ..with("psr", same) }, "no period covers"),
+        ] {
+            let check = weakened(&candidate);
+            assert_eq!(check.status, Status::Inconclusive, "{words}");
+            assert!(check.may_be_accepted() && check.counted.iter().any(|c| c.contains(words)), "{:?}", check.counted);
+        }
+    }
+
+    #[test]
+    fn a_weaker_policy_than_the_deployed_one_is_judged_by_that_and_said() {
+        let deployed = sample::policy();
+        assert_eq!(to_judge_by(Some(&deployed), None), (Some(deployed.clone()), None));
+        let (used, check) = to_judge_by(None, Some(&deployed));
+        assert_eq!((used, check.map(|c| c.status)), (Some(deployed.clone()), Some(Status::Inconclusive)));
+        let weaker = Policy { costs_above_zero: false, criteria: BTreeMap::new(), ..deployed.clone() };
+        let (used, check) = to_judge_by(Some(&weaker), Some(&deployed));
+        let check = check.expect("a check");
+        assert_eq!((used, check.status), (Some(deployed.clone()), Status::Inconclusive));
+        assert!(check.counted.iter().any(|c| c.starts_with("costs_above_zero is false")), "{:?}", check.counted);
+        let stricter = Policy { holdout: Holdout { sessions: 9 }, ..deployed.clone() };
+        let (used, check) = to_judge_by(Some(&stricter), Some(&deployed));
+        assert_eq!((used, check.map(|c| c.status)), (Some(stricter), Some(Status::Pass)));
+    }
+
+    fn any_policy() -> impl Strategy<Value = Policy> {
+        let some = prop::collection::btree_map("psr|dsr|pbo", (0.0..1.0).prop_map(levels), 0..3);
+        let who = prop::collection::btree_set("[ab]", 0..3);
+        (any::<[bool; 2]>(), some, 0.0..2.0, 0.6..0.99, 0_u32..9, who, 0..90_i32).prop_map(
+            |([sessions, costs], criteria, margin, confidence, unseen, who, longest_days)| Policy {
+                sessions_at_least_min_trl: sessions,
+                costs_above_zero: costs,
+                criteria,
+                baseline: LeastComparison { largest_sharpe_margin: margin, least_confidence: confidence },
+                ledger: KnownTrials::default(),
+                holdout: Holdout { sessions: unseen },
+                acknowledgements: Accepting { who, longest_days },
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn the_stricter_of_two_is_one_of_neither_order_and_weaker_than_none(a in any_policy(), b in any_policy()) {
+            let both = a.stricter(&b);
+            prop_assert_eq!(&both, &b.stricter(&a));
+            prop_assert_eq!(&both.stricter(&a), &both);
+            prop_assert_eq!(&a.stricter(&a), &a);
+        }
+
+        #[test]
+        fn what_the_stricter_policy_lets_pass_either_does(
+            a in any_policy(), b in any_policy(), psr in 0.0..1.0, margin in 0.0..2.0, sessions in 0_usize..900,
+        ) {
+            let (config, facts) = (config(psr, margin), Facts { sessions, ..FACTS });
+            if crossed(&a.stricter(&b), &config, facts).is_empty() {
+                prop_assert!(crossed(&a, &config, facts).is_empty() && crossed(&b, &config, facts).is_empty());
+            }
+        }
+    }
 }

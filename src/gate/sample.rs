@@ -105,8 +105,7 @@ impl<R: Rng> Random<R> {
 
     fn strategy(&mut self, name: &str) -> StrategyVerdict {
         let judged = self.flag();
-        let subject =
-            Subject::new(name, self.text(), "config", "manifest", &json!({"criteria": self.number()}), None);
+        let subject = Subject::new(name, self.text(), "config", "manifest", &json!({"criteria": self.number()}), None);
         let verdict = StrategyVerdict {
             strategy: name.to_owned(),
             config: PathBuf::from(format!("configs/{name}.json")),

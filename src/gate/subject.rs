@@ -123,9 +123,8 @@ mod tests {
         let criteria = json!({"criteria": {"sharpe": {"fail_below": 1.0}}});
         let looser = json!({"criteria": {"sharpe": {"fail_below": 0.9}}});
         let policy = sample::policy();
-        let make = |b: &str, c: &str, m: &str, criteria: &Value, policy| {
-            Subject::new("s", b.into(), c, m, criteria, policy)
-        };
+        let make =
+            |b: &str, c: &str, m: &str, criteria: &Value, policy| Subject::new("s", b.into(), c, m, criteria, policy);
         let base = make("b", "c", "m", &criteria, None);
         for other in [
             make("B", "c", "m", &criteria, None),

@@ -268,7 +268,8 @@ impl Verdict {
         let none = if strategies.is_empty() { 2 } else { 0 };
         let exit_code = [2, 3, 8, 1, INCONCLUSIVE].into_iter().find(|code| codes.contains(code)).unwrap_or(none);
         let synthetic = strategies.iter().any(|s| s.synthetic);
-        let mut verdict = Self { schema_version: SCHEMA_VERSION, digest: String::new(), status, exit_code, synthetic, strategies };
+        let mut verdict =
+            Self { schema_version: SCHEMA_VERSION, digest: String::new(), status, exit_code, synthetic, strategies };
         verdict.digest = verdict.hash();
         verdict
     }
