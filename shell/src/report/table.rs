@@ -264,8 +264,9 @@ pub(super) fn judged_by(strategy: &StrategyVerdict) -> String {
         return "no policy: what is demanded is what the config demands".to_owned();
     };
     let names: Vec<&str> = policy.criteria.keys().map(String::as_str).collect();
-    let accepting = counted(policy.acknowledgements.who.len(), "person");
-    format!("by the policy: {} at least; {accepting} may accept failures", names.join(", "))
+    let who: Vec<&str> = policy.acknowledgements.who.iter().map(String::as_str).collect();
+    let who = if who.is_empty() { "nobody".to_owned() } else { who.join(", ") };
+    format!("by the policy: at least {}; {who} may accept failures", names.join(", "))
 }
 
 /// Until when something is accepted, or why that doesn't count.
