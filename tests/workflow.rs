@@ -52,7 +52,7 @@ fn ours_passes_the_public_schema_and_a_spoilt_one_does_not() {
 #[test]
 fn a_masked_exit_code_is_red() {
     let place = project();
-    place.replace(OURS, "magellan ledger verify", "magellan ledger verify || true");
+    place.replace(OURS, "magellan gate selftest", "magellan gate selftest || true");
     place.replace(OURS, "        id: discover\n", "        id: discover\n        continue-on-error: true\n");
     let (code, found) = lint(&place);
     let codes: Vec<&str> = found.iter().filter_map(|f| f["code"].as_str()).collect();
@@ -63,7 +63,7 @@ fn a_masked_exit_code_is_red() {
         }
     }
     let text = run(place.command("ci lint")).1;
-    assert!(text.contains("magellan ledger verify || true") && text.contains("^^^^^^^"), "the line is shown: {text}");
+    assert!(text.contains("magellan gate selftest || true") && text.contains("^^^^^^^"), "the line is shown: {text}");
     let annotated = run(place.command("ci lint --format github")).1;
     let line = format!("::error file={OURS},line=");
     assert!(annotated.starts_with(&line) && annotated.contains("title=masked-failure::"), "{annotated}");

@@ -51,7 +51,7 @@ mod tests {
             ("least_confidence = 0.9", "least_confidence = 1.9", "least_confidence"),
             ("longest_days = 30", "longest_days = 91", "longest_days"),
             ("longest_days = 30", "", "longest_days"),
-            ("sessions = 0", "sessions = -1", "sessions"),
+            ("sessions = 0", "sessions = -1", "integer `-1`"),
             ("[ledger.heads]", "[ledger.heads]\ndaily_trend = [\"abc\"]", "ledger.heads.daily_trend"),
         ] {
             assert!(SHIPPED.contains(from), "{from}");

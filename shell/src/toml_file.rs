@@ -45,7 +45,10 @@ fn meant(message: &str) -> Option<&str> {
 /// With this code.
 pub fn refuse<K: AsRef<str>>(faults: Vec<(K, String)>, path: &Path, text: &str, code: Code) -> Result<()> {
     let Some((key, what)) = faults.into_iter().next() else { return Ok(()) };
-    let names = |line: &str| line.trim_start().trim_start_matches(['[', '"']).contains(key.as_ref());
+    let names = |line: &str| {
+        let line = line.trim_start();
+        line.starts_with(key.as_ref()) || (line.starts_with('[') && line.contains(key.as_ref()))
+    };
     let line = text.lines().position(names).map_or(1, |i| i + 1);
     Err(Error::new(code, what).at_line(path, line, None))
 }

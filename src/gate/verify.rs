@@ -131,6 +131,9 @@ pub fn check_complete(one: &StrategyVerdict, document: &Complete, policy: Option
     if judged != demanded.periods.iter().collect::<Vec<_>>() {
         return Err(altered(format!("the periods of {} aren't those of its config", one.strategy)));
     }
+    if policy.is_some_and(|policy| one.policy.as_ref().is_none_or(|by| by.stricter(policy) != *by)) {
+        return Err(altered(format!("{} was judged by less than the policy", one.strategy)));
+    }
     for period in one.periods.iter().filter(|period| period.status.deploys()) {
         let missing = |what: String| Err(altered(format!("{}, {}: {what}", one.strategy, period.period.name)));
         let has = |metric: &str| period.checks.iter().any(|c| c.metric == metric);
