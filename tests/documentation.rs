@@ -318,7 +318,7 @@ fn bars() -> &'static Path {
 }
 
 fn in_twenty_days() -> String {
-    let day = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 60);
+    let day = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 20);
     day.strftime("%Y-%m-%d").to_string()
 }
 

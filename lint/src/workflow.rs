@@ -315,7 +315,7 @@ mod tests {
             "          --verdicts gate --yes --markdown \"$GITHUB_STEP_SUMMARY\" --out",
             "          --verdicts gate --yes ${WHY:+--override \"$WHY\" --who \"$WHO\"} --out",
             "skipped-stage",
-            "--verdicts gate --yes ${WHY:+--override \"$WHY\" --who \"$WHO\"} --out deploy/record.json",
+            "--verdicts gate --yes ${WHY:+--override \"$WHY\" --who \"$WHO\"} --out deploy/record.json --ledger-of \"$BASE\"",
         ),
         (
             "magellan status --environment \"$ENVIRONMENT\"",
