@@ -202,7 +202,7 @@ mod tests {
 
     fn baseline() -> Vec<u8> {
         let config = crate::disk::hash::sha256_hex(b"{}");
-        let subject = Subject::new("b".into(), &config, "m", &json!({}), 1);
+        let subject = Subject::new("s", "b".into(), &config, "m", &json!({}), None);
         let baseline = json!({
             "schema_version": 1, "sha256": "", "heads": [], "strategy": "bear_trap", "subject": subject, "verdict": "", "config": "{}",
             "periods": [{

@@ -262,7 +262,7 @@ impl Place {
         let text =
             ABRIDGED.iter().fold(format!("{assigned}magellan {asked}"), |text, (from, to)| text.replace(from, to));
         let mut command = self.shell(&text);
-        command.env("GITHUB_STEP_SUMMARY", self.at("summary.md")).env("EXPIRES", in_sixty_days());
+        command.env("GITHUB_STEP_SUMMARY", self.at("summary.md")).env("EXPIRES", in_twenty_days());
         if text.contains("$HEAD") {
             command.env("HEAD", self.head_of_the_ledger());
         }
@@ -317,8 +317,8 @@ fn bars() -> &'static Path {
     BARS.get_or_init(write).path()
 }
 
-fn in_sixty_days() -> String {
-    let day = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 60);
+fn in_twenty_days() -> String {
+    let day = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 20);
     day.strftime("%Y-%m-%d").to_string()
 }
 

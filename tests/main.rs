@@ -21,6 +21,7 @@ mod gate;
 mod import;
 mod indicators;
 mod init;
+mod least_policy;
 mod look_ahead;
 mod metrics;
 mod pages;

@@ -113,7 +113,7 @@ const OUTSIDE: [(&str, &[&str], &[&str]); 4] = [
     (
         "other processes",
         &["process::Command"],
-        &["shell/src/cli/programs.rs", "shell/src/deploy/commit.rs", "shell/src/deploy/transport/local.rs"],
+        &["shell/src/cli/programs.rs", "shell/src/deploy/transport/local.rs", "shell/src/git.rs"],
     ),
     ("the network", &["std::net", "aws_config", "aws_sdk", "aws_smithy", "tokio::"], &["shell/src/aws"]),
 ];

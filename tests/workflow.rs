@@ -52,7 +52,7 @@ fn ours_passes_the_public_schema_and_a_spoilt_one_does_not() {
 #[test]
 fn a_masked_exit_code_is_red() {
     let place = project();
-    place.replace(OURS, "magellan ledger verify", "magellan ledger verify || true");
+    place.replace(OURS, "magellan gate selftest", "magellan gate selftest || true");
     place.replace(OURS, "        id: discover\n", "        id: discover\n        continue-on-error: true\n");
     let (code, found) = lint(&place);
     let codes: Vec<&str> = found.iter().filter_map(|f| f["code"].as_str()).collect();
@@ -63,7 +63,7 @@ fn a_masked_exit_code_is_red() {
         }
     }
     let text = run(place.command("ci lint")).1;
-    assert!(text.contains("magellan ledger verify || true") && text.contains("^^^^^^^"), "the line is shown: {text}");
+    assert!(text.contains("magellan gate selftest || true") && text.contains("^^^^^^^"), "the line is shown: {text}");
     let annotated = run(place.command("ci lint --format github")).1;
     let line = format!("::error file={OURS},line=");
     assert!(annotated.starts_with(&line) && annotated.contains("title=masked-failure::"), "{annotated}");
@@ -130,6 +130,7 @@ fn stages_3_and_4_are_commands_that_there_are() {
         stage
             .env("ENVIRONMENT", "$(touch made)")
             .env("STRATEGY", "all")
+            .env("BASE", "origin/main")
             .env("GITHUB_STEP_SUMMARY", place.at("summary"));
         let (code, out, err) = run(&mut stage);
         assert!(
@@ -165,8 +166,8 @@ fn magellan_test_asks_what_stages_1_and_2_ask() {
     let workflow = fs::read_to_string(root().join(OURS)).expect("read");
     let stages = workflow.split("\n  deploy:\n").next().expect("stages");
     let calls = stages.split("target/release/magellan ").skip(1).filter_map(|rest| rest.lines().next());
-    // How it is shown, and which strategy a job of the matrix judges, are the workflow's own.
-    let own = |word: &&str| ["--format", "--github", "--markdown", "--strategy"].contains(word);
+    // How it is shown, which strategy a job of the matrix judges, and what must be committed, are the workflow's own.
+    let own = |word: &&str| ["--format", "--require-of", "--github", "--markdown", "--strategy"].contains(word);
     let asked = calls.filter(|call| !call.contains("--list") && !call.is_empty()).map(|call| {
         let words: Vec<&str> = call.split(' ').take_while(|word| !own(word)).collect();
         format!("magellan {}\n", words.join(" "))
@@ -197,9 +198,11 @@ fn the_strategy_that_is_chosen_is_the_one_that_is_judged() {
 #[test]
 fn the_gate_leaves_what_the_workflow_keeps() {
     let place = project();
+    // Nothing is committed yet, and so nothing is settled.
+    assert_eq!(run(Command::new("git").args(["init", "--quiet"]).current_dir(place.at(""))).0, 0);
     let mut judge = step(&place, "Judge on archived data");
     let (code, out, err) = run(judge.env("STRATEGY", "bear_trap").env("GITHUB_STEP_SUMMARY", place.at("summary.md")));
-    assert!([0, 1].contains(&code), "{code} {out} {err}");
+    assert!([1, 4].contains(&code) && out.contains("title=trial-not-committed"), "{code} {out} {err}");
     assert!(fs::read_to_string(place.at("summary.md")).expect("a summary").contains("trap"));
     for file in ["gate/verdict.json", "gate/junit.xml", "gate/bear_trap.html"] {
         assert!(place.at(file).is_file(), "{file}");

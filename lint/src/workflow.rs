@@ -140,10 +140,10 @@ mod tests {
     /// What is changed, into what, and the code and line of the one finding.
     const SPOILT: &[(&str, &str, &str, &str)] = &[
         (
-            "run: target/release/magellan ledger verify",
-            "run: target/release/magellan ledger verify || true",
+            "run: target/release/magellan gate selftest",
+            "run: target/release/magellan gate selftest || true",
             "masked-failure",
-            "run: target/release/magellan ledger verify || true",
+            "run: target/release/magellan gate selftest || true",
         ),
         (
             "          strategies=$(target",
@@ -315,7 +315,7 @@ mod tests {
             "          --verdicts gate --yes --markdown \"$GITHUB_STEP_SUMMARY\" --out",
             "          --verdicts gate --yes ${WHY:+--override \"$WHY\" --who \"$WHO\"} --out",
             "skipped-stage",
-            "--verdicts gate --yes ${WHY:+--override \"$WHY\" --who \"$WHO\"} --out deploy/record.json",
+            "--verdicts gate --yes ${WHY:+--override \"$WHY\" --who \"$WHO\"} --out deploy/record.json --ledger-of \"$BASE\"",
         ),
         (
             "magellan status --environment \"$ENVIRONMENT\"",

@@ -48,6 +48,9 @@ magellan::error_codes! {
         BAD_ENVIRONMENT "bad-environment":
             "The environment file isn't TOML, lacks a key, has one that nothing reads, or a value that can't be right.";
             "correct the named line; deployed/README.md describes the keys"
+        BAD_POLICY "bad-policy":
+            "deployed/policy.toml isn't TOML, lacks a key, has one that nothing reads, or a value that can't be right.";
+            "correct the named line; deployed/README.md describes the keys"
         NO_FEED "no-feed":
             "A service was started without archived data, and this binary has no other source of bars.";
             "set USE_ARCHIVED_DATA=true where the environment file says archived_data = true"
@@ -133,6 +136,12 @@ magellan::error_codes! {
         SYNTHETIC_VERDICT "synthetic-verdict":
             "A verdict on synthetic bars never authorises production.";
             "judge on real bars: `magellan gate --archive DIR --out gate`"
+        NO_POLICY "no-policy":
+            "There is no deployed/policy.toml, and production needs the least that every strategy must show.";
+            "write deployed/policy.toml as deployed/README.md describes it, and judge again"
+        TRIAL_NOT_COMMITTED "trial-not-committed":
+            "The verdict wasn't made with --committed-ledger: whether its own trial is counted for good isn't known.";
+            "judge once more with `magellan gate --committed-ledger --out gate`"
         NOT_COMMITTED "not-committed":
             "What would be shipped isn't a commit that the host could check out.";
             "commit and push `deployed`, and judge again"

@@ -3,9 +3,15 @@
 
 pub mod codes;
 
+pub mod toml_file;
+
+pub mod git;
+
 pub mod unit;
 
 pub mod release;
+
+pub mod policy;
 
 pub mod stray;
 

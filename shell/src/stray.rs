@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use magellan::deployed::{ENVIRONMENTS, unit_file};
 use magellan::finding::{Finding, Severity};
-use magellan::gate::acknowledge;
+use magellan::gate::{acknowledge, policy};
 
 use crate::codes;
 
@@ -37,7 +37,9 @@ pub fn of_strategy(folder: &Path, strategy: &str) -> Vec<Finding> {
 
 /// What nothing reads beside the strategies' folders, and beside the environments.
 pub fn of_deployed(deployed: &Path) -> Vec<Finding> {
-    let beside = entries(deployed).into_iter().filter(|e| !e.is_dir() && name(e) != "config.schema.json");
+    let beside = entries(deployed)
+        .into_iter()
+        .filter(|e| !e.is_dir() && !["config.schema.json", policy::FILE].contains(&name(e).as_str()));
     let environments = entries(&deployed.join(ENVIRONMENTS)).into_iter();
     let environments = environments.filter(|e| e.is_dir() || e.extension().is_none_or(|kind| kind != "toml"));
     beside.chain(environments).flat_map(|entry| stray(&entry, None)).collect()

@@ -18,10 +18,9 @@ use magellan::history::{History, Hours};
 use magellan::registry::{self, AnyStrategy};
 use serde_json::Value;
 
-use crate::codes;
 use crate::release::Environment;
-use crate::stray;
 use crate::unit::Unit;
+use crate::{codes, policy, stray};
 
 /// What was validated, and what was found.
 #[derive(Debug, Default)]
@@ -111,6 +110,9 @@ pub fn validate(
         if let Err(err) = Environment::read_as(&path, &name).and_then(|e| e.check_services(&all_units)) {
             done.push(&err);
         }
+    }
+    if let Err(err) = policy::read(deployed) {
+        done.push(&err);
     }
     done.findings.sort_by(|a, b| (&a.file, a.span).cmp(&(&b.file, b.span)));
     Ok(done)

@@ -23,16 +23,9 @@ pub struct PerformanceCriteria {
     pub baseline: Option<NonInferiority>,
     /// Symbol that stands for the market, for alpha against it; the archive needs its daily bars.
     pub market: Option<Symbol>,
-    /// Seed of resampling and of random cuts; 1 if it isn't given.
+    /// Has no effect: the seed of resampling and of random cuts follows from the strategy's name.
     #[schemars(extend("minimum" = 0, "maximum" = 4_294_967_295_u32))]
     pub seed: Option<u32>,
-}
-
-impl PerformanceCriteria {
-    /// The seed of resampling and of random cuts.
-    pub fn seed(&self) -> u64 {
-        self.seed.map_or(1, u64::from)
-    }
 }
 
 /// `performance_criteria.baseline`: the candidate's Sharpe ratio less the deployed one's.
@@ -96,6 +89,18 @@ impl Levels {
         Self { fail_below: None, warn_below: None, fail_above: None, warn_above: None, confidence: None };
     /// Fails above 0.
     pub const NONE_ALLOWED: Self = Self { fail_above: Some(0.0), ..Self::NONE };
+
+    /// The same with what another has beside it.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            fail_below: self.fail_below.or(other.fail_below),
+            warn_below: self.warn_below.or(other.warn_below),
+            fail_above: self.fail_above.or(other.fail_above),
+            warn_above: self.warn_above.or(other.warn_above),
+            confidence: self.confidence.or(other.confidence),
+        }
+    }
 }
 
 /// One set of levels a figure, each in the figure's own range.

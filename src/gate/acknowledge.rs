@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use super::check::LONGEST_DAYS;
 use super::check::{Acknowledgement, Check, Status};
-use super::verdict::{PeriodVerdict, StrategyVerdict};
+use super::policy::Policy;
+use super::verdict::StrategyVerdict;
 use crate::bar::Date;
 use crate::disk::map;
 use crate::disk::write::write_whole;
@@ -13,8 +15,6 @@ use crate::error::{Error, Result, codes};
 
 /// The file beside a config.
 pub const FILE: &str = "acknowledgements.json";
-/// Longest time that one may hold, days.
-pub const LONGEST_DAYS: i32 = 90;
 const LARGEST: u64 = 1 << 20;
 /// Longest word of who, why and what.
 const LONGEST_TEXT: usize = 500;
@@ -101,9 +101,17 @@ pub(crate) fn parse(path: &Path, bytes: &[u8], today: Date) -> Result<Vec<Acknow
 /// Adds one beside a config; it takes the place of an earlier one for the same check.
 ///
 /// # Errors
-/// As [`read`]; usage error if it says nothing or the file can't be written.
-pub fn add(config: &Path, one: Acknowledgement) -> Result<()> {
+/// As [`read`]; usage error if it says nothing, the policy doesn't allow it, or the file can't be written.
+pub fn add(config: &Path, one: Acknowledgement, policy: Option<&Policy>) -> Result<()> {
     one.check()?;
+    if let Some(policy) = policy.filter(|policy| !policy.lets_accept(&one)) {
+        let accepting = &policy.acknowledgements;
+        let who: Vec<&str> = accepting.who.iter().map(String::as_str).collect();
+        let who = if who.is_empty() { "nobody".to_owned() } else { who.join(", ") };
+        let what = format!("the policy doesn't let {} accept it from {} to {}", one.who, one.accepted, one.expires);
+        return Err(Error::new(codes::BAD_ACKNOWLEDGEMENT, what)
+            .help(format!("it allows {who}, for at most {} days", accepting.longest_days)));
+    }
     let mut all = read(config, one.accepted)?;
     all.retain(|a| (&a.check, &a.period) != (&one.check, &one.period));
     all.push(one);
@@ -122,6 +130,9 @@ pub fn add(config: &Path, one: Acknowledgement) -> Result<()> {
 pub fn ignored(one: &Acknowledgement, verdict: &StrategyVerdict) -> Option<String> {
     if one.expired {
         return Some(format!("it expired on {}", one.expires));
+    }
+    if verdict.policy.as_ref().is_some_and(|policy| !policy.lets_accept(one)) {
+        return Some("the policy doesn't let them accept it, or not for so long".to_owned());
     }
     let judged = verdict.subject.as_ref().map_or("none", |subject| subject.config.as_str());
     if one.config_sha256 != judged {
@@ -143,19 +154,4 @@ pub fn ignored(one: &Acknowledgement, verdict: &StrategyVerdict) -> Option<Strin
         faults if faults.iter().any(|c| counts(c)) => None,
         _ => Some("a failure of this kind can't be accepted".to_owned()),
     }
-}
-
-/// Puts to each failed or inconclusive check the acknowledgement that holds for it. What can't
-/// be judged can't be accepted.
-pub(super) fn apply(all: &[Acknowledgement], config_sha256: &str, period: &mut PeriodVerdict) {
-    let name = period.period.name.clone();
-    for check in &mut period.checks {
-        let holds = |a: &&Acknowledgement| {
-            !a.expired && a.check == check.metric && a.period == name && a.config_sha256 == config_sha256
-        };
-        if check.may_be_accepted() {
-            check.acknowledged = all.iter().find(holds).cloned();
-        }
-    }
-    period.status = period.worst();
 }

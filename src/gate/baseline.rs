@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::policy::Policy;
 use super::subject::Subject;
 use crate::bar::{Date, Symbol};
 use crate::config::Period;
@@ -39,6 +40,9 @@ pub struct Baseline {
     pub heads: Vec<String>,
     /// The text of its config.
     pub config: String,
+    /// The policy that it was judged by; none, if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
     /// What it did in each period.
     pub periods: Vec<DeployedPeriod>,
 }
@@ -110,6 +114,7 @@ impl Baseline {
         subject: Subject,
         heads: Vec<String>,
         document: &Document,
+        policy: Option<Policy>,
         runs: &[(Period, &Run)],
     ) -> Self {
         let deployed = |(period, run): &(Period, &Run)| DeployedPeriod {
@@ -126,6 +131,7 @@ impl Baseline {
             verdict: String::new(),
             heads,
             config: document.text.clone(),
+            policy,
             periods: runs.iter().map(deployed).collect(),
         };
         baseline.sealed()

@@ -9,6 +9,7 @@ use super::comparison::{Comparison, Pair};
 use super::criteria::{self, Answers, Sample};
 use super::evidence::{Evidence, Power};
 use super::luck::{Kept, Luck};
+use super::policy::{self, Facts, Policy};
 use super::robustness::Robustness;
 use super::skill::{Beside, Skill, Superior};
 use super::subject::Subject;
@@ -54,6 +55,8 @@ pub(super) struct Yardstick<'y> {
     /// Whether the ledger has a sweep of more than one point.
     /// What is deployed, if anything is.
     pub(super) baseline: Option<&'y Baseline>,
+    /// The least that is demanded of every strategy.
+    pub(super) policy: Option<&'y Policy>,
     pub(super) subject: &'y Subject,
     /// Whether pages are wanted.
     pub(super) pages: bool,
@@ -138,12 +141,27 @@ impl<'c> Candidate<'c> {
         }
         answers.checks.extend(paired.check);
         answers.checks.push(by.luck.check());
+        let config = &self.document.deployment().performance_criteria;
+        if let Some(policy) = by.policy {
+            answers.checks.extend(policy.checks(config, &self.facts(&power)));
+        }
+        answers.checks.extend(by.baseline.and_then(|deployed| policy::weakened(&deployed.config, config)));
         answers.not_evaluable.extend(beyond_its_cash(run));
         causality.answer(&mut answers);
         answers.checks.push(trusted(&run.data_findings));
         let verdict = self.verdict(answers, power, paired.comparison, skill, robustness, causality);
         let closes = if by.pages { replays.market().closes()? } else { Vec::new() };
         Ok((verdict, PeriodCharts { run: run.clone(), deployed: paired.returns, sharpes, closes }))
+    }
+
+    /// What the policy is applied to.
+    fn facts(&self, power: &Power) -> Facts {
+        Facts {
+            sessions: self.returns.len(),
+            min_track_record: power.min_track_record,
+            costs: self.run.costs,
+            unseen_sessions: Measure::Defined(0.0),
+        }
     }
 
     fn variations(&self) -> Variations<'_> {
@@ -191,7 +209,7 @@ impl<'c> Candidate<'c> {
     ) -> PeriodVerdict {
         let Self { period, run, .. } = self;
         let left_out = |name: &&str| !answers.criteria.contains_key(*name);
-        let mut verdict = PeriodVerdict {
+        PeriodVerdict {
             period: (*period).clone(),
             status: Status::Error,
             not_demanded: gate_criteria().map(|c| c.name).filter(left_out).map(str::to_owned).collect(),
@@ -210,9 +228,7 @@ impl<'c> Candidate<'c> {
             expectations: expectations(self.document.config(), &run.metrics),
             data_findings: run.data_findings.iter().map(DataFinding::from).collect(),
             not_evaluable: answers.not_evaluable,
-        };
-        verdict.status = verdict.worst();
-        verdict
+        }
     }
 }
 
@@ -246,8 +262,7 @@ fn beyond_its_cash(run: &Run) -> Option<String> {
 /// Errors among what an audit finds in the bars: nothing can be judged on such bars.
 fn trusted(findings: &[Finding]) -> Check {
     let errors = findings.iter().filter(|f| f.severity == Severity::Error).count();
-    let check = Check::new(DATA_ERRORS, Group::Data, Measure::Defined(errors as f64), Levels::NONE_ALLOWED);
-    if errors > 0 { Check { status: Status::Error, ..check } } else { check }
+    Check::new(DATA_ERRORS, Group::Data, Measure::Defined(errors as f64), Levels::NONE_ALLOWED)
 }
 
 /// A symbol that covers a part of the period only would be judged on that part alone.

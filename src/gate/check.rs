@@ -5,7 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::bar::Date;
 use crate::config::Levels;
-use crate::metrics::Measure;
+use crate::metrics::{Cause, Measure};
+
+/// Figures without a value because nothing was tried or deployed that they could be taken from: the history can't tell.
+const UNSURE: [Cause; 3] = [Cause::NoSweep, Cause::NoSharedReturns, Cause::NotPaired];
+/// Name of the check that a trial stands in the committed ledger. Nobody may accept that it doesn't: a commit settles it.
+pub const TRIAL_NOT_COMMITTED: &str = "trial-not-committed";
 
 /// Result of one criterion, one period, one strategy or everything; worse is greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +64,10 @@ pub enum Group {
     Selection,
     /// Whether the bars are to be trusted.
     Data,
+    /// The least that the policy demands of every strategy.
+    Policy,
+    /// What more history, a commit or somebody's word has to settle: inconclusive, not failed.
+    Pending,
 }
 
 /// A criterion applied to one period.
@@ -78,6 +87,12 @@ pub struct Check {
     pub monte_carlo_error: Option<f64>,
     /// Its levels.
     pub levels: Levels,
+    /// The other end of the interval of a comparison: unless it crosses the fail level too, the history can't tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opposite: Option<f64>,
+    /// What `value` counts, each in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counted: Vec<String>,
     /// Distance to the nearer fail level; negative if it is crossed.
     pub margin: Option<f64>,
     /// Result, before any acknowledgement.
@@ -89,11 +104,7 @@ pub struct Check {
 impl Check {
     /// Applies one criterion. Levels are strict: a value at its level holds. What is undefined fails.
     pub(super) fn new(metric: &str, group: Group, value: Measure, levels: Levels) -> Self {
-        let (status, margin) = match value.value() {
-            Some(number) => (status_of(number, levels), margin(number, levels)),
-            None => (Status::Fail, None),
-        };
-        Self {
+        let check = Self {
             metric: metric.to_owned(),
             group,
             value,
@@ -101,17 +112,55 @@ impl Check {
             bound: None,
             monte_carlo_error: None,
             levels,
-            margin,
-            status,
+            opposite: None,
+            counted: Vec::new(),
+            margin: None,
+            status: Status::Error,
             acknowledged: None,
+        };
+        check.derived()
+    }
+
+    /// Nothing of this kind may be.
+    pub(super) fn none_of(metric: &str, group: Group, counted: Vec<String>) -> Self {
+        let value = Measure::Defined(counted.len() as f64);
+        Self { counted, ..Self::new(metric, group, value, Levels::NONE_ALLOWED) }
+    }
+
+    /// The same with the result and the margin that its value and levels give: neither is ever believed.
+    pub(super) fn derived(self) -> Self {
+        let value = match self.counted.len() {
+            0 => self.value,
+            count => Measure::Defined(count as f64),
+        };
+        let margin = value.value().and_then(|number| margin(number, self.levels));
+        let status = self.result(value);
+        Self { value, margin, status, ..self }
+    }
+
+    fn result(&self, value: Measure) -> Status {
+        let number = match value {
+            Measure::Defined(number) => number,
+            Measure::Undefined(cause) if UNSURE.contains(&cause) => return Status::Inconclusive,
+            Measure::Undefined(_) => return Status::Fail,
+        };
+        let crosses = |number: f64| status_of(number, self.levels) == Status::Fail;
+        match (status_of(number, self.levels), self.group) {
+            (Status::Fail, Group::Data) => Status::Error,
+            (Status::Fail, Group::Pending) => Status::Inconclusive,
+            (Status::Fail, Group::Baseline) if self.opposite.is_some_and(|end| !crosses(end)) => Status::Inconclusive,
+            (status, _) => status,
         }
     }
 
     /// Whether somebody may accept its failure: a figure beyond its level, or one that the history doesn't allow.
-    /// Nothing proved, a look ahead and bad data can't be accepted.
+    /// Nothing proved, a look ahead, bad data and less than the policy demands can't be accepted.
     pub fn may_be_accepted(&self) -> bool {
+        if matches!(self.group, Group::Causality | Group::Data | Group::Policy) || self.metric == TRIAL_NOT_COMMITTED {
+            return false;
+        }
         match self.status {
-            Status::Fail => self.group != Group::Causality && self.value.value().is_some(),
+            Status::Fail => self.value.value().is_some(),
             status => status == Status::Inconclusive,
         }
     }
@@ -147,6 +196,9 @@ fn margin(number: f64, levels: Levels) -> Option<f64> {
 pub(super) fn bound_name(side: &str, confidence: f64) -> String {
     format!("{side} {} %", (confidence * 1e6).round() / 1e4)
 }
+
+/// Longest time that a failure may be accepted for, days.
+pub const LONGEST_DAYS: i32 = 90;
 
 /// One accepted failure or inconclusive result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::baseline::{Baseline, dated};
-use super::check::{Check, Group, Status, bound_name};
+use super::check::{Check, Group, bound_name};
 use super::subject::Subject;
 use crate::archive::Archive;
 use crate::bar::{Date, Symbol};
@@ -105,7 +105,7 @@ impl Pair<'_> {
         let subject = Some(baseline.subject.sha256.clone());
         let policy_differs = baseline.subject.policy != self.subject.policy;
         let unpaired = |why: String| {
-            let check = check(Measure::Undefined(Cause::NotPaired), None, Status::Inconclusive);
+            let check = check(Measure::Undefined(Cause::NotPaired), None);
             let comparison = Comparison { policy_differs, ..Comparison::none(why, subject.clone()) };
             Paired { comparison, check: Some(check), returns: Vec::new() }
         };
@@ -116,8 +116,7 @@ impl Pair<'_> {
             Ok(found) => found,
             Err(why) => return unpaired(why),
         };
-        match compare(&dated(&self.run.replay), &returns, rule, self.document.deployment().performance_criteria.seed())
-        {
+        match compare(&dated(&self.run.replay), &returns, rule, self.subject.seed) {
             Ok((comparison, check)) => {
                 let comparison = Comparison { how, subject, policy_differs, ..comparison };
                 Paired { comparison, check: Some(check), returns }
@@ -188,11 +187,6 @@ pub fn compare(
         .ok_or_else(|| "a Sharpe ratio is undefined: the returns don't vary".to_owned())?;
     let year = SESSIONS_PER_YEAR.sqrt();
     let (lower, upper) = (interval.lower * year, interval.upper * year);
-    let status = match () {
-        () if lower >= -rule.sharpe_margin => Status::Pass,
-        () if upper < -rule.sharpe_margin => Status::Fail,
-        () => Status::Inconclusive,
-    };
     let seen = sharpe::detectable(interval.standard_error, rule.confidence, POWER).map(|d| d * year);
     let comparison = Comparison {
         sessions: a.len(),
@@ -204,16 +198,15 @@ pub fn compare(
         equal_passes: chance_to_pass(interval.standard_error * year, rule.sharpe_margin, rule.confidence),
         ..Comparison::none("", None)
     };
-    let check = check(Measure::new(lower, Cause::NoBound), Some(rule), status);
-    let check = Check { estimate: Some(Measure::new(interval.difference * year, Cause::NoDifference)), ..check };
-    Ok((comparison, check))
+    let check = check(Measure::new(lower, Cause::NoBound), Some(rule));
+    let estimate = Some(Measure::new(interval.difference * year, Cause::NoDifference));
+    Ok((comparison, Check { estimate, opposite: Some(upper), ..check }.derived()))
 }
 
-fn check(value: Measure, rule: Option<NonInferiority>, status: Status) -> Check {
+fn check(value: Measure, rule: Option<NonInferiority>) -> Check {
     let levels = Levels { fail_below: rule.map(|r| -r.sharpe_margin), ..Levels::NONE };
-    let margin = levels.fail_below.zip(value.value()).map(|(level, value)| value - level);
     let bound = rule.map(|r| bound_name("lower", r.confidence));
-    Check { bound, margin, status, ..Check::new(CHECK, Group::Baseline, value, levels) }
+    Check { bound, ..Check::new(CHECK, Group::Baseline, value, levels) }
 }
 
 fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {

@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check::{Check, Group, Status};
+use super::check::{Check, Group};
 use super::criteria::Answers;
 use super::luck::Luck;
 use super::robustness::Robustness;
 use super::skill::Skill;
-use crate::config::{GateCriterion, GateFigures, Levels, ROBUSTNESS, STATISTICS};
+use crate::config::{GateFigures, ROBUSTNESS, STATISTICS};
 use crate::costs::Costs;
 use crate::metrics::{Cause, Measure, SESSIONS_PER_YEAR};
 use crate::research::backtest::Run;
@@ -41,23 +41,10 @@ impl Evidence<'_> {
         for (group, table) in [(Group::Statistics, STATISTICS), (Group::Robustness, ROBUSTNESS)] {
             for criterion in table {
                 if let Some(&levels) = answers.criteria.get(criterion.name) {
-                    self.answer_one(criterion, group, levels, answers);
+                    answers.checks.push(Check::new(criterion.name, group, (criterion.of)(self), levels));
                 }
             }
         }
-    }
-
-    /// What needs a sweep is inconclusive without one: whoever doesn't sweep where trials are counted isn't rewarded.
-    /// Whatever else is undefined fails.
-    fn answer_one(&self, criterion: &GateCriterion, group: Group, levels: Levels, answers: &mut Answers<'_>) {
-        let value = (criterion.of)(self);
-        let check = Check::new(criterion.name, group, value, levels);
-        answers.checks.push(match value {
-            Measure::Undefined(Cause::NoSweep | Cause::NoSharedReturns) => {
-                Check { status: Status::Inconclusive, ..check }
-            }
-            _ => check,
-        });
     }
 
     /// A Sharpe ratio of a part, or of other circumstances. Of a strategy that was ruined, or never in the market, no

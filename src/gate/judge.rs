@@ -5,12 +5,13 @@ use std::path::Path;
 
 use super::baseline::Baseline;
 use super::candidate::{Candidate, DATA_ERRORS, PeriodCharts, Yardstick};
-use super::check::Status;
+use super::check::{Check, Status, TRIAL_NOT_COMMITTED};
 use super::heat_map::HeatMap;
 use super::luck::{self, About, Luck};
+use super::policy::Policy;
 use super::subject::{Subject, subject};
 use super::verdict::{Refusal, StrategyVerdict};
-use super::{acknowledge, causality, comparison};
+use super::{acknowledge, causality, changes, comparison, policy};
 use crate::archive::Archive;
 use crate::bar::Date;
 use crate::config::{Complete, Period, gate_criteria};
@@ -37,6 +38,10 @@ pub struct Gate<'a> {
     pub baselines: &'a Path,
     /// SHA-256 of the binary: asked for once the replay is done.
     pub binary: &'a (dyn Fn() -> Result<String> + Sync),
+    /// The least that is demanded of every strategy; none, if there is no policy.
+    pub policy: Option<&'a Policy>,
+    /// Whether trials stand in the committed ledger; none, if nobody asks.
+    pub committed: Option<&'a Committed<'a>>,
     /// The day for which acknowledgements hold.
     pub today: Date,
     /// Whether pages are wanted, and so what they draw.
@@ -44,6 +49,9 @@ pub struct Gate<'a> {
     /// Hears what is under way: the strategy and the step.
     pub progress: &'a (dyn Fn(&str, &str) + Sync),
 }
+
+/// How to commit a record of a strategy's ledger, by its hash; none, if it is committed.
+pub type Committed<'a> = dyn Fn(&str, &str) -> Result<Option<String>> + Sync + 'a;
 
 /// A verdict and what reports show beside it.
 #[derive(Clone, Debug)]
@@ -61,11 +69,21 @@ pub struct Judgement {
 /// Names of the checks whose failure somebody may accept.
 pub fn check_names() -> impl Iterator<Item = &'static str> {
     let of_config = CRITERIA.iter().map(|c| c.figure.name).chain(gate_criteria().map(|c| c.name));
-    of_config.chain([comparison::CHECK, luck::DROPPED])
+    let pending = [policy::SESSIONS, policy::UNSEEN, policy::WEAKENED, policy::POLICY_WEAKENED];
+    of_config.chain([comparison::CHECK, luck::DROPPED]).chain(pending)
 }
 
-/// Names of the checks whose failure nobody may accept: the bars aren't to be trusted, or decisions know the future.
-pub const NEVER_ACCEPTED: [&str; 3] = [DATA_ERRORS, causality::BY_CUTS, causality::BY_SEED];
+/// Names of the checks whose failure nobody may accept: the bars aren't to be trusted, decisions know the future, the
+/// policy demands more, or a commit settles it.
+pub const NEVER_ACCEPTED: [&str; 7] = [
+    DATA_ERRORS,
+    causality::BY_CUTS,
+    causality::BY_SEED,
+    policy::CRITERIA_DEMANDED,
+    policy::MARGIN,
+    policy::COSTS,
+    TRIAL_NOT_COMMITTED,
+];
 
 impl Gate<'_> {
     /// Judges one deployed strategy. An error becomes its verdict, so that one broken strategy
@@ -78,12 +96,10 @@ impl Gate<'_> {
     pub(super) fn judge_without(&self, deployed: &Deployed, check: Option<&str>) -> Judgement {
         let mut judgement = nothing_judged(deployed);
         let verdict = match self.judge_periods(deployed, check, &mut judgement) {
-            Ok(()) => {
-                let worst = judgement.verdict.periods.iter().map(|p| p.status).max();
-                StrategyVerdict { status: worst.unwrap_or(Status::Error), ..judgement.verdict }
-            }
+            Ok(()) => judgement.verdict,
             Err(err) => StrategyVerdict { error: Some(Refusal::from(&err)), ..judgement.verdict },
         };
+        let verdict = verdict.derived();
         let digest = verdict.hash();
         if let Some(baseline) = &mut judgement.baseline {
             baseline.verdict.clone_from(&digest);
@@ -104,38 +120,48 @@ impl Gate<'_> {
         // Its replays.
         progress("replay");
         let candidates = self.replay(strategy, &document)?;
-        verdict.synthetic = candidates.iter().any(|c| c.run.is_synthetic());
+        let synthetic = candidates.iter().any(|c| c.run.is_synthetic());
 
         // These trials are counted before anything is seen of them.
         progress("trials");
         let subject = self.subject(deployed, &document)?;
         verdict.subject = Some(subject.clone());
         let baseline = Baseline::read(self.baselines, strategy.name())?;
-        let ledger = self.count(strategy, &candidates, baseline.as_ref())?;
+        let deployed_policy = baseline.as_ref().and_then(|b| b.policy.as_ref());
+        let (policy, policy_weakened) = policy::to_judge_by(self.policy, deployed_policy);
+        let ledger = self.count(strategy, &candidates, baseline.as_ref(), policy.as_ref())?;
         let periods: Vec<(Date, Date)> = candidates.iter().map(|c| (c.period.start_date, c.period.end_date)).collect();
-        let about = About { symbols: &document.config().symbols, synthetic: verdict.synthetic, periods: &periods };
+        let about = About { symbols: &document.config().symbols, synthetic, periods: &periods };
         let (luck, kept) = Luck::of(&ledger, &about)?;
+        if let Some(baseline) = &baseline {
+            verdict.changed = changes::between_texts(&baseline.config, &document.text);
+        }
+        verdict.policy.clone_from(&policy);
         if let (true, Some(first)) = (self.pages, candidates.first()) {
-            judgement.heat_map = HeatMap::of(&ledger, verdict.synthetic, &document.settings(&first.run.symbols))?;
+            judgement.heat_map = HeatMap::of(&ledger, synthetic, &document.settings(&first.run.symbols))?;
         }
 
         // Every question, period by period.
-        let by =
-            Yardstick { luck: &luck, kept: &kept, baseline: baseline.as_ref(), subject: &subject, pages: self.pages };
+        let by = Yardstick {
+            luck: &luck,
+            kept: &kept,
+            baseline: baseline.as_ref(),
+            policy: policy.as_ref(),
+            subject: &subject,
+            pages: self.pages,
+        };
         for candidate in &candidates {
             let (mut period, charts) = candidate.judge(&by, &progress)?;
+            period.checks.extend(policy_weakened.clone());
+            period.checks.extend(self.check_committed(strategy.name(), &ledger, candidate)?);
             period.checks.retain(|c| Some(c.metric.as_str()) != without);
-            period.status = period.worst();
             verdict.periods.push(period);
             judgement.periods.push(charts);
         }
         verdict.ledger = Some(luck);
-        for period in &mut verdict.periods {
-            acknowledge::apply(&verdict.acknowledgements, &document.sha256, period);
-        }
 
         // What this would be, once it is deployed.
-        let would_be = as_baseline(strategy, &document, subject, &ledger, &candidates);
+        let would_be = as_baseline(strategy, &document, (subject, self.policy), &ledger, &candidates);
         verdict.baseline_sha256 = Some(would_be.sha256.clone());
         judgement.baseline = Some(would_be);
         Ok(())
@@ -147,7 +173,7 @@ impl Gate<'_> {
     }
 
     fn subject(&self, deployed: &Deployed, document: &Complete) -> Result<Subject> {
-        subject(deployed, document, &(self.binary)()?, &self.archive.manifest().sha256)
+        subject(deployed, document, &(self.binary)()?, &self.archive.manifest().sha256, self.policy)
     }
 
     /// Counts this trial, before anything is seen of it, and all others.
@@ -156,6 +182,7 @@ impl Gate<'_> {
         strategy: &dyn AnyStrategy,
         candidates: &[Candidate<'_>],
         baseline: Option<&Baseline>,
+        policy: Option<&Policy>,
     ) -> Result<Ledger> {
         let mut ledger = Ledger::open(self.ledger, strategy.name())?;
         let kept: Vec<Vec<u8>> = candidates.iter().map(Candidate::kept).collect::<Result<_>>()?;
@@ -171,14 +198,25 @@ impl Gate<'_> {
             None => (candidates.iter().zip(&kept))
                 .try_for_each(|(c, kept)| ledger.add(Kind::Gate, &c.trials(), Some(kept)))?,
         }
-        let known = baseline.map_or(&[][..], |b| &b.heads);
-        match known.iter().find(|head| !ledger.records().contains_key(*head)) {
+        let deployed = baseline.iter().flat_map(|b| &b.heads).map(|head| (head, "what is deployed was judged with it"));
+        let demanded = policy.and_then(|policy| policy.ledger.heads.get(strategy.name()));
+        let demanded = demanded.into_iter().flatten().map(|head| (head, "the policy demands it"));
+        match deployed.chain(demanded).find(|(head, _)| !ledger.records().contains_key(*head)) {
             None => Ok(ledger),
-            Some(gone) => {
-                let what = format!("record {gone} is gone: what is deployed was judged with it");
+            Some((gone, why)) => {
+                let what = format!("record {gone} is gone: {why}");
                 Err(Error::new(codes::LEDGER_GAP, what).at(self.ledger.join(strategy.name()).display()))
             }
         }
+    }
+
+    /// Whether this period's own trial stands in the committed ledger; none, if nobody asks.
+    fn check_committed(&self, strategy: &str, ledger: &Ledger, candidate: &Candidate<'_>) -> Result<Option<Check>> {
+        let Some(committed) = self.committed else { return Ok(None) };
+        let own = candidate.trials();
+        let own = ledger.records().iter().filter(|(_, record)| record.kind == Kind::Gate && record.trials == own);
+        let missing = own.map(|(hash, _)| committed(strategy, hash)).collect::<Result<Vec<_>>>()?;
+        Ok(Some(policy::committed(missing.into_iter().flatten().collect())))
     }
 }
 
@@ -194,6 +232,8 @@ fn nothing_judged(deployed: &Deployed) -> Judgement {
         synthetic: false,
         ledger: None,
         periods: Vec::new(),
+        policy: None,
+        changed: Vec::new(),
         acknowledgements: Vec::new(),
         error: None,
     };
@@ -204,12 +244,12 @@ fn nothing_judged(deployed: &Deployed) -> Judgement {
 fn as_baseline(
     strategy: &dyn AnyStrategy,
     document: &Complete,
-    subject: Subject,
+    (subject, policy): (Subject, Option<&Policy>),
     ledger: &Ledger,
     candidates: &[Candidate<'_>],
 ) -> Baseline {
     let own: Vec<Trials> = candidates.iter().map(Candidate::trials).collect();
     let heads = ledger.heads_before(|r| r.kind == Kind::Gate && own.contains(&r.trials));
     let runs: Vec<(Period, &Run)> = candidates.iter().map(|c| (c.period.clone(), &c.run)).collect();
-    Baseline::new(strategy.name(), subject, heads, document, &runs)
+    Baseline::new(strategy.name(), subject, heads, document, policy.cloned(), &runs)
 }

@@ -18,8 +18,10 @@
 //! back.
 
 // What everything below answers with.
+pub mod changes;
 mod check;
 mod digest;
+pub mod policy;
 pub mod subject;
 
 // The questions.
@@ -54,11 +56,12 @@ pub mod selftest;
 pub(crate) mod sample;
 
 pub use candidate::PeriodCharts;
-pub use check::{Acknowledgement, Check, Group, Status};
+pub use check::{Acknowledgement, Check, Group, Status, TRIAL_NOT_COMMITTED};
 pub use evidence::Power;
 pub use heat_map::HeatMap;
-pub use judge::{Gate, Judgement, NEVER_ACCEPTED, check_names};
+pub use judge::{Committed, Gate, Judgement, NEVER_ACCEPTED, check_names};
 pub use luck::Luck;
+pub use policy::Policy;
 pub use robustness::Robustness;
 pub use skill::{Beside, Skill, Superior};
 pub use timing::Timing;

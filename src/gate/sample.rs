@@ -6,10 +6,12 @@ use rand::{Rng, RngExt};
 use serde_json::json;
 
 use super::causality::Causality;
+use super::changes::Changed;
 use super::check::{Acknowledgement, Check, Group, Status};
 use super::comparison::Comparison;
 use super::evidence::Power;
 use super::luck::Luck;
+use super::policy::{Accepting, Holdout, KnownTrials, LeastComparison, Policy};
 use super::robustness::{AtCosts, LeftOut, Neighbour, Regime, Robustness};
 use super::skill::{Beside, Skill, Superior};
 use super::subject::Subject;
@@ -27,6 +29,23 @@ pub(crate) fn verdict(seed: u64) -> Verdict {
     let names = ["bear_trap", "daily_trend", "hourly_swing"];
     let count = 2 + random.index(2);
     Verdict::new(names[..count].iter().map(|name| random.strategy(name)).collect())
+}
+
+const METRICS: [&str; 3] = ["sharpe", "pbo", "data_errors"];
+const PERIODS: [&str; 2] = ["2018-2025", "later"];
+
+/// A policy with every key.
+pub(crate) fn policy() -> Policy {
+    let level = |fail_below| Levels { fail_below: Some(fail_below), ..Levels::NONE };
+    Policy {
+        sessions_at_least_min_trl: true,
+        costs_above_zero: true,
+        criteria: [("psr".to_owned(), level(0.9)), ("dsr".to_owned(), level(0.9))].into(),
+        baseline: LeastComparison { largest_sharpe_margin: 0.5, least_confidence: 0.9 },
+        ledger: KnownTrials { heads: [("daily_trend".to_owned(), ["a".repeat(64)].into())].into() },
+        holdout: Holdout { sessions: 0 },
+        acknowledgements: Accepting { who: ["the risk desk".to_owned()].into(), longest_days: 30 },
+    }
 }
 
 struct Random<R>(R);
@@ -86,27 +105,25 @@ impl<R: Rng> Random<R> {
         }
     }
 
-    fn status(&mut self) -> Status {
-        self.pick(&[Status::Pass, Status::Warn, Status::Inconclusive, Status::Fail, Status::Error])
-    }
-
     fn strategy(&mut self, name: &str) -> StrategyVerdict {
         let judged = self.flag();
-        let subject =
-            Subject::new(self.text(), "config", "manifest", &json!({"criteria": self.number()}), self.count());
+        let subject = Subject::new(name, self.text(), "config", "manifest", &json!({"criteria": self.number()}), None);
         let verdict = StrategyVerdict {
             strategy: name.to_owned(),
             config: PathBuf::from(format!("configs/{name}.json")),
             digest: String::new(),
             baseline_sha256: self.maybe(Self::text),
+            policy: self.maybe(|_| policy()),
+            changed: self.some(|r| Changed { path: r.text(), was: r.text(), is: r.text() }),
             subject: judged.then_some(subject),
-            status: self.status(),
-            synthetic: self.flag(),
+            status: Status::Error,
+            synthetic: false,
             ledger: self.maybe(Self::luck),
             periods: self.some(Self::period),
             acknowledgements: self.some(Self::acknowledgement),
             error: (!judged).then(|| self.refusal()),
         };
+        let verdict = verdict.derived();
         StrategyVerdict { digest: verdict.hash(), ..verdict }
     }
 
@@ -134,14 +151,15 @@ impl<R: Rng> Random<R> {
     }
 
     fn acknowledgement(&mut self) -> Acknowledgement {
+        let accepted = self.date();
         Acknowledgement {
-            check: self.text(),
-            period: self.text(),
-            config_sha256: self.text(),
-            who: self.text(),
-            why: self.text(),
-            accepted: self.date(),
-            expires: self.date(),
+            check: self.pick(&METRICS).to_owned(),
+            period: self.pick(&PERIODS).to_owned(),
+            config_sha256: self.pick(&["config", "another"]).to_owned(),
+            who: self.pick(&["the risk desk", "somebody"]).to_owned(),
+            why: "größer als 1 € \"quoted\"".to_owned(),
+            accepted,
+            expires: Date(accepted.0 + self.index(90) as i32),
             expired: self.flag(),
         }
     }
@@ -158,17 +176,20 @@ impl<R: Rng> Random<R> {
 
     fn check(&mut self) -> Check {
         let groups = [Group::Point, Group::Statistics, Group::Baseline, Group::Robustness, Group::Causality];
+        let more = [Group::Selection, Group::Data, Group::Policy, Group::Pending];
         Check {
-            metric: self.pick(&["sharpe", "pbo", "data_errors"]).to_owned(),
-            group: self.pick(&[&groups[..], &[Group::Selection, Group::Data]].concat()),
+            metric: self.pick(&METRICS).to_owned(),
+            group: self.pick(&[&groups[..], &more].concat()),
             value: self.measure(),
             estimate: self.maybe(Self::measure),
             bound: self.maybe(Self::text),
             monte_carlo_error: self.maybe(Self::number),
             levels: self.levels(),
-            margin: self.maybe(Self::number),
-            status: self.status(),
-            acknowledged: self.maybe(Self::acknowledgement),
+            opposite: self.maybe(Self::number),
+            counted: self.some(Self::text),
+            margin: None,
+            status: Status::Error,
+            acknowledged: None,
         }
     }
 
@@ -284,8 +305,8 @@ impl<R: Rng> Random<R> {
 
     fn period(&mut self) -> PeriodVerdict {
         PeriodVerdict {
-            period: Period { name: self.text(), start_date: self.date(), end_date: self.date() },
-            status: self.status(),
+            period: Period { name: self.pick(&PERIODS).to_owned(), start_date: self.date(), end_date: self.date() },
+            status: Status::Error,
             checks: self.some(Self::check),
             power: self.power(),
             metrics: self.metrics(),
@@ -294,7 +315,7 @@ impl<R: Rng> Random<R> {
             robustness: self.robustness(),
             causality: self.causality(),
             symbols: self.some(Self::symbol),
-            provenance: self.some(Self::text),
+            provenance: self.some(|r| r.pick(&["synthetic", "files"]).to_owned()),
             data_sha256: self.text(),
             slippage_bps: self.number(),
             gate_blocks: self.some(|r| (r.text(), r.count())),

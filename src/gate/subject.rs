@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::digest::{canonical, remove};
+use super::policy::Policy;
 use crate::config::Complete;
 use crate::deployed::{Deployed, LARGEST_UNIT};
 use crate::disk::hash::sha256_hex;
@@ -13,7 +14,7 @@ use crate::error::Result;
 use crate::registry::{self, AnyStrategy};
 
 /// Changes whenever the gate's own rules do: constants, resampling, regimes.
-const RULES: &str = "gate 1";
+const RULES: &str = "gate 2";
 
 /// What was judged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,25 +27,32 @@ pub struct Subject {
     pub config: String,
     /// The archive's manifest, which names every record's hash, splits and declared days.
     pub manifest: String,
-    /// Criteria and the gate's own rules.
+    /// Criteria, the least policy and the gate's own rules.
     pub policy: String,
     /// Version of Magellan.
     pub engine: String,
-    /// Seed of resampling and of random cuts.
+    /// Seed of resampling and of random cuts: of the strategy's name and the gate's rules, so that nobody can search one.
     pub seed: u64,
 }
 
 impl Subject {
     /// The subject of a config's verdict on an archive.
-    pub fn new(bundle: String, config: &str, manifest: &str, criteria: &Value, seed: u64) -> Self {
+    pub fn new(
+        strategy: &str,
+        bundle: String,
+        config: &str,
+        manifest: &str,
+        criteria: &Value,
+        policy: Option<&Policy>,
+    ) -> Self {
         let mut subject = Self {
             sha256: String::new(),
             bundle,
             config: config.to_owned(),
             manifest: manifest.to_owned(),
-            policy: sha256_hex(canonical(&json!([RULES, criteria])).as_bytes()),
+            policy: sha256_hex(canonical(&json!([RULES, criteria, policy])).as_bytes()),
             engine: env!("CARGO_PKG_VERSION").to_owned(),
-            seed,
+            seed: seed_of(strategy),
         };
         subject.sha256 = subject.hash();
         subject
@@ -58,13 +66,25 @@ impl Subject {
     }
 }
 
+/// Neither config nor archive has a say in it. 48 bits, which every reader of JSON keeps.
+fn seed_of(strategy: &str) -> u64 {
+    let hash = sha256_hex(canonical(&json!([RULES, strategy])).as_bytes());
+    u64::from_str_radix(&hash[..12], 16).unwrap_or_default()
+}
+
 /// What ships of a strategy beside its config. Both are SHA-256.
 pub fn bundle(binary: &str, unit: &str) -> String {
     sha256_hex(format!("{binary}\n{unit}").as_bytes())
 }
 
 /// What a verdict of a deployed strategy is about. `binary` and `manifest` are SHA-256.
-pub(super) fn subject(deployed: &Deployed, document: &Complete, binary: &str, manifest: &str) -> Result<Subject> {
+pub(super) fn subject(
+    deployed: &Deployed,
+    document: &Complete,
+    binary: &str,
+    manifest: &str,
+    policy: Option<&Policy>,
+) -> Result<Subject> {
     let unit = deployed.unit();
     let unit = match unit.exists() {
         true => sha256_hex(&map::bytes_up_to(&unit, LARGEST_UNIT)?),
@@ -73,8 +93,7 @@ pub(super) fn subject(deployed: &Deployed, document: &Complete, binary: &str, ma
     // What ships of a strategy beside its config: the binary and its unit, if it has one.
     let bundle = bundle(binary, &unit);
     let criteria = document.get("performance_criteria").cloned().unwrap_or_default();
-    let seed = document.deployment().performance_criteria.seed();
-    Ok(Subject::new(bundle, &document.sha256, manifest, &criteria, seed))
+    Ok(Subject::new(&deployed.name, bundle, &document.sha256, manifest, &criteria, policy))
 }
 
 /// The subject that a verdict must have, so that a binary may be shipped with a deployed config
@@ -87,35 +106,36 @@ pub fn subject_of(
     deployed: &Deployed,
     binary: &str,
     manifest: &str,
+    policy: Option<&Policy>,
 ) -> Result<Subject> {
     let strategy = registry::find(strategies, &deployed.name).map_err(|e| e.at(deployed.config.display()))?;
     let document = strategy.read_complete(&deployed.config)?;
-    subject(deployed, &document, binary, manifest)
+    subject(deployed, &document, binary, manifest, policy)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn subject() -> Subject {
-        Subject::new("b".into(), "c", "m", &json!({"criteria": {"sharpe": {"fail_below": 1.0}}}), 1)
-    }
+    use crate::gate::sample;
 
     #[test]
-    fn every_field_changes_the_subject() {
+    fn every_field_changes_the_subject_and_the_strategy_alone_gives_the_seed() {
         let criteria = json!({"criteria": {"sharpe": {"fail_below": 1.0}}});
         let looser = json!({"criteria": {"sharpe": {"fail_below": 0.9}}});
-        let base = subject().sha256;
-        let make = |b: &str, c: &str, m: &str, p: &Value, s| Subject::new(b.into(), c, m, p, s).sha256;
-        assert_eq!(make("b", "c", "m", &criteria, 1), base);
+        let policy = sample::policy();
+        let make =
+            |b: &str, c: &str, m: &str, criteria: &Value, policy| Subject::new("s", b.into(), c, m, criteria, policy);
+        let base = make("b", "c", "m", &criteria, None);
         for other in [
-            make("B", "c", "m", &criteria, 1),
-            make("b", "C", "m", &criteria, 1),
-            make("b", "c", "M", &criteria, 1),
-            make("b", "c", "m", &looser, 1),
-            make("b", "c", "m", &criteria, 2),
+            make("B", "c", "m", &criteria, None),
+            make("b", "C", "m", &criteria, None),
+            make("b", "c", "M", &criteria, None),
+            make("b", "c", "m", &looser, None),
+            make("b", "c", "m", &criteria, Some(&policy)),
         ] {
-            assert_ne!(other, base);
+            assert_ne!(other.sha256, base.sha256);
+            assert_eq!(other.seed, base.seed);
         }
+        assert_ne!(Subject::new("t", "b".into(), "c", "m", &criteria, None).seed, base.seed);
     }
 }

@@ -7,14 +7,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::causality::Causality;
-use super::check::{Acknowledgement, Check, Group, Status};
+use super::changes::Changed;
+use super::check::{Acknowledgement, Check, Group, Status, TRIAL_NOT_COMMITTED};
 use super::comparison::Comparison;
 use super::digest;
 use super::evidence::Power;
 use super::luck::Luck;
+use super::policy::Policy;
 use super::robustness::Robustness;
 use super::skill::Skill;
 use super::subject::Subject;
+use crate::archive::SYNTHETIC;
 use crate::bar::{Date, Symbol};
 use crate::config::Period;
 use crate::error::{Error, ErrorKind, Result, codes};
@@ -80,9 +83,20 @@ impl PeriodVerdict {
         self.checks.iter().any(|c| c.group == Group::Data && c.status == Status::Error)
     }
 
-    /// Worst of its checks.
-    pub(super) fn worst(&self) -> Status {
-        self.checks.iter().map(Check::counts_as).max().unwrap_or(Status::Fail)
+    /// The same with every result that follows from its figures and from what was accepted.
+    fn derived(self, accepts: impl Fn(&Acknowledgement) -> bool, all: &[Acknowledgement]) -> Self {
+        let Self { period, checks, .. } = self;
+        let accepted = |check: &Check| {
+            let holds = |a: &&Acknowledgement| a.check == check.metric && a.period == period.name && accepts(a);
+            if check.may_be_accepted() { all.iter().find(holds).cloned() } else { None }
+        };
+        let judged = |check: Check| {
+            let check = Check { acknowledged: None, ..check }.derived();
+            Check { acknowledged: accepted(&check), ..check }
+        };
+        let checks: Vec<Check> = checks.into_iter().map(judged).collect();
+        let status = checks.iter().map(Check::counts_as).max().unwrap_or(Status::Fail);
+        Self { period, checks, status, ..self }
     }
 }
 
@@ -153,6 +167,10 @@ pub struct StrategyVerdict {
     pub ledger: Option<Luck>,
     /// Every period.
     pub periods: Vec<PeriodVerdict>,
+    /// The policy that it was judged by: the stricter, key by key, of the one at hand and the deployed one.
+    pub policy: Option<Policy>,
+    /// What differs in the config from the deployed one.
+    pub changed: Vec<Changed>,
     /// Failures that somebody accepted; those that expired no longer count.
     pub acknowledgements: Vec<Acknowledgement>,
     /// Why it could not be judged.
@@ -163,6 +181,30 @@ impl StrategyVerdict {
     /// The digest that its contents make.
     pub(super) fn hash(&self) -> String {
         digest::digest(&json!(self))
+    }
+
+    /// The same with all that follows from the rest: results of checks, periods and strategy, and whether bars are
+    /// synthetic. Words that somebody wrote there count for nothing.
+    #[must_use]
+    pub(super) fn derived(self) -> Self {
+        let Self { policy, subject, acknowledgements, .. } = self;
+        let accepts = |one: &Acknowledgement| {
+            !one.expired
+                && subject.as_ref().is_some_and(|s| s.config == one.config_sha256)
+                && policy.as_ref().is_none_or(|policy| policy.lets_accept(one))
+        };
+        let periods: Vec<PeriodVerdict> =
+            self.periods.into_iter().map(|period| period.derived(accepts, &acknowledgements)).collect();
+        let worst = periods.iter().map(|period| period.status).max().unwrap_or(Status::Error);
+        let status = if self.error.is_some() { Status::Error } else { worst };
+        let synthetic = periods.iter().flat_map(|period| &period.provenance).any(|p| p == SYNTHETIC);
+        Self { policy, subject, acknowledgements, periods, status, synthetic, ..self }
+    }
+
+    /// Whether it was asked whether its own trials stand in the committed ledger.
+    pub fn asks_for_commit(&self) -> bool {
+        let asked = |period: &PeriodVerdict| period.checks.iter().any(|c| c.metric == TRIAL_NOT_COMMITTED);
+        !self.periods.is_empty() && self.periods.iter().all(asked)
     }
 
     /// Subjects of what was deployed when this was judged, by period.
@@ -199,6 +241,9 @@ impl StrategyVerdict {
 /// Exit code of a verdict that the history doesn't allow.
 const INCONCLUSIVE: u8 = 4;
 
+/// Version of the verdict's JSON.
+const SCHEMA_VERSION: u32 = 3;
+
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
@@ -226,7 +271,8 @@ impl Verdict {
         let none = if strategies.is_empty() { 2 } else { 0 };
         let exit_code = [2, 3, 8, 1, INCONCLUSIVE].into_iter().find(|code| codes.contains(code)).unwrap_or(none);
         let synthetic = strategies.iter().any(|s| s.synthetic);
-        let mut verdict = Self { schema_version: 2, digest: String::new(), status, exit_code, synthetic, strategies };
+        let mut verdict =
+            Self { schema_version: SCHEMA_VERSION, digest: String::new(), status, exit_code, synthetic, strategies };
         verdict.digest = verdict.hash();
         verdict
     }
@@ -274,6 +320,8 @@ mod tests {
             synthetic: false,
             ledger: None,
             periods: Vec::new(),
+            policy: None,
+            changed: Vec::new(),
             acknowledgements: Vec::new(),
             error,
         }

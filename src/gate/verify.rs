@@ -5,8 +5,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::candidate::DATA_ERRORS;
+use super::check::Group;
+use super::comparison::Comparison;
+use super::policy::{self, Policy};
 use super::subject::Subject;
-use super::verdict::{StrategyVerdict, Verdict};
+use super::verdict::{Refusal, StrategyVerdict, Verdict};
+use super::{causality, luck};
+use crate::config::{Complete, Levels, Period, gate_criteria};
 use crate::deployed::is_name;
 use crate::disk::map;
 use crate::error::{Error, Result, codes};
@@ -74,10 +80,36 @@ fn check_contents(verdict: &Verdict) -> Result<()> {
             return Err(altered(format!("the subject of {name} isn't that of its fields")));
         }
     }
-    match verdict.hash() == verdict.digest {
-        true => Ok(()),
-        false => Err(altered("its digest isn't that of its contents".to_owned())),
+    if verdict.hash() != verdict.digest {
+        return Err(altered("its digest isn't that of its contents".to_owned()));
     }
+    check_derived(verdict)
+}
+
+/// Refuses results that don't follow from figures, levels and what was accepted: they are worked out, never believed.
+fn check_derived(verdict: &Verdict) -> Result<()> {
+    for one in &verdict.strategies {
+        one.acknowledgements.iter().try_for_each(|a| a.check().map_err(|e| altered(e.what().to_owned())))?;
+        if let Some(Refusal { exit_code: exit_code @ (0 | 1 | 4), .. }) = one.error {
+            return Err(altered(format!("the exit code of an error is {exit_code}")));
+        }
+        let derived = one.clone().derived();
+        if derived != *one {
+            return Err(altered(difference(&one.strategy, &json!(one), &json!(derived))));
+        }
+    }
+    let derived = Verdict::new(verdict.strategies.clone());
+    let ends = |v: &Verdict| json!([v.schema_version, v.status, v.exit_code, v.synthetic]);
+    match ends(verdict) == ends(&derived) {
+        true => Ok(()),
+        false => Err(altered(difference("[version, status, exit code, synthetic]", &ends(verdict), &ends(&derived)))),
+    }
+}
+
+fn difference(of: &str, said: &Value, derived: &Value) -> String {
+    let where_it_is = equal(of, said, derived).err();
+    let what = where_it_is.map_or(format!("{of} has a margin that"), |e| e.what().to_owned());
+    format!("what it says doesn't follow from its figures: {what}")
 }
 
 /// What was judged must be told, unless nothing could be.
@@ -86,6 +118,47 @@ fn has_its_subject(one: &StrategyVerdict) -> bool {
         Some(subject) => subject.hash() == subject.sha256,
         None => one.error.is_some(),
     }
+}
+
+/// Refuses a verdict that deploys, but lacks a check that its config, the policy or the gate itself makes, or made it at
+/// other levels.
+///
+/// # Errors
+/// Refused, naming period and check.
+pub fn check_complete(one: &StrategyVerdict, document: &Complete, policy: Option<&Policy>) -> Result<()> {
+    let demanded = &document.deployment().performance_criteria;
+    let judged: Vec<&Period> = one.periods.iter().map(|period| &period.period).collect();
+    if judged != demanded.periods.iter().collect::<Vec<_>>() {
+        return Err(altered(format!("the periods of {} aren't those of its config", one.strategy)));
+    }
+    if policy.is_some_and(|policy| one.policy.as_ref().is_none_or(|by| by.stricter(policy) != *by)) {
+        return Err(altered(format!("{} was judged by less than the policy", one.strategy)));
+    }
+    for period in one.periods.iter().filter(|period| period.status.deploys()) {
+        let missing = |what: String| Err(altered(format!("{}, {}: {what}", one.strategy, period.period.name)));
+        let has = |metric: &str| period.checks.iter().any(|c| c.metric == metric);
+        let cuts = (!period.causality.cuts.is_empty()).then_some(causality::BY_CUTS);
+        let of_policy = policy.into_iter().flat_map(Policy::check_names);
+        let always = [DATA_ERRORS, luck::DROPPED].into_iter().chain(cuts).chain(of_policy);
+        if let Some(gone) = always.into_iter().find(|metric| !has(metric)) {
+            return missing(format!("the check {gone} is missing"));
+        }
+        for (metric, levels) in &demanded.criteria {
+            let unanswered = format!("{metric}: ");
+            let excused = gate_criteria().any(|c| c.name == metric)
+                && period.not_evaluable.iter().any(|what| what.starts_with(&unanswered));
+            if !has(metric) && !excused {
+                return missing(format!("the criterion {metric} is missing"));
+            }
+            let checks = period.checks.iter().filter(|c| c.metric == *metric).map(|c| c.levels);
+            // Bounds on two sides are two checks.
+            let joined = checks.reduce(Levels::or);
+            if joined.is_some_and(|joined| joined != *levels) {
+                return missing(format!("{metric} was judged at other levels than the config's"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Compares a stored verdict with another of the same subject; how many values were the same.
@@ -111,6 +184,26 @@ pub fn compare(stored: &StoredVerdict, again: &Verdict) -> Result<usize> {
     Ok(same)
 }
 
+/// As [`compare`], apart from what was deployed beside either.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_apart_from_baseline(stored: &StoredVerdict, again: &Verdict) -> Result<usize> {
+    let apart = |verdict: &Verdict| {
+        let mut verdict = verdict.clone();
+        for one in &mut verdict.strategies {
+            (one.policy, one.changed) = (None, Vec::new());
+            for period in &mut one.periods {
+                period.baseline = Comparison::none("", None);
+                period.checks.retain(|c| c.group != Group::Baseline && !policy::BESIDE_DEPLOYED.contains(&&*c.metric));
+            }
+            *one = one.clone().derived();
+        }
+        verdict
+    };
+    compare(&StoredVerdict(apart(stored)), &apart(again))
+}
+
 /// Refuses to compare verdicts of two subjects, naming what is another.
 fn same_subject(strategy: &str, was: &Subject, is: &Subject) -> Result<()> {
     let seeds = [was, is].map(|subject| subject.seed.to_string());
@@ -120,12 +213,12 @@ fn same_subject(strategy: &str, was: &Subject, is: &Subject) -> Result<()> {
         ("binary or unit", &was.bundle, &is.bundle, "verify with the binary and the unit that were judged"),
         ("version of Magellan", &was.engine, &is.engine, "verify with the version that judged"),
         (
-            "set of criteria or rules",
+            "policy, set of criteria or rules",
             &was.policy,
             &is.policy,
-            "check out the config that was judged, and verify with the version that judged",
+            "check out the config and the policy that were judged, and verify with the version that judged",
         ),
-        ("seed", &seeds[0], &seeds[1], "check out the config that was judged"),
+        ("seed", &seeds[0], &seeds[1], "verify with the version that judged"),
     ];
     match parts.into_iter().find(|(_, was, is, _)| was != is) {
         None => Ok(()),
@@ -187,7 +280,7 @@ mod tests {
 
     use super::*;
     use crate::error::Code;
-    use crate::gate::{digest, sample};
+    use crate::gate::{Status, digest, sample};
 
     #[test]
     fn numbers_may_differ_by_rounding_and_by_no_more() {
@@ -282,6 +375,63 @@ mod tests {
             *other.pointer_mut(pointer).expect("there") = json!([[true]]);
             prop_assert_eq!(code_of(&sealed(other)), refused, "{}", pointer);
         }
+    }
+
+    /// Every word and number of these names, wherever it stands.
+    const RESULTS: [&str; 4] = ["status", "synthetic", "exit_code", "margin"];
+
+    /// What stands there instead, one of several.
+    fn another(value: &Value, pick: usize) -> Value {
+        let words = ["PASS", "WARN", "INCONCLUSIVE", "FAIL", "ERROR"];
+        let others = words.iter().filter(|word| value != *word).nth(pick % 4).expect("four");
+        match value {
+            Value::String(_) => json!(others),
+            Value::Bool(flag) => json!(!flag),
+            Value::Number(number) if number.is_u64() => json!(if *number == 0.into() { 1 } else { 0 }),
+            Value::Number(number) => json!(number.as_f64().map_or(0.0, |n| if n == 0.0 { 1.0 } else { -n })),
+            _ => json!(0.5),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn no_result_is_believed_that_does_not_follow(seed in any::<u64>(), pick in any::<usize>()) {
+            let verdict = json!(sample::verdict(seed));
+            let of_results = |at: &&String| RESULTS.iter().any(|name| at.ends_with(&format!("/{name}")));
+            for at in all_pointers(&verdict).iter().filter(of_results) {
+                // A metric's margin has the kind of a number, or of nothing.
+                let mut other = verdict.clone();
+                let value = other.pointer_mut(at).expect("there");
+                *value = another(value, pick);
+                prop_assert_eq!(code_of(&sealed(other)), Some(codes::VERDICT_ALTERED), "{}", at);
+            }
+        }
+    }
+
+    #[test]
+    fn two_words_from_fail_to_pass_are_refused_under_fitting_digests() {
+        let fails = |v: &Verdict| v.strategies.iter().any(|s| s.status == Status::Fail && s.error.is_none());
+        let verdict = json!((0..).map(sample::verdict).find(fails).expect("one of them"));
+        let text = serde_json::to_string(&verdict).expect("JSON");
+        let passed: Value = serde_json::from_str(&text.replace("\"FAIL\"", "\"PASS\"")).expect("JSON");
+        assert_eq!(code_of(&sealed(passed)), Some(codes::VERDICT_ALTERED));
+    }
+
+    #[test]
+    fn an_accepted_failure_counts_only_as_the_list_and_the_policy_have_it() {
+        let accepted =
+            |v: &Verdict| v.strategies[0].periods.iter().any(|p| p.checks.iter().any(|c| c.acknowledged.is_some()));
+        let verdict = (0..).map(sample::verdict).find(accepted).expect("one of them");
+        let mut unlisted = verdict.clone();
+        unlisted.strategies[0].acknowledgements.clear();
+        assert_eq!(code_of(&sealed(json!(unlisted))), Some(codes::VERDICT_ALTERED));
+        let mut forbidden = verdict;
+        let mut policy = sample::policy();
+        policy.acknowledgements.who.clear();
+        forbidden.strategies[0].policy = Some(policy);
+        assert_eq!(code_of(&sealed(json!(forbidden))), Some(codes::VERDICT_ALTERED));
     }
 
     #[test]

@@ -435,6 +435,16 @@ class Judged(Deployed):
         after = {name: self.beat(name) for name in self.STRATEGIES}
         restarted = [name for name in self.STRATEGIES if before[name]["pid"] != after[name]["pid"]]
         self.assertEqual(restarted, [STRATEGY])
+        # A verdict is judged again, and refused where its trials are gone; or somebody says why that can't be done.
+        trial = ["--strategy", STRATEGY, "--start-date", "2024-04-01", "--end-date", "2024-05-31"]
+        self.assertEqual(self.magellan("backtest", *trial)[0], PASSED)
+        self.judge()
+        shutil.rmtree(host.shared / "ledger")
+        code, _, err = self.magellan(*self.deploying())
+        self.assertEqual(code, REFUSED, err)
+        self.assertIn("error[verdict-differs]", err)
+        record = self.deploy(None, 3, "--not-judged-again", "the ledger is elsewhere")
+        self.assertEqual(record["not_judged_again"], "the ledger is elsewhere")
         # A line more in the program, and it isn't the one that judged.
         other = host.shared / "other"
         other.write_bytes(program.read_bytes() + b"\n")
@@ -450,9 +460,20 @@ class Judged(Deployed):
         self.assertIn("error[synthetic-verdict]", err)
         self.assertEqual(self.current(), None)
         archive = self.archive_of_csv()
-        self.judge("--archive", str(archive))
-        code, out, err = self.magellan(*self.deploying(None, 3, "--archive", str(archive)))
+        # Its trial must be committed, and there must be a policy.
+        real = ["--archive", str(archive), "--ledger", "data/ledger"]
+        asked = [*real, "--committed-ledger"]
+        self.judge(*real)
+        code, _, err = self.magellan(*self.deploying(None, 3, *real))
+        self.assertEqual(code, REFUSED, err)
+        for missing in ("no-policy", "trial-not-committed"):
+            self.assertIn(f"({missing})", err)
+        host.push({"deployed/policy.toml": (PROJECT / "deployed/policy.toml").read_text()})
+        self.judge(*asked)
+        code, out, err = self.magellan(*self.deploying(None, 3, *real, "--ledger-of", "origin/main"))
         self.assertEqual(code, PASSED, out + err)
+        # The same again is what runs: what it was compared with is gone.
+        self.assertEqual(self.magellan(*self.deploying(None, 3, *real))[0], PASSED)
         self.assertEqual(self.beat("daily_trend")["environment"], self.environment)
         # What runs is what the next candidate is compared with, or it isn't let through.
         baseline = host.work / "data/baseline/daily_trend.json"
@@ -465,13 +486,13 @@ class Judged(Deployed):
         kept = baseline.read_bytes()
         baseline.chmod(0o644)
         baseline.unlink()
-        self.judge("--archive", str(archive))
-        code, _, err = self.magellan(*self.deploying(None, 3, "--archive", str(archive)))
+        self.judge(*asked)
+        code, _, err = self.magellan(*self.deploying(None, 3, *real))
         self.assertEqual(code, REFUSED, err)
         self.assertIn("error[not-paired]", err)
         baseline.write_bytes(kept)
-        self.judge("--archive", str(archive))
-        self.assertEqual(self.magellan(*self.deploying(None, 3, "--archive", str(archive)))[0], PASSED)
+        self.judge(*asked)
+        self.assertEqual(self.magellan(*self.deploying(None, 3, *real))[0], PASSED)
 
     def archive_of_csv(self) -> pathlib.Path:
         """The daily bars of the sample as somebody else's CSV files: no longer marked as made up."""

@@ -9,24 +9,28 @@ use jiff::Timestamp;
 use magellan::deployed::discover;
 use magellan::deployed::{self, Deployed};
 use magellan::error::{Error, Result};
+use magellan::gate::baseline::Baseline;
+use magellan::gate::verify::{self, StoredVerdict};
+use magellan::ledger::Ledger;
 use magellan::registry::AnyStrategy;
 
 use super::bundle::program;
 use super::destination::{Connected, Destination, machine};
-use super::options::{Baselines, Place};
+use super::gate::{GateInputs, Judging};
+use super::options::{Baselines, Counting, Place, is_synthetic};
 use super::output::{print, to_json, write};
-use crate::codes;
 use crate::deploy::bundle::{self, Bundle, Parts};
 use crate::deploy::commit::Commit;
 use crate::deploy::facts::Facts;
-use crate::deploy::judged::{Asked, Verdicts};
+use crate::deploy::judged::{Asked, Running, Verdicts};
 use crate::deploy::lock::{Held, Lock};
 use crate::deploy::plan::{self, Change};
 use crate::deploy::record::{Action, Index, Indexed, Journal, Judged, Outcome, Override, Record};
 use crate::deploy::rollout::{Rollout, STEPS};
 use crate::deploy::summary;
-use crate::release::{Environment, Kind, short};
+use crate::release::{BINARY, Environment, Kind, Manifest, short};
 use crate::unit::Unit;
+use crate::{codes, git, policy};
 
 /// How a rollout is told.
 #[derive(Args, Debug)]
@@ -82,6 +86,14 @@ pub(super) struct Deploy {
     /// Who takes responsibility for that.
     #[arg(long, value_name = "WHO", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(super) who: Option<String>,
+    /// Trust verdicts without judging again: why that can't be done. It is recorded and shown everywhere.
+    #[arg(long, value_name = "WHY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(super) not_judged_again: Option<String>,
+    /// A commit or branch whose trials must all be in the ledger, e.g. origin/main.
+    #[arg(long, value_name = "REF")]
+    pub(super) ledger_of: Option<String>,
+    #[command(flatten)]
+    pub(super) counting: Counting,
     #[command(flatten)]
     pub(super) baselines: Baselines,
 }
@@ -176,7 +188,9 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let commit = Commit::of(&deployed)?;
     let binary = program(options.binary.as_deref())?;
     let place = Place { archive: options.archive.clone(), deployed: Some(deployed.clone()), no_mmap: false };
-    let archive = place.archive()?.manifest().sha256.clone();
+    let bars = place.archive()?;
+    let (archive, ledger) = (bars.manifest().sha256.clone(), options.counting.folder(&place, is_synthetic(&bars))?);
+    let policy = policy::read(&deployed)?;
     let verdicts = Verdicts::read(&options.verdicts)?;
     options.to.connect(&environment, |connected| {
         let seen = Facts::observe(connected.transport, &environment)?;
@@ -185,8 +199,19 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
         let changes = plan::changes(&seen, &candidate.bundle.manifest, &deployed);
         let manifest = &candidate.bundle.manifest;
         let today = super::gate::today();
-        let asked =
-            Asked { strategies, environment: &environment, manifest, archive: &archive, verdicts: &verdicts, today };
+        let again = |one: &Deployed, stored: &StoredVerdict, running: &Running| {
+            judge_again(options, &place, strategies, manifest, (one, stored, running))
+        };
+        let asked = Asked {
+            strategies,
+            environment: &environment,
+            manifest,
+            archive: &archive,
+            verdicts: &verdicts,
+            policy: policy.as_ref(),
+            again: if options.not_judged_again.is_none() { Some(&again) } else { None },
+            today,
+        };
         let mut against = plan::untimely(&environment, &seen, &changes, now());
         if seen.is_bad(&candidate.bundle.digest) {
             let what = format!("release {} failed here before, or was rolled back", short(&candidate.bundle.digest));
@@ -199,7 +224,13 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
             against.extend(plan::check_unselected(&changes, &candidate.selected));
         }
         let judged = judge(&candidate, &asked, &seen, &mut against)?;
+        if let Some(commit) = &options.ledger_of {
+            against.extend(forgotten(commit, &ledger, &candidate.deployed)?);
+        }
         show_plan(&environment, connected, &seen, &candidate, &changes)?;
+        if let Some(why) = &options.not_judged_again {
+            eprintln!("  NOT JUDGED AGAIN: {why}");
+        }
         let overridden = settle(options, &against)?;
         if options.rolling.dry_run {
             return Ok(0);
@@ -211,6 +242,7 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
         let record = Record {
             strategies: judged,
             overridden,
+            not_judged_again: options.not_judged_again.clone(),
             stabilize: options.rolling.stabilize,
             needs: plan::needs(candidate.bundle.unpacked, &units),
             ..beginning(Action::Deploy, connected, &seen)?.of(now(), digest, &key, &commit.id)
@@ -247,6 +279,60 @@ fn judge(
         all.insert(one.name.clone(), judged);
     }
     Ok(all)
+}
+
+/// Judges a strategy again from the trials that its verdict was judged with, and compares.
+fn judge_again(
+    options: &Deploy,
+    place: &Place,
+    strategies: &[&dyn AnyStrategy],
+    manifest: &Manifest,
+    (one, stored, running): (&Deployed, &StoredVerdict, &Running),
+) -> Result<()> {
+    let Deploy { counting, baselines, .. } = options;
+    let judging = Judging {
+        strategy: None,
+        place: place.clone(),
+        counting: counting.clone(),
+        baselines: baselines.clone(),
+        committed_ledger: false,
+    };
+    let binary = manifest.files.get(BINARY).map_or_else(String::new, |file| file.sha256.clone());
+    let inputs = GateInputs::new(&judging, false)?.as_judged(stored).of_program(binary);
+    let again = super::verdict::judge_again(&inputs, strategies, std::slice::from_ref(one), stored);
+    let subject = stored.strategy(&one.name).and_then(|one| one.subject.as_ref()).map(|s| &s.sha256);
+    // Once it runs, it is what candidates are compared with, and what it was compared with is gone.
+    let deployed = Baseline::read(inputs.baselines(), &one.name)?;
+    let recorded = deployed.is_some_and(|deployed| Some(&deployed.subject.sha256) == subject);
+    let nothing_else_runs = match running {
+        Running::Nothing => true,
+        Running::Unknown => false,
+        Running::Subject(running) => Some(running) == subject,
+    };
+    let same = match recorded && nothing_else_runs {
+        true => verify::compare_apart_from_baseline(stored, &again),
+        false => verify::compare(stored, &again),
+    };
+    same.map(drop).map_err(|e| {
+        let help =
+            "judge it with `magellan gate --out gate`, or say why it can't be judged here with --not-judged-again";
+        e.help(help)
+    })
+}
+
+/// Trials that a commit's ledger has and the one at hand lacks.
+fn forgotten(commit: &str, root: &Path, deployed: &[Deployed]) -> Result<Vec<Error>> {
+    let required = git::records_of(commit, root)?;
+    let mut gone = Vec::new();
+    for one in deployed {
+        let ledger = Ledger::open(root, &one.name)?;
+        let missing = required.iter().filter(|(name, hash)| *name == one.name && !ledger.records().contains_key(hash));
+        gone.extend(missing.map(|(name, hash)| {
+            let what = format!("record {hash} of {name} is in {commit}, and not in the ledger here");
+            Error::new(codes::LEDGER_GAP, what).at(root.display())
+        }));
+    }
+    Ok(gone)
 }
 
 /// The record of a rollout that begins here and now.

@@ -15,15 +15,16 @@ use magellan::disk::hash::sha256_hex;
 use magellan::disk::map::{self, Access};
 use magellan::error::{Error, Result};
 use magellan::gate::acknowledge;
-use magellan::gate::{Acknowledgement, Gate, Judgement, Status, Verdict};
+use magellan::gate::verify::StoredVerdict;
+use magellan::gate::{Acknowledgement, Gate, Judgement, Policy, Status, StrategyVerdict, Verdict};
 use magellan::registry::AnyStrategy;
 use rayon::prelude::*;
 
 use super::options::{Baselines, Counting, Place, is_synthetic};
 use super::output::{print, timing, to_json, write};
 use super::selftest::Selftest;
-use crate::codes;
 use crate::report::{github, html, junit, markdown, table};
+use crate::{codes, git, policy};
 
 /// What is judged, on what.
 #[derive(Args, Debug)]
@@ -37,6 +38,9 @@ pub(super) struct Judging {
     pub(super) counting: Counting,
     #[command(flatten)]
     pub(super) baselines: Baselines,
+    /// The gate's own trial must be in the ledger as git has committed it, or nothing is settled.
+    #[arg(long)]
+    pub(super) committed_ledger: bool,
 }
 
 /// The page that leads to those of the strategies.
@@ -167,6 +171,10 @@ pub(super) struct GateInputs {
     archive: Archive,
     ledger: PathBuf,
     baselines: PathBuf,
+    policy: Option<Policy>,
+    committed: bool,
+    /// SHA-256 of another program than this one, that is judged for.
+    binary: Option<String>,
     today: Date,
     pages: bool,
 }
@@ -181,6 +189,9 @@ impl GateInputs {
             ledger: counting.folder(place, is_synthetic(&archive))?,
             archive,
             baselines: baselines.folder(place)?,
+            policy: policy::read(&place.deployed()?)?,
+            committed: judging.committed_ledger,
+            binary: None,
             today: today(),
             pages,
         })
@@ -189,6 +200,18 @@ impl GateInputs {
     /// The same on another day, if there is one.
     pub(super) fn on(self, day: Option<Date>) -> Self {
         Self { today: day.unwrap_or(self.today), ..self }
+    }
+
+    /// As that verdict was judged, if its strategies were asked for committed trials.
+    pub(super) fn as_judged(self, stored: &StoredVerdict) -> Self {
+        let committed = self.committed || stored.strategies.iter().any(StrategyVerdict::asks_for_commit);
+        Self { committed, ..self.on(stored.same_day()) }
+    }
+
+    /// The same for another program than this one, by its SHA-256.
+    #[cfg(feature = "deploy")]
+    pub(super) fn of_program(self, binary: String) -> Self {
+        Self { binary: Some(binary), ..self }
     }
 
     pub(super) fn archive(&self) -> &Archive {
@@ -211,13 +234,17 @@ impl GateInputs {
         heads: Option<&BTreeMap<String, Vec<String>>>,
         progress: &(dyn Fn(&str, &str) + Sync),
     ) -> Vec<Judgement> {
+        let committed = |strategy: &str, record: &str| git::how_to_commit(&self.ledger, strategy, record);
+        let own = || BINARY.clone().map_err(|what| Error::new(codes::IO, what));
         let gate = Gate {
             strategies,
             archive: &self.archive,
             ledger: &self.ledger,
             heads,
             baselines: &self.baselines,
-            binary: &|| BINARY.clone().map_err(|what| Error::new(codes::IO, what)),
+            binary: &|| self.binary.clone().map_or_else(own, Ok),
+            policy: self.policy.as_ref(),
+            committed: if self.committed { Some(&committed) } else { None },
             today: self.today,
             pages: self.pages,
             progress,
@@ -327,7 +354,7 @@ fn accept(options: &Acknowledge, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
         if magellan::gate::NEVER_ACCEPTED.contains(&options.check.as_str()) {
             let what = format!("a failure of `{}` can't be accepted: it says that nothing was proved", options.check);
             return Err(Error::new(codes::BAD_ARGUMENT, what)
-                .help("correct the bars or the strategy; figures beyond their levels can be accepted"));
+                .help("correct what it names; figures beyond their levels can be accepted"));
         }
         let known: Vec<&str> = magellan::gate::check_names().collect();
         return Err(Error::new(codes::BAD_ARGUMENT, format!("there is no check `{}`", options.check))
@@ -343,7 +370,7 @@ fn accept(options: &Acknowledge, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
         expires: options.expires,
         expired: false,
     };
-    acknowledge::add(&one.config, acknowledgement)?;
+    acknowledge::add(&one.config, acknowledgement, policy::read(&options.place.deployed()?)?.as_ref())?;
     print(&format!("{} says so now; commit it\n", acknowledge::path(&one.config).display()))?;
     Ok(0)
 }

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::options::{Counting, Place};
 use super::output::{print, to_json};
-use crate::codes;
 use crate::report::table;
 use crate::report::words::counted;
+use crate::{codes, git};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum LedgerCommand {
@@ -20,7 +20,8 @@ pub(super) enum LedgerCommand {
     /// Check that no record was altered and none that others name is gone. Exit 8 if one is.
     ///
     /// A record that no other names yet leaves no trace when it is removed: name those that must
-    /// be there, such as the heads of the branch that is merged into, with --require.
+    /// be there, such as the heads of the branch that is merged into, with --require, or all that it has with
+    /// --require-of.
     Verify(LedgerVerify),
 }
 
@@ -31,6 +32,9 @@ pub(super) struct LedgerVerify {
     /// A record that must be there, by its SHA-256 (`ledger show --json` lists heads); repeatable.
     #[arg(long, value_name = "SHA256")]
     pub(super) require: Vec<String>,
+    /// All records that a commit or a branch has must be there, e.g. those of origin/main; repeatable.
+    #[arg(long, value_name = "REF")]
+    pub(super) require_of: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -168,11 +172,17 @@ fn few(symbols: &[String]) -> String {
 }
 
 fn verify(options: &LedgerVerify) -> Result<u8> {
-    let LedgerVerify { ledger: options, require } = options;
+    let LedgerVerify { ledger: options, require, require_of } = options;
     let root = options.counting.folder(&options.place, options.synthetic)?;
     let mut roots = vec![root.clone()];
     if options.counting.ledger.is_none() && !options.synthetic {
         roots.push(options.counting.folder(&options.place, true)?);
+    }
+    let mut require = require.clone();
+    for (commit, root) in require_of.iter().flat_map(|commit| roots.iter().map(move |root| (commit, root))) {
+        let of_commit = git::records_of(commit, root)?.into_iter();
+        let asked = of_commit.filter(|(name, _)| options.strategy.as_ref().is_none_or(|only| only == name));
+        require.extend(asked.map(|(_, hash)| hash));
     }
     roots.retain(|root| root.is_dir());
     // Nothing was tried yet, unless somebody says where trials must be.

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::codes;
 
 /// Where trials are counted.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct Counting {
     /// Ledger of trials [default: data/ledger beside `deployed`; of synthetic bars, data/synthetic-ledger].
     #[arg(long, value_name = "DIR", env = "MAGELLAN_LEDGER")]
@@ -49,7 +49,7 @@ pub(super) struct Subject {
 }
 
 /// Where archive and configs are.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct Place {
     /// Archive with the bars [default: data/sample beside `deployed`].
     #[arg(long, value_name = "DIR", env = "MAGELLAN_ARCHIVE")]
@@ -73,7 +73,7 @@ pub(super) enum Format {
 }
 
 /// Where what is deployed is recorded.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct Baselines {
     /// Records of what is deployed [default: data/baseline beside `deployed`].
     #[arg(long, value_name = "DIR", env = "MAGELLAN_BASELINES")]

@@ -146,8 +146,9 @@ const WORKFLOW: &str = include_str!("../../../.github/workflows/deploy-strategie
 const MANIFEST: &str = include_str!("../../templates/repository/Cargo.toml.jinja");
 
 /// Files that are as the engine's own, by their paths.
-const SHARED: [(&str, &str); 4] = [
+const SHARED: [(&str, &str); 5] = [
     (".github/workflows/deploy-strategies.yml", WORKFLOW),
+    ("deployed/policy.toml", include_str!("../../../deployed/policy.toml")),
     ("clippy.toml", include_str!("../../../deployable_strategies/clippy.toml")),
     ("rust-toolchain.toml", include_str!("../../../rust-toolchain.toml")),
     ("rustfmt.toml", include_str!("../../../rustfmt.toml")),

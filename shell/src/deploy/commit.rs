@@ -1,7 +1,6 @@
 //! The commit that a tree is of: the host checks it out, so that it says what runs.
 
 use std::path::Path;
-use std::process::Command;
 
 use jiff::Timestamp;
 use magellan::error::{Error, Result};
@@ -42,14 +41,5 @@ pub fn earlier(deployed: &Path, commit: &str, path: &str) -> Option<String> {
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> Result<String> {
-    let fault = |what: String| {
-        Error::new(codes::NOT_COMMITTED, what)
-            .help("deploy from a git checkout whose `deployed` is committed and pushed")
-    };
-    let output = Command::new("git").arg("-C").arg(folder).args(arguments).output();
-    let output = output.map_err(|e| fault(format!("can't run git: {e}")))?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(fault(format!("git: {}", String::from_utf8_lossy(&output.stderr).trim()))),
-    }
+    crate::git::git(folder, arguments).map(|said| String::from_utf8_lossy(&said).into_owned())
 }

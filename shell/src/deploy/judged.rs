@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use magellan::bar::Date;
 use magellan::deployed::Deployed;
 use magellan::error::{Error, Result};
-use magellan::gate::StrategyVerdict;
 use magellan::gate::subject::{self, Subject, subject_of};
-use magellan::gate::verify::StoredVerdict;
-use magellan::registry::AnyStrategy;
+use magellan::gate::verify::{self, StoredVerdict};
+use magellan::gate::{Policy, StrategyVerdict, policy};
+use magellan::registry::{self, AnyStrategy};
 
 use super::record::Judged;
 use crate::codes;
@@ -32,15 +32,15 @@ impl Verdicts {
     }
 
     /// The file and the verdict of a strategy about this subject; or the first that is there.
-    fn about(&self, strategy: &str, subject: &str) -> Option<(&Path, &StrategyVerdict)> {
+    fn about(&self, strategy: &str, subject: &str) -> Option<(&Path, &StoredVerdict, &StrategyVerdict)> {
         let of_strategy =
-            || self.0.iter().filter_map(|(file, stored)| Some((file.as_path(), stored.strategy(strategy)?)));
-        of_strategy().find(|(_, one)| is_about(one, subject)).or_else(|| of_strategy().next())
+            || self.0.iter().filter_map(|(file, stored)| Some((file.as_path(), stored, stored.strategy(strategy)?)));
+        of_strategy().find(|(_, _, one)| is_about(one, subject)).or_else(|| of_strategy().next())
     }
 
     /// The folder of the verdict of a strategy about exactly this subject.
     pub fn folder(&self, strategy: &str, subject: &str) -> Option<&Path> {
-        let (file, one) = self.about(strategy, subject)?;
+        let (file, _, one) = self.about(strategy, subject)?;
         is_about(one, subject).then(|| file.parent())?
     }
 }
@@ -61,9 +61,16 @@ pub struct Asked<'a> {
     pub archive: &'a str,
     /// The verdicts.
     pub verdicts: &'a Verdicts,
+    /// The least that every strategy must show.
+    pub policy: Option<&'a Policy>,
+    /// Judges a strategy again as this verdict was judged, and compares; none, if somebody said why that can't be done.
+    pub again: Option<&'a Again<'a>>,
     /// The day.
     pub today: Date,
 }
+
+/// Refuses a verdict that isn't what judging again gives. The last argument tells what runs of the strategy.
+pub type Again<'a> = dyn Fn(&Deployed, &StoredVerdict, &Running) -> Result<()> + 'a;
 
 impl Asked<'_> {
     /// What allows a strategy to be deployed, and all that speaks against it.
@@ -73,7 +80,7 @@ impl Asked<'_> {
     pub fn judge(&self, one: &Deployed, running: &Running) -> Result<(Judged, Vec<Error>)> {
         let shipped = &self.manifest.strategies[&one.name];
         let sha256 = |path: &str| self.manifest.files.get(path).map_or("", |file| file.sha256.as_str());
-        let subject = subject_of(self.strategies, one, sha256(BINARY), self.archive)?;
+        let subject = subject_of(self.strategies, one, sha256(BINARY), self.archive, self.policy)?;
         // The files are read again here; what counts is what is in the bundle.
         let bundled = subject::bundle(sha256(BINARY), sha256(&unit_path(&one.name)));
         if (&subject.config, &subject.bundle) != (&shipped.config_sha256, &bundled) {
@@ -89,7 +96,7 @@ impl Asked<'_> {
             synthetic: false,
         };
         let name = &one.name;
-        let Some((file, verdict)) = self.verdicts.about(name, &subject.sha256) else {
+        let Some((file, stored, verdict)) = self.verdicts.about(name, &subject.sha256) else {
             let what = format!("there is no verdict of {name}");
             return Ok((judged, vec![Error::new(codes::NO_VERDICT, what)]));
         };
@@ -103,6 +110,9 @@ impl Asked<'_> {
         judged.synthetic = verdict.synthetic;
         let mut against = Vec::new();
         against.extend(verdict.check_deploys(self.today).err());
+        let document = registry::find(self.strategies, name)?.read_complete(&one.config)?;
+        against.extend(verify::check_complete(verdict, &document, self.policy).err());
+        against.extend(self.again.and_then(|again| again(one, stored, running).err()));
         if self.environment.kind == release::Kind::Production {
             if judged.synthetic {
                 let what = format!(
@@ -110,6 +120,14 @@ impl Asked<'_> {
                     self.environment.name
                 );
                 against.push(Error::new(codes::SYNTHETIC_VERDICT, what));
+            }
+            if self.policy.is_none() {
+                let what = format!("there is no {}, and {} is production", policy::FILE, self.environment.name);
+                against.push(Error::new(codes::NO_POLICY, what));
+            }
+            if !verdict.asks_for_commit() {
+                let what = format!("the verdict of {name} wasn't made with --committed-ledger");
+                against.push(Error::new(codes::TRIAL_NOT_COMMITTED, what));
             }
             against.extend(unpaired(verdict, &subject, running));
         }
@@ -152,7 +170,7 @@ fn differing(was: Option<&Subject>, is: &Subject) -> String {
         ("binary or unit", was.bundle != is.bundle),
         ("config", was.config != is.config),
         ("archive", was.manifest != is.manifest),
-        ("criteria or the gate's rules", was.policy != is.policy),
+        ("criteria, policy or the gate's rules", was.policy != is.policy),
         ("version", was.engine != is.engine),
         ("seed", was.seed != is.seed),
     ]

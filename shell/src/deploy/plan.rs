@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use magellan::calendar;
 use magellan::error::Error;
-use serde_json::Value;
+use magellan::gate::changes::{Changed, between_texts};
 
 use super::commit::earlier;
 use super::facts::{Current, Facts};
@@ -68,41 +68,12 @@ fn why(name: &str, unit: &str, old: &Manifest, new: &Manifest, deployed: &Path) 
         && let Some(before) = earlier(deployed, &old.commit, &format!("{name}/config.json"))
         && let Ok(after) = std::fs::read_to_string(deployed.join(name).join("config.json"))
     {
-        reasons.extend(leaves_that_differ(&before, &after));
+        reasons.extend(between_texts(&before, &after).iter().map(Changed::to_string));
     }
     if reasons.is_empty() {
         reasons.push("it wasn't started with this".to_owned());
     }
     reasons
-}
-
-fn leaves_that_differ(before: &str, after: &str) -> Vec<String> {
-    fn leaves(path: &str, value: &Value, into: &mut Vec<(String, String)>) {
-        match value {
-            Value::Object(fields) => {
-                let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-                fields.iter().for_each(|(key, value)| leaves(&join(key), value, into));
-            }
-            other => into.push((path.to_owned(), other.to_string())),
-        }
-    }
-    let of = |text: &str| {
-        let mut all = Vec::new();
-        leaves("", &serde_json::from_str(text).unwrap_or_default(), &mut all);
-        all
-    };
-    let (before, after) = (of(before), of(after));
-    let value = |all: &[(String, String)], path: &str| {
-        all.iter().find(|l| l.0 == path).map_or("absent".to_owned(), |l| l.1.clone())
-    };
-    let mut paths: Vec<&String> = before.iter().chain(&after).map(|l| &l.0).collect();
-    paths.sort();
-    paths.dedup();
-    let line = |path: &&String| {
-        let (was, is) = (value(&before, path), value(&after, path));
-        (was != is).then(|| format!("{path}: {was} → {is}"))
-    };
-    paths.iter().filter_map(line).collect()
 }
 
 /// What runs of a strategy, as its rollout recorded it.
@@ -221,11 +192,5 @@ mod tests {
         }
         let kept = [("u".to_owned(), Change::Kept)];
         assert!(untimely(&production(), &observed(None), &kept, at("2024-07-02T12:00:00Z")).is_empty());
-    }
-
-    #[test]
-    fn leaves_that_differ_are_named_with_both_values() {
-        let (before, after) = (r#"{"a":{"b":1,"c":2},"d":3}"#, r#"{"a":{"b":1,"c":5},"e":4}"#);
-        assert_eq!(leaves_that_differ(before, after), ["a.c: 2 → 5", "d: 3 → absent", "e: absent → 4"]);
     }
 }

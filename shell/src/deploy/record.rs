@@ -220,6 +220,9 @@ pub struct Record {
     pub strategies: BTreeMap<String, Judged>,
     /// What somebody overrode.
     pub overridden: Option<Override>,
+    /// Why its verdicts weren't judged again, if they weren't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_judged_again: Option<String>,
     /// Seconds that a service must be healthy.
     pub stabilize: u64,
     /// What the host must have free and in all.
@@ -257,6 +260,7 @@ impl Record {
             previous_commit,
             strategies: BTreeMap::new(),
             overridden: None,
+            not_judged_again: None,
             stabilize: 0,
             needs: Needs::default(),
             steps: Vec::new(),

@@ -36,6 +36,9 @@ pub fn text(record: &Record) -> String {
         let _ = writeln!(text, "OVERRIDDEN by {}: {}", overridden.who, overridden.why);
         overridden.refused.iter().for_each(|what| text += &(format!("  refused: {what}") + "\n"));
     }
+    if let Some(why) = &record.not_judged_again {
+        let _ = writeln!(text, "NOT JUDGED AGAIN: {why}");
+    }
     for step in &record.steps {
         let sign = match (&step.ended, step.ok) {
             (None, _) => "…",
@@ -73,6 +76,9 @@ pub fn markdown(record: &Record) -> String {
         let _ = writeln!(text, "> ⚠️ **Overridden** by {}: {}", escaped(&overridden.who), escaped(&overridden.why));
         overridden.refused.iter().for_each(|what| text += &(format!("> refused: {}", escaped(what)) + "\n"));
         text.push('\n');
+    }
+    if let Some(why) = &record.not_judged_again {
+        let _ = writeln!(text, "> ⚠️ **Not judged again**: {}\n", escaped(why));
     }
     text += "| step | | seen |\n|---|---|---|\n";
     for step in &record.steps {

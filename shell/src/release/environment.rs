@@ -3,16 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use magellan::deployed::{ENVIRONMENTS, is_name};
-use magellan::disk::map;
 use magellan::error::{Error, Result};
-use magellan::finding::Span;
 use regex_lite::Regex;
 use serde::Deserialize;
 
-use crate::codes;
-use crate::unit;
-
-const LARGEST: u64 = 64 << 10;
+use crate::{codes, toml_file, unit};
 
 /// Which rules hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -125,21 +120,8 @@ impl Environment {
     /// # Errors
     /// As [`Environment::read`].
     pub fn read_as(path: &Path, name: &str) -> Result<Self> {
-        let bytes = map::bytes_up_to(path, LARGEST).map_err(|e| e.recode(codes::BAD_ENVIRONMENT))?;
-        let text = String::from_utf8(bytes.to_vec())
-            .map_err(|e| Error::new(codes::BAD_ENVIRONMENT, format!("not UTF-8 text: {e}")).at(path.display()))?;
-        let parsed: Result<Self, toml::de::Error> = toml::from_str(&text);
-        let mut environment = parsed.map_err(|e| {
-            let error = Error::new(codes::BAD_ENVIRONMENT, e.message().trim());
-            match e.span().map(|s| Span::of(&text, s.start, s.end)) {
-                Some(span) => error.at_line(path, span.line, Some(span.column)),
-                None => error.at(path.display()),
-            }
-        })?;
-        if let Some((key, what)) = environment.faults().into_iter().next() {
-            let line = text.lines().position(|l| l.trim_start().starts_with(key)).map_or(1, |i| i + 1);
-            return Err(Error::new(codes::BAD_ENVIRONMENT, what).at_line(path, line, None));
-        }
+        let (mut environment, text) = toml_file::read::<Self>(path, codes::BAD_ENVIRONMENT)?;
+        toml_file::refuse(environment.faults(), path, &text, codes::BAD_ENVIRONMENT)?;
         environment.name = name.to_owned();
         environment.text = text;
         environment.path = path.to_owned();

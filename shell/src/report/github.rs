@@ -4,7 +4,7 @@
 use magellan::config::document::{Document, Part};
 use magellan::error::Code;
 use magellan::finding::{Finding, Severity};
-use magellan::gate::{Check, Group, PeriodVerdict, Status, StrategyVerdict, Verdict};
+use magellan::gate::{Check, Group, PeriodVerdict, Status, StrategyVerdict, TRIAL_NOT_COMMITTED, Verdict};
 
 use crate::codes;
 use crate::report::{findings, table};
@@ -43,6 +43,8 @@ fn advice(check: &Check, code: Code) -> &'static str {
         Group::Data => {
             "correct the bars, or declare what really happened in the archive's table of moves; nobody can accept this"
         }
+        Group::Policy => "demand in the config what deployed/policy.toml demands; nobody can accept less",
+        Group::Pending => "commit the trial with the command that the verdict names, and judge again",
         Group::Causality => "find where a decision depends on later bars; nobody can accept this",
         _ => "give it more sessions or trades: nothing was proved, and nobody can accept that",
     }
@@ -56,6 +58,7 @@ fn of_check(
 ) -> Option<Finding> {
     let code = match check.status {
         Status::Pass => return None,
+        Status::Inconclusive if check.metric == TRIAL_NOT_COMMITTED => codes::TRIAL_NOT_COMMITTED,
         Status::Inconclusive => codes::INCONCLUSIVE,
         _ => codes::CRITERION_CROSSED,
     };

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use magellan::gate::{Check, PeriodVerdict, Status, StrategyVerdict, Verdict};
 
-use super::table::{SYNTHETIC_NOTE, legend, levels_of, signed, standing, value};
+use super::table::{SYNTHETIC_NOTE, judged_by, legend, levels_of, signed, standing, value};
 use super::words::counted;
 
 /// GitHub takes a mebibyte a step; what is longer would be dropped whole.
@@ -49,6 +49,10 @@ fn strategy_block(text: &mut String, strategy: &StrategyVerdict) {
     for period in &strategy.periods {
         period_block(text, period);
     }
+    let _ = writeln!(text, "Judged {}.\n", escaped(&judged_by(strategy)));
+    for changed in &strategy.changed {
+        let _ = writeln!(text, "- differs from what is deployed: {}", escaped(&changed.to_string()));
+    }
     for a in &strategy.acknowledgements {
         let state = standing(a, strategy);
         let (check, period, who, why) = (&a.check, &a.period, &a.who, &a.why);
@@ -90,6 +94,9 @@ fn period_block(text: &mut String, period: &PeriodVerdict) {
     let _ = writeln!(text, "| | criterion | value | fails | warns | margin |\n|---|---|---:|---:|---:|---:|");
     for check in &period.checks {
         check_row(text, check);
+    }
+    for (check, what) in period.checks.iter().flat_map(|c| c.counted.iter().map(move |what| (c, what))) {
+        let _ = writeln!(text, "\n- {}: {}", escaped(&check.metric), escaped(what));
     }
     for f in &period.data_findings {
         let _ = writeln!(

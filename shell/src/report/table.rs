@@ -178,7 +178,9 @@ pub(super) fn check_in_words(check: &Check) -> String {
         ("", warns) => format!(" (warns {warns})"),
         (fails, warns) => format!(" (fails {fails}, warns {warns})"),
     };
-    format!("{}{bound} is {}{levels}", check.metric, value(&check.metric, check.value))
+    let counted = check.counted.join("; ");
+    let counted = if counted.is_empty() { counted } else { format!(": {counted}") };
+    format!("{}{bound} is {}{levels}{counted}", check.metric, value(&check.metric, check.value))
 }
 
 fn levels(metric: &str, below: Option<f64>, above: Option<f64>) -> String {
@@ -222,6 +224,14 @@ pub(crate) fn number(metric: &str, v: f64) -> String {
         "data_errors",
         "changed_by_cuts",
         "changed_by_seed",
+        "criteria_weakened",
+        "policy_costs",
+        "policy_criteria",
+        "policy_margin",
+        "policy_sessions",
+        "policy_unseen_sessions",
+        "policy_weakened",
+        "trial-not-committed",
     ];
     if RATES.contains(&metric) {
         format!("{:.2} %", v * 100.0)
@@ -241,6 +251,10 @@ fn summary(strategy: &StrategyVerdict) -> String {
     for period in &strategy.periods {
         period_summary(&mut text, period);
     }
+    let _ = write!(text, "\n  {}", judged_by(strategy));
+    for changed in &strategy.changed {
+        let _ = write!(text, "\n  differs from what is deployed: {changed}");
+    }
     if let Some(luck) = &strategy.ledger {
         let _ = write!(text, "\n  {}", tried(luck));
     }
@@ -252,6 +266,17 @@ fn summary(strategy: &StrategyVerdict) -> String {
         let _ = write!(text, "\n  subject {}, digest {}", subject.sha256, strategy.digest);
     }
     text
+}
+
+/// The least that the policy demands, in a line.
+pub(super) fn judged_by(strategy: &StrategyVerdict) -> String {
+    let Some(policy) = &strategy.policy else {
+        return "no policy: what is demanded is what the config demands".to_owned();
+    };
+    let names: Vec<&str> = policy.criteria.keys().map(String::as_str).collect();
+    let who: Vec<&str> = policy.acknowledgements.who.iter().map(String::as_str).collect();
+    let who = if who.is_empty() { "nobody".to_owned() } else { who.join(", ") };
+    format!("by the policy: at least {}; {who} may accept failures", names.join(", "))
 }
 
 /// Until when something is accepted, or why that doesn't count.
@@ -280,6 +305,9 @@ fn period_summary(text: &mut String, period: &PeriodVerdict) {
     let _ = write!(text, "\n  {}", period.power.statement);
     skill_summary(text, &period.skill);
     let _ = write!(text, "\n  {}", against_baseline(&period.baseline));
+    for (check, what) in period.checks.iter().flat_map(|c| c.counted.iter().map(move |what| (c, what))) {
+        let _ = write!(text, "\n  {}: {what}", check.metric);
+    }
     for e in &period.expectations {
         let _ = write!(text, "\n  {} {}: {:.1} here", e.path, e.expected, e.value);
     }

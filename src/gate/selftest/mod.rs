@@ -92,6 +92,8 @@ impl Place {
             heads: None,
             baselines: &baselines,
             binary: &|| Ok("the self-test".to_owned()),
+            policy: None,
+            committed: None,
             today: Date::default(),
             pages: false,
             progress: &|_, _| {},

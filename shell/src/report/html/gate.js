@@ -72,6 +72,7 @@ function heroView() {
 const GROUPS = {
   point: 'Figures as measured', statistics: 'Statistics: what the figures prove', baseline: 'Against the deployed baseline',
   robustness: 'Robustness', causality: 'Causality: no look-ahead', selection: 'What was chosen from', data: 'Data',
+  policy: 'The least policy', pending: 'To be settled: by more history, a commit or somebody’s word',
 };
 
 function levelsNode(check) {
@@ -88,7 +89,7 @@ function marginText(check) {
 }
 
 function valueCell(check) {
-  const notes = [check.bound, isNumber(check.estimate) && `estimate ${number(check.metric, check.estimate)}`].filter(Boolean);
+  const notes = [check.bound, isNumber(check.estimate) && `estimate ${number(check.metric, check.estimate)}`, ...list(check.counted)].filter(Boolean);
   return [figureNode(check.metric, check.value), notes.length > 0 && el('span', { class: 'sub' }, notes.join(' · '))];
 }
 
@@ -112,8 +113,15 @@ function criteriaView() {
     el('div', { class: 'controls' }, el('div', { class: 'legend' }, summary),
       el('label', { class: 'field' }, el('input', { type: 'checkbox', id: 'only-failing', onchange: only }), 'only what doesn’t pass')),
     table.node,
+    changedNote(),
     el('p', { class: 'key' }, key('zone-fail', 'fails here', 0, 100), key('zone-warn', 'warns here', 0, 100), key('at', 'value judged', 50), key('estimate', 'estimate, where a bound is judged', 50)),
   ];
+}
+
+/** What the config says otherwise than the deployed one. */
+function changedNote() {
+  const changed = list(verdict.changed);
+  return changed.length > 0 && el('p', { class: 'note', id: 'changed' }, 'Otherwise than deployed: ', changed.map((c, i) => [i ? '; ' : '', el('code', {}, c.path), ` ${c.was} → ${c.is}`]), '.');
 }
 
 function powerView() {
