@@ -9,6 +9,9 @@
 //! The number of trials N counts distinct pairs of settings and data. It is worked out from the
 //! records' grids, so that a sweep of a million points is one small file.
 
+pub(crate) mod kept;
+pub mod mark;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -26,6 +29,7 @@ use crate::disk::map;
 use crate::disk::write::write_atomically;
 use crate::error::{Error, Result, codes};
 use crate::sweep::grid::{Axis, Choice, Condition, Grid};
+use mark::{Mark, Source};
 
 /// Version of the record's form.
 const SCHEMA_VERSION: u32 = 1;
@@ -70,7 +74,7 @@ pub struct Varied {
     pub key: String,
     /// Dotted paths in `settings`.
     pub paths: Vec<String>,
-    /// Its values.
+    /// Its values. An array of as many as there are paths, where there are several, gives each path its own.
     pub values: Vec<Value>,
 }
 
@@ -86,6 +90,10 @@ pub enum Kind {
     WalkForward,
     /// `magellan gate`
     Gate,
+    /// `magellan ledger import`
+    Import,
+    /// `magellan holdout`: no trial.
+    Holdout,
 }
 
 impl Kind {
@@ -96,7 +104,14 @@ impl Kind {
             Self::Sweep => "sweep",
             Self::WalkForward => "walk-forward",
             Self::Gate => "gate",
+            Self::Import => "import",
+            Self::Holdout => "holdout",
         }
+    }
+
+    /// Whether its records are of trials.
+    pub const fn tries(self) -> bool {
+        !matches!(self, Self::Holdout)
     }
 }
 
@@ -117,8 +132,34 @@ pub struct Record {
     /// SHA-256 of the Parquet file beside it with session returns of a sample of its points.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub returns: Option<String>,
+    /// SHA-256 of the Parquet file beside it with the session returns of a walk-forward's tests, joined.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub out_of_sample: Option<String>,
+    /// Sessions set aside, or given back.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mark: Option<Mark>,
+    /// Where imported trials come from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<Source>,
     /// The records that no other named when this one was written.
     pub heads: Vec<String>,
+}
+
+impl Record {
+    /// The files of returns that it names.
+    fn files(&self) -> impl Iterator<Item = &String> {
+        self.returns.iter().chain(&self.out_of_sample)
+    }
+}
+
+/// What a record says besides its kind and its trials. Returns are the bytes of Parquet files.
+#[derive(Clone, Debug, Default)]
+struct Beside<'b> {
+    division: Option<Value>,
+    returns: Option<&'b [u8]>,
+    out_of_sample: Option<&'b [u8]>,
+    mark: Option<Mark>,
+    source: Option<Source>,
 }
 
 /// The number of a point, and its return in each session, ascending.
@@ -154,7 +195,7 @@ impl Ledger {
                 let what = format!("a record of {} lies among those of {strategy}", record.trials.strategy);
                 return Err(Error::new(codes::LEDGER_ALTERED, what).at(path.display()));
             }
-            if let Some(returns) = &record.returns {
+            for returns in record.files() {
                 returns_path(&folder, returns, &hash)?;
             }
             records.insert(hash, record);
@@ -176,7 +217,7 @@ impl Ledger {
     /// Refused if any were altered or are gone.
     pub fn verify_returns(&self) -> Result<()> {
         for (hash, record) in &self.records {
-            if let Some(name) = &record.returns {
+            for name in record.files() {
                 self.checked_returns(hash, name)?;
             }
         }
@@ -189,6 +230,21 @@ impl Ledger {
     /// Refused if they were altered or are gone.
     pub fn returns(&self, hash: &str) -> Result<Vec<Kept>> {
         let Some(name) = self.records.get(hash).and_then(|r| r.returns.as_ref()) else { return Ok(Vec::new()) };
+        self.kept_in(hash, name)
+    }
+
+    /// The session returns of a walk-forward's tests, joined, of all its accounts together; none, if the record keeps
+    /// none.
+    ///
+    /// # Errors
+    /// As [`Ledger::returns`].
+    pub fn out_of_sample(&self, hash: &str) -> Result<Option<Vec<(Date, f64)>>> {
+        let name = self.records.get(hash).and_then(|r| r.out_of_sample.as_ref());
+        let kept = name.map(|name| self.kept_in(hash, name)).transpose()?;
+        Ok(kept.map(|kept| kept.into_iter().flat_map(|point| point.1).collect()))
+    }
+
+    fn kept_in(&self, hash: &str, name: &str) -> Result<Vec<Kept>> {
         let (path, bytes) = self.checked_returns(hash, name)?;
         let read =
             guarded(|| read_returns(bytes)).unwrap_or_else(|| Err("the Parquet library gave up on it".to_owned()));
@@ -270,7 +326,63 @@ impl Ledger {
     /// # Errors
     /// Usage error if it can't be written (what isn't counted must not be seen), or if the trials are another strategy's.
     pub fn add(&mut self, kind: Kind, trials: &Trials, returns: Option<&[u8]>) -> Result<()> {
-        self.add_record(kind, trials, None, returns)
+        self.add_record(kind, trials, Beside { returns, ..Beside::default() })
+    }
+
+    /// Adds sessions set aside, or given back.
+    ///
+    /// # Errors
+    /// As [`Ledger::add`].
+    pub(crate) fn add_mark(&mut self, mark: &Mark) -> Result<()> {
+        let trials = self.no_trials(mark);
+        self.add_record(Kind::Holdout, &trials, Beside { mark: Some(mark.clone()), ..Beside::default() })
+    }
+
+    /// The same with a mark that isn't written: as [`Ledger::with`].
+    #[must_use]
+    pub(crate) fn with_mark(&self, mark: &Mark) -> Self {
+        let mut ledger = self.clone();
+        let beside = Beside { mark: Some(mark.clone()), ..Beside::default() };
+        let (hash, _, record) = ledger.record(Kind::Holdout, &ledger.no_trials(mark), &beside);
+        ledger.records.insert(hash, record);
+        ledger
+    }
+
+    /// What a mark tries.
+    fn no_trials(&self, mark: &Mark) -> Trials {
+        let from = if let Mark::Reserve { from, .. } = mark { *from } else { Date::default() };
+        Trials {
+            strategy: self.strategy.clone(),
+            data: BTreeMap::new(),
+            synthetic: false,
+            scope: String::new(),
+            hours: String::new(),
+            start_date: from,
+            end_date: from,
+            settings: Value::Null,
+            axes: Vec::new(),
+            conditions: Vec::new(),
+            choice: Choice::All,
+            points: 0,
+        }
+    }
+
+    /// Adds trials that were counted elsewhere, with their returns, if they are known.
+    ///
+    /// # Errors
+    /// As [`Ledger::add`].
+    pub(crate) fn add_import(&mut self, trials: &Trials, source: &Source, returns: Option<&[u8]>) -> Result<()> {
+        self.add_record(Kind::Import, trials, Beside { source: Some(source.clone()), returns, ..Beside::default() })
+    }
+
+    /// The strategy.
+    pub fn strategy(&self) -> &str {
+        &self.strategy
+    }
+
+    /// The folder of all ledgers.
+    pub(crate) fn root(&self) -> &Path {
+        self.folder.parent().unwrap_or(Path::new("."))
     }
 
     /// The same with a record that isn't written: what a verdict counted of itself, where nobody
@@ -279,55 +391,58 @@ impl Ledger {
     pub fn with(&self, kind: Kind, trials: &Trials) -> Self {
         let mut ledger = self.clone();
         if !ledger.records.values().any(|r| r.kind == kind && r.trials == *trials) {
-            let (hash, _, record) = ledger.record(kind, trials, None, None);
+            let (hash, _, record) = ledger.record(kind, trials, &Beside::default());
             ledger.records.insert(hash, record);
         }
         ledger
     }
 
     /// A record that names the present heads, with its hash and its text.
-    fn record(
-        &self,
-        kind: Kind,
-        trials: &Trials,
-        division: Option<Value>,
-        returns: Option<String>,
-    ) -> (String, String, Record) {
+    fn record(&self, kind: Kind, trials: &Trials, beside: &Beside<'_>) -> (String, String, Record) {
         let record = Record {
             schema_version: SCHEMA_VERSION,
             engine: env!("CARGO_PKG_VERSION").to_owned(),
             kind,
             trials: trials.clone(),
-            division,
-            returns,
+            division: beside.division.clone(),
+            returns: beside.returns.map(sha256_hex),
+            out_of_sample: beside.out_of_sample.map(sha256_hex),
+            mark: beside.mark.clone(),
+            source: beside.source.clone(),
             heads: self.heads(),
         };
         let text = serde_json::to_string_pretty(&record).unwrap_or_default() + "\n";
         (sha256_hex(text.as_bytes()), text, record)
     }
 
-    /// Adds a walk-forward; each way of dividing the sessions is a record, though no new trial.
+    /// Adds a walk-forward; each way of dividing the sessions is a record, though no new trial. Once it is done, with
+    /// the returns of its points and of its tests, joined.
     ///
     /// # Errors
     /// As [`Ledger::add`].
-    pub fn add_walk_forward(&mut self, trials: &Trials, division: Value) -> Result<()> {
-        self.add_record(Kind::WalkForward, trials, Some(division), None)
+    pub fn add_walk_forward(
+        &mut self,
+        trials: &Trials,
+        division: Value,
+        returns: Option<&[u8]>,
+        out_of_sample: Option<&[u8]>,
+    ) -> Result<()> {
+        let beside = Beside { division: Some(division), returns, out_of_sample, ..Beside::default() };
+        self.add_record(Kind::WalkForward, trials, beside)
     }
 
-    fn add_record(
-        &mut self,
-        kind: Kind,
-        trials: &Trials,
-        division: Option<Value>,
-        returns: Option<&[u8]>,
-    ) -> Result<()> {
+    fn add_record(&mut self, kind: Kind, trials: &Trials, beside: Beside<'_>) -> Result<()> {
         if trials.strategy != self.strategy {
             let what = format!("trials of {} in the ledger of {}", trials.strategy, self.strategy);
             return Err(Error::new(codes::BAD_ARGUMENT, what).help("open the ledger of the strategy that is replayed"));
         }
-        let name = returns.map(sha256_hex);
+        let names = [beside.returns, beside.out_of_sample].map(|bytes| bytes.map(sha256_hex));
         let same = |r: &&Record| {
-            r.kind == kind && r.trials == *trials && r.division == division && (name.is_none() || r.returns == name)
+            let [returns, out_of_sample] = &names;
+            (r.kind, &r.trials, &r.division) == (kind, trials, &beside.division)
+                && (&r.mark, &r.source) == (&beside.mark, &beside.source)
+                && (returns.is_none() || r.returns == *returns)
+                && (out_of_sample.is_none() || r.out_of_sample == *out_of_sample)
         };
         if self.records.values().find(same).is_some() {
             return Ok(());
@@ -336,10 +451,12 @@ impl Ledger {
             e.recode(codes::CANNOT_WRITE)
                 .help("trials are counted before they are seen: name a folder that can be written with --ledger DIR")
         };
-        if let (Some(bytes), Some(name)) = (returns, &name) {
-            write_atomically(&self.folder.join(format!("{name}.parquet")), bytes).map_err(unwritable)?;
+        for (bytes, name) in [beside.returns, beside.out_of_sample].into_iter().zip(&names) {
+            if let (Some(bytes), Some(name)) = (bytes, name) {
+                write_atomically(&self.folder.join(format!("{name}.parquet")), bytes).map_err(unwritable)?;
+            }
         }
-        let (hash, text, record) = self.record(kind, trials, division, name);
+        let (hash, text, record) = self.record(kind, trials, &beside);
         if text.len() as u64 > LARGEST {
             return Err(Error::new(codes::BAD_ARGUMENT, "the grid has too many values to be recorded")
                 .help("take larger steps, or fewer keys"));
@@ -365,7 +482,7 @@ impl Ledger {
         let mut seen: Vec<u128> = Vec::new();
         let mut counted: BTreeSet<String> = BTreeSet::new();
         let mut distinct = 0;
-        for record in self.records.values().filter(|r| wanted(r)) {
+        for record in self.records.values().filter(|r| r.kind.tries() && wanted(r)) {
             let text = serde_json::to_string(&record.trials).unwrap_or_default();
             if counted.insert(sha256_hex(text.as_bytes())) {
                 seen.extend(record.trials.identities()?);
@@ -447,8 +564,10 @@ impl Trials {
         let add = |sum: u128, (path, value): (&String, &String)| sum.wrapping_add(leaf(path, value));
         let base = leaves.iter().fold(xxh3_128(data.to_string().as_bytes()), add);
         let of_value = |axis: &Varied, value: &Value| {
-            let its = axis.paths.iter().filter(|path| is_its(path));
-            its.fold(0u128, |sum, path| sum.wrapping_add(leaf(path, &value.to_string())))
+            let own = value.as_array().filter(|each| axis.paths.len() > 1 && each.len() == axis.paths.len());
+            let its = axis.paths.iter().enumerate().filter(|(_, path)| is_its(path));
+            let value = |i: usize| own.map_or(value, |each| &each[i]).to_string();
+            its.fold(0u128, |sum, (i, path)| sum.wrapping_add(leaf(path, &value(i))))
         };
         let parts: Vec<Vec<u128>> =
             self.axes.iter().map(|axis| axis.values.iter().map(|v| of_value(axis, v)).collect()).collect();

@@ -16,6 +16,7 @@ use crate::bar::Date;
 use crate::config::{Complete, Period, gate_criteria};
 use crate::deployed::Deployed;
 use crate::error::{Error, Result, codes};
+use crate::holdout::{self, Seen};
 use crate::ledger::{Kind, Ledger, Trials};
 use crate::metrics::CRITERIA;
 use crate::registry::{self, AnyStrategy};
@@ -127,6 +128,7 @@ impl Gate<'_> {
         };
         for candidate in &candidates {
             let (mut period, charts) = candidate.judge(&by, &progress)?;
+            period.seen = Some(Seen::of(&ledger, &candidate.trials())?);
             period.checks.retain(|c| Some(c.metric.as_str()) != without);
             period.status = period.worst();
             verdict.periods.push(period);
@@ -164,10 +166,15 @@ impl Gate<'_> {
         match self.heads {
             Some(heads) => {
                 let heads = heads.get(strategy.name()).map_or(&[][..], Vec::as_slice);
-                let counted = candidates.iter().fold(ledger.clone(), |l, c| l.with(Kind::Gate, &c.trials()));
+                let counted = candidates
+                    .iter()
+                    .fold(holdout::with_marks(ledger.clone())?, |l, c| l.with(Kind::Gate, &c.trials()));
                 ledger = ledger.at(heads).or_else(|_| counted.at(heads))?;
             }
-            None => candidates.iter().try_for_each(|c| ledger.add(Kind::Gate, &c.trials(), None))?,
+            None => {
+                holdout::repeat_marks(&mut ledger)?;
+                candidates.iter().try_for_each(|c| ledger.add(Kind::Gate, &c.trials(), None))?;
+            }
         }
         let known = baseline.map_or(&[][..], |b| &b.heads);
         match known.iter().find(|head| !ledger.records().contains_key(*head)) {

@@ -17,6 +17,7 @@ use crate::deployable::{self, Deployable};
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::history::{History, Hours};
+use crate::holdout;
 use crate::indicator::Columns;
 use crate::ledger::{Kind, Ledger, Trials};
 use crate::metrics::{Cash, Held, Metrics};
@@ -243,8 +244,10 @@ pub(crate) trait Replayable: Sync {
 /// # Errors
 /// As [`Replayable::runs`]; usage error if the ledger can't be written.
 pub(crate) fn counted(strategy: &dyn Replayable, ledger: &mut Ledger) -> Result<Vec<Run>> {
+    let trials = strategy.trials();
+    holdout::check_free(ledger, &trials)?;
     let runs = strategy.runs()?;
-    ledger.add(Kind::Backtest, &strategy.trials(), None)?;
+    ledger.add(Kind::Backtest, &trials, None)?;
     Ok(runs)
 }
 

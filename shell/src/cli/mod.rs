@@ -18,6 +18,7 @@ mod explain;
 mod findings;
 mod gate;
 mod help;
+mod holdout;
 #[cfg(feature = "deploy")]
 mod host;
 mod init;
@@ -125,6 +126,11 @@ enum Command {
     /// Every point counts as a trial in the ledger. What is shown as out-of-sample had no part in
     /// the choice.
     WalkForward(walk_forward::WalkForward),
+    /// Set sessions aside that only the gate may look at.
+    Holdout {
+        #[command(subcommand)]
+        command: holdout::HoldoutCommand,
+    },
     /// Show and verify the ledger of trials.
     Ledger {
         #[command(subcommand)]
@@ -231,6 +237,7 @@ fn run(command: Command, strategies: &[&dyn AnyStrategy], started: Instant) -> R
         Command::Backtest(options) => backtest::run(&options, strategies, started),
         Command::Sweep(options) => sweep::run(&options, strategies, started),
         Command::WalkForward(options) => walk_forward::run(&options, strategies),
+        Command::Holdout { command } => holdout::run(&command, strategies),
         Command::Ledger { command } => ledger::run(command),
         #[cfg(feature = "live")]
         Command::Run(options) => run::run(&options, strategies),
