@@ -748,6 +748,21 @@ mod tests {
         assert_eq!(n(folder), 9 + 1 + 1, "BRK's 4, and both together with it: BRK.B stayed as it was");
     }
 
+    /// A list of points, as an import has it, tries what a grid of the same points tries.
+    #[test]
+    fn points_that_are_listed_are_those_of_a_grid() {
+        let grid = trials(&[("a", &[1, 2]), ("b", &[7, 8])], json!({"a": 9, "b": 9, "c": 5}));
+        let values = vec![json!([2, 8]), json!([1, 7]), json!([1, 8]), json!([2, 7])];
+        let listed = Varied { key: "a b".to_owned(), paths: vec!["a".to_owned(), "b".to_owned()], values };
+        let listed = Trials { axes: vec![listed], ..grid.clone() };
+        let sorted = |of: &Trials| {
+            let mut all = of.identities().expect("a grid");
+            all.sort_unstable();
+            all
+        };
+        assert_eq!(sorted(&listed), sorted(&grid));
+    }
+
     #[test]
     fn the_same_again_adds_no_record() {
         let folder = tempfile::tempdir().expect("a folder");

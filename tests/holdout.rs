@@ -90,3 +90,75 @@ fn a_walk_forward_keeps_the_returns_of_its_points_and_of_its_tests() {
     assert_eq!(shown["strategies"][0]["trials"], 4);
     assert!(place.ok("ledger verify --ledger ledger").contains("none gone"));
 }
+
+const IMPORT: &str = "ledger import --strategy daily_trend --symbols SPY --ledger ledger";
+
+fn import(place: &Place, rest: &str) -> Value {
+    let mut command = place.command(&format!("{IMPORT} --json {rest}"));
+    let (code, out, err) = run(command.args(["--from", "optuna study 12"]));
+    assert_eq!(code, 0, "{rest}: {out}{err}");
+    serde_json::from_str(&out).expect("JSON")
+}
+
+fn not_imported(place: &Place, rest: &str) -> (i32, String) {
+    let mut command = place.command(&format!("{IMPORT} {rest}"));
+    let (code, out, err) = run(command.args(["--from", "x"]));
+    assert!(code != 0 && out.is_empty(), "{rest}: {out}{err}");
+    assert!(!place.at("ledger").exists(), "something was counted");
+    (code, err)
+}
+
+#[test]
+fn imported_trials_count_once_and_say_where_they_came_from() {
+    let place = place();
+    place.write("study.csv", "rsi_period,sharpe,sessions\n5,1.2,250\n6,0.4,250\n6,0.4,250\n7,-0.3,250\n");
+    let dates = "--start-date 2020-01-02 --end-date 2021-06-30 --sharpe-per year";
+    let said = import(&place, &format!("study.csv {dates}"));
+    assert_eq!((&said["imported"], &said["trials"], &said["returns"]), (&3.into(), &3.into(), &false.into()));
+    assert!(said["notes"][0].as_str().is_some_and(|n| n.contains("1 rows")), "{said}");
+    let again = import(&place, &format!("study.csv {dates}"));
+    assert_eq!((&again["trials_before"], &again["trials"]), (&3.into(), &3.into()), "the same file");
+    place.write("other.csv", "rsi_period,my_lookback,sharpe,sessions\n5,3,1.2,250\n");
+    let other = import(&place, &format!("other.csv {dates}"));
+    assert_eq!(other["trials"], 4);
+    assert!(other["notes"].to_string().contains("my_lookback"), "{other}");
+    let shown = place.ok("ledger show --ledger ledger");
+    assert!(shown.contains("import") && shown.contains("study.csv") && shown.contains("(optuna study 12)"), "{shown}");
+}
+
+#[test]
+fn imported_returns_are_kept() {
+    let place = place();
+    place.write("wide.csv", "date,a,b\n2024-01-02,0.01,0\n2024-01-03,-0.02,0.005\n");
+    let said = import(&place, "wide.csv");
+    assert_eq!(
+        (&said["imported"], &said["returns"], &said["start_date"]),
+        (&2.into(), &true.into(), &"2024-01-02".into())
+    );
+    place.write("long.csv", "trial,session,return\nc,2024-01-02,0.01\nc,2024-01-03,-0.02\nd,2024-01-03,0.5\n");
+    assert_eq!(import(&place, "long.csv")["trials"], 4);
+    assert!(place.ok("ledger verify --ledger ledger").contains("none gone"));
+    let made_up = import(&place, "wide.csv --synthetic");
+    assert_eq!(made_up["imported"], 2);
+}
+
+#[test]
+fn nothing_of_an_import_is_guessed_and_every_fault_is_told_at_once() {
+    let place = place();
+    place.write("bad.csv", "date,a,b\n2024-01-02,1.5,x\n02.01.2024,,0\n2024-01-02,0,0\n");
+    let (code, err) = not_imported(&place, "bad.csv");
+    assert_eq!(code, 3, "{err}");
+    for part in
+        ["line 2, column 2 `a`", "150 %", "line 2, column 3 `b`", "line 3, column 1", "line 3, column 2", "twice"]
+    {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    place.write("study.csv", "rsi_period,sharpe,sessions\n5,1.2,250\n,x,0\n");
+    let dates = "--start-date 2020-01-02 --end-date 2021-06-30";
+    assert!(not_imported(&place, &format!("study.csv {dates}")).1.contains("--sharpe-per"));
+    assert!(not_imported(&place, "study.csv --sharpe-per session").1.contains("--start-date"));
+    let (_, err) = not_imported(&place, &format!("study.csv {dates} --sharpe-per session"));
+    assert!(err.contains("line 3, column 1") && err.contains("column 2") && err.contains("column 3"), "{err}");
+    place.write("none.csv", "rsi_period,profit\n5,1.2\n");
+    assert!(not_imported(&place, "none.csv").1.contains("error[missing-column]"));
+}

@@ -29,6 +29,7 @@ mod luck;
 mod regimes;
 mod robustness;
 mod variations;
+pub mod walked;
 
 // What is deployed, and the candidate beside it.
 pub mod baseline;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bar::Date;
+use crate::stats::trials;
 
 /// Sessions set aside, or given back. Marks carry no order: a reservation holds unless a release names it, so that
 /// ledgers merge as a union of files.
@@ -73,4 +74,27 @@ pub struct Source {
     /// The Sharpe ratio of each trial, in the order of points, where no returns are known.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub sharpes: Vec<KnownSharpe>,
+}
+
+impl Source {
+    /// How imported Sharpe ratios vary: their variance per session times the sessions they are of, 1 for independent
+    /// trials without an edge. None if there are fewer than two, or returns are known instead.
+    pub fn dispersion(&self) -> Option<f64> {
+        let scaled: Vec<f64> = self.sharpes.iter().map(|s| s.per_session * f64::from(s.sessions).sqrt()).collect();
+        trials::variance(&scaled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sharpe_ratios_of_other_lengths_vary_alike() {
+        let known = |per_session, sessions| KnownSharpe { per_session, sessions };
+        let sharpes = vec![known(0.1, 100), known(0.0, 100), known(-0.05, 400)];
+        let source = Source { file: String::new(), sha256: String::new(), from: String::new(), sharpes };
+        // 1, 0, -1: variance 1.
+        assert!((source.dispersion().expect("three") - 1.0).abs() < 1e-12);
+    }
 }

@@ -18,7 +18,7 @@ use crate::calendar;
 use crate::error::{Error, Result, codes};
 use crate::finding::Finding;
 use crate::holdout;
-use crate::ledger::{Ledger, kept};
+use crate::ledger::{self, Ledger, kept};
 use crate::metrics::{Benchmark, CRITERIA, Cause, Measure, Metrics, Outcome, Tally};
 use crate::sweep::grid::sample;
 
@@ -336,7 +336,7 @@ const KEPT_POINTS: usize = 256;
 
 /// Session returns over the whole period of as many points as a sweep keeps, all accounts together: what a sweep of the
 /// same grid would tell of how its points vary.
-fn returns_of_points(strategy: &dyn Sweepable, points: &[u64]) -> Result<Vec<(u64, Vec<(Date, f64)>)>> {
+fn returns_of_points(strategy: &dyn Sweepable, points: &[u64]) -> Result<Vec<ledger::Kept>> {
     let chosen = sample(points.len(), SAMPLE, 0);
     let mut kept = Vec::with_capacity(chosen.len());
     for some in chosen.chunks(KEPT_POINTS) {

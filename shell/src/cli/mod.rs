@@ -24,6 +24,7 @@ mod host;
 mod init;
 mod interrupt;
 mod ledger;
+mod ledger_import;
 mod list;
 mod new;
 mod options;
@@ -131,7 +132,7 @@ enum Command {
         #[command(subcommand)]
         command: holdout::HoldoutCommand,
     },
-    /// Show and verify the ledger of trials.
+    /// Show and verify the ledger of trials, and import those counted elsewhere.
     Ledger {
         #[command(subcommand)]
         command: ledger::LedgerCommand,
@@ -238,7 +239,7 @@ fn run(command: Command, strategies: &[&dyn AnyStrategy], started: Instant) -> R
         Command::Sweep(options) => sweep::run(&options, strategies, started),
         Command::WalkForward(options) => walk_forward::run(&options, strategies),
         Command::Holdout { command } => holdout::run(&command, strategies),
-        Command::Ledger { command } => ledger::run(command),
+        Command::Ledger { command } => ledger::run(command, strategies),
         #[cfg(feature = "live")]
         Command::Run(options) => run::run(&options, strategies),
         Command::Gate(options) => gate::run(&options, strategies, started),
