@@ -12,16 +12,21 @@ const BEFORE: &str = "--start-date 2018-01-02 --end-date 2021-12-31";
 const INTO: &str = "--start-date 2018-01-02 --end-date 2022-06-30";
 const GRID: &str = "--grid rsi_period=5..8";
 
-/// daily_trend beside daily bars of SPY that nobody marked as made up.
-fn place() -> Place {
-    let place = Place::new();
+/// Daily bars that swing, and that nobody marked as made up.
+fn daily(phase: f64) -> String {
     let mut rows = "timestamp,open,high,low,close,volume\n".to_owned();
-    for (i, session) in calendar::sessions(date("2017-01-03"), date("2022-12-30")).enumerate() {
-        let price = 100.0 + 20.0 * (i as f64 / 9.0).sin() + i as f64 * 0.02;
+    for (i, session) in calendar::sessions(date("2016-01-04"), date("2025-12-31")).enumerate() {
+        let price = 100.0 + 20.0 * (i as f64 / 9.0 + phase).sin() + i as f64 * 0.02;
         let (high, low) = (price + 1.0, price - 1.0);
         let _ = writeln!(rows, "{},{price:.2},{high:.2},{low:.2},{price:.2},1000", session.date);
     }
-    place.write("SPY_1day.csv", rows);
+    rows
+}
+
+/// daily_trend beside such bars of SPY.
+fn place() -> Place {
+    let place = Place::new();
+    place.write("SPY_1day.csv", daily(0.0));
     place.ok("data import SPY_1day.csv --archive archive");
     place
 }
@@ -161,4 +166,33 @@ fn nothing_of_an_import_is_guessed_and_every_fault_is_told_at_once() {
     assert!(err.contains("line 3, column 1") && err.contains("column 2") && err.contains("column 3"), "{err}");
     place.write("none.csv", "rsi_period,profit\n5,1.2\n");
     assert!(not_imported(&place, "none.csv").1.contains("error[missing-column]"));
+}
+
+/// The gate may look, and each setting that has looked is counted; the verdict can be worked out again.
+#[test]
+fn a_gates_second_look_with_other_settings_is_said_to_be_one() {
+    const CONFIG: &str = "deployed/daily_trend/config.json";
+    let place = Place::new();
+    for other in ["bear_trap", "hourly_swing"] {
+        std::fs::remove_dir_all(place.at("deployed").join(other)).expect("removed");
+    }
+    let config: Value = serde_json::from_slice(&std::fs::read(place.at(CONFIG)).expect("read")).expect("JSON");
+    for (n, symbol) in config["symbols"].as_array().expect("symbols").iter().enumerate() {
+        place.write(&format!("source/{}_1day.csv", symbol.as_str().expect("a name")), daily(n as f64));
+    }
+    place.ok("data import source --archive archive");
+    place.ok("holdout reserve --from 2022-01-03 --ledger ledger");
+    let judged = || {
+        let (_, out, err) = run(place.command("gate --json --archive archive --ledger ledger --out result"));
+        let verdict: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
+        place.ok("verdict verify result/verdict.json --archive archive --ledger ledger");
+        verdict["strategies"][0]["periods"][0]["seen"].clone()
+    };
+    let first = judged();
+    assert_eq!(first["look"]["number"], 1, "{first}");
+    assert_eq!(first["unseen"], first["sessions"]);
+    assert_eq!(judged(), first, "the same again");
+    place.replace(CONFIG, "\"rsi_period\": 28", "\"rsi_period\": 27");
+    let second = judged();
+    assert_eq!((&second["look"]["number"], &second["unseen"]), (&2.into(), &0.into()), "{second}");
 }

@@ -12,6 +12,7 @@ use magellan::finding::{Finding, Severity};
 use magellan::gate::acknowledge;
 use magellan::gate::comparison::Comparison;
 use magellan::gate::{Acknowledgement, Check, DataFinding, Luck, PeriodVerdict, StrategyVerdict, Verdict};
+use magellan::holdout::Seen;
 use magellan::metrics::Measure;
 use magellan::research::backtest::Run;
 use magellan::research::coverage::PartlyCovered;
@@ -269,6 +270,9 @@ fn period_summary(text: &mut String, period: &PeriodVerdict) {
     );
     let _ = write!(text, "\n  {}", period.power.statement);
     let _ = write!(text, "\n  {}", against_baseline(&period.baseline));
+    for said in period.seen.iter().flat_map(Seen::sentences) {
+        let _ = write!(text, "\n  {said}");
+    }
     for e in &period.expectations {
         let _ = write!(text, "\n  {} {}: {:.1} here", e.path, e.expected, e.value);
     }
