@@ -80,6 +80,8 @@ pub mod sweep;
 
 pub mod ledger;
 
+pub mod holdout;
+
 pub mod config;
 
 pub mod deployed;

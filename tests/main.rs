@@ -18,6 +18,7 @@ mod durability;
 mod enemy_files;
 mod false_greens;
 mod gate;
+mod holdout;
 mod import;
 mod indicators;
 mod init;

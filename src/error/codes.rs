@@ -233,6 +233,9 @@ crate::error_codes! {
         PART_DAMAGED "part-damaged":
             "A part of a sweep isn't what was written: its bytes don't match the checksum in its name.";
             "remove the file and run the shard again: it computes what is missing"
+        HELD_OUT_SESSIONS "held-out-sessions":
+            "The period reaches into sessions that were set aside: only a gate may look at them.";
+            "end the period before them; `magellan holdout show` tells which they are"
         LEDGER_ALTERED "ledger-altered":
             "A record of the trial ledger isn't what was written: its name is the hash of its bytes.";
             "restore it from version control: trials are never edited"

@@ -228,6 +228,7 @@ impl<'c> Candidate<'c> {
             expectations: expectations(self.document.config(), &run.metrics),
             data_findings: run.data_findings.iter().map(DataFinding::from).collect(),
             not_evaluable: answers.not_evaluable,
+            seen: None,
         }
     }
 }

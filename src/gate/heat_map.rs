@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::luck::largest_sweeps;
 use crate::error::Result;
-use crate::ledger::{Kept, Ledger, Record};
+use crate::ledger::{Kept, Kind, Ledger, Record};
 use crate::metrics::sharpe;
 use crate::stats::bootstrap::quantile;
 
@@ -30,7 +30,7 @@ impl HeatMap {
     /// # Errors
     /// Refused if the ledger was altered.
     pub(super) fn of(ledger: &Ledger, synthetic: bool, settings: &Value) -> Result<Option<Self>> {
-        for (hash, record) in largest_sweeps(ledger, synthetic) {
+        for (hash, record) in largest_sweeps(ledger, synthetic).into_iter().filter(|(_, r)| r.kind != Kind::Import) {
             let mut axes: Vec<usize> = (0..record.trials.axes.len()).collect();
             axes.retain(|&i| record.trials.axes[i].values.len() > 1);
             axes.sort_by_key(|&i| std::cmp::Reverse(record.trials.axes[i].values.len()));

@@ -17,6 +17,7 @@ use crate::bar::Date;
 use crate::config::{Complete, Period, gate_criteria};
 use crate::deployed::Deployed;
 use crate::error::{Error, Result, codes};
+use crate::holdout::{self, Seen};
 use crate::ledger::{Kind, Ledger, Trials};
 use crate::metrics::CRITERIA;
 use crate::registry::{self, AnyStrategy};
@@ -154,6 +155,7 @@ impl Gate<'_> {
             let (mut period, charts) = candidate.judge(&by, &progress)?;
             period.checks.extend(policy_weakened.clone());
             period.checks.extend(self.check_committed(strategy.name(), &ledger, candidate)?);
+            period.seen = Some(Seen::of(&ledger, &candidate.trials())?);
             period.checks.retain(|c| Some(c.metric.as_str()) != without);
             verdict.periods.push(period);
             judgement.periods.push(charts);
@@ -192,11 +194,14 @@ impl Gate<'_> {
                 let counted = candidates
                     .iter()
                     .zip(&kept)
-                    .fold(ledger.clone(), |l, (c, kept)| l.with(Kind::Gate, &c.trials(), kept));
+                    .fold(holdout::with_marks(ledger.clone())?, |l, (c, kept)| l.with(Kind::Gate, &c.trials(), kept));
                 ledger = ledger.at(heads).or_else(|_| counted.at(heads))?;
             }
-            None => (candidates.iter().zip(&kept))
-                .try_for_each(|(c, kept)| ledger.add(Kind::Gate, &c.trials(), Some(kept)))?,
+            None => {
+                holdout::repeat_marks(&mut ledger)?;
+                let mut own = candidates.iter().zip(&kept);
+                own.try_for_each(|(c, kept)| ledger.add(Kind::Gate, &c.trials(), Some(kept)))?;
+            }
         }
         let deployed = baseline.iter().flat_map(|b| &b.heads).map(|head| (head, "what is deployed was judged with it"));
         let demanded = policy.and_then(|policy| policy.ledger.heads.get(strategy.name()));

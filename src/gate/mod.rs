@@ -35,6 +35,7 @@ mod robustness;
 mod skill;
 mod timing;
 mod variations;
+pub mod walked;
 
 // What is deployed, and the candidate beside it.
 pub mod baseline;

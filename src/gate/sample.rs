@@ -321,6 +321,7 @@ impl<R: Rng> Random<R> {
             gate_blocks: self.some(|r| (r.text(), r.count())),
             expectations: self.some(|r| Expectation { path: r.text(), expected: r.number(), value: r.measure() }),
             data_findings: self.some(Self::data_finding),
+            seen: None,
             not_evaluable: self.some(Self::text),
             not_demanded: self.some(Self::text),
         }

@@ -22,6 +22,7 @@ use crate::bar::{Date, Symbol};
 use crate::config::Period;
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::finding::{Finding, Severity};
+use crate::holdout::Seen;
 use crate::metrics::{Measure, Metrics};
 
 /// Something the config says of the strategy, and what the replay shows.
@@ -73,6 +74,8 @@ pub struct PeriodVerdict {
     pub data_findings: Vec<DataFinding>,
     /// What can't be answered here: never passed, only not evaluable.
     pub not_evaluable: Vec<String>,
+    /// How much of the period trials have seen; none, if the ledger wasn't asked.
+    pub seen: Option<Seen>,
     /// Figures of luck and robustness for which the config has no criterion.
     pub not_demanded: Vec<String>,
 }

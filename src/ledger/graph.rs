@@ -12,8 +12,11 @@ use crate::disk::hash::sha256_hex;
 use crate::disk::map;
 use crate::disk::write::write_atomically;
 use crate::error::{Error, Result, codes};
+use crate::bar::Date;
+use crate::sweep::grid::Choice;
 
 use super::kept::{Kept, decode};
+use super::mark::{Mark, Source};
 use super::trials::Trials;
 
 /// Version of the record's form.
@@ -33,6 +36,10 @@ pub enum Kind {
     WalkForward,
     /// `magellan gate`
     Gate,
+    /// `magellan ledger import`
+    Import,
+    /// `magellan holdout`: no trial.
+    Holdout,
 }
 
 impl Kind {
@@ -43,7 +50,14 @@ impl Kind {
             Self::Sweep => "sweep",
             Self::WalkForward => "walk-forward",
             Self::Gate => "gate",
+            Self::Import => "import",
+            Self::Holdout => "holdout",
         }
+    }
+
+    /// Whether its records are of trials.
+    pub const fn tries(self) -> bool {
+        !matches!(self, Self::Holdout)
     }
 }
 
@@ -64,8 +78,34 @@ pub struct Record {
     /// SHA-256 of the Parquet file beside it with session returns of a sample of its points.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub returns: Option<String>,
+    /// SHA-256 of the Parquet file beside it with the session returns of a walk-forward's tests, joined.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub out_of_sample: Option<String>,
+    /// Sessions set aside, or given back.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mark: Option<Mark>,
+    /// Where imported trials come from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<Source>,
     /// The records that no other named when this one was written.
     pub heads: Vec<String>,
+}
+
+impl Record {
+    /// The files of returns that it names.
+    fn files(&self) -> impl Iterator<Item = &String> {
+        self.returns.iter().chain(&self.out_of_sample)
+    }
+}
+
+/// What a record says besides its kind and its trials. Returns are the bytes of Parquet files.
+#[derive(Clone, Debug, Default)]
+struct Beside<'b> {
+    division: Option<Value>,
+    returns: Option<&'b [u8]>,
+    out_of_sample: Option<&'b [u8]>,
+    mark: Option<Mark>,
+    source: Option<Source>,
 }
 
 /// The trials of one strategy.
@@ -100,7 +140,7 @@ impl Ledger {
                 let what = format!("a record of {} lies among those of {strategy}", record.trials.strategy);
                 return Err(Error::new(codes::LEDGER_ALTERED, what).at(path.display()));
             }
-            if let Some(returns) = &record.returns {
+            for returns in record.files() {
                 returns_path(&folder, returns, &hash)?;
             }
             records.insert(hash, record);
@@ -122,7 +162,7 @@ impl Ledger {
     /// Refused if any were altered or are gone.
     pub fn verify_returns(&self) -> Result<()> {
         for (hash, record) in &self.records {
-            if let Some(name) = &record.returns {
+            for name in record.files() {
                 self.checked_returns(hash, name)?;
             }
         }
@@ -135,6 +175,21 @@ impl Ledger {
     /// Refused if they were altered or are gone.
     pub fn returns(&self, hash: &str) -> Result<Vec<Kept>> {
         let Some(name) = self.records.get(hash).and_then(|r| r.returns.as_ref()) else { return Ok(Vec::new()) };
+        self.kept_in(hash, name)
+    }
+
+    /// The session returns of a walk-forward's tests, joined, of all its accounts together; none, if the record keeps
+    /// none.
+    ///
+    /// # Errors
+    /// As [`Ledger::returns`].
+    pub fn out_of_sample(&self, hash: &str) -> Result<Option<Vec<(Date, f64)>>> {
+        let name = self.records.get(hash).and_then(|r| r.out_of_sample.as_ref());
+        let kept = name.map(|name| self.kept_in(hash, name)).transpose()?;
+        Ok(kept.map(|kept| kept.into_iter().flat_map(|point| point.1).collect()))
+    }
+
+    fn kept_in(&self, hash: &str, name: &str) -> Result<Vec<Kept>> {
         let (path, bytes) = self.checked_returns(hash, name)?;
         let read = guarded(|| decode(bytes)).unwrap_or_else(|| Err("the Parquet library gave up on it".to_owned()));
         read.map_err(|e| Error::new(codes::LEDGER_ALTERED, format!("no returns: {e}")).at(path.display()))
@@ -218,7 +273,63 @@ impl Ledger {
     /// # Errors
     /// Usage error if it can't be written (what isn't counted must not be seen), or if the trials are another strategy's.
     pub fn add(&mut self, kind: Kind, trials: &Trials, returns: Option<&[u8]>) -> Result<()> {
-        self.add_record(kind, trials, None, returns)
+        self.add_record(kind, trials, Beside { returns, ..Beside::default() })
+    }
+
+    /// Adds sessions set aside, or given back.
+    ///
+    /// # Errors
+    /// As [`Ledger::add`].
+    pub(crate) fn add_mark(&mut self, mark: &Mark) -> Result<()> {
+        let trials = self.no_trials(mark);
+        self.add_record(Kind::Holdout, &trials, Beside { mark: Some(mark.clone()), ..Beside::default() })
+    }
+
+    /// The same with a mark that isn't written: as [`Ledger::with`].
+    #[must_use]
+    pub(crate) fn with_mark(&self, mark: &Mark) -> Self {
+        let mut ledger = self.clone();
+        let beside = Beside { mark: Some(mark.clone()), ..Beside::default() };
+        let (hash, _, record) = ledger.record(Kind::Holdout, &ledger.no_trials(mark), &beside);
+        ledger.records.insert(hash, record);
+        ledger
+    }
+
+    /// What a mark tries.
+    fn no_trials(&self, mark: &Mark) -> Trials {
+        let from = if let Mark::Reserve { from, .. } = mark { *from } else { Date::default() };
+        Trials {
+            strategy: self.strategy.clone(),
+            data: BTreeMap::new(),
+            synthetic: false,
+            scope: String::new(),
+            hours: String::new(),
+            start_date: from,
+            end_date: from,
+            settings: Value::Null,
+            axes: Vec::new(),
+            conditions: Vec::new(),
+            choice: Choice::All,
+            points: 0,
+        }
+    }
+
+    /// Adds trials that were counted elsewhere, with their returns, if they are known.
+    ///
+    /// # Errors
+    /// As [`Ledger::add`].
+    pub(crate) fn add_import(&mut self, trials: &Trials, source: &Source, returns: Option<&[u8]>) -> Result<()> {
+        self.add_record(Kind::Import, trials, Beside { source: Some(source.clone()), returns, ..Beside::default() })
+    }
+
+    /// The strategy.
+    pub fn strategy(&self) -> &str {
+        &self.strategy
+    }
+
+    /// The folder of all ledgers.
+    pub(crate) fn root(&self) -> &Path {
+        self.folder.parent().unwrap_or(Path::new("."))
     }
 
     /// The same with a record that isn't written: what a verdict counted of itself, where nobody
@@ -229,7 +340,7 @@ impl Ledger {
         let name = sha256_hex(returns);
         let same = |r: &Record| r.kind == kind && r.trials == *trials && r.returns.as_ref() == Some(&name);
         if !ledger.records.values().any(same) {
-            let (hash, _, record) = ledger.record(kind, trials, None, Some(name.clone()));
+            let (hash, _, record) = ledger.record(kind, trials, &Beside { returns: Some(returns), ..Beside::default() });
             ledger.records.insert(hash, record);
             ledger.unwritten.insert(name, Bytes::copy_from_slice(returns));
         }
@@ -237,48 +348,51 @@ impl Ledger {
     }
 
     /// A record that names the present heads, with its hash and its text.
-    fn record(
-        &self,
-        kind: Kind,
-        trials: &Trials,
-        division: Option<Value>,
-        returns: Option<String>,
-    ) -> (String, String, Record) {
+    fn record(&self, kind: Kind, trials: &Trials, beside: &Beside<'_>) -> (String, String, Record) {
         let record = Record {
             schema_version: SCHEMA_VERSION,
             engine: env!("CARGO_PKG_VERSION").to_owned(),
             kind,
             trials: trials.clone(),
-            division,
-            returns,
+            division: beside.division.clone(),
+            returns: beside.returns.map(sha256_hex),
+            out_of_sample: beside.out_of_sample.map(sha256_hex),
+            mark: beside.mark.clone(),
+            source: beside.source.clone(),
             heads: self.heads(),
         };
         let text = serde_json::to_string_pretty(&record).unwrap_or_default() + "\n";
         (sha256_hex(text.as_bytes()), text, record)
     }
 
-    /// Adds a walk-forward; each way of dividing the sessions is a record, though no new trial.
+    /// Adds a walk-forward; each way of dividing the sessions is a record, though no new trial. Once it is done, with
+    /// the returns of its points and of its tests, joined.
     ///
     /// # Errors
     /// As [`Ledger::add`].
-    pub fn add_walk_forward(&mut self, trials: &Trials, division: Value) -> Result<()> {
-        self.add_record(Kind::WalkForward, trials, Some(division), None)
+    pub fn add_walk_forward(
+        &mut self,
+        trials: &Trials,
+        division: Value,
+        returns: Option<&[u8]>,
+        out_of_sample: Option<&[u8]>,
+    ) -> Result<()> {
+        let beside = Beside { division: Some(division), returns, out_of_sample, ..Beside::default() };
+        self.add_record(Kind::WalkForward, trials, beside)
     }
 
-    fn add_record(
-        &mut self,
-        kind: Kind,
-        trials: &Trials,
-        division: Option<Value>,
-        returns: Option<&[u8]>,
-    ) -> Result<()> {
+    fn add_record(&mut self, kind: Kind, trials: &Trials, beside: Beside<'_>) -> Result<()> {
         if trials.strategy != self.strategy {
             let what = format!("trials of {} in the ledger of {}", trials.strategy, self.strategy);
             return Err(Error::new(codes::BAD_ARGUMENT, what).help("open the ledger of the strategy that is replayed"));
         }
-        let name = returns.map(sha256_hex);
+        let names = [beside.returns, beside.out_of_sample].map(|bytes| bytes.map(sha256_hex));
         let same = |r: &&Record| {
-            r.kind == kind && r.trials == *trials && r.division == division && (name.is_none() || r.returns == name)
+            let [returns, out_of_sample] = &names;
+            (r.kind, &r.trials, &r.division) == (kind, trials, &beside.division)
+                && (&r.mark, &r.source) == (&beside.mark, &beside.source)
+                && (returns.is_none() || r.returns == *returns)
+                && (out_of_sample.is_none() || r.out_of_sample == *out_of_sample)
         };
         if self.records.values().find(same).is_some() {
             return Ok(());
@@ -287,10 +401,12 @@ impl Ledger {
             e.recode(codes::CANNOT_WRITE)
                 .help("trials are counted before they are seen: name a folder that can be written with --ledger DIR")
         };
-        if let (Some(bytes), Some(name)) = (returns, &name) {
-            write_atomically(&self.folder.join(format!("{name}.parquet")), bytes).map_err(unwritable)?;
+        for (bytes, name) in [beside.returns, beside.out_of_sample].into_iter().zip(&names) {
+            if let (Some(bytes), Some(name)) = (bytes, name) {
+                write_atomically(&self.folder.join(format!("{name}.parquet")), bytes).map_err(unwritable)?;
+            }
         }
-        let (hash, text, record) = self.record(kind, trials, division, name);
+        let (hash, text, record) = self.record(kind, trials, &beside);
         if text.len() as u64 > LARGEST {
             return Err(Error::new(codes::BAD_ARGUMENT, "the grid has too many values to be recorded")
                 .help("take larger steps, or fewer keys"));
@@ -428,6 +544,21 @@ mod tests {
         assert_eq!(n(folder), 8 + 1 + 1, "BRK's 4, and both together with it: BRK.B stayed as it was");
         add(folder, Kind::Backtest, &of(&["AMC", "GME"], &[]));
         assert_eq!(n(folder), 10 + 1, "an account each, at one setting: one trial");
+    }
+
+    /// A list of points, as an import has it, tries what a grid of the same points tries.
+    #[test]
+    fn points_that_are_listed_are_those_of_a_grid() {
+        let grid = trials(&[("a", &[1, 2]), ("b", &[7, 8])], json!({"a": 9, "b": 9, "c": 5}));
+        let values = vec![json!([2, 8]), json!([1, 7]), json!([1, 8]), json!([2, 7])];
+        let listed = Varied { key: "a b".to_owned(), paths: vec!["a".to_owned(), "b".to_owned()], values };
+        let listed = Trials { axes: vec![listed], ..grid.clone() };
+        let sorted = |of: &Trials| {
+            let mut all = of.identities().expect("a grid").whole;
+            all.sort_unstable();
+            all
+        };
+        assert_eq!(sorted(&listed), sorted(&grid));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! sample of its points, by which trials are compared.
 
 mod kept;
+pub mod mark;
 mod trials;
 
 mod graph;

@@ -48,7 +48,7 @@ pub struct Varied {
     pub key: String,
     /// Dotted paths in `settings`.
     pub paths: Vec<String>,
-    /// Its values.
+    /// Its values. An array of as many as there are paths, where there are several, gives each path its own.
     pub values: Vec<Value>,
 }
 
@@ -180,8 +180,10 @@ impl Trials {
         let add = |sum: u128, (path, value): (&String, &String)| sum.wrapping_add(leaf(path, value));
         let base = leaves.iter().fold(xxh3_128(subject.to_string().as_bytes()), add);
         let of_value = |axis: &Varied, value: &Value| {
-            let its = axis.paths.iter().filter(|path| is_its(path));
-            its.fold(0u128, |sum, path| sum.wrapping_add(leaf(path, &text(value))))
+            let each = value.as_array().filter(|each| axis.paths.len() > 1 && each.len() == axis.paths.len());
+            let its = axis.paths.iter().enumerate().filter(|(_, path)| is_its(path));
+            let value = |i: usize| text(each.map_or(value, |each| &each[i]));
+            its.fold(0u128, |sum, (i, path)| sum.wrapping_add(leaf(path, &value(i))))
         };
         let parts: Vec<Vec<u128>> =
             self.axes.iter().map(|axis| axis.values.iter().map(|v| of_value(axis, v)).collect()).collect();

@@ -62,7 +62,7 @@ impl Ledger {
     pub fn tried(&self, synthetic: bool, periods: &[(Date, Date)]) -> Tried<'_> {
         let overlaps =
             |r: &Record| periods.iter().any(|(from, to)| r.trials.start_date <= *to && *from <= r.trials.end_date);
-        let counts = |(_, r): &(&String, &Record)| r.trials.synthetic == synthetic && overlaps(r);
+        let counts = |(_, r): &(&String, &Record)| is_like(r, synthetic) && overlaps(r);
         Tried { ledger: self, records: self.records().iter().filter(counts).collect() }
     }
 
@@ -70,7 +70,7 @@ impl Ledger {
     pub fn all(&self, synthetic: bool) -> Tried<'_> {
         Tried {
             ledger: self,
-            records: self.records().iter().filter(|(_, r)| r.trials.synthetic == synthetic).collect(),
+            records: self.records().iter().filter(|(_, r)| is_like(r, synthetic)).collect(),
         }
     }
 
@@ -159,6 +159,11 @@ impl<'l> Tried<'l> {
             .map(|(((_, returns), identity), without_costs)| Column { identity, without_costs, returns })
             .collect())
     }
+}
+
+/// Whether a record is of trials on bars of one kind.
+fn is_like(record: &Record, synthetic: bool) -> bool {
+    record.kind.tries() && record.trials.synthetic == synthetic
 }
 
 /// Numbers, each once.

@@ -146,6 +146,8 @@ causes! {
     NotAboveZero = "the Sharpe ratio isn't above 0",
     NoTrials = "no trials",
     NoSweep = "no sweep in the ledger keeps enough returns",
+    NoWalkForward = "no walk-forward in the ledger judged half of these sessions",
+    WalkForwardUnfinished = "a walk-forward in the ledger was begun and not finished",
     NotPaired = "not paired: see the comparison",
     NoBound = "no bound",
     NoDifference = "no difference",

@@ -18,6 +18,7 @@ use crate::deployable::{self, Deployable};
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::history::{History, Hours};
+use crate::holdout;
 use crate::indicator::Columns;
 use crate::ledger::{Kind, Ledger, Trials, encode};
 use crate::metrics::{Cash, Held, Metrics};
@@ -252,8 +253,10 @@ pub(crate) trait Replayable: Sync {
 /// # Errors
 /// As [`Replayable::runs`]; usage error if the ledger can't be written.
 pub(crate) fn counted(strategy: &dyn Replayable, ledger: &mut Ledger) -> Result<Vec<Run>> {
+    let trials = strategy.trials();
+    holdout::check_free(ledger, &trials)?;
     let runs = strategy.runs()?;
-    ledger.add(Kind::Backtest, &strategy.trials(), Some(&kept(strategy.capital(), &runs)?))?;
+    ledger.add(Kind::Backtest, &trials, Some(&kept(strategy.capital(), &runs)?))?;
     Ok(runs)
 }
 

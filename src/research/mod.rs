@@ -5,6 +5,7 @@
 
 pub mod backtest;
 pub mod coverage;
+pub mod elsewhere;
 mod equity;
 pub mod landscape;
 pub mod market;

@@ -12,6 +12,7 @@ use super::sweepable::{Row, Sweepable, accounts};
 use super::together;
 use crate::error::{Error, Result, codes};
 use crate::finding::Finding;
+use crate::holdout;
 use crate::ledger::{Kind, Ledger};
 
 /// How a sweep is shared out and kept.
@@ -76,6 +77,7 @@ pub(crate) fn counted(
     let points = strategy.points()?;
     let together = together::adds_up(strategy, points.len(), keeping.together);
     let plan = Plan::new(strategy.trials(points.len()), strategy.bars(), together);
+    holdout::check_free(ledger, &plan.trials)?;
     let store = Store::begin(keeping.folder, &plan)?;
     ledger.add(Kind::Sweep, &plan.trials, None)?;
     let replayed = replay_parts(&store, &plan, strategy, &points, keeping.shard, progress)?;
@@ -170,6 +172,7 @@ fn run_together(
 /// says; usage error if results can't be written.
 pub fn merge(plan: &Plan, sources: &[&Path], into: &Path, ledger: &mut Ledger) -> Result<PathBuf> {
     plan.trials.identities().map_err(|e| e.recode(codes::OTHER_SWEEP))?;
+    holdout::check_free(ledger, &plan.trials)?;
     let parts = Store::collect(plan, sources)?;
     let store = Store::begin(into, plan)?;
     ledger.add(Kind::Sweep, &plan.trials, None)?;

@@ -1,21 +1,24 @@
 //! Parameters chosen on some sessions and judged on others.
 //!
-//! What is seen while choosing ([`InSample`]) and what is seen afterwards ([`OutOfSample`]) are
-//! different types, so that a report can't show one as the other.
+//! What is seen while choosing ([`InSample`]), what is seen afterwards ([`OutOfSample`]) and what lies among sessions
+//! chosen on, before and after it ([`CrossValidated`]), are different types, so that a report can't show one as the
+//! other.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::coverage::{PartlyCovered, partly_covered};
-use super::equity::Kept;
+use super::equity::{Kept, whole};
 use super::market::Period;
+use super::plan::SAMPLE;
 use super::progress::Progress;
 use super::sweepable::{Sweepable, accounts};
 use crate::bar::{Date, Symbol};
 use crate::calendar;
 use crate::error::{Error, Result, codes};
 use crate::finding::Finding;
-use crate::ledger::Ledger;
+use crate::holdout;
+use crate::ledger::{self, Ledger, Trials, encode};
 use crate::metrics::{Benchmark, CRITERIA, Cause, Measure, Metrics, Outcome, Tally};
 
 /// How sessions are divided.
@@ -115,21 +118,56 @@ impl Division {
 #[serde(transparent)]
 pub struct InSample(Metrics);
 
-/// Figures of sessions that had no part in the choice.
+/// Figures of sessions after all that had a part in the choice.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct OutOfSample(Metrics);
 
-impl InSample {
-    /// The figures, for those who know that they flatter.
-    pub fn flattering(&self) -> &Metrics {
-        &self.0
+/// Figures of sessions that had no part in the choice, but later ones had: nobody could have chosen so.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct CrossValidated(Metrics);
+
+/// How a choice went where it was judged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Judged {
+    /// Later than all that was chosen on.
+    OutOfSample(OutOfSample),
+    /// Among the sessions that were chosen on.
+    CrossValidated(CrossValidated),
+}
+
+impl Judged {
+    fn of(scheme: Scheme, metrics: Metrics) -> Self {
+        match scheme.is_forward() {
+            true => Self::OutOfSample(OutOfSample(metrics)),
+            false => Self::CrossValidated(CrossValidated(metrics)),
+        }
+    }
+
+    /// The figures.
+    pub fn metrics(&self) -> &Metrics {
+        match self {
+            Self::OutOfSample(OutOfSample(metrics)) | Self::CrossValidated(CrossValidated(metrics)) => metrics,
+        }
     }
 }
 
-impl OutOfSample {
-    /// The figures.
-    pub fn metrics(&self) -> &Metrics {
+impl Scheme {
+    /// Whether nothing later than a test has a part in the choice.
+    pub const fn is_forward(self) -> bool {
+        !matches!(self, Self::CrossValidation)
+    }
+
+    /// What figures of its tests are called.
+    pub const fn heading(self) -> &'static str {
+        if self.is_forward() { "out-of-sample" } else { "cross-validated" }
+    }
+}
+
+impl InSample {
+    /// The figures, for those who know that they flatter.
+    pub fn flattering(&self) -> &Metrics {
         &self.0
     }
 }
@@ -146,7 +184,7 @@ pub struct Chosen {
     /// Where it was chosen.
     pub in_sample: Option<InSample>,
     /// Where it was judged; without a choice nothing was traded.
-    pub out_of_sample: Option<OutOfSample>,
+    pub judged: Option<Judged>,
 }
 
 /// All folds, and the tests of each account joined.
@@ -181,7 +219,7 @@ pub struct Joined {
     /// How many folds chose a point, and so were judged.
     pub folds_judged: usize,
     /// Session returns of those folds' tests in order, compounded: figures of returns only. None if no fold was judged.
-    pub out_of_sample: Option<OutOfSample>,
+    pub judged: Option<Judged>,
 }
 
 impl WalkForward {
@@ -256,14 +294,21 @@ pub(crate) fn counted(
         fold.train.iter().chain([&fold.test]).try_for_each(|&period| strategy.covers(period))?;
     }
     let points = strategy.points()?;
-    ledger.add_walk_forward(&strategy.trials(points.len()), choosing.record())?;
+    let trials = strategy.trials(points.len());
+    holdout::check_free(ledger, &trials)?;
+    ledger.add_walk_forward(&trials, choosing.record(), None, None)?;
     let accounts = accounts(strategy);
     progress.begins((points.len() * folds.len() * accounts) as u64, strategy.bars() as f64 / accounts as f64);
     let rank = |metrics: &Metrics| match figure(metrics) {
         Measure::Defined(value) if choosing.lowest => Measure::Defined(-value),
         measure => measure,
     };
-    let (chosen, joined) = walk(strategy, &points, &folds, &rank, &|n| progress.advances(n as u64))?;
+    let Walked { chosen, joined, whole } =
+        walk(strategy, choosing, &points, &folds, &rank, &|n| progress.advances(n as u64))?;
+    let kept = encode(&returns_of_points(strategy, &points, &trials)?)?;
+    // A choice that saw what came later shows nothing out of sample.
+    let whole = if choosing.division.scheme.is_forward() { Some(encode(&[(0, whole)])?) } else { None };
+    ledger.add_walk_forward(&trials, choosing.record(), Some(&kept), whole.as_deref())?;
     progress.ends();
     Ok(WalkForward {
         division: choosing.record(),
@@ -288,19 +333,43 @@ fn sessions((start, end): Period) -> Result<Vec<Date>> {
 /// Points replayed together where their equity is kept: flat memory.
 const KEPT_POINTS: usize = 256;
 
-/// The choices by fold, then account, and each account's tests joined.
-type Walked = (Vec<Chosen>, Vec<Joined>);
+/// Session returns over the whole period of as many points as a sweep keeps, all accounts together: what a sweep of the
+/// same grid would tell of how its points vary.
+fn returns_of_points(strategy: &dyn Sweepable, points: &[u64], trials: &Trials) -> Result<Vec<ledger::Kept>> {
+    let chosen = trials.sample(SAMPLE)?;
+    let mut kept = Vec::with_capacity(chosen.len());
+    for some in chosen.chunks(KEPT_POINTS) {
+        let points: Vec<u64> = some.iter().map(|&i| points[i]).collect();
+        let (_, equity) = strategy.run(&points, strategy.market().period(), &|_| true, &|_| ())?;
+        let accounts = equity.chunk_by(|a, b| a.point == b.point);
+        kept.extend(accounts.map(|accounts| {
+            let point = accounts[0].point;
+            (some[point] as u64, whole(strategy.capital(points[point]), accounts).dated_returns())
+        }));
+    }
+    Ok(kept)
+}
+
+/// The choices by fold, then account; each account's tests joined; and the returns of all accounts together.
+struct Walked {
+    chosen: Vec<Chosen>,
+    joined: Vec<Joined>,
+    whole: Vec<(Date, f64)>,
+}
 
 /// Chooses the point with the highest figure on each fold's training and replays it on the test.
 fn walk(
     strategy: &dyn Sweepable,
+    choosing: &Choosing<'_>,
     points: &[u64],
     folds: &[Fold],
     figure: &dyn Fn(&Metrics) -> Measure,
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Walked> {
     let mut chosen = Vec::new();
+    let scheme = choosing.division.scheme;
     let mut tests: Vec<(Option<Symbol>, Vec<Kept>)> = Vec::new();
+    let mut all = Vec::new();
     for (i, fold) in folds.iter().enumerate() {
         let best = choose(strategy, points, fold, figure, done)?;
         let mut tried: Vec<u64> = best.iter().filter_map(|(_, best)| Some(best.as_ref().ok()?.0)).collect();
@@ -311,8 +380,9 @@ fn walk(
         } else {
             strategy.run(&tried, fold.test, &|_| true, &|_| ())?
         };
+        let mut judged: Vec<Kept> = Vec::new();
         for (symbol, best) in best {
-            let mut choice = Chosen { fold: i, symbol, point: best.map(|b| b.0), in_sample: None, out_of_sample: None };
+            let mut choice = Chosen { fold: i, symbol, point: best.map(|b| b.0), in_sample: None, judged: None };
             let at = tests.iter().position(|(known, _)| *known == symbol).unwrap_or(tests.len());
             if at == tests.len() {
                 tests.push((symbol, Vec::new()));
@@ -321,19 +391,25 @@ fn walk(
                 let is_it = |at: usize, of: Option<Symbol>| tried[at] == point && of == symbol;
                 let row = rows.iter().find(|row| is_it(row.point, row.symbol));
                 choice.in_sample = Some(in_sample);
-                choice.out_of_sample = row.map(|row| OutOfSample(row.metrics));
-                tests[at].1.extend(kept.iter().find(|kept| is_it(kept.point, kept.symbol)).cloned());
+                choice.judged = row.map(|row| Judged::of(scheme, row.metrics));
+                let kept = kept.iter().find(|kept| is_it(kept.point, kept.symbol));
+                judged.extend(kept.map(|kept| Kept { point: 0, ..kept.clone() }));
+                tests[at].1.extend(kept.cloned());
             }
             chosen.push(choice);
+        }
+        // What all accounts won beside the whole capital, whatever each of them chose.
+        if let Some(first) = tried.first().filter(|_| !judged.is_empty()) {
+            all.extend(whole(strategy.capital(*first), &judged).dated_returns());
         }
     }
     let per_year = strategy.market().timeframe().returns_per_year();
     let join = |(symbol, tests): (Option<Symbol>, Vec<Kept>)| Joined {
         symbol,
         folds_judged: tests.len(),
-        out_of_sample: (!tests.is_empty()).then(|| OutOfSample(of_returns(&tests, per_year))),
+        judged: (!tests.is_empty()).then(|| Judged::of(scheme, of_returns(&tests, per_year))),
     };
-    Ok((chosen, tests.into_iter().map(join).collect()))
+    Ok(Walked { chosen, joined: tests.into_iter().map(join).collect(), whole: all })
 }
 
 /// The point of one account with the highest figure, or why the first point has none.

@@ -84,7 +84,7 @@ fn whole(value: f64) -> Option<Value> {
 }
 
 /// A value as JSON, or a word. A number is written in one way only.
-fn word(text: &str) -> Value {
+pub(crate) fn word(text: &str) -> Value {
     match serde_json::from_str::<Value>(text) {
         Ok(Value::Number(n)) => whole(n.as_f64().unwrap_or(f64::NAN)).unwrap_or(Value::Number(n)),
         Ok(value) => value,

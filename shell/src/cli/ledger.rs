@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use magellan::error::{Error, Result};
 use magellan::ledger::Ledger;
+use magellan::ledger::mark::{Mark, Source};
+use magellan::registry::AnyStrategy;
 use serde_json::{Value, json};
 
+use super::ledger_import::{self, LedgerImport};
 use super::options::{Counting, Place};
 use super::output::{print, to_json};
 use crate::report::table;
@@ -17,6 +20,11 @@ use crate::{codes, git};
 pub(super) enum LedgerCommand {
     /// Show how many trials each strategy has had, and by what.
     Show(LedgerArgs),
+    /// Count trials that were made elsewhere: by another backtester, an optimiser, a notebook.
+    ///
+    /// Columns that are named like parameters of the config make the same trials as a sweep of them. Every cell that
+    /// can't be read is listed, and then nothing is imported.
+    Import(Box<LedgerImport>),
     /// Check that no record was altered and none that others name is gone. Exit 8 if one is.
     ///
     /// A record that no other names yet leaves no trace when it is removed: name those that must
@@ -54,9 +62,10 @@ pub(super) struct LedgerArgs {
     pub(super) json: bool,
 }
 
-pub(super) fn run(command: LedgerCommand) -> Result<u8> {
+pub(super) fn run(command: LedgerCommand, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     match command {
         LedgerCommand::Show(options) => show(&options),
+        LedgerCommand::Import(options) => ledger_import::run(&options, strategies),
         LedgerCommand::Verify(options) => verify(&options),
     }
 }
@@ -108,6 +117,9 @@ fn show(options: &LedgerArgs) -> Result<u8> {
                     "axes": t.axes.iter().map(|a| &a.key).collect::<Vec<_>>(),
                     "synthetic": t.synthetic,
                     "returns": record.returns,
+                    "out_of_sample": record.out_of_sample,
+                    "mark": record.mark,
+                    "source": record.source.as_ref().map(|s| json!({"file": s.file, "sha256": s.sha256, "from": s.from})),
                 })
             })
             .collect();
@@ -120,9 +132,13 @@ fn show(options: &LedgerArgs) -> Result<u8> {
                 hash[..12].to_owned(),
                 record.kind.name().to_owned(),
                 (t.points * t.accounts() as u64).to_string(),
-                axes.join(" "),
+                match (&record.mark, &record.source) {
+                    (Some(mark), _) => of_mark(mark),
+                    (_, Some(source)) => of_source(source),
+                    _ => axes.join(" "),
+                },
                 few(&symbols),
-                format!("{} to {}", t.start_date, t.end_date),
+                if record.kind.tries() { format!("{} to {}", t.start_date, t.end_date) } else { String::new() },
                 if t.synthetic { "synthetic" } else { "" }.to_owned(),
                 if record.returns.is_some() { "kept" } else { "" }.to_owned(),
             ]);
@@ -161,6 +177,19 @@ fn nothing(options: &LedgerArgs) -> Result<String> {
     } else {
         "no trial on real bars is recorded; --synthetic shows those on synthetic bars\n".to_owned()
     })
+}
+
+/// Sessions set aside, or given back.
+fn of_mark(mark: &Mark) -> String {
+    match mark {
+        Mark::Reserve { from, .. } => format!("set aside from {from}"),
+        Mark::Release { why, .. } => format!("given back: {why}"),
+    }
+}
+
+/// Where imported trials come from.
+fn of_source(source: &Source) -> String {
+    format!("{} {} ({})", source.file, &source.sha256[..12.min(source.sha256.len())], source.from)
 }
 
 /// The first of many, and how many.

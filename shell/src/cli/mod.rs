@@ -18,11 +18,13 @@ mod explain;
 mod findings;
 mod gate;
 mod help;
+mod holdout;
 #[cfg(feature = "deploy")]
 mod host;
 mod init;
 mod interrupt;
 mod ledger;
+mod ledger_import;
 mod list;
 mod new;
 mod options;
@@ -125,7 +127,12 @@ enum Command {
     /// Every point counts as a trial in the ledger. What is shown as out-of-sample had no part in
     /// the choice.
     WalkForward(walk_forward::WalkForward),
-    /// Show and verify the ledger of trials.
+    /// Set sessions aside that only the gate may look at.
+    Holdout {
+        #[command(subcommand)]
+        command: holdout::HoldoutCommand,
+    },
+    /// Show and verify the ledger of trials, and import those counted elsewhere.
     Ledger {
         #[command(subcommand)]
         command: ledger::LedgerCommand,
@@ -231,7 +238,8 @@ fn run(command: Command, strategies: &[&dyn AnyStrategy], started: Instant) -> R
         Command::Backtest(options) => backtest::run(&options, strategies, started),
         Command::Sweep(options) => sweep::run(&options, strategies, started),
         Command::WalkForward(options) => walk_forward::run(&options, strategies),
-        Command::Ledger { command } => ledger::run(command),
+        Command::Holdout { command } => holdout::run(&command, strategies),
+        Command::Ledger { command } => ledger::run(command, strategies),
         #[cfg(feature = "live")]
         Command::Run(options) => run::run(&options, strategies),
         Command::Gate(options) => gate::run(&options, strategies, started),

@@ -10,12 +10,13 @@ use magellan::deployed;
 use magellan::disk::hash::sha256_hex;
 use magellan::disk::map::{self, Access};
 use magellan::error::{Error, Result};
+use magellan::holdout;
 use magellan::registry::{self, AnyStrategy};
 use magellan::research::backtest::Request;
 use magellan::runner::{Archived, Simulated};
 
 use super::backtest::archived_data_only;
-use super::options::Place;
+use super::options::{Counting, Place};
 use crate::codes;
 use crate::release::heartbeat::Identity;
 use crate::release::{self, BINARY, Release};
@@ -43,6 +44,8 @@ pub(super) struct Run {
     pub(super) end_date: Option<Date>,
     #[command(flatten)]
     pub(super) place: Place,
+    #[command(flatten)]
+    pub(super) counting: Counting,
 }
 
 pub(super) fn run(options: &Run, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
@@ -59,7 +62,8 @@ pub(super) fn run(options: &Run, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
         None => of_checkout(options, strategy, &program)?,
     };
     let mut service = Service::start(identity, &document, &options.state_dir)?;
-    let ending = trade(options, strategy, &document, &mut service).inspect_err(|err| service.fail(err))?;
+    let in_checkout = release.is_none();
+    let ending = trade(options, in_checkout, strategy, &document, &mut service).inspect_err(|err| service.fail(err))?;
     Ok(if ending == Ending::Interrupted { 130 } else { 0 })
 }
 
@@ -111,10 +115,20 @@ fn of_checkout(options: &Run, strategy: &dyn AnyStrategy, program: &Path) -> Res
     Ok((document, identity))
 }
 
-fn trade(options: &Run, strategy: &dyn AnyStrategy, document: &Complete, service: &mut Service) -> Result<Ending> {
+fn trade(
+    options: &Run,
+    in_checkout: bool,
+    strategy: &dyn AnyStrategy,
+    document: &Complete,
+    service: &mut Service,
+) -> Result<Ending> {
     let (archive, config) = (options.place.archive()?, document.config());
     let (start, end) = period(options, document);
     let market = strategy.market(&Request::portfolio(document, &archive, start, end))?;
+    // What only a gate may look at isn't replayed in a checkout; a release ships no ledger.
+    if in_checkout && !market.is_synthetic() {
+        holdout::check_free_until(&options.counting.folder(&options.place, false)?, strategy.name(), end)?;
+    }
     let histories = market.histories()?;
     let mut runner = strategy.runner(config)?;
     for history in &histories {

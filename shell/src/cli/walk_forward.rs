@@ -90,7 +90,7 @@ pub(super) fn run(options: &WalkForward, strategies: &[&dyn AnyStrategy]) -> Res
     if let Some(path) = &options.out {
         super::output::write(path, &document)?;
     }
-    print(&if options.json { document } else { tables(&opened, &walked, &options.by) })?;
+    print(&if options.json { document } else { tables(&opened, &walked, &choosing) })?;
     Ok(if is_conclusive(&walked, &options.by) { 0 } else { INCONCLUSIVE })
 }
 
@@ -99,7 +99,7 @@ const INCONCLUSIVE: u8 = 4;
 
 /// Whether the figure that chose has a value in any fold's test.
 fn is_conclusive(walked: &Walked, by: &str) -> bool {
-    let value = |c: &Chosen| (metrics::figure(by)?.of)(c.out_of_sample.as_ref()?.metrics()).value();
+    let value = |c: &Chosen| (metrics::figure(by)?.of)(c.judged.as_ref()?.metrics()).value();
     walked.chosen.iter().any(|c| value(c).is_some())
 }
 
@@ -130,6 +130,7 @@ fn check_writable(path: &Path) -> Result<()> {
 
 /// Everything, for programs.
 fn document(opened: &Opened<'_>, walked: &Walked, choosing: &Choosing<'_>) -> Value {
+    let key = choosing.division.scheme.heading().replace('-', "_");
     let chosen = |c: &Chosen| {
         json!({
             "fold": c.fold + 1,
@@ -140,7 +141,7 @@ fn document(opened: &Opened<'_>, walked: &Walked, choosing: &Choosing<'_>) -> Va
                 Scheme::CrossValidation => of_returns(m.flattering()),
                 _ => json!(m),
             }),
-            "out_of_sample": c.out_of_sample,
+            (&key): c.judged.map(|judged| *judged.metrics()),
         })
     };
     let joined = walked.joined.iter().map(|j| {
@@ -148,8 +149,8 @@ fn document(opened: &Opened<'_>, walked: &Walked, choosing: &Choosing<'_>) -> Va
             "symbol": account_name(j.symbol),
             "folds": walked.folds.len(),
             "folds_judged": j.folds_judged,
-            "sessions": j.out_of_sample.map_or(0, |out| out.metrics().sessions),
-            "out_of_sample": j.out_of_sample.map(|out| of_returns(out.metrics())),
+            "sessions": j.judged.map_or(0, |judged| judged.metrics().sessions),
+            (&key): j.judged.map(|judged| of_returns(judged.metrics())),
         })
     });
     json!({
@@ -182,18 +183,20 @@ fn parameters(opened: &Opened<'_>, point: u64) -> Value {
 }
 
 /// What each fold chose and how it went, then all tests joined.
-fn tables(opened: &Opened<'_>, walked: &Walked, by: &str) -> String {
-    let header = ["fold", "symbol", "chosen on", "judged on", "parameters", "in-sample", "out-of-sample"];
+fn tables(opened: &Opened<'_>, walked: &Walked, choosing: &Choosing<'_>) -> String {
+    let (by, heading) = (choosing.by, choosing.division.scheme.heading());
+    let header = ["fold", "symbol", "chosen on", "judged on", "parameters", "in-sample", heading];
     let rows = walked.chosen.iter().map(|c| fold_row(opened, &walked.folds[c.fold], c, by));
     let mut text = table::plain(header.map(str::to_owned).into_iter(), rows.collect());
-    text += &joined(walked, by);
+    text += &joined(walked, by, choosing.division.scheme);
     let (points, trials) = (counted(walked.points, "point"), counted(walked.trials, "trial"));
     text += &format!("chosen among {points} by {by}; the ledger counts {trials}\n");
     text + &notes(&walked.partly_covered, &walked.doubts, walked.synthetic) + &table::assumed(opened.assumed())
 }
 
 /// The tests of each account joined, under a line that says how many of the folds those are.
-fn joined(walked: &Walked, by: &str) -> String {
+fn joined(walked: &Walked, by: &str, scheme: Scheme) -> String {
+    let how = if scheme.is_forward() { "out of sample" } else { "cross-validated" };
     let folds = walked.folds.len();
     let (least, most) = (walked.joined.iter().map(|j| j.folds_judged).min().unwrap_or(0), walked.folds_judged());
     let mut text = match (least, most) {
@@ -202,14 +205,14 @@ fn joined(walked: &Walked, by: &str) -> String {
             let why = why.into_iter().collect::<Vec<&str>>().join("; ");
             return format!("nothing was judged: in none of {} any point has a {by} ({why})\n", counted(folds, "fold"));
         }
-        (least, _) if least == folds => format!("out of sample, all {} joined:\n", counted(folds, "fold")),
-        (least, most) if least == most => format!("out of sample, {most} of {} joined:\n", counted(folds, "fold")),
-        _ => format!("out of sample, those of {} joined that were judged:\n", counted(folds, "fold")),
+        (least, _) if least == folds => format!("{how}, all {} joined:\n", counted(folds, "fold")),
+        (least, most) if least == most => format!("{how}, {most} of {} joined:\n", counted(folds, "fold")),
+        _ => format!("{how}, those of {} joined that were judged:\n", counted(folds, "fold")),
     };
     const FIGURES: [&str; 4] = ["sharpe", "total_return", "max_drawdown", "volatility"];
     let header = ["symbol", "folds judged", "sessions judged on"].into_iter().chain(FIGURES);
     let row = |j: &Joined| {
-        let metrics = j.out_of_sample.as_ref().map(|out| out.metrics());
+        let metrics = j.judged.as_ref().map(|judged| judged.metrics());
         let sessions = metrics.map_or(0, |m| m.sessions);
         let mut row = vec![account_name(j.symbol), format!("{} of {folds}", j.folds_judged), sessions.to_string()];
         row.extend(FIGURES.iter().map(|name| figure(name, metrics)));
@@ -233,7 +236,7 @@ fn fold_row(opened: &Opened<'_>, fold: &Fold, chosen: &Chosen, by: &str) -> Vec<
             Err(why) => format!("none: {why}"),
         },
         figure(by, chosen.in_sample.as_ref().map(|m| m.flattering())),
-        figure(by, chosen.out_of_sample.as_ref().map(|m| m.metrics())),
+        figure(by, chosen.judged.as_ref().map(|m| m.metrics())),
     ]
 }
 

@@ -91,6 +91,9 @@ fn period_block(text: &mut String, period: &PeriodVerdict) {
         let _ = writeln!(text, "Against baseline: {}.\n", escaped(&b.how));
     }
     let _ = writeln!(text, "{}.\n", period.power.statement);
+    if let Some(seen) = &period.seen {
+        let _ = writeln!(text, "{}.\n", seen.sentences().join("; "));
+    }
     let _ = writeln!(text, "| | criterion | value | fails | warns | margin |\n|---|---|---:|---:|---:|---:|");
     for check in &period.checks {
         check_row(text, check);

@@ -14,6 +14,7 @@ use magellan::gate::comparison::Comparison;
 use magellan::gate::{
     Acknowledgement, Check, DataFinding, Luck, PeriodVerdict, Skill, StrategyVerdict, Timing, Verdict,
 };
+use magellan::holdout::Seen;
 use magellan::metrics::Measure;
 use magellan::research::backtest::Run;
 use magellan::research::coverage::PartlyCovered;
@@ -307,6 +308,9 @@ fn period_summary(text: &mut String, period: &PeriodVerdict) {
     let _ = write!(text, "\n  {}", against_baseline(&period.baseline));
     for (check, what) in period.checks.iter().flat_map(|c| c.counted.iter().map(move |what| (c, what))) {
         let _ = write!(text, "\n  {}: {what}", check.metric);
+    }
+    for said in period.seen.iter().flat_map(Seen::sentences) {
+        let _ = write!(text, "\n  {said}");
     }
     for e in &period.expectations {
         let _ = write!(text, "\n  {} {}: {:.1} here", e.path, e.expected, e.value);

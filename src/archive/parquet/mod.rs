@@ -1,6 +1,7 @@
 //! Parquet, read and written: the one place that configures the library.
 
 mod cast;
+pub(crate) mod cells;
 mod claims;
 pub(crate) mod guard;
 pub(crate) mod read;
