@@ -166,10 +166,10 @@ impl Gate<'_> {
         match self.heads {
             Some(heads) => {
                 let heads = heads.get(strategy.name()).map_or(&[][..], Vec::as_slice);
-                let counted = candidates
-                    .iter()
-                    .fold(holdout::with_marks(ledger.clone())?, |l, c| l.with(Kind::Gate, &c.trials()));
-                ledger = ledger.at(heads).or_else(|_| counted.at(heads))?;
+                let counted = |from: Ledger| candidates.iter().fold(from, |l, c| l.with(Kind::Gate, &c.trials()));
+                let marked = counted(holdout::with_marks(ledger.clone())?);
+                let plain = counted(ledger.clone());
+                ledger = ledger.at(heads).or_else(|_| marked.at(heads)).or_else(|_| plain.at(heads))?;
             }
             None => {
                 holdout::repeat_marks(&mut ledger)?;
