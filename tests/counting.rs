@@ -121,6 +121,28 @@ proptest! {
     }
 }
 
+/// So that settings tried by walk-forward count as if they had been swept: the same trials, the same returns.
+#[test]
+fn a_walk_forward_keeps_what_a_sweep_of_the_same_grid_keeps() {
+    let (document, archive, grid) = (document(), sample(), grid(3, 2));
+    let request = sweep_request(&document, &archive, &grid);
+    let kept = |walks: bool| {
+        let (place, results) = (folder(), folder());
+        let mut ledger = Ledger::open(place.path(), NAME).expect("a ledger");
+        if walks {
+            strategy().walk_forward(&request, &BY_SHARPE, &mut ledger, &()).expect("walked");
+        } else {
+            let keeping = Keeping { folder: results.path(), shard: Shard::WHOLE, sample_seed: 0, together: false };
+            strategy().sweep(&request, &keeping, &mut ledger, &()).expect("swept");
+        }
+        let (hash, _) = ledger.records().iter().find(|(_, r)| r.returns.is_some()).expect("kept");
+        (ledger.count().expect("counted"), ledger.returns(hash).expect("returns"))
+    };
+    let (walked, swept) = (kept(true), kept(false));
+    assert_eq!(walked.1.len(), 6);
+    assert_eq!(walked, swept);
+}
+
 /// A ledger that can't be written: a file stands where its folder would be.
 fn unwritable(place: &Path) -> Ledger {
     let ledger = Ledger::open(place, NAME).expect("none yet");

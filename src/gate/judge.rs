@@ -191,11 +191,11 @@ impl Gate<'_> {
         match self.heads {
             Some(heads) => {
                 let heads = heads.get(strategy.name()).map_or(&[][..], Vec::as_slice);
-                let counted = candidates
-                    .iter()
-                    .zip(&kept)
-                    .fold(holdout::with_marks(ledger.clone())?, |l, (c, kept)| l.with(Kind::Gate, &c.trials(), kept));
-                ledger = ledger.at(heads).or_else(|_| counted.at(heads))?;
+                let own = || candidates.iter().zip(&kept);
+                let counted = |from: Ledger| own().fold(from, |l, (c, kept)| l.with(Kind::Gate, &c.trials(), kept));
+                let marked = counted(holdout::with_marks(ledger.clone())?);
+                let plain = counted(ledger.clone());
+                ledger = ledger.at(heads).or_else(|_| marked.at(heads)).or_else(|_| plain.at(heads))?;
             }
             None => {
                 holdout::repeat_marks(&mut ledger)?;

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::archive::parquet::guard::guarded;
+use crate::bar::Date;
 use crate::disk::hash::sha256_hex;
 use crate::disk::map;
 use crate::disk::write::write_atomically;
 use crate::error::{Error, Result, codes};
-use crate::bar::Date;
 use crate::sweep::grid::Choice;
 
 use super::kept::{Kept, decode};
@@ -340,7 +340,8 @@ impl Ledger {
         let name = sha256_hex(returns);
         let same = |r: &Record| r.kind == kind && r.trials == *trials && r.returns.as_ref() == Some(&name);
         if !ledger.records.values().any(same) {
-            let (hash, _, record) = ledger.record(kind, trials, &Beside { returns: Some(returns), ..Beside::default() });
+            let (hash, _, record) =
+                ledger.record(kind, trials, &Beside { returns: Some(returns), ..Beside::default() });
             ledger.records.insert(hash, record);
             ledger.unwritten.insert(name, Bytes::copy_from_slice(returns));
         }

@@ -68,10 +68,7 @@ impl Ledger {
 
     /// All trials on bars of one kind.
     pub fn all(&self, synthetic: bool) -> Tried<'_> {
-        Tried {
-            ledger: self,
-            records: self.records().iter().filter(|(_, r)| is_like(r, synthetic)).collect(),
-        }
+        Tried { ledger: self, records: self.records().iter().filter(|(_, r)| is_like(r, synthetic)).collect() }
     }
 
     /// Number of distinct trials on all bars, real ones and synthetic ones.

@@ -233,14 +233,14 @@ impl<'p> Table<'p> {
                     continue;
                 }
                 let trial = place(&mut trials, name);
-                match (rate(&row[at]), day) {
-                    (Err(what), _) => faults.add(*line, at, what),
-                    (Ok(_), None) => {}
-                    (Ok(rate), Some(day)) => {
-                        if trials[trial].1.insert(day, rate).is_some() {
-                            faults.add(*line, at, format!("{day} of `{name}` stands twice"));
-                        }
-                    }
+                let rate = rate(&row[at]).unwrap_or_else(|what| {
+                    faults.add(*line, at, what);
+                    0.0
+                });
+                if let Some(day) = day
+                    && trials[trial].1.insert(day, rate).is_some()
+                {
+                    faults.add(*line, at, format!("{day} of `{name}` stands twice"));
                 }
             }
         }
@@ -451,7 +451,7 @@ mod tests {
             }
         }
         let said = faults.settle().expect_err("four faults").to_string();
-        for part in ["4 cells", "line 2, column 3 `b`: \"x\"", "line 3, column 1 `date`: the exchange was closed"] {
+        for part in ["4 cells", "line 2, column 3 `b`: `x`", "line 3, column 1 `date`: the exchange was closed"] {
             assert!(said.contains(part), "{part}: {said}");
         }
         assert!(said.contains("1200 %"), "{said}");
