@@ -202,8 +202,8 @@ impl GateInputs {
         Self { today: day.unwrap_or(self.today), ..self }
     }
 
-    /// As that verdict was judged, if its strategies were asked for committed trials.
-    pub(super) fn as_judged(self, stored: &StoredVerdict) -> Self {
+    /// To judge again as that verdict was judged: on such a day, and asked for committed trials if its strategies were asked for committed trials.
+    pub(super) fn for_verdict(self, stored: &StoredVerdict) -> Self {
         let committed = self.committed || stored.strategies.iter().any(StrategyVerdict::asks_for_commit);
         Self { committed, ..self.on(stored.same_day()) }
     }
