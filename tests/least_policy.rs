@@ -311,6 +311,11 @@ fn a_trial_that_nobody_committed_is_inconclusive_with_the_command_that_commits_i
     fs::remove_file(&record).expect("removed");
     let (code, _, err) = run(place.command(&verify));
     assert!(code == 8 && err.contains("error[ledger-gap]"), "{code} {err}");
+    fs::remove_dir_all(place.at("data/ledger")).expect("removed");
+    for line in [&verify[..], "ledger verify --ledger data/ledger --require-of main"] {
+        let (code, _, err) = run(place.command(line));
+        assert!(code == 8 && err.contains("error[ledger-gap]"), "{line}: {code} {err}");
+    }
     let (code, _, err) = run(place.command(&verify.replace("main", "--output=x")));
     assert!(code != 0 && !place.at("x").exists(), "{err}");
 }

@@ -49,11 +49,13 @@ pub fn how_to_commit(ledger: &Path, strategy: &str, record: &str) -> Result<Opti
 /// Refused if git doesn't know the commit, or the ledger's folder isn't in a checkout.
 pub fn records_of(commit: &str, ledger: &Path) -> Result<Vec<(String, String)>> {
     // A ledger that isn't here may be in the commit.
-    let root = ledger.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
-    let below = ledger.strip_prefix(root).unwrap_or(Path::new("")).to_string_lossy().into_owned();
+    let above = ledger.ancestors().find(|folder| folder.as_os_str().is_empty() || folder.is_dir());
+    let above = above.unwrap_or(Path::new(""));
+    let root = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+    let below = ledger.strip_prefix(above).unwrap_or(ledger).to_string_lossy().into_owned();
     let below = if below.is_empty() { ".".to_owned() } else { below };
     git(root, &["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{commit}^{{commit}}")])
-        .map_err(|_| fault(format!("git doesn't know the commit `{commit}`")))?;
+        .map_err(|_| fault(format!("git doesn't know the commit `{commit}`")).at(root.display()))?;
     let listed = git(root, &["ls-tree", "-r", "-z", "--name-only", commit, "--", &below])?;
     let listed = String::from_utf8_lossy(&listed).into_owned();
     let record = |path: &str| {

@@ -145,7 +145,7 @@ impl<'c> Candidate<'c> {
         if let Some(policy) = by.policy {
             answers.checks.extend(policy.checks(config, &self.facts(&power)));
         }
-        answers.checks.extend(by.baseline.and_then(|deployed| policy::weakened(&deployed.config, config)));
+        answers.checks.extend(by.baseline.map(|deployed| policy::weakened(&deployed.config, config)));
         answers.not_evaluable.extend(beyond_its_cash(run));
         causality.answer(&mut answers);
         answers.checks.push(trusted(&run.data_findings));

@@ -13,6 +13,7 @@
 //! | is it worse than what is deployed? | `comparison.rs` |
 //! | does it hold under other circumstances? | `variations.rs`, `regimes.rs`, `robustness.rs` |
 //! | do decisions depend on the past alone? | `causality.rs` |
+//! | is it held to the least policy, and to no less than what is deployed? | `policy.rs` |
 //!
 //! `candidate.rs` asks them of one period and `judge.rs` of a strategy; `verdict.rs` is the answer, [`verify`] reads it
 //! back.

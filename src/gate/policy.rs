@@ -271,11 +271,19 @@ fn unmet(demanded: &BTreeMap<String, Levels>, criteria: &BTreeMap<String, Levels
     found
 }
 
-/// The check that a config demands no less than the deployed one: criteria, levels, margin and periods. None, if the
-/// deployed text is no config.
-pub(super) fn weakened(deployed: &str, candidate: &PerformanceCriteria) -> Option<Check> {
-    let text: Value = serde_json::from_str(deployed).ok()?;
-    let was: PerformanceCriteria = serde_json::from_value(text.get("performance_criteria")?.clone()).ok()?;
+/// The check that a config demands no less than the deployed one: criteria, levels, margin and periods.
+pub(super) fn weakened(deployed: &str, candidate: &PerformanceCriteria) -> Check {
+    let text: Value = serde_json::from_str(deployed).unwrap_or_default();
+    let was: Result<PerformanceCriteria, _> = serde_json::from_value(text["performance_criteria"].clone());
+    let found = match was {
+        Ok(was) => less_than(&was, candidate),
+        Err(err) => vec![format!("what the deployed config demanded can't be read: {err}")],
+    };
+    Check::none_of(WEAKENED, Group::Pending, found)
+}
+
+/// What a config demands less than the deployed one, in words.
+fn less_than(was: &PerformanceCriteria, candidate: &PerformanceCriteria) -> Vec<String> {
     let mut found = unmet(&was.criteria, &candidate.criteria, "what is deployed was held to");
     if let Some(NonInferiority { sharpe_margin, confidence }) = was.baseline {
         let is = candidate.baseline;
@@ -294,7 +302,7 @@ pub(super) fn weakened(deployed: &str, candidate: &PerformanceCriteria) -> Optio
             found.push(format!("no period covers {start} to {end}, over which what is deployed was judged"));
         }
     }
-    Some(Check::none_of(WEAKENED, Group::Pending, found))
+    found
 }
 
 /// The policy to judge by, of the one at hand and the deployed one, and the check that nothing was taken from that.
@@ -376,7 +384,7 @@ mod tests {
             "baseline": {"sharpe_margin": 0.3, "confidence": 0.95},
         }})
         .to_string();
-        let weakened = |candidate: &PerformanceCriteria| weakened(&deployed, candidate).expect("a config");
+        let weakened = |candidate: &PerformanceCriteria| weakened(&deployed, candidate);
         let with = |name: &str, levels: Levels| {
             let mut config = config(0.9, 0.3);
             config.criteria.insert(name.to_owned(), levels);
@@ -384,6 +392,7 @@ mod tests {
         };
         let same = Levels { warn_below: Some(0.95), ..levels(0.9) };
         assert_eq!(weakened(&with("psr", same)).status, Status::Pass, "another name of the period is none");
+        assert_eq!(super::weakened("{}", &with("psr", same)).status, Status::Inconclusive, "what can't be read");
         let shorter = |start: &str| {
             let mut config = with("psr", same);
             config.periods[0].start_date = start.parse().expect("a date");

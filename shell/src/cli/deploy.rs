@@ -298,7 +298,7 @@ fn judge_again(
         committed_ledger: false,
     };
     let binary = manifest.files.get(BINARY).map_or_else(String::new, |file| file.sha256.clone());
-    let inputs = GateInputs::new(&judging, false)?.as_judged(stored).of_program(binary);
+    let inputs = GateInputs::new(&judging, false)?.for_verdict(stored).of_program(binary);
     let again = super::verdict::judge_again(&inputs, strategies, std::slice::from_ref(one), stored);
     let subject = stored.strategy(&one.name).and_then(|one| one.subject.as_ref()).map(|s| &s.sha256);
     // Once it runs, it is what candidates are compared with, and what it was compared with is gone.

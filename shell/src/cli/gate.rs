@@ -197,15 +197,11 @@ impl GateInputs {
         })
     }
 
-    /// The same on another day, if there is one.
-    pub(super) fn on(self, day: Option<Date>) -> Self {
-        Self { today: day.unwrap_or(self.today), ..self }
-    }
-
-    /// As that verdict was judged, if its strategies were asked for committed trials.
-    pub(super) fn as_judged(self, stored: &StoredVerdict) -> Self {
+    /// To judge again as a verdict was judged: on a day on which the same was accepted, and asked for committed trials if
+    /// it was.
+    pub(super) fn for_verdict(self, stored: &StoredVerdict) -> Self {
         let committed = self.committed || stored.strategies.iter().any(StrategyVerdict::asks_for_commit);
-        Self { committed, ..self.on(stored.same_day()) }
+        Self { committed, today: stored.same_day().unwrap_or(self.today), ..self }
     }
 
     /// The same for another program than this one, by its SHA-256.

@@ -69,7 +69,7 @@ fn check(options: &VerdictVerify, strategies: &[&dyn AnyStrategy]) -> Result<u8>
         print(&format!("{}: its digests are those of its contents\n", options.file.display()))?;
         return Ok(0);
     }
-    let inputs = GateInputs::new(&options.judging, false)?.as_judged(&stored);
+    let inputs = GateInputs::new(&options.judging, false)?.for_verdict(&stored);
     verify::check_archive(&stored, inputs.archive().folder(), &inputs.archive().manifest().sha256).map_err(at)?;
     for one in &deployed {
         check_baseline(one, &stored, inputs.baselines()).map_err(at)?;
