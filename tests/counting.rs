@@ -132,7 +132,7 @@ fn a_walk_forward_keeps_what_a_sweep_of_the_same_grid_keeps() {
         if walks {
             strategy().walk_forward(&request, &BY_SHARPE, &mut ledger, &()).expect("walked");
         } else {
-            let keeping = Keeping { folder: results.path(), shard: Shard::WHOLE, sample_seed: 0, together: false };
+            let keeping = Keeping { folder: results.path(), shard: Shard::WHOLE, together: false };
             strategy().sweep(&request, &keeping, &mut ledger, &()).expect("swept");
         }
         let (hash, _) = ledger.records().iter().find(|(_, r)| r.returns.is_some()).expect("kept");
