@@ -434,6 +434,8 @@ fn calendar_sessions((start, end): (Date, Date)) -> Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn rows(text_of: &str) -> Table<'static> {
@@ -455,6 +457,20 @@ mod tests {
             assert!(said.contains(part), "{part}: {said}");
         }
         assert!(said.contains("1200 %"), "{said}");
+    }
+
+    proptest! {
+        /// Numbers and dates of a Parquet file are read as those of a CSV file with all their digits.
+        #[test]
+        fn parquet_reads_as_text_does(rates in prop::collection::vec(-1.0f64..1.0, 1..40)) {
+            let days: Vec<Date> = calendar::sessions(Date(19_000), Date(19_100)).map(|s| s.date).collect();
+            let rows: Vec<(Date, f64)> = days.into_iter().zip(rates).collect();
+            let bytes = kept::written(&[(7, rows.clone())]).expect("written");
+            let line = |(day, rate): &(Date, f64)| format!("7,{day},{rate}\n");
+            let text = "point,session,return\n".to_owned() + &rows.iter().map(line).collect::<String>();
+            let read = |bytes: Bytes| Table::read(Path::new("f"), bytes).map(|t| (t.names, t.rows.into_iter().map(|r| r.1).collect::<Vec<_>>()));
+            prop_assert_eq!(read(Bytes::from(bytes)).ok(), read(Bytes::from(text)).ok());
+        }
     }
 
     #[test]
