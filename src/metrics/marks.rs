@@ -65,11 +65,11 @@ mod tests {
     fn a_fall_within_a_session_counts_and_flat_bars_dilute_exposure() {
         let mut marks = Marks::new(100.0);
         value(&mut marks, 2, 100.0, 0.0);
-        value(&mut marks, 1, 125.0, 50.0);
-        value(&mut marks, 1, 100.0, 50.0);
-        assert_eq!(marks.drawdown(), Measure::Defined(-0.2));
-        // (0.4 + 0.5) over 4 bars.
-        assert_eq!(marks.gross_exposure(), Measure::Defined(0.225));
+        value(&mut marks, 1, 128.0, 64.0);
+        value(&mut marks, 1, 96.0, 48.0);
+        assert_eq!(marks.drawdown(), Measure::Defined(-0.25));
+        // (0.5 + 0.5) over 4 bars.
+        assert_eq!(marks.gross_exposure(), Measure::Defined(0.25));
         value(&mut marks, 1, -1.0, 0.0);
         assert_eq!(marks.gross_exposure(), Measure::Undefined(Cause::Ruined));
         assert_eq!(Marks::new(1.0).gross_exposure(), Measure::Undefined(Cause::NoBars));
