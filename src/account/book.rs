@@ -101,6 +101,11 @@ impl Book {
         })
     }
 
+    /// What the position is worth at a price, dollars.
+    pub fn worth(&self, price: f64) -> f64 {
+        self.lot.as_ref().map_or(0.0, |lot| lot.shares as f64 * price)
+    }
+
     /// A new session cancels a pending entry that was to be flat overnight.
     pub fn begin_session(&mut self, account: &mut Account) {
         if matches!(self.pending, Pending::Buy { .. }) && self.flat_before_close().is_some() {

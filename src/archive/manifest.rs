@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::tables::{Move, Split};
+use super::tables::{Move, Rate, Split};
 use crate::bar::{Nanos, Symbol, Timeframe, iso_utc};
 use crate::disk::hash::sha256_hex;
 use crate::disk::map;
@@ -76,6 +76,9 @@ pub struct Manifest {
     pub splits: Vec<Split>,
     /// Declared moves, sorted by symbol and date.
     pub moves: Vec<Move>,
+    /// Risk-free rates, sorted by date.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub risk_free: Vec<Rate>,
     /// SHA-256 over the manifest with this field empty.
     pub sha256: String,
 }
@@ -86,8 +89,8 @@ const LIMIT: u64 = 64 << 20;
 
 impl Default for Manifest {
     fn default() -> Self {
-        let (records, splits, moves) = Default::default();
-        Self { schema_version: VERSION, records, splits, moves, sha256: String::new() }
+        let (records, splits, moves, risk_free) = Default::default();
+        Self { schema_version: VERSION, records, splits, moves, risk_free, sha256: String::new() }
     }
 }
 
@@ -142,6 +145,10 @@ impl Manifest {
                 path,
                 format!("the split of {} on {} has the ratio {}", split.symbol, split.date, split.ratio),
             ));
+        }
+        let unsorted = manifest.risk_free.windows(2).any(|w| w[0].date >= w[1].date);
+        if unsorted || !manifest.risk_free.iter().all(|r| super::tables::is_rate(r.rate)) {
+            return Err(damaged(path, "the risk-free rates are out of order, or one is not from -0.1 to 1"));
         }
         Ok(manifest)
     }

@@ -1,7 +1,7 @@
 //! The archive: Parquet records under a manifest, and a mapped cache in front of them.
 //!
 //! ```text
-//! DIR/manifest.json                                   every record with its hashes; splits, moves
+//! DIR/manifest.json                                   every record with its hashes; splits, moves, rates
 //! DIR/<provenance>/raw/<timeframe>/<symbol>/<year>-<hash>.parquet
 //! DIR/cache/<timeframe>/<symbol>.arrow                derived, may be deleted at any time
 //! ```
@@ -32,6 +32,7 @@ use crate::bar::{Date, Symbol, Timeframe};
 use crate::disk::map::Access;
 use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
+use crate::metrics::Rates;
 use audit::Audit;
 use cache::Cached;
 use manifest::{DayBasis, Manifest, Record};
@@ -74,6 +75,12 @@ impl Archive {
     /// The splits of one symbol, oldest first.
     pub fn splits(&self, symbol: Symbol) -> Vec<Split> {
         self.manifest.splits.iter().filter(|s| s.symbol == symbol).copied().collect()
+    }
+
+    /// The risk-free rates; none if no table was imported.
+    pub fn risk_free(&self) -> Rates {
+        let table = &self.manifest.risk_free;
+        Rates { rates: table.iter().map(|r| (r.date, r.rate)).collect(), sha256: tables::hash_of_rates(table) }
     }
 
     /// The symbols that have bars of `timeframe`, alphabetically.

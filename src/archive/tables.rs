@@ -1,5 +1,6 @@
-//! Splits and declared price moves: small tables beside the bars.
+//! Splits, declared price moves and risk-free rates: small tables beside the bars.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::bar::{Date, Symbol};
+use crate::disk::hash::sha256_hex;
 use crate::disk::map;
 use crate::error::{Error, Result, codes, quoted};
 
@@ -32,12 +34,23 @@ pub struct Move {
     pub reason: String,
 }
 
+/// What money earned without risk from a date on, until the next.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rate {
+    /// First date of the rate.
+    pub date: Date,
+    /// Simple rate a year, as a fraction: 0.05 is 5 %.
+    pub rate: f64,
+}
+
 /// Longest first line that is looked at.
 pub(super) const LONGEST_HEADER: u64 = 64 << 10;
 /// Largest table read.
 const LIMIT: u64 = 16 << 20;
 const SPLIT_HEADER: [&str; 3] = ["symbol", "effective_date", "new_shares_per_old"];
 const MOVE_HEADER: [&str; 3] = ["symbol", "date", "reason"];
+
+const RATE_HEADER: [&str; 2] = ["date", "rate"];
 
 /// Whether a CSV file starts with the header of a split table.
 pub(super) fn is_split_table(path: &Path) -> bool {
@@ -49,7 +62,12 @@ pub(super) fn is_move_table(path: &Path) -> bool {
     has_header(path, MOVE_HEADER)
 }
 
-fn has_header(path: &Path, want: [&str; 3]) -> bool {
+/// Whether a CSV file starts with the header of a table of risk-free rates.
+pub(super) fn is_rate_table(path: &Path) -> bool {
+    has_header(path, RATE_HEADER)
+}
+
+fn has_header<const N: usize>(path: &Path, want: [&str; N]) -> bool {
     let Ok(file) = map::open_up_to(path, u64::MAX) else { return false };
     // The header alone: a file without a line end must not be read to its end.
     let header = csv::Reader::from_reader(file.take(LONGEST_HEADER)).headers().cloned();
@@ -89,7 +107,49 @@ pub(crate) fn parse_moves(path: &Path, source: impl Read) -> Result<Vec<Move>> {
     })
 }
 
-fn parse<T>(path: &Path, source: impl Read, header: [&str; 3], row: impl Fn([&str; 3]) -> Result<T>) -> Result<Vec<T>> {
+/// Reads `date,rate`: simple rates a year as fractions, each valid from its date on until the next.
+///
+/// # Errors
+/// Data error naming file and line.
+pub fn read_rates(path: &Path) -> Result<Vec<Rate>> {
+    parse_rates(path, map::open_up_to(path, LIMIT)?)
+}
+
+/// As [`read_rates`], of text from anywhere; the path serves messages.
+pub(crate) fn parse_rates(path: &Path, source: impl Read) -> Result<Vec<Rate>> {
+    let before = Cell::new(None);
+    parse(path, source, RATE_HEADER, |[date, rate]| {
+        let date: Date = date.parse()?;
+        if before.replace(Some(date)).is_some_and(|before| before >= date) {
+            return Err(Error::new(codes::BAD_TABLE, format!("{date} does not come after the date above it"))
+                .help("sort the rows by date, one row a date"));
+        }
+        let parsed = rate.parse().ok().filter(|rate| is_rate(*rate));
+        let rate = parsed.ok_or_else(|| {
+            Error::new(codes::BAD_TABLE, format!("{} is not a rate from -0.1 to 1", quoted(rate)))
+                .help("write a simple rate a year as a fraction: 0.05 for 5 %")
+        })?;
+        Ok(Rate { date, rate })
+    })
+}
+
+/// Whether money ever earned so much a year.
+pub(super) fn is_rate(rate: f64) -> bool {
+    (-0.1..=1.0).contains(&rate)
+}
+
+/// SHA-256 of a table of rates, as its rows are written.
+pub(crate) fn hash_of_rates(rates: &[Rate]) -> String {
+    let rows: Vec<String> = rates.iter().map(|r| format!("{},{}\n", r.date, r.rate)).collect();
+    sha256_hex(rows.concat().as_bytes())
+}
+
+fn parse<T, const N: usize>(
+    path: &Path,
+    source: impl Read,
+    header: [&str; N],
+    row: impl Fn([&str; N]) -> Result<T>,
+) -> Result<Vec<T>> {
     let expected = format!("expected the columns {}", header.join(","));
     let fault = |e: csv::Error| Error::new(codes::BAD_TABLE, e.to_string()).at(path.display()).help(expected.clone());
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(source);
@@ -102,7 +162,7 @@ fn parse<T>(path: &Path, source: impl Read, header: [&str; 3], row: impl Fn([&st
     for record in reader.records() {
         let record = record.map_err(fault)?;
         let line = record.position().map_or(0, csv::Position::line);
-        let fields = [0, 1, 2].map(|i| record.get(i).unwrap_or_default());
+        let fields = std::array::from_fn(|i| record.get(i).unwrap_or_default());
         let as_data = |e: Error| e.recode(codes::BAD_TABLE).at_line(path, line as usize, None);
         rows.push(row(fields).map_err(as_data)?);
     }
@@ -158,9 +218,48 @@ pub(super) fn merge_moves(known: &mut Vec<Move>, new: Vec<Move>) -> usize {
     known.len() - before
 }
 
+/// Adds `new` to `known`; the same rate twice is one, two rates for one date are an error.
+pub(super) fn merge_rates(known: &mut Vec<Rate>, new: Vec<Rate>) -> Result<usize> {
+    let before = known.len();
+    let mut rates: BTreeMap<Date, f64> = known.iter().map(|k| (k.date, k.rate)).collect();
+    for Rate { date, rate } in new {
+        if let Some(other) = rates.insert(date, rate).filter(|other| *other != rate) {
+            let what = format!("two risk-free rates for {date}: {other} and {rate}");
+            return Err(Error::new(codes::BAD_TABLE, what).help("import into a new archive to replace the table"));
+        }
+    }
+    *known = rates.into_iter().map(|(date, rate)| Rate { date, rate }).collect();
+    Ok(known.len() - before)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn rates(text: &str) -> Result<Vec<Rate>> {
+        parse_rates(Path::new("risk_free.csv"), text.as_bytes())
+    }
+
+    #[test]
+    fn a_bad_line_of_rates_is_named() {
+        let good = rates("date,rate\n2024-01-02,0.05\n2024-02-01,-0.01\n").expect("a table");
+        assert_eq!(good.iter().map(|r| r.rate).collect::<Vec<f64>>(), [0.05, -0.01]);
+        for bad in ["2024-01-02,0.05", "2024-01-01,0.05", "2024-01-03,NaN", "2024-01-03,inf", "2024-01-03,5", "x,0"] {
+            let err = rates(&format!("date,rate\n2024-01-02,0.05\n{bad}\n")).expect_err(bad);
+            assert!(err.to_string().contains("risk_free.csv:3"), "{err}");
+            assert_eq!(err.code(), codes::BAD_TABLE);
+        }
+        assert!(rates("day,rate\n").is_err());
+    }
+
+    #[test]
+    fn one_date_has_one_rate() {
+        let rate = |rate| vec![Rate { date: Date(1), rate }];
+        let mut known = rate(0.05);
+        assert_eq!(merge_rates(&mut known, rate(0.05)).ok(), Some(0));
+        assert!(merge_rates(&mut known, rate(0.04)).is_err());
+        assert_eq!(known, rate(0.05));
+    }
 
     #[test]
     fn ratios_are_numbers_or_fractions() {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::bar::{Date, Symbol};
-use crate::metrics::{CRITERIA, Measure};
+use crate::metrics::{CRITERIA, Measure, PROFILE};
 
 /// `performance_criteria`
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -112,7 +112,9 @@ fn criteria_by_metric(generator: &mut SchemaGenerator) -> Schema {
     });
     let of_gate = gate_criteria()
         .map(|c| (c.name.to_owned(), without_confidence(levels_within(levels.clone(), c.range, c.unit))));
-    let properties: Map<String, Value> = of_replays.chain(of_gate).collect();
+    let of_runs =
+        PROFILE.iter().map(|c| (c.name.to_owned(), without_confidence(levels_within(levels.clone(), c.range, c.unit))));
+    let properties: Map<String, Value> = of_replays.chain(of_runs).chain(of_gate).collect();
     json_schema!({"type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1})
 }
 
@@ -158,6 +160,10 @@ pub trait GateFigures {
     fn sharpe_over_holding(&self) -> Measure;
     /// Hansen's test of superior predictive ability over the kept trials.
     fn spa_p(&self) -> Measure;
+    /// Sharpe ratio out of sample of the worst walk-forward.
+    fn walk_forward_sharpe(&self) -> Measure;
+    /// Return out of sample of the same.
+    fn walk_forward_return(&self) -> Measure;
     /// Sharpe ratio at twice the costs.
     fn sharpe_at_double_costs(&self) -> Measure;
     /// Slippage a side, basis points, at which nothing is won.
@@ -225,6 +231,18 @@ pub const STATISTICS: &[GateCriterion] = &[
         |f| f.spa_p(),
         (0.0, 1.0),
         "probability that the best of the kept trials is this good by luck",
+    ),
+    gate_criterion(
+        "walk_forward_sharpe",
+        |f| f.walk_forward_sharpe(),
+        (-100.0, 100.0),
+        "a year, out of sample, of the worst walk-forward in the ledger",
+    ),
+    gate_criterion(
+        "walk_forward_return",
+        |f| f.walk_forward_return(),
+        (-1.0, 1e3),
+        "as a fraction, out of sample, of the worst walk-forward in the ledger",
     ),
 ];
 

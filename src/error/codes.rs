@@ -145,7 +145,7 @@ crate::error_codes! {
             "Two different bars have one start time.";
             "decide which source is right and import it alone"
         BAD_TABLE "bad-table":
-            "A table of splits or moves has another header, a ratio that is none, or a row without a reason.";
+            "A table of splits, moves or risk-free rates has another header, a ratio or rate that is none, dates out of order, or a row without a reason.";
             "write symbol,effective_date,new_shares_per_old or symbol,date,reason"
         SPLIT_CONFLICT "split-conflict":
             "Two different split ratios for one symbol and day.";

@@ -16,12 +16,14 @@ use super::subject::Subject;
 use super::timing::Timing;
 use super::variations::Variations;
 use super::verdict::{DataFinding, Expectation, PeriodVerdict};
+use super::walked::Walked;
 use crate::archive::Archive;
-use crate::bar::{Date, Timeframe};
+use crate::bar::{Date, Symbol, Timeframe};
 use crate::calendar;
 use crate::config::{Complete, Config, Levels, Period, gate_criteria};
 use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
+use crate::holdout::Seen;
 use crate::ledger::{Family, Trials};
 use crate::metrics::{Cash, Cause, Measure, Metrics, session_returns};
 use crate::registry::AnyStrategy;
@@ -32,6 +34,8 @@ use crate::stats::sharpe::LongRun;
 
 /// Name of the check of the bars.
 pub(super) const DATA_ERRORS: &str = "data_errors";
+/// Dollars spent on a symbol, as a share of the mean of the others, below which it isn't traded.
+const NEGLECTED: f64 = 0.01;
 const DAYS_A_MONTH: f64 = 365.2425 / 12.0;
 
 /// What reports draw of a period.
@@ -60,6 +64,14 @@ pub(super) struct Yardstick<'y> {
     pub(super) subject: &'y Subject,
     /// Whether pages are wanted.
     pub(super) pages: bool,
+}
+
+/// What the ledger says of one period.
+pub(super) struct Known {
+    /// How much of it trials have seen.
+    pub(super) seen: Seen,
+    /// The worst walk-forward on it, or why there is none.
+    pub(super) walked: std::result::Result<Walked, Cause>,
 }
 
 /// A strategy over one period.
@@ -109,7 +121,26 @@ impl<'c> Candidate<'c> {
     ///
     /// # Errors
     /// Config and data errors of a replay.
-    pub(super) fn judge(&self, by: &Yardstick<'_>, progress: &dyn Fn(&str)) -> Result<(PeriodVerdict, PeriodCharts)> {
+    /// Symbols that are traded for less than a hundredth of what the others are on average: to be in the list isn't to
+    /// be traded.
+    pub(super) fn neglected(&self) -> Vec<Symbol> {
+        let spent = |symbol: &Symbol| {
+            let own = self.run.replay.fills.iter().filter(|fill| fill.symbol == *symbol);
+            own.fold(0.0, |sum, fill| sum + fill.shares as f64 * fill.entry_price)
+        };
+        let all: Vec<(Symbol, f64)> = self.run.symbols.iter().map(|symbol| (*symbol, spent(symbol))).collect();
+        let total = all.iter().fold(0.0, |sum, one| sum + one.1);
+        let others = (all.len() as f64 - 1.0).max(1.0);
+        let little = |(_, own): &&(Symbol, f64)| *own < NEGLECTED * (total - own) / others;
+        all.iter().filter(little).map(|one| one.0).collect()
+    }
+
+    pub(super) fn judge(
+        &self,
+        by: &Yardstick<'_>,
+        known: &Known,
+        progress: &dyn Fn(&str),
+    ) -> Result<(PeriodVerdict, PeriodCharts)> {
         let Self { run, replays, .. } = self;
         let seed = by.subject.seed;
         progress("under other circumstances");
@@ -122,6 +153,7 @@ impl<'c> Candidate<'c> {
         let skill = skill?;
         let evidence = Evidence {
             luck: by.luck,
+            walked: &known.walked,
             skill: &skill,
             robustness: &robustness,
             returns: &self.returns,
@@ -143,7 +175,7 @@ impl<'c> Candidate<'c> {
         answers.checks.push(by.luck.check());
         let config = &self.document.deployment().performance_criteria;
         if let Some(policy) = by.policy {
-            answers.checks.extend(policy.checks(config, &self.facts(&power)));
+            answers.checks.extend(policy.checks(config, &self.facts(&power, &known.seen)));
         }
         answers.checks.extend(by.baseline.map(|deployed| policy::weakened(&deployed.config, config)));
         answers.not_evaluable.extend(beyond_its_cash(run));
@@ -155,12 +187,12 @@ impl<'c> Candidate<'c> {
     }
 
     /// What the policy is applied to.
-    fn facts(&self, power: &Power) -> Facts {
+    fn facts(&self, power: &Power, seen: &Seen) -> Facts {
         Facts {
             sessions: self.returns.len(),
             min_track_record: power.min_track_record,
             costs: self.run.costs,
-            unseen_sessions: Measure::Defined(0.0),
+            unseen_sessions: Measure::Defined(seen.unseen as f64),
         }
     }
 
@@ -216,6 +248,7 @@ impl<'c> Candidate<'c> {
             checks: answers.checks,
             power,
             metrics: run.metrics,
+            profile: run.profile.clone(),
             baseline,
             skill,
             robustness,

@@ -8,7 +8,8 @@ use crate::config::Levels;
 use crate::metrics::{Cause, Measure};
 
 /// Figures without a value because nothing was tried or deployed that they could be taken from: the history can't tell.
-const UNSURE: [Cause; 3] = [Cause::NoSweep, Cause::NoSharedReturns, Cause::NotPaired];
+const UNSURE: [Cause; 5] =
+    [Cause::NoSweep, Cause::NoSharedReturns, Cause::NoWalkForward, Cause::WalkForwardUnfinished, Cause::NotPaired];
 /// Name of the check that a trial stands in the committed ledger. Nobody may accept that it doesn't: a commit settles it.
 pub const TRIAL_NOT_COMMITTED: &str = "trial-not-committed";
 

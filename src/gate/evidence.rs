@@ -8,9 +8,10 @@ use super::criteria::Answers;
 use super::luck::Luck;
 use super::robustness::Robustness;
 use super::skill::Skill;
+use super::walked::Walked;
 use crate::config::{GateFigures, ROBUSTNESS, STATISTICS};
 use crate::costs::Costs;
-use crate::metrics::{Cause, Measure, SESSIONS_PER_YEAR};
+use crate::metrics::{Cause, Measure, PROFILE, SESSIONS_PER_YEAR};
 use crate::research::backtest::Run;
 use crate::stats::sharpe::LongRun;
 use crate::stats::{Moments, monte_carlo, sharpe, trials as luck_of};
@@ -24,6 +25,8 @@ const SHUFFLES: usize = 1_000;
 /// What the gate's figures are made of.
 pub(super) struct Evidence<'e> {
     pub(super) luck: &'e Luck,
+    /// The worst walk-forward of the same symbols, or why there is none.
+    pub(super) walked: &'e std::result::Result<Walked, Cause>,
     pub(super) skill: &'e Skill,
     pub(super) robustness: &'e Robustness,
     pub(super) returns: &'e [f64],
@@ -38,6 +41,16 @@ pub(super) struct Evidence<'e> {
 impl Evidence<'_> {
     /// The criteria on them.
     pub(super) fn answer(&self, answers: &mut Answers<'_>) {
+        for criterion in PROFILE {
+            if let Some(&levels) = answers.criteria.get(criterion.name) {
+                answers.checks.push(Check::new(
+                    criterion.name,
+                    Group::Point,
+                    (criterion.of)(&self.run.profile),
+                    levels,
+                ));
+            }
+        }
         for (group, table) in [(Group::Statistics, STATISTICS), (Group::Robustness, ROBUSTNESS)] {
             for criterion in table {
                 if let Some(&levels) = answers.criteria.get(criterion.name) {
@@ -127,6 +140,14 @@ impl GateFigures for Evidence<'_> {
 
     fn sharpe_over_holding(&self) -> Measure {
         self.skill.own.sharpe_difference_lower
+    }
+
+    fn walk_forward_sharpe(&self) -> Measure {
+        self.walked.as_ref().map_or_else(|cause| Measure::Undefined(*cause), Walked::sharpe)
+    }
+
+    fn walk_forward_return(&self) -> Measure {
+        self.walked.as_ref().map_or_else(|cause| Measure::Undefined(*cause), Walked::total_return)
     }
 
     fn spa_p(&self) -> Measure {

@@ -1,25 +1,26 @@
 //! The judging: replay, count, ask, answer. One verdict a strategy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::baseline::Baseline;
-use super::candidate::{Candidate, DATA_ERRORS, PeriodCharts, Yardstick};
+use super::candidate::{Candidate, DATA_ERRORS, Known, PeriodCharts, Yardstick};
 use super::check::{Check, Status, TRIAL_NOT_COMMITTED};
 use super::heat_map::HeatMap;
 use super::luck::{self, About, Luck};
 use super::policy::Policy;
 use super::subject::{Subject, subject};
 use super::verdict::{Refusal, StrategyVerdict};
+use super::walked::worst_walk_forward;
 use super::{acknowledge, causality, changes, comparison, policy};
 use crate::archive::Archive;
-use crate::bar::Date;
+use crate::bar::{Date, Symbol};
 use crate::config::{Complete, Period, gate_criteria};
 use crate::deployed::Deployed;
 use crate::error::{Error, Result, codes};
 use crate::holdout::{self, Seen};
 use crate::ledger::{Kind, Ledger, Trials};
-use crate::metrics::CRITERIA;
+use crate::metrics::{CRITERIA, PROFILE};
 use crate::registry::{self, AnyStrategy};
 use crate::research::backtest::Run;
 
@@ -69,7 +70,8 @@ pub struct Judgement {
 
 /// Names of the checks whose failure somebody may accept.
 pub fn check_names() -> impl Iterator<Item = &'static str> {
-    let of_config = CRITERIA.iter().map(|c| c.figure.name).chain(gate_criteria().map(|c| c.name));
+    let of_config = CRITERIA.iter().map(|c| c.figure.name).chain(PROFILE.iter().map(|c| c.name));
+    let of_config = of_config.chain(gate_criteria().map(|c| c.name));
     let pending = [policy::SESSIONS, policy::UNSEEN, policy::WEAKENED, policy::POLICY_WEAKENED];
     of_config.chain([comparison::CHECK, luck::DROPPED]).chain(pending)
 }
@@ -132,7 +134,15 @@ impl Gate<'_> {
         let (policy, policy_weakened) = policy::to_judge_by(self.policy, deployed_policy);
         let ledger = self.count(strategy, &candidates, baseline.as_ref(), policy.as_ref())?;
         let periods: Vec<(Date, Date)> = candidates.iter().map(|c| (c.period.start_date, c.period.end_date)).collect();
-        let about = About { symbols: &document.config().symbols, synthetic, periods: &periods };
+        let neglected: BTreeSet<Symbol> = candidates.iter().flat_map(Candidate::neglected).collect();
+        let own: Vec<Trials> = candidates.iter().map(Candidate::trials).collect();
+        let about = About {
+            symbols: &document.config().symbols,
+            neglected: &neglected,
+            own: &own,
+            synthetic,
+            periods: &periods,
+        };
         let (luck, kept) = Luck::of(&ledger, &about)?;
         if let Some(baseline) = &baseline {
             verdict.changed = changes::between_texts(&baseline.config, &document.text);
@@ -152,10 +162,12 @@ impl Gate<'_> {
             pages: self.pages,
         };
         for candidate in &candidates {
-            let (mut period, charts) = candidate.judge(&by, &progress)?;
+            let own = candidate.trials();
+            let known = Known { seen: Seen::of(&ledger, &own)?, walked: worst_walk_forward(&ledger, &own)? };
+            let (mut period, charts) = candidate.judge(&by, &known, &progress)?;
             period.checks.extend(policy_weakened.clone());
             period.checks.extend(self.check_committed(strategy.name(), &ledger, candidate)?);
-            period.seen = Some(Seen::of(&ledger, &candidate.trials())?);
+            period.seen = Some(known.seen);
             period.checks.retain(|c| Some(c.metric.as_str()) != without);
             verdict.periods.push(period);
             judgement.periods.push(charts);

@@ -10,7 +10,7 @@
 //! minimum backtest length. Used in DSR as well it would discount twice: with a mean correlation of 0.9, 7 % of lucky
 //! picks would pass at 95 %.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -21,7 +21,7 @@ use super::columns::{self, Chosen};
 use crate::bar::{Date, Symbol};
 use crate::config::Levels;
 use crate::error::Result;
-use crate::ledger::{Column, Columns, Family, Ledger, Record, Tried};
+use crate::ledger::{Column, Columns, Family, Ledger, Record, Trials, Tried};
 use crate::metrics::{Cause, Measure};
 use crate::research::plan::SAMPLE;
 use crate::stats::pbo::{Performance, probability_of_overfitting};
@@ -75,6 +75,10 @@ pub(super) type Kept = BTreeMap<Family, Vec<Vec<f64>>>;
 pub(super) struct About<'a> {
     /// The symbols that it trades.
     pub(super) symbols: &'a [Symbol],
+    /// Those of them that it hardly trades.
+    pub(super) neglected: &'a BTreeSet<Symbol>,
+    /// Its own trials.
+    pub(super) own: &'a [Trials],
     /// Whether its bars are synthetic.
     pub(super) synthetic: bool,
     /// First and last date of each period.
@@ -105,20 +109,25 @@ impl Luck {
         let correlation = widest.and_then(|c| c.correlation);
         let known = |r: &Record| {
             let own = Family::of(r);
-            families.iter().zip(&compared).any(|((family, _), c)| **family == own && c.dispersion.is_some())
+            let told = r.source.as_ref().is_some_and(|s| s.sharpes.len() >= LEAST_SERIES);
+            told || families.iter().zip(&compared).any(|((family, _), c)| **family == own && c.dispersion.is_some())
         };
         // What duplicates another trial of an unknown family is no trial of its own.
         let unknown = compared.iter().filter(|c| c.dispersion.is_none());
         let copies: usize = unknown.map(|c| c.chosen.costs_only + c.chosen.duplicates + c.chosen.hardly_trade).sum();
         let n_unknown = n.saturating_sub(tried.count_of(known)?).saturating_sub(copies as u64);
         let pbo = overfitting(&all);
+        // Trials counted elsewhere may have Sharpe ratios and no returns.
+        let elsewhere = tried.records().iter().filter_map(|(_, r)| r.source.as_ref());
+        let elsewhere = elsewhere.filter(|s| s.sharpes.len() >= LEAST_SERIES).filter_map(|s| s.dispersion());
+        let dispersion = elsewhere.chain(widest.and_then(|c| c.dispersion)).reduce(f64::max);
         let sum = |of: fn(&Chosen) -> usize| compared.iter().map(|c| of(&c.chosen)).sum();
         let luck = Self {
             n,
             n_unknown,
             n_effective: correlation.map_or(n as f64, |rho| trials::effective_trials(n as f64, rho)),
             correlation,
-            dispersion: widest.and_then(|c| c.dispersion),
+            dispersion,
             pbo: pbo.map_or(Measure::Undefined(Cause::NoSweep), |p| Measure::new(p, Cause::NoSweep)),
             sweeps: tried.records().iter().filter(|(_, r)| r.returns.is_some() && r.trials.points > 1).count(),
             columns: families.iter().map(|(_, columns)| columns.len()).sum(),
@@ -126,7 +135,7 @@ impl Luck {
             hardly_trade: sum(|c| c.hardly_trade),
             losing: sum(|c| c.losing),
             duplicates: sum(|c| c.duplicates),
-            dropped: dropped(&tried, about.symbols),
+            dropped: dropped(&tried, about),
             heads: ledger.heads(),
         };
         let distinct = compared.into_iter().map(|c| c.chosen.distinct);
@@ -149,9 +158,14 @@ impl Luck {
 /// Name of the check that no symbol was dropped.
 pub(super) const DROPPED: &str = "symbols_dropped";
 
-fn dropped(tried: &Tried<'_>, symbols: &[Symbol]) -> Vec<Symbol> {
-    let all = tried.records().iter().flat_map(|(_, r)| r.trials.data.keys().copied());
-    let mut dropped: Vec<Symbol> = all.filter(|s| !symbols.contains(s)).collect();
+/// Symbols that are gone, and those that are as good as gone: hardly traded, by other parameters than before.
+fn dropped(tried: &Tried<'_>, about: &About<'_>) -> Vec<Symbol> {
+    let all = tried.records().iter().flat_map(|(_, r)| r.trials.data.keys().map(move |symbol| (*symbol, *r)));
+    let was_other = |symbol: Symbol, r: &Record| about.own.iter().any(|own| !own.treats_alike(&r.trials, symbol));
+    let is_gone = |(symbol, r): &(Symbol, &Record)| {
+        !about.symbols.contains(symbol) || (about.neglected.contains(symbol) && was_other(*symbol, r))
+    };
+    let mut dropped: Vec<Symbol> = all.filter(is_gone).map(|(symbol, _)| symbol).collect();
     dropped.sort_unstable();
     dropped.dedup();
     dropped
@@ -221,7 +235,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::ledger::{Kind, Trials, Varied, encode};
+    use crate::ledger::{Kind, Varied, encode};
     use crate::stats::bootstrap::stream;
     use crate::stats::normal_quantile;
     use crate::sweep::grid::Choice;
@@ -279,7 +293,9 @@ mod tests {
     fn luck(ledger: &Ledger) -> Luck {
         let symbols = ["AMC".parse().expect("a symbol")];
         let periods = [(date("2020-01-02"), date("2021-04-09"))];
-        Luck::of(ledger, &About { symbols: &symbols, synthetic: false, periods: &periods }).expect("a sound ledger").0
+        let about =
+            About { symbols: &symbols, neglected: &BTreeSet::new(), own: &[], synthetic: false, periods: &periods };
+        Luck::of(ledger, &about).expect("a sound ledger").0
     }
 
     fn in_a_folder(fill: impl FnOnce(&mut Ledger)) -> Luck {

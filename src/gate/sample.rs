@@ -20,7 +20,7 @@ use super::verdict::{DataFinding, Expectation, PeriodVerdict, Refusal, StrategyV
 use crate::bar::{Date, Symbol};
 use crate::config::{Levels, Period};
 use crate::finding::Severity;
-use crate::metrics::{Benchmark, Cause, Measure, Metrics, Outcome, Tally};
+use crate::metrics::{Benchmark, Cause, Measure, Metrics, Outcome, Profile, Tally};
 use crate::stats::bootstrap::stream;
 
 /// A verdict of two or three strategies, the same for the same seed.
@@ -223,6 +223,20 @@ impl<R: Rng> Random<R> {
         }
     }
 
+    fn profile(&mut self) -> Profile {
+        Profile {
+            bar_drawdown: self.measure(),
+            alpha: self.measure(),
+            information_ratio: self.measure(),
+            cvar: self.measure(),
+            ulcer_index: self.measure(),
+            time_under_water: self.measure(),
+            gross_exposure: self.measure(),
+            excess_sharpe: self.measure(),
+            risk_free: self.text(),
+        }
+    }
+
     fn comparison(&mut self) -> Comparison {
         Comparison {
             how: self.text(),
@@ -310,6 +324,7 @@ impl<R: Rng> Random<R> {
             checks: self.some(Self::check),
             power: self.power(),
             metrics: self.metrics(),
+            profile: self.profile(),
             baseline: self.comparison(),
             skill: self.skill(),
             robustness: self.robustness(),

@@ -23,7 +23,7 @@ use crate::config::Period;
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::finding::{Finding, Severity};
 use crate::holdout::Seen;
-use crate::metrics::{Measure, Metrics};
+use crate::metrics::{Measure, Metrics, Profile};
 
 /// Something the config says of the strategy, and what the replay shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +50,8 @@ pub struct PeriodVerdict {
     pub power: Power,
     /// All metrics.
     pub metrics: Metrics,
+    /// Figures of the whole run that a sweep doesn't have.
+    pub profile: Profile,
     /// Beside what is deployed.
     pub baseline: Comparison,
     /// What it adds to being in the market.

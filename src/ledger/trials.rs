@@ -191,6 +191,18 @@ impl Trials {
         points.iter().map(|&p| axes(p).fold(base, |sum, (i, axis)| sum.wrapping_add(axis[i]))).collect()
     }
 
+    /// Whether both try the same parameters of a symbol, and nothing else of it.
+    pub fn treats_alike(&self, other: &Self, symbol: Symbol) -> bool {
+        let own = |trials: &Self| {
+            let mut leaves = BTreeMap::new();
+            flatten("", &trials.settings, &mut leaves);
+            leaves.retain(|path, _| trials.owner(path) == Some(symbol));
+            leaves
+        };
+        let varies = |trials: &Self| trials.axes.iter().flat_map(|a| &a.paths).any(|p| trials.owner(p) == Some(symbol));
+        !varies(self) && !varies(other) && own(self) == own(other)
+    }
+
     /// The symbol whose parameters a path leads to, if it leads into a block with parameters by symbol.
     fn owner(&self, path: &str) -> Option<Symbol> {
         let (_, below) = path.split_once('.')?;

@@ -29,7 +29,7 @@ impl Benchmark {
     }
 }
 
-fn simple_returns(worth: &[f64]) -> Vec<f64> {
+pub(super) fn simple_returns(worth: &[f64]) -> Vec<f64> {
     worth.windows(2).map(|w| w[1] / w[0] - 1.0).collect()
 }
 

@@ -134,6 +134,8 @@ causes! {
     NoLosingTrade = "no losing trade",
     BenchmarkStartedAtZero = "the benchmark started at zero",
     BenchmarkDidNotMove = "the benchmark did not move",
+    FewerThanTwentySessions = "fewer than 20 sessions",
+    RatesDoNotCover = "the risk-free table does not cover every session",
     TooFewCommonSessions = "fewer than three common sessions",
     // Of what the gate adds.
     NothingProved = "no trades: nothing was proved",

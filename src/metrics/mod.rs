@@ -18,11 +18,17 @@ mod held;
 
 mod figures;
 
+mod marks;
+
+mod profile;
+
 pub use benchmark::{Benchmark, buy_and_hold};
 pub use cash::Cash;
 pub use figures::{CRITERIA, Criterion, Figure, Resampled, figure, figures};
 pub use held::Held;
+pub use marks::Marks;
 pub use measure::{Cause, Measure};
+pub use profile::{PROFILE, Profile, ProfileCriterion, Rates};
 pub(crate) use sessions::returns;
 pub use sessions::{SESSIONS_PER_YEAR, session_returns, sharpe};
 pub(crate) use summary::Outcome;

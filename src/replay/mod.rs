@@ -106,9 +106,18 @@ fn run_together<S: Strategy, R: Recorder<S::Inputs>>(
 /// A session in which one symbol trades: nothing to merge, and quiet bars are skimmed.
 fn run_alone<S: Strategy, R: Recorder<S::Inputs>>(portfolio: &mut Portfolio<'_, S>, only: usize, recorder: &mut R) {
     while portfolio.symbols[only].cursor.next_start().is_some() {
+        // What is held has another worth on each bar: where marks are asked for, these aren't skimmed.
+        let may_skim = !R::BARS && !(R::MARKS && portfolio.holds());
+        let before = if R::MARKS { portfolio.equity() } else { 0.0 };
         let (symbol, account) = (&mut portfolio.symbols[only], &mut portfolio.account);
-        if !R::BARS && symbol.book.open_quietly() {
+        if may_skim && symbol.book.open_quietly() {
+            let from = symbol.cursor.next();
             symbol.skim(account, recorder);
+            if R::MARKS {
+                let bars = symbol.cursor.next() - from;
+                recorder.valued(bars as u64 - 1, before, 0.0);
+                recorder.valued(1, portfolio.equity(), portfolio.held());
+            }
             continue;
         }
         symbol.fill(account);
@@ -117,10 +126,13 @@ fn run_alone<S: Strategy, R: Recorder<S::Inputs>>(portfolio: &mut Portfolio<'_, 
     }
 }
 
-/// Tells a recorder that asks for bars what the account is worth.
+/// Tells a recorder that asks for bars or marks what the account is worth.
 #[inline(always)]
 fn mark<S: Strategy, R: Recorder<S::Inputs>>(portfolio: &Portfolio<'_, S>, recorder: &mut R, start: Nanos, end: Nanos) {
     if R::BARS {
         recorder.marked(start, end, portfolio.equity());
+    }
+    if R::MARKS {
+        recorder.valued(1, portfolio.equity(), portfolio.held());
     }
 }

@@ -80,6 +80,16 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
         self.account.equity() + open.fold(0.0, |sum, s| sum + s.book.unrealised(s.last_close()))
     }
 
+    /// Whether anything is held.
+    pub(super) fn holds(&self) -> bool {
+        self.symbols.iter().any(|s| s.book.is_open())
+    }
+
+    /// What open positions are worth at their last close, dollars, summed alphabetically.
+    pub(super) fn held(&self) -> f64 {
+        self.symbols.iter().filter(|s| s.book.is_open()).fold(0.0, |sum, s| sum + s.book.worth(s.last_close()))
+    }
+
     /// What the replay leaves behind.
     pub(super) fn into_replay(self, equity: Vec<(Date, f64)>) -> Replay {
         let Self { symbols, account } = self;

@@ -58,15 +58,47 @@ pub trait Recorder<I> {
     /// Whether [`Recorder::closed`] and [`Recorder::marked`] are called.
     const BARS: bool;
 
+    /// Whether [`Recorder::valued`] is called.
+    const MARKS: bool = false;
+
     /// A strategy gave an order at the close of the bar that starts at `_at`.
     fn decided(&mut self, _symbol: Symbol, _at: Nanos, _order: &Order) {}
     /// A symbol's bar is complete; `_held` says whether a position was open before any end-of-data sale.
     fn closed(&mut self, _symbol: Symbol, _now: &Now<I>, _held: bool) {}
     /// All bars with this start are complete; equity in dollars.
     fn marked(&mut self, _start: Nanos, _end: Nanos, _equity: f64) {}
+    /// So many bar starts in a row left the account so: equity and the worth of what is held, dollars. Bars on which
+    /// nothing is held come together.
+    fn valued(&mut self, _bars: u64, _equity: f64, _held: f64) {}
 }
 
 /// Records nothing.
 impl<I> Recorder<I> for () {
     const BARS: bool = false;
+}
+
+/// Two that watch one replay.
+impl<I, A: Recorder<I>, B: Recorder<I>> Recorder<I> for (A, B) {
+    const BARS: bool = A::BARS || B::BARS;
+    const MARKS: bool = A::MARKS || B::MARKS;
+
+    fn decided(&mut self, symbol: Symbol, at: Nanos, order: &Order) {
+        self.0.decided(symbol, at, order);
+        self.1.decided(symbol, at, order);
+    }
+
+    fn closed(&mut self, symbol: Symbol, now: &Now<I>, held: bool) {
+        self.0.closed(symbol, now, held);
+        self.1.closed(symbol, now, held);
+    }
+
+    fn marked(&mut self, start: Nanos, end: Nanos, equity: f64) {
+        self.0.marked(start, end, equity);
+        self.1.marked(start, end, equity);
+    }
+
+    fn valued(&mut self, bars: u64, equity: f64, held: f64) {
+        self.0.valued(bars, equity, held);
+        self.1.valued(bars, equity, held);
+    }
 }

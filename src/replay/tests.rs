@@ -12,6 +12,7 @@ use crate::calendar;
 use crate::costs::Costs;
 use crate::history::Hours;
 use crate::indicator::{Indicator, Memory, Smoothing};
+use crate::metrics::{Marks, Measure, Metrics};
 use crate::order::{Bracket, Entry, Level, Order, Reason, Size, Target};
 use crate::risk::{DailyLoss, Halt, Limits};
 use crate::strategy::{Now, Test};
@@ -193,6 +194,23 @@ fn compare<M: State>(walks: &[Walk], dice: Dice<M>, skipped: i32, limits: Limits
     let skim = replay(&instruments, &terms, &mut skimmed).expect("skims");
     assert_eq!(format!("{skim:?}"), format!("{definition:?}"), "skimming");
     assert_eq!(skimmed, every_bar.orders, "skimming");
+
+    // Marks that pass over what is flat are those of every bar.
+    let mut naive = (EveryBar::default(), Marks::new(terms.capital));
+    let _ = replay(&instruments, &terms, &mut naive).expect("marks every bar");
+    let mut marks = Marks::new(terms.capital);
+    let marked = replay(&instruments, &terms, &mut marks).expect("marks");
+    assert_eq!(format!("{marked:?}"), format!("{definition:?}"), "marking");
+    assert_eq!(marks, naive.1, "marking");
+    let mut peak = terms.capital;
+    let fall = |&equity: &f64| {
+        peak = f64::max(peak, equity);
+        equity / peak - 1.0
+    };
+    let deepest = naive.0.marks.iter().map(fall).fold(0.0, f64::min);
+    assert_eq!(marks.drawdown(), Measure::Defined(deepest), "deepest fall of every bar");
+    let sessions = Metrics::new(&definition, &[]).into_inner().max_drawdown.value();
+    assert!(sessions.is_some_and(|closes| deepest <= closes), "session closes are marks too");
 
     let indicators = dice.indicators();
     let columns: Vec<Columns> = histories.iter().map(|history| Columns::compute(history, &indicators)).collect();

@@ -21,7 +21,7 @@ use crate::history::{History, Hours};
 use crate::holdout;
 use crate::indicator::Columns;
 use crate::ledger::{Kind, Ledger, Trials, encode};
-use crate::metrics::{Cash, Held, Metrics};
+use crate::metrics::{Cash, Held, Marks, Metrics, Profile};
 use crate::order::Order;
 use crate::replay::{Instrument, Recorder, Replay, Terms, replay, replay_passing_over};
 use crate::strategy::{Inputs, Now};
@@ -133,6 +133,8 @@ pub struct Run {
     pub described: Vec<(Symbol, Vec<(&'static str, Value)>)>,
     /// What an audit finds in the bars used; its errors block a gate.
     pub data_findings: Vec<Finding>,
+    /// Figures of a whole run only.
+    pub profile: Profile,
     /// What buying and holding was worth, by the same definitions.
     pub held: Held,
     /// Bar by bar, if asked for.
@@ -448,12 +450,13 @@ impl<S: Deployable> Prepared<'_, S> {
         let instruments: Vec<Instrument<'_, S>> = symbols.clone().into_par_iter().map(cut).collect::<Result<_>>()?;
         instruments.iter().try_for_each(|i| self.market.check_period(&i.history, period))?;
         let terms = Terms { capital: self.account_capital(first), ..self.terms(&Change::default()) };
-        let mut rows = Rows::default();
+        let mut watched = (Rows::default(), Marks::new(terms.capital));
         let replay = match self.request.record {
-            true => replay(&instruments, &terms, &mut rows)?,
-            false => replay(&instruments, &terms, &mut ())?,
+            true => replay(&instruments, &terms, &mut watched)?,
+            false => replay(&instruments, &terms, &mut watched.1)?,
         }
         .into_inner();
+        let (rows, marks) = watched;
         let histories: Vec<&History<'_>> = instruments.iter().map(|i| &i.history).collect();
         let described = instruments.iter().map(|i| (i.history.symbol, i.strategy.describe())).collect();
         let bars = self.market.some(symbols);
@@ -465,6 +468,7 @@ impl<S: Deployable> Prepared<'_, S> {
             coverage: bars.coverage(&histories),
             partly_covered: coverage::of_histories(histories.iter().copied(), period),
             metrics: Metrics::new(&replay, &benchmark).into_inner(),
+            profile: Profile::new(&replay, &marks, &benchmark, &self.request.archive.risk_free()),
             held: Held::new(&replay, &benchmark),
             cash: Cash::of(&replay),
             buying_power: self.request.document.buying_power(),

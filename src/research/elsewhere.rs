@@ -465,7 +465,7 @@ mod tests {
         fn parquet_reads_as_text_does(rates in prop::collection::vec(-1.0f64..1.0, 1..40)) {
             let days: Vec<Date> = calendar::sessions(Date(19_000), Date(19_100)).map(|s| s.date).collect();
             let rows: Vec<(Date, f64)> = days.into_iter().zip(rates).collect();
-            let bytes = kept::written(&[(7, rows.clone())]).expect("written");
+            let bytes = encode(&[(7, rows.clone())]).expect("written");
             let line = |(day, rate): &(Date, f64)| format!("7,{day},{rate}\n");
             let text = "point,session,return\n".to_owned() + &rows.iter().map(line).collect::<String>();
             let read = |bytes: Bytes| Table::read(Path::new("f"), bytes).map(|t| (t.names, t.rows.into_iter().map(|r| r.1).collect::<Vec<_>>()));

@@ -169,6 +169,7 @@ fn summary(
                 "label": run.label,
                 "symbols": run.symbols,
                 "metrics": run.metrics,
+                "profile": run.profile,
                 "benchmark": run.held,
                 "cash": files::cash(run),
                 "partly_covered": run.partly_covered,

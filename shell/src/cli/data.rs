@@ -64,6 +64,9 @@ pub(super) struct Import {
     /// CSV table symbol,date,reason of large price moves that were real.
     #[arg(long, value_name = "FILE")]
     pub(super) moves: Option<PathBuf>,
+    /// CSV table date,rate of risk-free rates a year as fractions, each valid until the next.
+    #[arg(long, value_name = "FILE")]
+    pub(super) risk_free: Option<PathBuf>,
     /// Where the bars come from, e.g. alpaca-sip; without it `parquet`, `csv` or `json`.
     #[arg(long, value_name = "NAME")]
     pub(super) provenance: Option<String>,
@@ -183,6 +186,7 @@ fn import(options: Import) -> Result<u8> {
         sources: options.sources,
         splits: options.splits,
         moves: options.moves,
+        risk_free: options.risk_free,
         provenance: options.provenance,
         skip_unreadable: options.skip_unreadable,
     };
@@ -206,8 +210,12 @@ fn total(counts: &[(Symbol, Timeframe, u64)]) -> u64 {
 }
 
 fn as_text(done: &Imported) -> String {
+    let rates = match done.rates_added {
+        0 => String::new(),
+        added => format!(", {added} risk-free rates added"),
+    };
     let mut text = format!(
-        "{} files, {} rows read: {} bars added, {} identical duplicates dropped, {} splits and {} moves added\n",
+        "{} files, {} rows read: {} bars added, {} identical duplicates dropped, {} splits and {} moves added{rates}\n",
         done.files,
         done.rows_read,
         total(&done.added),
@@ -235,6 +243,7 @@ fn as_json(done: &Imported) -> Value {
         "duplicates": counts(&done.duplicates),
         "splits_added": done.splits_added,
         "moves_added": done.moves_added,
+        "rates_added": done.rates_added,
         "recognised": done.recognised.iter().map(recognised::one).collect::<Vec<_>>(),
         "skipped": done.skipped.iter().map(|(path, _)| path).collect::<Vec<_>>(),
     })
@@ -360,6 +369,10 @@ fn list(options: &List) -> Result<u8> {
     }
     for entry in &manifest.moves {
         let _ = writeln!(text, "declared move {} {}: {}", entry.symbol, entry.date, entry.reason);
+    }
+    if let (Some(first), Some(last)) = (manifest.risk_free.first(), manifest.risk_free.last()) {
+        let count = manifest.risk_free.len();
+        let _ = writeln!(text, "risk-free rates: {count}, {} to {}", first.date, last.date);
     }
     if archive.is_synthetic() {
         let _ = writeln!(text, "{}", table::SYNTHETIC_NOTE);

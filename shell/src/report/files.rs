@@ -117,6 +117,7 @@ fn metrics(strategy: &dyn AnyStrategy, scope: Scope, run: &Run) -> String {
     }
     all.insert("parameters".into(), run.parameters.iter().map(|p| (p.0.to_owned(), p.1.clone())).collect());
     all.insert("figures".into(), json!(run.metrics));
+    all.insert("profile".into(), json!(run.profile));
     all.insert("cash".into(), cash(run));
     all.insert("partly_covered".into(), json!(run.partly_covered));
     serde_json::to_string_pretty(&Value::Object(all)).unwrap_or_default() + "\n"

@@ -457,15 +457,22 @@ const ROWS: &[Figure] = &[
     ("benchmark return", |r| value("total_return", r.metrics.benchmark_return)),
     ("cagr", |r| value("cagr", r.metrics.cagr)),
     ("sharpe", |r| value("sharpe", r.metrics.sharpe)),
+    ("excess sharpe", |r| value("sharpe", r.profile.excess_sharpe)),
     ("sortino", |r| value("sortino", r.metrics.sortino)),
     ("volatility", |r| value("volatility", r.metrics.volatility)),
     ("beta", |r| value("beta", r.metrics.beta)),
+    ("alpha a year", |r| value("cagr", r.profile.alpha)),
+    ("information ratio", |r| value("sharpe", r.profile.information_ratio)),
     ("max drawdown", |r| value("max_drawdown", r.metrics.max_drawdown)),
+    ("max drawdown, every bar", |r| value("max_drawdown", r.profile.bar_drawdown)),
+    ("time under water", |r| value("exposure", r.profile.time_under_water)),
     ("longest drawdown, days", |r| r.metrics.longest_drawdown_days.to_string()),
     ("calmar", |r| value("calmar", r.metrics.calmar)),
     ("best / worst day", |r| {
         format!("{} / {}", value("best_day", r.metrics.best_day), value("worst_day", r.metrics.worst_day))
     }),
+    ("ulcer index", |r| value("max_drawdown", r.profile.ulcer_index)),
+    ("worst 5 % of days", |r| value("worst_day", r.profile.cvar)),
     ("trades", |r| r.metrics.trades.to_string()),
     ("win rate", |r| value("win_rate", r.metrics.win_rate)),
     ("profit factor", |r| value("profit_factor", r.metrics.profit_factor)),
@@ -473,6 +480,7 @@ const ROWS: &[Figure] = &[
     ("average holding, hours", |r| value("hours", r.metrics.avg_holding_hours)),
     ("losses in a row", |r| r.metrics.max_consecutive_losses.to_string()),
     ("exposure", |r| value("exposure", r.metrics.exposure)),
+    ("gross exposure", |r| value("exposure", r.profile.gross_exposure)),
     ("cash below zero", |r| match r.cash.below_zero {
         0 => "never".to_owned(),
         below => format!("after {below} of {}", plural(r.cash.entries, "entry", "entries")),
@@ -504,6 +512,7 @@ fn fine_print(runs: &[Run]) -> String {
         run.provenance.join("+"),
         &run.data_hash[..12],
     );
+    let _ = write!(text, "\nrisk-free rate: {}", run.profile.risk_free);
     text += "\nno entry is refused for lack of cash";
     if let Some(dollars) = run.buying_power {
         let _ = write!(

@@ -29,6 +29,8 @@ pub struct Import {
     pub splits: Option<PathBuf>,
     /// Table of declared moves.
     pub moves: Option<PathBuf>,
+    /// Table of risk-free rates.
+    pub risk_free: Option<PathBuf>,
     /// Where the bars come from; without it `parquet`, `csv` or `json`.
     pub provenance: Option<String>,
     /// What files don't tell themselves.
@@ -52,6 +54,8 @@ pub struct Imported {
     pub splits_added: usize,
     /// As `splits_added`.
     pub moves_added: usize,
+    /// Risk-free rates the archive didn't have.
+    pub rates_added: usize,
     /// What each file was taken for.
     pub recognised: Vec<Recognised>,
     /// Files in a source folder that were left out, and why.
@@ -71,6 +75,7 @@ pub(super) fn collect(import: &Import, manifest: &mut Manifest, done: &mut Impor
     let mut bars = Vec::new();
     let mut splits: Vec<PathBuf> = import.splits.iter().cloned().collect();
     let mut moves: Vec<PathBuf> = import.moves.iter().cloned().collect();
+    let mut rates: Vec<PathBuf> = import.risk_free.iter().cloned().collect();
     for source in &import.sources {
         if !source.exists() {
             return Err(Error::new(codes::SOURCE_MISSING, "there is no such file or folder").at(source.display()));
@@ -86,6 +91,7 @@ pub(super) fn collect(import: &Import, manifest: &mut Manifest, done: &mut Impor
             match Format::of(&path) {
                 Format::Text if tables::is_split_table(&path) => splits.push(path),
                 Format::Text if tables::is_move_table(&path) => moves.push(path),
+                Format::Text if tables::is_rate_table(&path) => rates.push(path),
                 Format::Parquet | Format::Text | Format::Json => bars.push(Listed { path, found }),
                 Format::Unread(help) if found => done.skipped.push((path, format!("not read: {help}"))),
                 Format::Other if found => {}
@@ -107,12 +113,17 @@ pub(super) fn collect(import: &Import, manifest: &mut Manifest, done: &mut Impor
     for path in moves {
         done.moves_added += tables::merge_moves(&mut manifest.moves, tables::read_moves(&path)?);
     }
+    for path in rates {
+        done.rates_added += tables::merge_rates(&mut manifest.risk_free, tables::read_rates(&path)?)
+            .map_err(|e| e.at(path.display()))?;
+    }
     Ok(bars)
 }
 
 /// That nothing among the sources is of use.
 pub(super) fn nothing_found(import: &Import, done: &Imported) -> Option<Error> {
-    let tables = done.splits_added + done.moves_added > 0 || import.splits.is_some() || import.moves.is_some();
+    let named = [&import.splits, &import.moves, &import.risk_free].into_iter().any(Option::is_some);
+    let tables = done.splits_added + done.moves_added + done.rates_added > 0 || named;
     let what = "no .parquet or .csv file with bars among the sources";
     let skipped: Vec<String> =
         done.skipped.iter().map(|(path, why)| format!("\n  {}: {why}", path.display())).collect();
@@ -122,11 +133,12 @@ pub(super) fn nothing_found(import: &Import, done: &Imported) -> Option<Error> {
     })
 }
 
-/// The records of another archive, each intact; its splits and moves come along.
+/// The records of another archive, each intact; its tables come along.
 fn records_of(source: &Path, manifest: &mut Manifest, done: &mut Imported) -> Result<Vec<PathBuf>> {
     let other = Manifest::read(source)?;
     done.splits_added += tables::merge_splits(&mut manifest.splits, other.splits)?;
     done.moves_added += tables::merge_moves(&mut manifest.moves, other.moves);
+    done.rates_added += tables::merge_rates(&mut manifest.risk_free, other.risk_free)?;
     for record in &other.records {
         checked_bytes(source, record, Access::Map)?;
     }

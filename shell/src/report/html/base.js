@@ -31,8 +31,8 @@ const plural = (n, one, many = `${one}s`) => `${whole(n)} ${n === 1 ? one : many
 
 /* Numbers: a true minus, a narrow space before %, the same on every machine */
 
-const SIGNED_RATES = ['total_return', 'cagr', 'max_drawdown', 'worst_day', 'best_day', 'expectancy_ret', 'benchmark_return', 'shuffled_drawdown', 'alpha'];
-const RATES = new Set([...SIGNED_RATES, 'win_rate', 'exposure', 'volatility']);
+const SIGNED_RATES = ['total_return', 'cagr', 'max_drawdown', 'worst_day', 'best_day', 'expectancy_ret', 'benchmark_return', 'shuffled_drawdown', 'bar_drawdown', 'alpha', 'cvar'];
+const RATES = new Set([...SIGNED_RATES, 'ulcer_index', 'time_under_water', 'gross_exposure', 'win_rate', 'exposure', 'volatility']);
 const MONEY = new Set(['initial_capital', 'final_equity', 'gross_win', 'gross_loss', 'avg_trade_pnl', 'avg_win', 'avg_loss']);
 const NAMES = {
   cagr: 'CAGR', avg_trade_pnl: 'Average trade', avg_win: 'Average win', avg_loss: 'Average loss',
@@ -41,6 +41,7 @@ const NAMES = {
   timing_p: 'As good at other times', alpha_t: 't of alpha beside its own symbols', market_alpha_t: 't of alpha beside the market',
   sharpe_over_holding: 'Sharpe over holding', spa_p: 'Superior by luck (SPA)', shuffled_drawdown: 'Drawdown in resampled sessions',
   sharpe: 'Sharpe ratio', sortino: 'Sortino ratio', calmar: 'Calmar ratio', max_drawdown: 'Deepest drawdown', benchmark_return: 'Buy and hold',
+  bar_drawdown: 'Deepest drawdown, every bar', alpha: 'Alpha a year', cvar: 'Mean of the worst 5 % of sessions', risk_free: 'Risk-free rate',
 };
 
 const formats = new Map();
