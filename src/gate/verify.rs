@@ -86,6 +86,19 @@ fn check_contents(verdict: &Verdict) -> Result<()> {
     check_derived(verdict)
 }
 
+/// A verdict as somebody would leave it who makes all digests fit; with `believe` its words count, which only the
+/// self-test does, to show that they must not.
+pub(super) fn read_rehashed(mut verdict: Verdict, believe: bool) -> Result<StoredVerdict> {
+    for one in &mut verdict.strategies {
+        one.digest = one.hash();
+    }
+    verdict.digest = verdict.hash();
+    match believe {
+        true => Ok(StoredVerdict(verdict)),
+        false => StoredVerdict::parse((serde_json::to_string_pretty(&verdict).unwrap_or_default() + "\n").as_bytes()),
+    }
+}
+
 /// Refuses results that don't follow from figures, levels and what was accepted: they are worked out, never believed.
 fn check_derived(verdict: &Verdict) -> Result<()> {
     for one in &verdict.strategies {

@@ -18,6 +18,7 @@ use crate::replay::Terms;
 use crate::research::plan::SAMPLE;
 use crate::risk::Limits;
 use crate::stats::bootstrap::stream;
+use crate::stats::sharpe::{LongRun, probabilistic};
 use crate::stats::{Moments, normal_quantile};
 use crate::sweep::{How, PointResult, Sweep};
 
@@ -34,8 +35,118 @@ const MARGIN: f64 = 0.3;
 /// Points of a sweep over noise.
 const POINTS: usize = 1_000;
 
+/// Sessions of the paths on which PSR is measured; of fewer than 252 nothing is stated.
+const LENGTHS: [usize; 4] = [63, 252, 504, 1_000];
+/// At a stated 5 %, PSR passes at most this share of paths whose true Sharpe ratio is 0.
+const MOST: f64 = 0.06;
+
+/// How often chance reaches a PSR of 0.95.
+#[derive(Clone, Debug, Serialize)]
+pub struct Size {
+    /// What the returns are like.
+    pub process: &'static str,
+    /// Sessions of a path.
+    pub sessions: usize,
+    /// Share of paths that pass, by the long-run variance.
+    pub psr: f64,
+    /// Share that pass by the published form.
+    pub psr_published: f64,
+    /// Whether at most 6 % is stated of it.
+    pub stated: bool,
+}
+
+/// A kind of returns with a Sharpe ratio a session.
+struct Process {
+    name: &'static str,
+    sharpe: f64,
+    /// Whether PSR is stated to hold its level on it.
+    stated: bool,
+    /// The next deviation from the mean, with variance 1, from normal numbers and what it remembers.
+    next: fn(&mut dyn FnMut() -> f64, &mut [f64; 2]) -> f64,
+}
+
+fn student(normal: &mut dyn FnMut() -> f64, freedom: u32) -> f64 {
+    let squares = (0..freedom).fold(0.0, |sum, _| {
+        let z = normal();
+        sum + z * z
+    });
+    let freedom = f64::from(freedom);
+    normal() / (squares / freedom).sqrt() * ((freedom - 2.0) / freedom).sqrt()
+}
+
+/// In the market on one session in ten.
+fn seldom(normal: &mut dyn FnMut() -> f64) -> bool {
+    normal() > 1.281_551_565_544_6
+}
+
+const PROCESSES: [Process; 8] = [
+    Process { name: "normal", sharpe: 0.0, stated: true, next: |normal, _| normal() },
+    Process {
+        name: "AR(1), 0.2",
+        sharpe: 0.0,
+        stated: true,
+        next: |normal, [last, _]| {
+            *last = 0.2 * *last + normal() * 0.96f64.sqrt();
+            *last
+        },
+    },
+    Process { name: "t, 5 degrees", sharpe: 0.0, stated: true, next: |normal, _| student(normal, 5) },
+    Process {
+        name: "GARCH(1,1), 0.1, 0.85",
+        sharpe: 0.0,
+        stated: true,
+        next: |normal, [variance, begun]| {
+            if *begun == 0.0 {
+                (*variance, *begun) = (1.0, 1.0);
+            }
+            let value = variance.sqrt() * normal();
+            *variance = 0.05 + 0.1 * value * value + 0.85 * *variance;
+            value
+        },
+    },
+    Process {
+        name: "sparse, 10 %",
+        sharpe: 0.0,
+        stated: true,
+        next: |normal, _| if seldom(normal) { normal() * 10f64.sqrt() } else { 0.0 },
+    },
+    Process {
+        name: "sparse, 10 %, rare large losses",
+        sharpe: 0.0,
+        stated: false,
+        next: |normal, _| {
+            let (a, b) = (normal(), normal());
+            // One less an exponential number: half the square of a radius.
+            if seldom(normal) { (1.0 - 0.5 * (a * a + b * b)) * 10f64.sqrt() } else { 0.0 }
+        },
+    },
+    Process { name: "t, 3 degrees", sharpe: 0.0, stated: false, next: |normal, _| student(normal, 3) },
+    Process { name: "normal, against a true Sharpe of 1", sharpe: 0.063, stated: false, next: |normal, _| normal() },
+];
+
+fn size(process: &Process, sessions: usize, paths: u64) -> Size {
+    let passes = |seed: u64| {
+        let mut random = stream(seed, process.name, sessions as u64);
+        let mut normal = || normal_quantile(random.random_range(1e-12..1.0 - 1e-12)).unwrap_or(0.0);
+        let mut memory = [0.0; 2];
+        // What it remembers settles before the first session.
+        for _ in 0..50 {
+            let _ = (process.next)(&mut normal, &mut memory);
+        }
+        let returns: Vec<f64> =
+            (0..sessions).map(|_| process.sharpe + (process.next)(&mut normal, &mut memory)).collect();
+        let long_run = LongRun::of(&returns).and_then(|s| s.probability_above(process.sharpe));
+        let published = Moments::of(&returns).and_then(|m| probabilistic(&m, process.sharpe));
+        [long_run, published].map(|p| u64::from(p.is_some_and(|p| p >= CONFIDENCE)))
+    };
+    let [psr, published] = (0..paths).into_par_iter().map(passes).reduce(|| [0, 0], |a, b| [a[0] + b[0], a[1] + b[1]]);
+    let share = |count: u64| count as f64 / paths as f64;
+    let stated = process.stated && sessions >= 252;
+    Size { process: process.name, sessions, psr: share(psr), psr_published: share(published), stated }
+}
+
 /// Shares of the seeds.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Rates {
     /// Seeds.
     pub seeds: u64,
@@ -51,6 +162,8 @@ pub struct Rates {
     pub best_passes_psr: f64,
     /// The best of 1,000 points on noise reaches a DSR of 0.95: at most 5 %.
     pub best_passes_dsr: f64,
+    /// How often chance reaches a PSR of 0.95, by kind of returns and length.
+    pub psr: Vec<Size>,
 }
 
 impl Rates {
@@ -62,6 +175,7 @@ impl Rates {
             && at_most(self.margin_passes, 0.05)
             && at_most(self.best_passes_dsr, 0.05)
             && self.fall_found >= 0.80 - error(0.80)
+            && self.psr.iter().all(|size| !size.stated || at_most(size.psr, MOST))
     }
 }
 
@@ -82,6 +196,8 @@ pub fn measure(seeds: u64, done: &(dyn Fn() + Sync)) -> Result<Rates> {
     let worse = compared(fall, 0.0, 2);
     let best: Vec<(bool, bool)> =
         (0..seeds).into_par_iter().map(best_of_noise).inspect(|_| done()).collect::<Result<_>>()?;
+    let kinds = PROCESSES.iter().flat_map(|process| LENGTHS.map(|sessions| (process, sessions)));
+    let psr = kinds.map(|(process, sessions)| size(process, sessions, seeds)).collect();
     let share = |count: usize| count as f64 / seeds as f64;
     let of = |all: &[(Status, f64)], wanted: Status| share(all.iter().filter(|(status, _)| *status == wanted).count());
     Ok(Rates {
@@ -92,6 +208,7 @@ pub fn measure(seeds: u64, done: &(dyn Fn() + Sync)) -> Result<Rates> {
         fall,
         best_passes_psr: share(best.iter().filter(|b| b.0).count()),
         best_passes_dsr: share(best.iter().filter(|b| b.1).count()),
+        psr,
     })
 }
 
@@ -135,15 +252,18 @@ fn best_of_noise(seed: u64) -> Result<(bool, bool)> {
     let benchmark = Benchmark::default();
     let sweep = Sweep { histories: &histories, terms, benchmark: &benchmark, memory: 64 << 20, how: How::Fast };
     let points: Vec<Planted<Daily>> = (0..POINTS as u32).map(|i| Planted::hash(2 + i)).collect();
-    let moments = |_: usize, result: &PointResult<'_>| Moments::of(&returns(terms.capital, result.equity));
-    let all: Vec<Option<Moments>> = sweep.run(&points, moments)?.into_inner();
-    let kept: Vec<f64> = all.iter().take(SAMPLE).filter_map(|m| m.as_ref()?.sharpe()).collect();
+    let moments = |_: usize, result: &PointResult<'_>| {
+        let returns = returns(terms.capital, result.equity);
+        Some((Moments::of(&returns)?, returns))
+    };
+    let all: Vec<Option<(Moments, Vec<f64>)>> = sweep.run(&points, moments)?.into_inner();
+    let kept: Vec<f64> = all.iter().take(SAMPLE).filter_map(|m| m.as_ref()?.0.sharpe()).collect();
     let sharpe = |m: &Moments| m.sharpe().unwrap_or(f64::NEG_INFINITY);
-    let best = all.iter().flatten().max_by(|a, b| sharpe(a).total_cmp(&sharpe(b)));
-    let Some(best) = best else { return Ok((false, false)) };
+    let best = all.iter().flatten().max_by(|a, b| sharpe(&a.0).total_cmp(&sharpe(&b.0)));
+    let Some(best) = best.and_then(|best| LongRun::of(&best.1)) else { return Ok((false, false)) };
     let sessions = best.count;
     let by_luck = luck::sharpe_by_luck(sessions, (luck::dispersion_of(&kept, sessions), POINTS as u64), 1);
-    let psr = crate::stats::sharpe::probabilistic(best, 0.0);
-    let dsr = by_luck.and_then(|s| crate::stats::sharpe::probabilistic(best, s));
+    let psr = best.probability_above(0.0);
+    let dsr = by_luck.and_then(|s| best.probability_above(s));
     Ok((psr.is_some_and(|p| p >= 0.95), dsr.is_some_and(|p| p >= 0.95)))
 }

@@ -2,9 +2,9 @@
 
 use std::f64::consts::TAU;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::planted::{ALL, Daily, END, Hourly, Pace, Place, PriceModel, START};
+use super::planted::{ALL, Daily, END, Each, Hourly, Pace, Place, PriceModel, START};
 use crate::archive::Archive;
 use crate::config::{Complete, Override};
 use crate::disk::map::Access;
@@ -47,6 +47,10 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "a spike among its neighbours", fails_by: Some("sharpe_of_neighbours"), plant: spike },
     Case { name: "trades in a lucky order", fails_by: Some("shuffled_drawdown"), plant: lucky_order },
     Case { name: "a symbol dropped since an earlier trial", fails_by: Some("symbols_dropped"), plant: dropped },
+    Case { name: "a symbol kept with a dollar", fails_by: Some("symbols_dropped"), plant: kept_with_a_dollar },
+    Case { name: "criteria weaker than the deployed ones", fails_by: Some("criteria_weakened"), plant: weakened },
+    Case { name: "records gone since the deployed verdict", fails_by: Some("ledger-gap"), plant: records_gone },
+    Case { name: "a verdict whose words were changed", fails_by: Some("verdict-altered"), plant: no_edge_at_all },
     Case { name: "hours stamped with their end", fails_by: Some("data_errors"), plant: end_stamped },
     Case { name: "an indicator that looks ahead", fails_by: Some("changed_by_cuts"), plant: looks_ahead },
     Case { name: "a strategy that never forgets", fails_by: Some("changed_by_seed"), plant: never_forgets },
@@ -291,6 +295,44 @@ fn dropped(place: &Place) -> Result<()> {
     place.configure(Daily::NAME, &names(&FOUR), rsi(14, 55.0, 45.0), 2.0, criteria.clone())?;
     backtest(place, Daily::NAME)?;
     place.configure(Daily::NAME, &["AAA", "BBB", "DDD"], rsi(14, 55.0, 45.0), 2.0, criteria)
+}
+
+fn kept_with_a_dollar(place: &Place) -> Result<()> {
+    place.days(13, &FOUR)?;
+    let criteria = json!({"sharpe": {"fail_below": 0.5}});
+    let with = |allocation: f64| {
+        let mut own =
+            names(&FOUR).into_iter().map(|name| (name.to_owned(), rsi(14, 55.0, 45.0))).collect::<Map<_, _>>();
+        own["CCC"]["allocation"] = json!(allocation);
+        Value::Object(own)
+    };
+    place.configure(Each::NAME, &names(&FOUR), with(20_000.0), 2.0, criteria.clone())?;
+    backtest(place, Each::NAME)?;
+    place.configure(Each::NAME, &names(&FOUR), with(1.0), 2.0, criteria)
+}
+
+fn weakened(place: &Place) -> Result<()> {
+    place.days(6, &FOUR)?;
+    let criteria = |least: f64| json!({"sharpe": {"fail_below": least}});
+    place.configure(Daily::NAME, &names(&FOUR), rsi(14, 55.0, 45.0), 2.0, criteria(0.5))?;
+    place.deploy()?;
+    place.configure(Daily::NAME, &names(&FOUR), rsi(14, 55.0, 45.0), 2.0, criteria(0.1))
+}
+
+/// Nobody may forget trials with which what is deployed was judged.
+fn records_gone(place: &Place) -> Result<()> {
+    place.days(6, &FOUR)?;
+    let criteria = json!({"trades": {"fail_below": 10}});
+    place.configure(Daily::NAME, &names(&FOUR), rsi(14, 55.0, 45.0), 2.0, criteria)?;
+    sweep(place, Daily::NAME, &[axis("rsi_period", 8..=20)])?;
+    place.deploy()?;
+    std::fs::remove_dir_all(place.ledger()).map_err(|e| crate::error::Error::io(&place.ledger(), &e))
+}
+
+/// It fails; the verdict then says that it passes, under fitting digests.
+fn no_edge_at_all(place: &Place) -> Result<()> {
+    place.days(2, &[("AAA", falling)])?;
+    place.configure(Daily::NAME, &["AAA"], rsi(14, 55.0, 45.0), 2.0, and("total_return", json!({"fail_below": 0.5})))
 }
 
 fn end_stamped(place: &Place) -> Result<()> {

@@ -8,18 +8,24 @@ mod planted;
 
 use rayon::prelude::*;
 use serde::Serialize;
+use serde_json::json;
 
 use super::baseline::Baseline;
 use super::check::Status;
 use super::judge::{Gate, Judgement};
+use super::verdict::Verdict;
+use super::verify;
 use crate::archive::Archive;
 use crate::bar::Date;
 use crate::deployed::discover;
 use crate::disk::map::Access;
-use crate::error::Result;
+use crate::error::{Error, Result, codes};
 use crate::ledger::Ledger;
 use cases::{CASES, Case};
 use planted::{ALL, Place};
+
+/// The case that is about reading a verdict, not about making one.
+const ALTERED: &str = codes::VERDICT_ALTERED.slug();
 
 /// How one case came out.
 #[derive(Clone, Debug, Serialize)]
@@ -64,6 +70,9 @@ fn judge(case: &Case, without: Option<&str>) -> Result<Outcome> {
     let place = Place::new()?;
     (case.plant)(&place)?;
     let judged = place.judge(without)?;
+    if case.fails_by == Some(ALTERED) {
+        return Ok(read_back(case, &judged, without == Some(ALTERED)));
+    }
     let period = judged.verdict.periods.first();
     let mut failed_by: Vec<String> = match (period, &judged.verdict.error) {
         (Some(period), _) => {
@@ -78,6 +87,22 @@ fn judge(case: &Case, without: Option<&str>) -> Result<Outcome> {
     let as_it_must = failed_by == expected && judged.verdict.status.deploys() == expected.is_empty();
     let status = judged.verdict.status;
     Ok(Outcome { case: case.name, must_fail_by: case.fails_by, status, failed_by, as_it_must })
+}
+
+/// What a reader makes of the verdict after somebody wrote PASS over FAIL, with care for the digests.
+fn read_back(case: &Case, judged: &Judgement, believe: bool) -> Outcome {
+    let written = json!(Verdict::new(vec![judged.verdict.clone()])).to_string();
+    let altered = written.replace("\"FAIL\"", "\"PASS\"").replace("\"exit_code\":1", "\"exit_code\":0");
+    let read = match serde_json::from_str(&altered) {
+        Ok(verdict) => verify::read_rehashed(verdict, believe),
+        Err(e) => Err(Error::new(codes::VERDICT_ALTERED, e.to_string())),
+    };
+    let (status, failed_by) = match read {
+        Ok(stored) => (stored.status, Vec::new()),
+        Err(e) => (Status::Error, vec![e.code().slug().to_owned()]),
+    };
+    let as_it_must = failed_by == [ALTERED];
+    Outcome { case: case.name, must_fail_by: case.fails_by, status, failed_by, as_it_must }
 }
 
 impl Place {

@@ -22,27 +22,40 @@ use crate::stats::{bootstrap::stream, normal_quantile};
 use crate::strategy::{Now, Strategy};
 
 /// The planted strategies.
-pub(super) const ALL: &[&dyn AnyStrategy] = &[&Entry::<Planted<Daily>>::NEW, &Entry::<Planted<Hourly>>::NEW];
+pub(super) const ALL: &[&dyn AnyStrategy] =
+    &[&Entry::<Planted<Daily>>::NEW, &Entry::<Planted<Each>>::NEW, &Entry::<Planted<Hourly>>::NEW];
 
 /// Name and bars of a planted strategy.
 pub(super) trait Pace: Copy + Send + Sync + 'static {
     const NAME: &'static str;
     const TIMEFRAME: Timeframe;
+    const PARAMETERS: Parameters;
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Daily;
+/// Days, each symbol with parameters of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Each;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hourly;
 
 impl Pace for Daily {
     const NAME: &'static str = "planted_daily";
     const TIMEFRAME: Timeframe = Timeframe::Day;
+    const PARAMETERS: Parameters = Parameters::Common;
+}
+
+impl Pace for Each {
+    const NAME: &'static str = "planted_each";
+    const TIMEFRAME: Timeframe = Timeframe::Day;
+    const PARAMETERS: Parameters = Parameters::BySymbol;
 }
 
 impl Pace for Hourly {
     const NAME: &'static str = "planted_hourly";
     const TIMEFRAME: Timeframe = Timeframe::Hour;
+    const PARAMETERS: Parameters = Parameters::Common;
 }
 
 /// How it decides.
@@ -71,6 +84,10 @@ pub(super) struct Planted<P> {
     pub(super) upper: f64,
     #[schemars(extend("minimum" = 0, "maximum" = 100))]
     pub(super) lower: f64,
+    /// Dollars of a position.
+    #[serde(default = "position")]
+    #[schemars(extend("minimum" = 0))]
+    allocation: f64,
     #[serde(skip)]
     warmup_bars: usize,
     #[serde(skip)]
@@ -80,7 +97,15 @@ pub(super) struct Planted<P> {
 impl Planted<Daily> {
     /// Trades on bars that have nothing to do with the price, nor with those of another `which`.
     pub(super) fn hash(which: u32) -> Self {
-        Self { rule: Rule::Hash, rsi_period: which, upper: 50.0, lower: 50.0, warmup_bars: WARMUP, pace: PhantomData }
+        Self {
+            rule: Rule::Hash,
+            rsi_period: which,
+            upper: 50.0,
+            lower: 50.0,
+            allocation: POSITION,
+            warmup_bars: WARMUP,
+            pace: PhantomData,
+        }
     }
 }
 
@@ -88,6 +113,10 @@ impl Planted<Daily> {
 const WARMUP: usize = 50;
 /// Dollars of a position.
 const POSITION: f64 = 20_000.0;
+
+const fn position() -> f64 {
+    POSITION
+}
 
 impl<P: Pace> Strategy for Planted<P> {
     const NAME: &'static str = P::NAME;
@@ -116,7 +145,7 @@ impl<P: Pace> Strategy for Planted<P> {
             Rule::Hash => (picked < 3, picked > 12),
         };
         match now.position.is_open() {
-            false => enter.then_some(Order::buy(Size::Notional(POSITION))),
+            false => enter.then_some(Order::buy(Size::Notional(self.allocation))),
             true => exit.then_some(Order::Exit(Reason::Signal("planted"))),
         }
     }
@@ -134,10 +163,13 @@ impl<P: Pace> Deployable for Planted<P> {
     const ADJUSTED: bool = true;
     const OVERNIGHT: Overnight = Overnight::Held;
     const EQUITY_ROWS: EquityRows = EquityRows::Sessions;
-    const PARAMETERS: Parameters = Parameters::Common;
+    const PARAMETERS: Parameters = P::PARAMETERS;
 
-    fn from_config(config: &Config, _: Symbol) -> Result<Self> {
-        let mut planted: Self = config.parameters()?;
+    fn from_config(config: &Config, symbol: Symbol) -> Result<Self> {
+        let mut planted: Self = match P::PARAMETERS {
+            Parameters::Common => config.parameters()?,
+            Parameters::BySymbol => config.parameters_of(symbol)?,
+        };
         planted.warmup_bars = config.data_requirements.warmup_bars;
         Ok(planted)
     }
