@@ -199,7 +199,7 @@ struct Place {
 impl Place {
     fn new(page: &[Shown]) -> Self {
         let place = Self { folder: TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder") };
-        for part in ["deployed", "data/sample", ".github", "examples"] {
+        for part in ["deployed", "data/sample", "data/synthetic-ledger", ".github", "examples"] {
             copy(&root().join(part), &place.at(part));
         }
         fs::create_dir_all(place.at("bin")).expect("made");

@@ -7,7 +7,7 @@ use magellan::stats::{Moments, sharpe, trials};
 use serde_json::{Value, json};
 
 use crate::bad_inputs::Place;
-use crate::support::{browser, magellan, python, root, run};
+use crate::support::{browser, copy_folder, magellan, python, root, run};
 
 const CONFIG: &str = "deployed/daily_trend/config.json";
 
@@ -114,17 +114,6 @@ fn another_archive_changes_the_digest_and_a_flipped_byte_of_it_is_no_verdict() {
     fs::write(record.path(), bytes).expect("written");
     let (code, out, err) = run(place.command("gate --archive archive"));
     assert_eq!(code, 3, "{out}{err}");
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("made");
-    for entry in fs::read_dir(from).expect("a folder").map(|e| e.expect("an entry")) {
-        let target = to.join(entry.file_name());
-        match entry.path().is_dir() {
-            true => copy_folder(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).expect("copied")),
-        }
-    }
 }
 
 #[test]

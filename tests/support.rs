@@ -59,9 +59,25 @@ pub(crate) fn magellan<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item =
     command.env_remove("USE_ARCHIVED_DATA").env_remove("MAGELLAN_ARCHIVE");
     // Trials of tests aren't trials of the project, nor of each other.
     let test = std::thread::current().name().unwrap_or("main").replace("::", "-");
-    command.env("MAGELLAN_LEDGER", format!("{}/ledger-{}-{test}", env!("CARGO_TARGET_TMPDIR"), std::process::id()));
+    let ledger = format!("{}/ledger-{}-{test}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    // Those that are committed for the sample count, as they do for people.
+    copy_folder(&root().join("data/synthetic-ledger"), Path::new(&ledger));
+    command.env("MAGELLAN_LEDGER", ledger);
     command.env_remove("MAGELLAN_BASELINES");
     command
+}
+
+/// Copies what isn't there yet.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("created");
+    for entry in std::fs::read_dir(from).expect("listed") {
+        let (from, to) = (entry.as_ref().expect("an entry").path(), to.join(entry.expect("an entry").file_name()));
+        match from.is_dir() {
+            true => copy_folder(&from, &to),
+            false if to.exists() => {}
+            false => drop(std::fs::copy(&from, &to).expect("copied")),
+        }
+    }
 }
 
 /// Runs and returns exit code, stdout and stderr.

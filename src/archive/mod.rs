@@ -32,7 +32,6 @@ use crate::bar::{Date, Symbol, Timeframe};
 use crate::disk::map::Access;
 use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
-use crate::metrics::Rates;
 use audit::Audit;
 use cache::Cached;
 use manifest::{DayBasis, Manifest, Record};
@@ -78,9 +77,9 @@ impl Archive {
     }
 
     /// The risk-free rates; none if no table was imported.
-    pub fn risk_free(&self) -> Rates {
+    pub fn risk_free(&self) -> tables::Rates {
         let table = &self.manifest.risk_free;
-        Rates { rates: table.iter().map(|r| (r.date, r.rate)).collect(), sha256: tables::hash_of_rates(table) }
+        tables::Rates { rates: table.iter().map(|r| (r.date, r.rate)).collect(), sha256: tables::hash_of_rates(table) }
     }
 
     /// The symbols that have bars of `timeframe`, alphabetically.

@@ -100,7 +100,7 @@ impl Luck {
     /// Refused if the ledger was altered.
     pub(super) fn of(ledger: &Ledger, about: &About<'_>) -> Result<(Self, Kept)> {
         let tried = ledger.tried(about.synthetic, about.periods);
-        let n = tried.count()?;
+        let n = tried.count_of(|_| true, about.own)?;
         let all = tried.columns()?;
         let families: Vec<(&Family, &BTreeMap<u128, Column>)> = all.families.iter().collect();
         let compared: Vec<Compared> = families.par_iter().map(|(_, columns)| Compared::of(columns)).collect();
@@ -115,7 +115,7 @@ impl Luck {
         // What duplicates another trial of an unknown family is no trial of its own.
         let unknown = compared.iter().filter(|c| c.dispersion.is_none());
         let copies: usize = unknown.map(|c| c.chosen.costs_only + c.chosen.duplicates + c.chosen.hardly_trade).sum();
-        let n_unknown = n.saturating_sub(tried.count_of(known)?).saturating_sub(copies as u64);
+        let n_unknown = n.saturating_sub(tried.count_of(known, about.own)?).saturating_sub(copies as u64);
         let pbo = overfitting(&all);
         // Trials counted elsewhere may have Sharpe ratios and no returns.
         let elsewhere = tried.records().iter().filter_map(|(_, r)| r.source.as_ref());

@@ -519,9 +519,9 @@ mod tests {
         assert_eq!(n(folder), 8, "other dates are no other settings");
     }
 
-    /// Whoever chooses among settings for each of ten symbols has ten choices; a single setting is none.
+    /// Whoever looks at ten symbols, each with an account of its own, has looked ten times; and once more at all together.
     #[test]
-    fn a_symbols_own_account_counts_from_its_second_setting_on() {
+    fn every_account_that_was_looked_at_is_a_trial() {
         let folder = tempfile::tempdir().expect("a folder");
         let folder = folder.path();
         let of = |symbols: &[&str], axes: &[(&str, &[i64])]| {
@@ -536,15 +536,20 @@ mod tests {
         add(folder, Kind::Sweep, &of(&["BRK"], &[("a", &[1, 2, 3])]));
         assert_eq!(n(folder), 3, "one symbol, one account");
         add(folder, Kind::Sweep, &of(&["BRK", "BRK.B"], &[("a", &[1, 2, 3])]));
-        assert_eq!(n(folder), 3 + 3 + 2, "those of BRK were known; both together, and BRK.B's but the first");
+        assert_eq!(n(folder), 3 + 3 + 3, "those of BRK were known; BRK.B's, and both together");
         add(folder, Kind::Backtest, &of(&["BRK", "BRK.B"], &[]));
-        assert_eq!(n(folder), 8, "both were among them");
+        assert_eq!(n(folder), 9, "both were among them");
         let mut one = of(&["BRK", "BRK.B"], &[("a", &[1, 4])]);
         one.axes[0].paths = vec!["parameters.BRK.a".to_owned()];
         add(folder, Kind::Sweep, &one);
-        assert_eq!(n(folder), 8 + 1 + 1, "BRK's 4, and both together with it: BRK.B stayed as it was");
-        add(folder, Kind::Backtest, &of(&["AMC", "GME"], &[]));
-        assert_eq!(n(folder), 10 + 1, "an account each, at one setting: one trial");
+        assert_eq!(n(folder), 9 + 1 + 1, "BRK's 4, and both together with it: BRK.B stayed as it was");
+        let parts = of(&["AMC", "GME"], &[]);
+        add(folder, Kind::Backtest, &parts);
+        assert_eq!(n(folder), 11 + 3);
+        let ledger = Ledger::open(folder, "s").expect("sound");
+        let whole = Trials { scope: "portfolio".to_owned(), ..parts };
+        let beside_it = ledger.all(false).count_of(|_| true, &[whole]).expect("sound");
+        assert_eq!(beside_it, 11 + 1, "looks at parts of what is judged are no tries of it");
     }
 
     /// A list of points, as an import has it, tries what a grid of the same points tries.

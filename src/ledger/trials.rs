@@ -76,7 +76,7 @@ pub struct Identities {
     /// Of all symbols together, a point each.
     pub whole: Vec<u128>,
     /// Of each symbol's own account, where symbols have one.
-    pub own: Vec<(Symbol, Vec<u128>)>,
+    pub own: Vec<Vec<u128>>,
 }
 
 impl Trials {
@@ -122,11 +122,22 @@ impl Trials {
     pub fn identities(&self) -> Result<Identities> {
         let grid = self.grid()?;
         let points = self.points(&grid)?;
-        let own = |&symbol: &Symbol| (symbol, self.sums(Some(symbol), &grid, &points, Leaves::All));
+        let own = |&symbol: &Symbol| self.sums(Some(symbol), &grid, &points, Leaves::All);
         Ok(Identities {
             whole: self.sums(None, &grid, &points, Leaves::All),
             own: if self.has_own_accounts() { self.data.keys().map(own).collect() } else { Vec::new() },
         })
+    }
+
+    /// The identities of each symbol's settings alone, where there are several symbols: looks at parts of the whole.
+    ///
+    /// # Errors
+    /// As [`Trials::identities`].
+    pub fn parts(&self) -> Result<Vec<u128>> {
+        let grid = self.grid()?;
+        let points = self.points(&grid)?;
+        let of_symbol = |&symbol: &Symbol| self.sums(Some(symbol), &grid, &points, Leaves::All);
+        Ok(if self.data.len() > 1 { self.data.keys().flat_map(of_symbol).collect() } else { Vec::new() })
     }
 
     /// The identities of some points by their number, of all symbols together.

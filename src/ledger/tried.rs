@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::graph::{Ledger, Record};
-use super::trials::Leaves;
+use super::trials::{Leaves, Trials};
 use crate::bar::{Date, Symbol};
 use crate::disk::hash::sha256_hex;
 use crate::error::Result;
@@ -88,22 +88,24 @@ impl<'l> Tried<'l> {
 
     /// Number of distinct trials: N.
     ///
-    /// The same settings of the same symbols are one trial, whenever and however they were tried. A symbol's own
-    /// account, where each has one, counts from its second setting on: one setting alone is no choice.
+    /// The same settings of the same symbols are one trial, whenever and however they were tried. Where each symbol has
+    /// an account of its own, each account is one, since whoever ranks them can choose for each symbol.
     ///
     /// # Errors
     /// Refused if a record's grid isn't what it says.
     pub fn count(&self) -> Result<u64> {
-        self.count_of(|_| true)
+        self.count_of(|_| true, &[])
     }
 
-    /// Number of distinct trials in some of the records.
+    /// Number of distinct trials in some of the records, but for looks at each symbol of these `candidates` alone: what
+    /// is judged as a whole isn't tried again by looking at its parts.
     ///
     /// # Errors
     /// As [`Tried::count`].
-    pub fn count_of(&self, wanted: impl Fn(&Record) -> bool) -> Result<u64> {
-        let mut whole: Distinct = Distinct::default();
-        let mut own: BTreeMap<Symbol, Distinct> = BTreeMap::new();
+    pub fn count_of(&self, wanted: impl Fn(&Record) -> bool, candidates: &[Trials]) -> Result<u64> {
+        let mut all: Distinct = Distinct::default();
+        let parts: BTreeSet<u128> =
+            candidates.iter().map(Trials::parts).collect::<Result<Vec<_>>>()?.concat().into_iter().collect();
         let mut counted: BTreeSet<String> = BTreeSet::new();
         for (_, record) in self.records.iter().filter(|(_, r)| wanted(r)) {
             let text = serde_json::to_string(&record.trials).unwrap_or_default();
@@ -111,19 +113,13 @@ impl<'l> Tried<'l> {
                 continue;
             }
             let identities = record.trials.identities()?;
-            whole.add(identities.whole);
-            for (symbol, of_symbol) in identities.own {
-                own.entry(symbol).or_default().add(of_symbol);
+            all.add(identities.whole);
+            for mut own in identities.own {
+                own.retain(|one| !parts.contains(one));
+                all.add(own);
             }
         }
-        let whole = whole.sorted();
-        let choices = own.into_values().map(|settings| {
-            let settings = settings.sorted();
-            let (known, new): (Vec<u128>, Vec<u128>) =
-                settings.into_iter().partition(|one| whole.binary_search(one).is_ok());
-            new.len() - usize::from(known.is_empty() && !new.is_empty())
-        });
-        Ok((choices.sum::<usize>() + whole.len()) as u64)
+        Ok(all.sorted().len() as u64)
     }
 
     /// The returns that records keep.

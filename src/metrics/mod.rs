@@ -28,7 +28,7 @@ pub use figures::{CRITERIA, Criterion, Figure, Resampled, figure, figures};
 pub use held::Held;
 pub use marks::Marks;
 pub use measure::{Cause, Measure};
-pub use profile::{PROFILE, Profile, ProfileCriterion, Rates};
+pub use profile::{PROFILE, Profile, ProfileCriterion};
 pub(crate) use sessions::returns;
 pub use sessions::{SESSIONS_PER_YEAR, session_returns, sharpe};
 pub(crate) use summary::Outcome;

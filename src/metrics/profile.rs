@@ -8,6 +8,7 @@ use super::marks::Marks;
 use super::measure::{Cause, Measure, ratio};
 use super::sessions::{annualised, session_returns};
 use super::sums::{mean, sum};
+use crate::archive::tables::Rates;
 use crate::bar::Date;
 use crate::replay::Replay;
 
@@ -44,31 +45,6 @@ pub struct Profile {
     pub excess_sharpe: Measure,
     /// Where the risk-free rate comes from.
     pub risk_free: String,
-}
-
-/// Risk-free rates: the date from which each is valid, and the simple rate a year; ascending.
-#[derive(Clone, Debug, Default)]
-pub struct Rates {
-    /// The rates. With none the rate is 0.
-    pub rates: Vec<(Date, f64)>,
-    /// SHA-256 of their table.
-    pub sha256: String,
-}
-
-impl Rates {
-    /// The rate of a date. A table says nothing of a date before its first row or after its last.
-    fn at(&self, date: Date) -> Option<f64> {
-        let (Some(_), Some(last)) = (self.rates.first(), self.rates.last()) else { return Some(0.0) };
-        let after = self.rates.partition_point(|r| r.0 <= date);
-        (date <= last.0 && after > 0).then(|| self.rates[after - 1].1)
-    }
-
-    fn name(&self) -> String {
-        match self.rates.is_empty() {
-            true => "0 (no table in the archive)".to_owned(),
-            false => format!("table {} of the archive", self.sha256.get(..12).unwrap_or(&self.sha256)),
-        }
-    }
 }
 
 impl Profile {
