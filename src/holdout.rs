@@ -6,7 +6,6 @@
 //! such sessions; the gate looks at them, and its record counts as a look.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -105,17 +104,6 @@ pub(crate) fn check_free(ledger: &mut Ledger, trials: &Trials) -> Result<()> {
     repeat_marks(ledger)?;
     match reserved_from(ledger) {
         Some(from) if trials.end_date >= from => Err(refused(from, trials.end_date)),
-        _ => Ok(()),
-    }
-}
-
-/// Refuses to replay real bars up to a date without counting, where they are set aside.
-///
-/// # Errors
-/// Refused if they are; as [`Ledger::open`].
-pub fn check_free_until(root: &Path, strategy: &str, end: Date) -> Result<()> {
-    match reserved_from(&with_marks(Ledger::open(root, strategy)?)?) {
-        Some(from) if end >= from => Err(refused(from, end)),
         _ => Ok(()),
     }
 }
@@ -313,7 +301,6 @@ mod tests {
         std::fs::remove_dir_all(folder.path().join(ALL_STRATEGIES)).expect("removed");
         let mut again = Ledger::open(folder.path(), "s").expect("sound");
         assert!(check_free(&mut again, &into).is_err(), "repeated in the strategy's own");
-        assert!(check_free_until(folder.path(), "s", date("2024-06-28")).is_err());
         release(&mut again, "for this one alone").expect("released");
         assert!(check_free(&mut again, &into).is_ok());
     }

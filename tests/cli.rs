@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{magellan, root, run};
+use crate::support::{copy_folder, magellan, root, run};
 
 const PERIOD: [&str; 4] = ["--start-date", "2018-01-02", "--end-date", "2025-12-31"];
 
@@ -173,6 +173,7 @@ fn nothing_opens_a_socket() {
         ],
     ] {
         let ledger = TempDir::new().expect("a folder");
+        copy_folder(&root().join("data/synthetic-ledger"), ledger.path());
         let mut command = std::process::Command::new("unshare");
         let output = command
             .arg("-n")

@@ -159,17 +159,18 @@ fn without_path(mut verdict: Value) -> Value {
 fn trials_come_from_the_ledger_and_dsr_follows_from_them() {
     let place = place();
     criteria(&place, |c| c["performance_criteria"]["criteria"]["dsr"] = json!({"fail_below": 0.5}));
-    let (_, alone) = verdict(&place, "");
+    let ledger = format!("--ledger {}", place.at("trials").display());
+    let (_, alone) = verdict(&place, &ledger);
     assert_eq!(alone["strategies"][0]["ledger"]["n"], 1, "itself");
     place.ok(&format!(
-        "sweep --strategy daily_trend --start-date 2018-01-02 --end-date 2025-12-31 --archive {} \
+        "sweep {ledger} --strategy daily_trend --start-date 2018-01-02 --end-date 2025-12-31 --archive {} \
          --grid rsi_period=5..24 --grid hysteresis_upper=50..59",
         sample()
     ));
-    let (_, swept) = verdict(&place, "");
+    let (_, swept) = verdict(&place, &ledger);
     let ledger = &swept["strategies"][0]["ledger"];
     assert_eq!(ledger["n"], 2201, "ten symbols and all together at 200 points, and the gate's own");
-    assert_eq!(ledger["n_without_returns"], 1, "the gate's own");
+    assert_eq!(ledger["n_unknown"], 0, "returns of all of them are kept");
     let (n, spread) = (2201.0, ledger["dispersion"].as_f64().expect("V times sessions"));
     let effective = ledger["n_effective"].as_f64().expect("effective N");
     assert!((1.0..=n).contains(&effective), "{effective}");
@@ -441,9 +442,14 @@ fn an_altered_baseline_is_refused_wherever_it_was_altered() {
 fn a_verdict_holds_where_nobody_committed_its_own_trial() {
     let place = place();
     let ledger = place.at("ledger").display().to_string();
+    copy_folder(&root().join("data/synthetic-ledger"), &place.at("ledger"));
+    criteria(&place, |c| c["account_info"]["account_name"] = json!("renamed, and its capital"));
+    criteria(&place, |c| c["account_info"]["initial_capital"] = json!(99_000.0));
+    criteria(&place, |c| c["account_info"]["buying_power"] = json!(99_000.0));
     let (code, out, err) = gate(&place, &format!("--out result --ledger {ledger}"));
     assert_eq!(code, 0, "{out}{err}");
     fs::remove_dir_all(place.at("ledger")).expect("removed");
+    copy_folder(&root().join("data/synthetic-ledger"), &place.at("ledger"));
     place.ok(&format!("verdict verify result/verdict.json --archive {} --ledger {ledger}", sample()));
     // And says so if something else is deployed by now.
     place.ok("baseline record result");
@@ -468,8 +474,8 @@ fn names_in_a_verdict_never_leave_the_folder() {
 fn nothing_proved_and_a_criterion_that_does_not_apply_can_not_be_accepted() {
     let place = place();
     criteria(&place, |c| c["performance_criteria"]["criteria"] = json!({"pbo": {"fail_above": 0.5}}));
-    let (code, out, _) = gate(&place, "");
-    assert!(code == 1 && out.contains("no criterion could be applied"), "{code} {out}");
+    let (code, out, _) = gate(&place, &format!("--ledger {}", place.at("trials").display()));
+    assert!(code == 4 && out.contains("no sweep in the ledger"), "{code} {out}");
     criteria(&place, |c| {
         for p in c["symbol_parameters"].as_object_mut().expect("by symbol").values_mut() {
             p["hysteresis_upper"] = json!(100);
@@ -518,7 +524,9 @@ fn results_never_replace_a_link() {
 fn a_second_run_leaves_the_ledger_as_it_is_and_two_periods_are_two_trials() {
     let place = place();
     let ledger = place.at("ledger");
-    let files = || fs::read_dir(ledger.join("daily_trend")).map_or(0, Iterator::count);
+    let is_record = |name: &Path| name.extension().is_some_and(|e| e == "json");
+    let names = || fs::read_dir(ledger.join("daily_trend")).into_iter().flatten().map(|e| e.expect("an entry").path());
+    let files = || names().filter(|name| is_record(name)).count();
     let args = format!("--ledger {}", ledger.display());
     let digests = [0, 1].map(|_| verdict(&place, &args).1["digest"].clone());
     assert_eq!((files(), &digests[0]), (1, &digests[1]));
@@ -527,7 +535,7 @@ fn a_second_run_leaves_the_ledger_as_it_is_and_two_periods_are_two_trials() {
         c["performance_criteria"]["periods"].as_array_mut().expect("periods").push(later);
     });
     let (_, both) = verdict(&place, &args);
-    assert_eq!((files(), &both["strategies"][0]["ledger"]["n"]), (2, &json!(2)));
+    assert_eq!((files(), &both["strategies"][0]["ledger"]["n"]), (2, &json!(1)), "other dates, the same settings");
 }
 
 #[test]

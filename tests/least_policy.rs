@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::bad_inputs::Place;
-use crate::support::{root, run};
+use crate::support::{copy_folder, root, run};
 
 const CONFIG: &str = "deployed/daily_trend/config.json";
 const POLICY: &str = "deployed/policy.toml";
@@ -168,21 +168,21 @@ fn weaker_criteria_than_the_deployed_ones_are_inconclusive_until_somebody_accept
     let place = place();
     judged_beside_itself(&place);
     criteria(&place, |c| {
-        c["criteria"]["psr"]["warn_below"] = json!(0.91);
+        c["criteria"]["sharpe"]["warn_below"] = json!(0.7);
         c["criteria"].as_object_mut().expect("an object").remove("win_rate");
         c["periods"][0] = json!({"name": "since 2019", "start_date": "2019-01-02", "end_date": "2025-12-31"});
     });
     let (code, judged) = verdict(&place, "");
     assert_eq!((code, crossed(&judged)), (4, one("criteria_weakened", "INCONCLUSIVE")));
     let (_, out) = gate(&place, "--html page.html --markdown summary.md");
-    for words in ["criteria.psr.warn_below is 0.91", "criteria.win_rate is missing", "no period covers 2018-01-02"] {
+    for words in ["criteria.sharpe.warn_below is 0.7", "criteria.win_rate is missing", "no period covers 2018-01-02"] {
         assert!(out.contains(words), "{words}: {out}");
     }
     assert!(
-        out.contains("differs from what is deployed: performance_criteria.criteria.psr.warn_below: 0.95 → 0.91"),
+        out.contains("differs from what is deployed: performance_criteria.criteria.sharpe.warn_below: 0.8 → 0.7"),
         "{out}"
     );
-    assert!(fs::read_to_string(place.at("summary.md")).expect("written").contains("0.95 → 0.91"));
+    assert!(fs::read_to_string(place.at("summary.md")).expect("written").contains("0.8 → 0.7"));
     let accept = |who: &str, days: i64| {
         let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
         let day = today.checked_add(jiff::Span::new().days(days)).expect("a date").to_string();
@@ -265,6 +265,7 @@ fn a_trial_that_nobody_committed_is_inconclusive_with_the_command_that_commits_i
     let place = place();
     git(&place, &["init", "--quiet", "--initial-branch", "main"]);
     git(&place, &["commit", "--quiet", "--allow-empty", "--message", "nothing"]);
+    copy_folder(&root().join("data/synthetic-ledger"), &place.at("data/ledger"));
     let asked = format!("--committed-ledger --ledger {}", place.at("data/ledger").display());
     let (code, judged) = verdict(&place, &asked);
     assert_eq!((code, crossed(&judged)), (4, one("trial-not-committed", "INCONCLUSIVE")));

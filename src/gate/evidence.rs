@@ -19,6 +19,10 @@ use crate::stats::{Moments, monte_carlo, sharpe, trials as luck_of};
 /// Confidence and power of the power statement.
 const CONFIDENCE: f64 = 0.95;
 const POWER: f64 = 0.80;
+/// Sessions from which `gate selftest --seeds` measures the level of PSR.
+const STATED_FROM: usize = 252;
+/// Skewness below which losses are rarer and larger than gains.
+const SKEWED: f64 = -0.5;
 /// Resamples of the sessions for the drawdown.
 const SHUFFLES: usize = 1_000;
 
@@ -81,6 +85,22 @@ impl Evidence<'_> {
         self.if_sharpe(|| measure(probability(), Cause::ReturnsDoNotVary, Cause::NoFiniteValue))
     }
 
+    /// Where PSR and DSR hold their level less well than they state.
+    fn caveat(&self) -> String {
+        let traded = self.returns.iter().filter(|r| **r != 0.0).count();
+        let skewed = Moments::of(self.returns).is_some_and(|m| m.skewness < SKEWED);
+        let mut text = String::new();
+        if self.returns.len() < STATED_FROM {
+            text += &format!("; of fewer than {STATED_FROM} sessions no level of psr and dsr is stated");
+        }
+        if traded < STATED_FROM / 2 && skewed {
+            text += &format!(
+                "; {traded} sessions in the market with rare large losses: chance passes psr and dsr more often than they state"
+            );
+        }
+        text
+    }
+
     /// What this history can show.
     pub(super) fn power(&self) -> Power {
         let long_run = self.sharpe.as_ref();
@@ -94,7 +114,7 @@ impl Evidence<'_> {
         let by_luck = self.luck.sharpe_over(sessions).map(|s| s * year);
         let either = |value, why| measure(value, why, why);
         Power {
-            statement: statement(sessions, detectable, needed),
+            statement: statement(sessions, detectable, needed) + &self.caveat(),
             detectable_sharpe: either(detectable, Cause::ReturnsDoNotVary),
             min_track_record: either(needed, Cause::NotAboveZero),
             sharpe_by_luck: either(by_luck, Cause::NoTrials),

@@ -20,7 +20,7 @@ pub struct Robustness {
     pub without_year: Vec<LeftOut>,
     /// By the benchmark's volatility and trend, as they were known the session before.
     pub regimes: Vec<Regime>,
-    /// Parameters a step down and up.
+    /// Each parameter a step down and up.
     pub neighbours: Vec<Neighbour>,
 }
 
@@ -59,15 +59,30 @@ pub struct Regime {
     pub sharpe: Measure,
 }
 
-/// A parameter a step away.
+/// A parameter a step away, down and up. No figure says which of both is better: whoever chose by it would have tried
+/// twice more than is counted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Neighbour {
     /// The parameter.
     pub parameter: String,
-    /// Its value; `-5 %`, where symbols have values of their own (whole numbers move by at least 1).
+    /// Its values; `-5 %`, where symbols have values of their own (whole numbers move by at least 1).
     pub step: String,
-    /// A year.
+    /// A year; the mean of both.
     pub sharpe: Measure,
+}
+
+impl Neighbour {
+    /// Both steps of one parameter as one.
+    pub(super) fn both(steps: &[Self]) -> Self {
+        let places: Vec<&str> = steps.iter().map(|n| n.step.as_str()).collect();
+        let values: Option<Vec<f64>> = steps.iter().map(|n| n.sharpe.value()).collect();
+        let sharpe = match values {
+            Some(values) => Measure::new(values.iter().sum::<f64>() / values.len() as f64, Cause::NoNeighbour),
+            None => Measure::Undefined(Cause::NeighbourUndefined),
+        };
+        let parameter = steps.first().map_or_else(String::new, |n| n.parameter.clone());
+        Self { parameter, step: places.join(" and "), sharpe }
+    }
 }
 
 impl Robustness {
@@ -95,17 +110,7 @@ impl Robustness {
 
     /// The mean Sharpe ratio a step away, of the parameter that it depends on most.
     pub(super) fn of_neighbours(&self) -> Measure {
-        let each = self.neighbours.chunk_by(|a, b| a.parameter == b.parameter).map(mean_sharpe);
-        lowest(each, Cause::NoParameter)
-    }
-}
-
-/// The mean Sharpe ratio of one parameter's neighbours.
-fn mean_sharpe(near: &[Neighbour]) -> Measure {
-    let values: Option<Vec<f64>> = near.iter().map(|n| n.sharpe.value()).collect();
-    match values {
-        Some(values) => Measure::new(values.iter().sum::<f64>() / values.len() as f64, Cause::NoNeighbour),
-        None => Measure::Undefined(Cause::NeighbourUndefined),
+        lowest(self.neighbours.iter().map(|n| n.sharpe), Cause::NoParameter)
     }
 }
 

@@ -142,7 +142,9 @@ impl Variations<'_> {
             Ok(Some(Neighbour { parameter: parameter.clone(), step, sharpe: metrics.sharpe }))
         };
         let all: Vec<Option<Neighbour>> = steps.par_iter().map(step_away).collect::<Result<_>>()?;
-        Ok(all.into_iter().flatten().collect())
+        let each: Vec<Neighbour> = all.into_iter().flatten().collect();
+        // Which of the two is better would be a trial that nobody counted.
+        Ok(each.chunk_by(|a, b| a.parameter == b.parameter).map(Neighbour::both).collect())
     }
 
     /// The config with a parameter a step away, for all symbols, and where that is; none, if it may

@@ -165,13 +165,13 @@ pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
 }
 
 /// Monte Carlo error of [`quantile`]: its standard error over sets of resamples as many as these. None where the quantile
-/// is, or for fewer than twenty.
+/// is, at either end, and for fewer than twenty.
 ///
 /// Half the distance between the order statistics one binomial deviation, `sqrt(n q (1-q))`, to either side; David &
 /// Nagaraja, Order Statistics, 2003, 7.1.
 pub fn quantile_error(sorted: &[f64], q: f64) -> Option<f64> {
     let n = sorted.len() as f64;
-    if sorted.len() < 20 || !(0.0..=1.0).contains(&q) {
+    if sorted.len() < 20 || q <= 0.0 || q >= 1.0 {
         return None;
     }
     let deviation = (q * (1.0 - q) / n).sqrt();

@@ -186,7 +186,7 @@ fn order(confidence: f64, resamples: usize) -> Option<usize> {
 /// // 62 sessions, returns correlated by 0.9, a margin of 1 a year.
 /// let error = (2.0f64 - 2.0 * 0.9).sqrt() / 62f64.sqrt() * 252f64.sqrt();
 /// let chance = magellan::stats::paired::chance_to_pass(error, 1.0, 0.95).unwrap();
-/// assert_eq!((100.0 * chance).round(), 29.0);
+/// assert_eq!((100.0 * chance).round(), 30.0);
 /// ```
 pub fn chance_to_pass(standard_error: f64, margin: f64, confidence: f64) -> Option<f64> {
     let z = margin / standard_error - super::normal_quantile(confidence)?;

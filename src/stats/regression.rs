@@ -1,6 +1,6 @@
 //! What a benchmark doesn't explain of a series of returns.
 
-use super::{finite, long_run, spread, sum};
+use super::{ROUNDING, finite, long_run, spread, sum};
 
 /// Fewer observations have no regression.
 const FEWEST: usize = 30;
@@ -24,11 +24,11 @@ pub struct Regression {
 
 impl Regression {
     /// Least squares of `returns` on `benchmark`. None for fewer than thirty periods, different lengths, returns or a
-    /// benchmark without deviation, or one that isn't finite.
+    /// benchmark without deviation, one that isn't finite, and returns that the benchmark explains but for rounding.
     ///
     /// The standard error of alpha is that of the mean of `u_t (1 - m (b_t - m) / v)`, u being residuals, m and v mean
     /// and variance (ddof 0) of the benchmark: its long-run variance, as in the paired test (Newey & West, Econometrica
-    /// 55, 1987; quadratic spectral kernel, Andrews 1991), times `T/(T-2)`.
+    /// 55, 1987; quadratic spectral kernel, Andrews 1991).
     ///
     /// ```
     /// use magellan::stats::regression::Regression;
@@ -47,12 +47,17 @@ impl Regression {
         let beta = products / squares;
         let alpha = mean - beta * of_benchmark;
         let residuals: Vec<f64> = returns.iter().zip(benchmark).map(|(r, b)| r - alpha - beta * b).collect();
+        let unexplained = sum(residuals.iter().map(|u| u * u));
+        let rounding = ROUNDING * returns.iter().fold(0.0, |largest: f64, r| largest.max(r.abs()));
+        if unexplained <= count * rounding * rounding {
+            return None;
+        }
         let variance = squares / count;
         let influence = |(u, b): (&f64, &f64)| u * (1.0 - of_benchmark * (b - of_benchmark) / variance);
         let scores: Vec<f64> = residuals.iter().zip(benchmark).map(influence).collect();
-        let long_run = long_run::variance_of(&scores) * count / (count - 2.0);
+        let long_run = long_run::variance_of(&scores);
         let standard_error = finite((long_run / count).sqrt()).filter(|error| *error > 0.0)?;
-        let residual_deviation = finite((sum(residuals.iter().map(|u| u * u)) / (count - 2.0)).sqrt())?;
+        let residual_deviation = finite((unexplained / (count - 2.0)).sqrt())?;
         let t = finite(alpha / standard_error)?;
         Some(Self { count: returns.len(), alpha, beta, standard_error, t, residual_deviation })
     }
@@ -79,7 +84,10 @@ mod tests {
         assert_eq!(Regression::of(&moving[..20], &moving[..20]), None);
         assert_eq!(Regression::of(&moving, &moving[..39]), None);
         assert_eq!(Regression::of(&moving, &[1.0; 40]), None);
-        assert_eq!(Regression::of(&moving, &moving), None, "nothing is left over");
+        for multiple in [0.3, 0.5, 1.0, 1.7] {
+            let returns: Vec<f64> = moving.iter().map(|m| multiple * m).collect();
+            assert_eq!(Regression::of(&returns, &moving), None, "{multiple}: nothing is left over");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::bootstrap::{stationary_indices, stream};
-use super::{all_finite, sum};
+use super::{all_finite, spread, sum};
 
 /// p-values that the best of several columns does no better than the benchmark. They differ in how columns that do
 /// worse count.
@@ -71,7 +71,7 @@ impl Contender {
     /// None for a column that doesn't vary.
     fn of(values: &[f64], mean_block: f64) -> Option<Self> {
         let n = values.len();
-        let mean = sum(values.iter().copied()) / n as f64;
+        let (mean, _) = spread(values)?;
         let centred: Vec<f64> = values.iter().map(|v| v - mean).collect();
         let covariance = |lag: usize| sum(centred[lag..].iter().zip(&centred).map(|(a, b)| a * b)) / n as f64;
         let stays = 1.0 - 1.0 / mean_block.max(1.0);
@@ -80,9 +80,9 @@ impl Contender {
             (1.0 - share) * stays.powf(i) + share * stays.powf(n as f64 - i)
         };
         let at_zero = covariance(0);
-        // Further lags weigh nothing that could be seen.
-        let far = (1..n).take_while(|&lag| stays.powf(lag as f64) > 1e-6);
-        let variance = at_zero + 2.0 * sum(far.map(|lag| kernel(lag) * covariance(lag)));
+        // In between, lags weigh nothing that could be seen; the farthest weigh again, on the circle.
+        let seen = |lag: &usize| stays.powf(*lag as f64) > 1e-6 || stays.powf((n - *lag) as f64) > 1e-6;
+        let variance = at_zero + 2.0 * sum((1..n).filter(seen).map(|lag| kernel(lag) * covariance(lag)));
         let deviation = variance.max(0.0).sqrt();
         let mut total = 0.0;
         let added = values.iter().chain(values).map(|v| {
@@ -148,6 +148,7 @@ mod tests {
     fn what_cannot_be_tested() {
         assert_eq!(superior(&[], 2.0, 100, 1), None);
         assert_eq!(superior(&[&[0.0; 40]], 2.0, 100, 1), None);
+        assert_eq!(superior(&[&[0.0004; 250]], 2.0, 100, 1), None, "rounding is no deviation");
         assert_eq!(superior(&[&[0.1; 10]], 2.0, 100, 1), None);
     }
 }

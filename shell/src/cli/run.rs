@@ -10,13 +10,13 @@ use magellan::deployed;
 use magellan::disk::hash::sha256_hex;
 use magellan::disk::map::{self, Access};
 use magellan::error::{Error, Result};
-use magellan::holdout;
+use magellan::ledger::Ledger;
 use magellan::registry::{self, AnyStrategy};
 use magellan::research::backtest::Request;
 use magellan::runner::{Archived, Simulated};
 
 use super::backtest::archived_data_only;
-use super::options::{Counting, Place};
+use super::options::{Counting, Place, is_synthetic};
 use crate::codes;
 use crate::release::heartbeat::Identity;
 use crate::release::{self, BINARY, Release};
@@ -125,9 +125,13 @@ fn trade(
     let (archive, config) = (options.place.archive()?, document.config());
     let (start, end) = period(options, document);
     let market = strategy.market(&Request::portfolio(document, &archive, start, end))?;
-    // What only a gate may look at isn't replayed in a checkout; a release ships no ledger.
-    if in_checkout && !market.is_synthetic() {
-        holdout::check_free_until(&options.counting.folder(&options.place, false)?, strategy.name(), end)?;
+    // In a checkout its fills and its equity are a look at a trial like any other; a release ships no ledger.
+    if in_checkout {
+        let ledger = options.counting.folder(&options.place, is_synthetic(&archive))?;
+        strategy.backtest(
+            &Request::portfolio(document, &archive, start, end),
+            &mut Ledger::open(&ledger, strategy.name())?,
+        )?;
     }
     let histories = market.histories()?;
     let mut runner = strategy.runner(config)?;

@@ -245,7 +245,7 @@ function robustnessView() {
   return [
     el('div', { class: 'masonry' },
       costPanel(),
-      sharpeRows('neighbours', 'Neighbouring parameters', 'One parameter a step away, all others as deployed.', labelled('neighbours', (r) => `${r.parameter} ${r.value}`), 'Parameter', 'dot'),
+      sharpeRows('neighbours', 'Neighbouring parameters', 'One parameter a step down and up, all others as deployed; the mean of both.', labelled('neighbours', (r) => `${r.parameter} ${r.value}`), 'Parameter', 'dot'),
       sharpeRows('without-symbol', 'Without one symbol', 'What is left when a symbol is left out.', labelled('without_symbol', (r) => r.left_out), 'Left out', 'bar'),
       sharpeRows('without-year', 'Without one year', 'What is left when a year is left out.', labelled('without_year', (r) => r.left_out), 'Left out', 'bar'),
       sharpeRows('regimes', 'Regimes', 'Sessions sorted by what the market did.', labelled('regimes', (r) => r.name), 'Regime', 'bar')),

@@ -2,6 +2,7 @@
 
 use magellan::error::Result;
 use magellan::gate::{Judgement, PeriodCharts, PeriodVerdict, Status, Verdict};
+use magellan::holdout::Seen;
 use serde_json::{Value, json};
 
 use super::page::{Kind, render};
@@ -67,7 +68,9 @@ fn shown(judgement: &Judgement) -> Value {
         shown["ledger"]["variance"] = json!(luck.dispersion.map(|d| d / first.metrics.sessions as f64));
     }
     for (period, own) in shown["periods"].as_array_mut().into_iter().flatten().zip(&judgement.verdict.periods) {
-        period["power"] = json!(format!("{}; against what is deployed: {}", own.power.statement, own.baseline.how));
+        let seen = own.seen.iter().flat_map(Seen::sentences).fold(String::new(), |text, said| text + "; " + &said);
+        let power = format!("{}; against what is deployed: {}{seen}", own.power.statement, own.baseline.how);
+        period["power"] = json!(power);
         let robustness = json!(own.robustness);
         for (name, value) in robustness.as_object().into_iter().flatten() {
             period[name] = value.clone();
