@@ -330,7 +330,11 @@ fn every_trial_is_counted_once_and_none_can_be_taken_back() {
     bench.ok(&format!("walk-forward {DAILY} --grid rsi_period=24..28 --grid hysteresis_upper=58,59 --folds 4"));
     let shown = bench.ok("ledger show --json");
     assert_eq!(bench.trials("daily_trend"), 627);
-    assert_eq!(shown.matches("\"walk-forward\"").count(), 2, "each division leaves a record");
+    assert_eq!(
+        shown.matches("\"walk-forward\"").count(),
+        4,
+        "each division leaves a record as it begins and as it ends"
+    );
     bench.ok(&format!("backtest {DAILY} --scope portfolio --set rsi_period=7 --set hysteresis_upper=55"));
     assert_eq!(bench.trials("daily_trend"), 627, "the same settings on one account are no other trial");
     bench.refused("ledger verify --require 0123456789abcdef", 8, "ledger-gap");
