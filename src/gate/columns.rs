@@ -5,7 +5,7 @@
 //! in this order: trials that differ from another only in costs, capital or what is set aside for a position; those
 //! that hardly trade; those whose returns are another's; and, for overfitting alone, those that lose for sure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::Column;
 use crate::stats::Moments;
@@ -31,8 +31,9 @@ pub(super) struct Chosen {
     pub(super) losing: usize,
 }
 
-/// Of columns in the order of their identities: at most `most`, over the sessions that most of them have.
-pub(super) fn choose(columns: &[&Column], most: usize) -> Chosen {
+/// Of columns in the order of their identities: at most `most`, over as many sessions as the longest has. Of those that
+/// differ in costs only, one at the candidate's costs counts, if there is one.
+pub(super) fn choose(columns: &[&Column], own_costs: &BTreeSet<u128>, most: usize) -> Chosen {
     let mut chosen = Chosen {
         distinct: Vec::new(),
         worth_choosing: Vec::new(),
@@ -44,14 +45,19 @@ pub(super) fn choose(columns: &[&Column], most: usize) -> Chosen {
     // A ruined point has no returns from there on, and is nobody's choice.
     let sound = columns.iter().filter(|c| c.returns.iter().all(|r| r.1.is_finite()));
     let longest = columns.iter().map(|c| c.returns.len()).max().unwrap_or(0);
-    let alike: Vec<&&Column> = sound.filter(|c| c.returns.len() == longest).take(most).collect();
+    let alike: Vec<&&Column> = sound.filter(|c| c.returns.len() == longest).collect();
+    let at_own_costs = |c: &Column| own_costs.contains(&c.costs());
     let mut by_behaviour: BTreeMap<u128, &Column> = BTreeMap::new();
     for column in &alike {
-        by_behaviour.entry(column.without_costs).or_insert(column);
+        let known = by_behaviour.entry(column.without_costs).or_insert(column);
+        if at_own_costs(column) && !at_own_costs(known) {
+            *known = column;
+        }
     }
     chosen.costs_only = alike.len() - by_behaviour.len();
     let mut candidates: Vec<&Column> = by_behaviour.into_values().collect();
     candidates.sort_by_key(|c| c.identity);
+    candidates.truncate(most);
     let traded = |c: &&Column| c.returns.iter().filter(|r| r.1 != 0.0).count();
     let busiest = candidates.iter().map(traded).max().unwrap_or(0);
     let least = ((busiest as f64 * LEAST_SHARE) as usize).max(LEAST_TRADED.min(busiest / 2)).max(1);

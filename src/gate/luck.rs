@@ -21,7 +21,7 @@ use super::columns::{self, Chosen};
 use crate::bar::{Date, Symbol};
 use crate::config::Levels;
 use crate::error::Result;
-use crate::ledger::{Column, Columns, Family, Ledger, Record, Trials, Tried};
+use crate::ledger::{Column, Columns, Family, Leaves, Ledger, Record, Trials, Tried};
 use crate::metrics::{Cause, Measure};
 use crate::research::plan::SAMPLE;
 use crate::stats::pbo::{Performance, probability_of_overfitting};
@@ -103,7 +103,9 @@ impl Luck {
         let n = tried.count_of(|_| true, about.own)?;
         let all = tried.columns()?;
         let families: Vec<(&Family, &BTreeMap<u128, Column>)> = all.families.iter().collect();
-        let compared: Vec<Compared> = families.par_iter().map(|(_, columns)| Compared::of(columns)).collect();
+        let costs: BTreeSet<u128> =
+            about.own.iter().map(costs_of).collect::<Result<Vec<_>>>()?.concat().into_iter().collect();
+        let compared: Vec<Compared> = families.par_iter().map(|(_, columns)| Compared::of(columns, &costs)).collect();
         let dispersion = |c: &&Compared| c.dispersion.unwrap_or(-1.0);
         let widest = compared.iter().max_by(|a, b| dispersion(a).total_cmp(&dispersion(b)));
         let correlation = widest.and_then(|c| c.correlation);
@@ -116,7 +118,7 @@ impl Luck {
         let unknown = compared.iter().filter(|c| c.dispersion.is_none());
         let copies: usize = unknown.map(|c| c.chosen.costs_only + c.chosen.duplicates + c.chosen.hardly_trade).sum();
         let n_unknown = n.saturating_sub(tried.count_of(known, about.own)?).saturating_sub(copies as u64);
-        let pbo = overfitting(&all);
+        let pbo = overfitting(&all, &costs);
         // Trials counted elsewhere may have Sharpe ratios and no returns.
         let elsewhere = tried.records().iter().filter_map(|(_, r)| r.source.as_ref());
         let elsewhere = elsewhere.filter(|s| s.sharpes.len() >= LEAST_SERIES).filter_map(|s| s.dispersion());
@@ -153,6 +155,12 @@ impl Luck {
     pub(super) fn sharpe_over(&self, sessions: usize) -> Option<f64> {
         sharpe_by_luck(sessions, (self.dispersion, self.n), self.n_unknown)
     }
+}
+
+/// What tells a candidate from trials that differ only in costs, capital and what is set aside.
+fn costs_of(own: &Trials) -> Result<Vec<u128>> {
+    let [all, without] = [Leaves::All, Leaves::WithoutCosts].map(|leaves| own.identities_at(&[0], leaves));
+    Ok(all?.into_iter().zip(without?).map(|(all, without)| all.wrapping_sub(without)).collect())
 }
 
 /// Name of the check that no symbol was dropped.
@@ -196,7 +204,7 @@ pub(super) fn largest_sweeps(ledger: &Ledger, synthetic: bool) -> Vec<(&String, 
 
 /// The largest probability of overfitting: of all trials of a family, and of each sweep by itself, so that neither
 /// one sweep among many nor many small ones in place of one hide it.
-fn overfitting(all: &Columns) -> Option<f64> {
+fn overfitting(all: &Columns, own_costs: &BTreeSet<u128>) -> Option<f64> {
     let families = all.families.values().map(|columns| columns.values().collect());
     let of_record = all.by_record.iter().map(|(family, trials)| {
         let columns = &all.families[family];
@@ -207,19 +215,19 @@ fn overfitting(all: &Columns) -> Option<f64> {
         if part { trials.into_iter().filter_map(|trial| columns.get(trial)).collect() } else { Vec::new() }
     });
     let sets: Vec<Vec<&Column>> = families.chain(of_record).collect();
-    sets.par_iter().filter_map(|set| of_set(set)).reduce_with(f64::max)
+    sets.par_iter().filter_map(|set| of_set(set, own_costs)).reduce_with(f64::max)
 }
 
-fn of_set(set: &[&Column]) -> Option<f64> {
-    let chosen = columns::choose(set, SAMPLE);
+fn of_set(set: &[&Column], own_costs: &BTreeSet<u128>) -> Option<f64> {
+    let chosen = columns::choose(set, own_costs, SAMPLE);
     let returns: Vec<&[f64]> = chosen.worth_choosing.iter().map(Vec::as_slice).collect();
     probability_of_overfitting(&returns, BLOCKS, Performance::Sharpe).map(|o| o.pbo)
 }
 
 impl Compared {
-    fn of(columns: &BTreeMap<u128, Column>) -> Self {
+    fn of(columns: &BTreeMap<u128, Column>, own_costs: &BTreeSet<u128>) -> Self {
         let all: Vec<&Column> = columns.values().collect();
-        let chosen = columns::choose(&all, SAMPLE);
+        let chosen = columns::choose(&all, own_costs, SAMPLE);
         let sharpes: Vec<f64> = chosen.distinct.iter().filter_map(|c| columns::sharpe_of_profits(c)).collect();
         let sessions = chosen.distinct.first().map_or(0, Vec::len);
         let dispersion = dispersion_of(&sharpes, sessions);

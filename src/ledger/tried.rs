@@ -47,6 +47,13 @@ pub struct Column {
     pub returns: Vec<(Date, f64)>,
 }
 
+impl Column {
+    /// What tells it from trials that differ only in costs, capital and what is set aside.
+    pub fn costs(&self) -> u128 {
+        self.identity.wrapping_sub(self.without_costs)
+    }
+}
+
 /// The returns that records keep.
 #[derive(Clone, Debug, Default)]
 pub struct Columns {
