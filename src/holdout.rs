@@ -171,6 +171,8 @@ pub struct Look {
     /// Which look it is, from 1: gates with other settings looked at some of them, too. The order doesn't matter, since
     /// whoever looks at three settings can choose the best of three.
     pub number: usize,
+    /// Sessions of them that trials have seen otherwise, or before they were set aside.
+    pub seen: usize,
 }
 
 impl Seen {
@@ -195,8 +197,9 @@ impl Seen {
                 let looked = tried().filter(|r| r.kind == Kind::Gate && r.trials.end_date >= from.max(dates.0));
                 let others: BTreeSet<String> =
                     looked.filter(|r| r.trials.start_date <= dates.1).map(|r| r.trials.settings.to_string()).collect();
-                let sessions = sessions.iter().filter(|day| **day >= from).count();
-                Look { from, sessions, number: others.len() + 1 }
+                let held = || sessions.iter().filter(|day| **day >= from);
+                let seen = held().filter(|day| !is_unseen(day)).count();
+                Look { from, sessions: held().count(), number: others.len() + 1, seen }
             }),
             sessions: sessions.len(),
             released,
@@ -206,15 +209,23 @@ impl Seen {
     /// As reports say it.
     pub fn sentences(&self) -> Vec<String> {
         let mut said = vec![format!("sessions no trial has seen: {} of {}", self.unseen, self.sessions)];
-        if let Some(Look { from, sessions, number }) = &self.look {
-            said.push(match number {
+        if let Some(Look { from, sessions, number, seen }) = &self.look {
+            let mut look = match number {
                 1 => format!("holdout from {from}, {sessions} sessions: first look"),
-                2 => format!("holdout from {from}, {sessions} sessions: look no. 2 at these sessions (1 other setting)"),
+                2 => {
+                    format!("holdout from {from}, {sessions} sessions: look no. 2 at these sessions (1 other setting)")
+                }
                 n => {
                     let others = n - 1;
-                    format!("holdout from {from}, {sessions} sessions: look no. {n} at these sessions ({others} other settings)")
+                    format!(
+                        "holdout from {from}, {sessions} sessions: look no. {n} at these sessions ({others} other settings)"
+                    )
                 }
-            });
+            };
+            if *seen > 0 {
+                look += &format!(", of which other trials have seen {seen}");
+            }
+            said.push(look);
         }
         if self.released > 0 {
             said.push(format!(

@@ -29,9 +29,16 @@ fn fault(what: String) -> Error {
 /// The command that commits a record of a strategy's ledger; none, if `HEAD` has the record, whole.
 ///
 /// # Errors
-/// Refused if the ledger isn't in a git checkout.
-pub fn how_to_commit(ledger: &Path, strategy: &str, record: &str) -> Result<Option<String>> {
+/// Refused if the ledger isn't in the git checkout of the deployed configs.
+pub fn how_to_commit(deployed: &Path, ledger: &Path, strategy: &str, record: &str) -> Result<Option<String>> {
     let folder = ledger.join(strategy);
+    // Another checkout's trials are others than this one's.
+    let checkout = |folder: &Path| git(folder, &["rev-parse", "--show-toplevel"]);
+    if checkout(&folder)? != checkout(deployed)? {
+        return Err(
+            fault("the ledger lies in another git checkout than the deployed configs".to_owned()).at(ledger.display())
+        );
+    }
     let prefix = git(&folder, &["rev-parse", "--show-prefix"])?;
     let held = git(&folder, &["cat-file", "blob", &format!("HEAD:./{record}.json")]);
     // By its contents: another text under its name is no record.

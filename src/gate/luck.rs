@@ -24,12 +24,12 @@ use crate::error::Result;
 use crate::ledger::{Column, Columns, Family, Leaves, Ledger, Record, Trials, Tried};
 use crate::metrics::{Cause, Measure};
 use crate::research::plan::SAMPLE;
-use crate::stats::pbo::{Performance, probability_of_overfitting};
+use crate::stats::pbo::{Among, Performance, probability_of_overfitting_among};
 use crate::stats::trials;
 
 /// Blocks of CSCV.
 const BLOCKS: usize = 16;
-/// Fewer Sharpe ratios make no variance.
+/// Fewer trials make no variance, and no best of many.
 const LEAST_SERIES: usize = 10;
 
 /// What the ledger says of a strategy's trials.
@@ -62,6 +62,8 @@ pub struct Luck {
     pub losing: usize,
     /// Those set aside since their returns are those of another, at a correlation of 0.99.
     pub duplicates: usize,
+    /// Where imported trials come from, and how many there are: their figures are those of whoever wrote the files.
+    pub imported: Vec<String>,
     /// Symbols of earlier trials that the config no longer has.
     pub dropped: Vec<Symbol>,
     /// The ledger's heads: with them the same N can be counted again.
@@ -100,8 +102,8 @@ impl Luck {
     /// Refused if the ledger was altered.
     pub(super) fn of(ledger: &Ledger, about: &About<'_>) -> Result<(Self, Kept)> {
         let tried = ledger.tried(about.synthetic, about.periods);
-        let n = tried.count_of(|_| true, about.own)?;
-        let all = tried.columns()?;
+        let n = tried.count_of(|_| true, about.own, Leaves::All)?;
+        let all = tried.columns(about.own.first())?;
         let families: Vec<(&Family, &BTreeMap<u128, Column>)> = all.families.iter().collect();
         let costs: BTreeSet<u128> =
             about.own.iter().map(costs_of).collect::<Result<Vec<_>>>()?.concat().into_iter().collect();
@@ -114,10 +116,12 @@ impl Luck {
             let told = r.source.as_ref().is_some_and(|s| s.sharpes.len() >= LEAST_SERIES);
             told || families.iter().zip(&compared).any(|((family, _), c)| **family == own && c.dispersion.is_some())
         };
-        // What duplicates another trial of an unknown family is no trial of its own.
+        // What copies another trial of an unknown family, or differs from it in costs only, is no trial of its own.
         let unknown = compared.iter().filter(|c| c.dispersion.is_none());
-        let copies: usize = unknown.map(|c| c.chosen.costs_only + c.chosen.duplicates + c.chosen.hardly_trade).sum();
-        let n_unknown = n.saturating_sub(tried.count_of(known, about.own)?).saturating_sub(copies as u64);
+        let copies: usize = unknown.map(|c| c.chosen.duplicates + c.chosen.hardly_trade).sum();
+        let behaviours = tried.count_of(|_| true, about.own, Leaves::WithoutCosts)?;
+        let known = tried.count_of(known, about.own, Leaves::WithoutCosts)?;
+        let n_unknown = behaviours.saturating_sub(known).saturating_sub(copies as u64);
         let pbo = overfitting(&all, &costs);
         // Trials counted elsewhere may have Sharpe ratios and no returns.
         let elsewhere = tried.records().iter().filter_map(|(_, r)| r.source.as_ref());
@@ -137,6 +141,7 @@ impl Luck {
             hardly_trade: sum(|c| c.hardly_trade),
             losing: sum(|c| c.losing),
             duplicates: sum(|c| c.duplicates),
+            imported: imported(&tried),
             dropped: dropped(&tried, about),
             heads: ledger.heads(),
         };
@@ -165,6 +170,15 @@ fn costs_of(own: &Trials) -> Result<Vec<u128>> {
 
 /// Name of the check that no symbol was dropped.
 pub(super) const DROPPED: &str = "symbols_dropped";
+
+fn imported(tried: &Tried<'_>) -> Vec<String> {
+    let sources = tried.records().iter().filter_map(|(_, r)| Some((r.source.as_ref()?, r.trials.points)));
+    let mut all: Vec<String> =
+        sources.map(|(source, points)| format!("{points} of {} ({})", source.file, source.from)).collect();
+    all.sort();
+    all.dedup();
+    all
+}
 
 /// Symbols that are gone, and those that are as good as gone: hardly traded, by other parameters than before.
 fn dropped(tried: &Tried<'_>, about: &About<'_>) -> Vec<Symbol> {
@@ -206,6 +220,8 @@ pub(super) fn largest_sweeps(ledger: &Ledger, synthetic: bool) -> Vec<(&String, 
 /// one sweep among many nor many small ones in place of one hide it.
 fn overfitting(all: &Columns, own_costs: &BTreeSet<u128>) -> Option<f64> {
     let families = all.families.values().map(|columns| columns.values().collect());
+    // Whoever writes returns can write the best: what was counted elsewhere may only make it worse.
+    let here = all.families.values().map(|columns| columns.values().filter(|c| !c.imported).collect());
     let of_record = all.by_record.iter().map(|(family, trials)| {
         let columns = &all.families[family];
         let mut trials: Vec<&u128> = trials.iter().collect();
@@ -214,27 +230,48 @@ fn overfitting(all: &Columns, own_costs: &BTreeSet<u128>) -> Option<f64> {
         let part = trials.len() > 1 && trials.len() < columns.len();
         if part { trials.into_iter().filter_map(|trial| columns.get(trial)).collect() } else { Vec::new() }
     });
-    let sets: Vec<Vec<&Column>> = families.chain(of_record).collect();
+    let sets: Vec<Vec<&Column>> = families.chain(here).chain(of_record).collect();
     sets.par_iter().filter_map(|set| of_set(set, own_costs)).reduce_with(f64::max)
 }
 
 fn of_set(set: &[&Column], own_costs: &BTreeSet<u128>) -> Option<f64> {
     let chosen = columns::choose(set, own_costs, SAMPLE);
     let returns: Vec<&[f64]> = chosen.worth_choosing.iter().map(Vec::as_slice).collect();
-    probability_of_overfitting(&returns, BLOCKS, Performance::Sharpe).map(|o| o.pbo)
+    if returns.len() < LEAST_SERIES {
+        return None;
+    }
+    let [among_all, among_better] = [Among::All, Among::BetterHalf]
+        .map(|among| probability_of_overfitting_among(&returns, BLOCKS, Performance::Sharpe, among).map(|o| o.pbo));
+    Some(among_all?.max(among_better?))
 }
 
 impl Compared {
+    /// The widest of all columns, of those counted here, and of those that differ from the candidate in the same places:
+    /// trials of another kind can't make these look alike.
     fn of(columns: &BTreeMap<u128, Column>, own_costs: &BTreeSet<u128>) -> Self {
         let all: Vec<&Column> = columns.values().collect();
         let chosen = columns::choose(&all, own_costs, SAMPLE);
-        let sharpes: Vec<f64> = chosen.distinct.iter().filter_map(|c| columns::sharpe_of_profits(c)).collect();
-        let sessions = chosen.distinct.first().map_or(0, Vec::len);
-        let dispersion = dispersion_of(&sharpes, sessions);
         let returns: Vec<&[f64]> = chosen.distinct.iter().map(Vec::as_slice).collect();
+        let mut places: Vec<u128> = all.iter().map(|c| c.places).collect();
+        places.sort_unstable();
+        places.dedup();
+        let in_places = places.iter().map(|place| all.iter().filter(|c| c.places == *place).copied().collect());
+        let counted_here: Vec<&Column> = all.iter().filter(|c| !c.imported).copied().collect();
+        let sets: Vec<Vec<&Column>> =
+            in_places.chain([counted_here]).filter(|set: &Vec<_>| set.len() < all.len()).collect();
+        let whole = dispersion(&chosen);
+        let parts = sets.par_iter().map(|set| dispersion(&columns::choose(set, own_costs, SAMPLE)));
+        let widest = parts.flatten().reduce_with(f64::max);
+        let dispersion = whole.map(|whole| widest.map_or(whole, |widest| widest.max(whole)));
         let correlation = dispersion.and_then(|_| trials::average_correlation(&returns));
         Self { dispersion, correlation, chosen }
     }
+}
+
+/// How the Sharpe ratios of the columns that count vary, times their sessions.
+fn dispersion(chosen: &Chosen) -> Option<f64> {
+    let sharpes: Vec<f64> = chosen.distinct.iter().filter_map(|c| columns::sharpe_of_profits(c)).collect();
+    dispersion_of(&sharpes, chosen.distinct.first().map_or(0, Vec::len))
 }
 
 #[cfg(test)]

@@ -26,6 +26,9 @@ pub(super) const MARGIN: &str = "policy_margin";
 pub(super) const COSTS: &str = "policy_costs";
 /// Name of the check that the record is long enough.
 pub(super) const SESSIONS: &str = "policy_sessions";
+/// Least costs that are costs: basis points a side, and dollars a share.
+const LEAST_BPS: f64 = 0.1;
+const LEAST_A_SHARE: f64 = 0.0001;
 /// Name of the check of sessions that no trial has seen.
 pub(super) const UNSEEN: &str = "policy_unseen_sessions";
 /// Name of the check that nothing is demanded less than of what is deployed.
@@ -194,8 +197,12 @@ impl Policy {
             failing(MARGIN, self.unmet_comparison(config.baseline)),
         ];
         if self.costs_above_zero {
-            let free = facts.costs == Costs::default();
-            let what = "execution charges neither slippage nor fees".to_owned();
+            // Less is a way of writing zero.
+            let Costs { slippage_bps, fee_bps, fee_per_share } = facts.costs;
+            let free = slippage_bps + fee_bps < LEAST_BPS && fee_per_share < LEAST_A_SHARE;
+            let what = format!(
+                "execution charges less than {LEAST_BPS} basis points a side, or {LEAST_A_SHARE} dollars a share"
+            );
             checks.push(failing(COSTS, Vec::from_iter(free.then_some(what))));
         }
         let at_least = |level: f64| Levels { fail_below: Some(level), ..Levels::NONE };

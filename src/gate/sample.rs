@@ -145,6 +145,7 @@ impl<R: Rng> Random<R> {
             hardly_trade: self.size(),
             losing: self.size(),
             duplicates: self.size(),
+            imported: self.some(Self::text),
             dropped: self.some(Self::symbol),
             heads: self.some(Self::text),
         }

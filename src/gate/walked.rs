@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::bar::Date;
 use crate::calendar;
 use crate::error::Result;
-use crate::ledger::{Kind, Ledger, Record, Trials};
+use crate::ledger::{Kind, Leaves, Ledger, Record, Trials};
 use crate::metrics::{Cause, Measure, sharpe};
 
 /// The worst of some walk-forwards.
@@ -53,6 +53,7 @@ pub fn worst_walk_forward(ledger: &Ledger, about: &Trials) -> Result<std::result
         r.kind == Kind::WalkForward
             && r.division.as_ref().is_some_and(|division| division["scheme"] != "cross-validation")
             && (*synthetic, *points > 1) == (about.synthetic, true)
+            && chooses(&r.trials)
             && data.keys().eq(about.data.keys())
             && *start_date <= about.end_date
             && *end_date >= about.start_date
@@ -79,6 +80,12 @@ pub fn worst_walk_forward(ledger: &Ledger, about: &Trials) -> Result<std::result
     // Without a Sharpe ratio it is the worst.
     let rank = |walked: &Walked| walked.sharpe().value().unwrap_or(f64::NEG_INFINITY);
     Ok(found.into_iter().min_by(|a, b| rank(a).total_cmp(&rank(b))).ok_or(Cause::NoWalkForward))
+}
+
+/// Whether its points differ in more than costs, capital and what is set aside.
+fn chooses(trials: &Trials) -> bool {
+    let points = trials.identities(Leaves::WithoutCosts).unwrap_or_default().whole;
+    points.iter().collect::<BTreeSet<_>>().len() > 1
 }
 
 #[cfg(test)]

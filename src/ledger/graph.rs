@@ -466,7 +466,7 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::trials::Varied;
+    use super::super::trials::{Leaves, Varied};
     use super::*;
     use crate::sweep::grid::Choice;
 
@@ -548,7 +548,7 @@ mod tests {
         assert_eq!(n(folder), 11 + 3);
         let ledger = Ledger::open(folder, "s").expect("sound");
         let whole = Trials { scope: "portfolio".to_owned(), ..parts };
-        let beside_it = ledger.all(false).count_of(|_| true, &[whole]).expect("sound");
+        let beside_it = ledger.all(false).count_of(|_| true, &[whole], Leaves::All).expect("sound");
         assert_eq!(beside_it, 11 + 1, "looks at parts of what is judged are no tries of it");
     }
 
@@ -560,7 +560,7 @@ mod tests {
         let listed = Varied { key: "a b".to_owned(), paths: vec!["a".to_owned(), "b".to_owned()], values };
         let listed = Trials { axes: vec![listed], ..grid.clone() };
         let sorted = |of: &Trials| {
-            let mut all = of.identities().expect("a grid").whole;
+            let mut all = of.identities(Leaves::All).expect("a grid").whole;
             all.sort_unstable();
             all
         };

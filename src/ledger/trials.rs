@@ -91,12 +91,15 @@ impl Trials {
         })
     }
 
-    /// Whether each symbol has an account of its own beside the others.
+    /// Whether a choice can be made for each symbol: where several have parameters of their own. Their results can be
+    /// told apart on one account as well as on several.
     fn has_own_accounts(&self) -> bool {
-        self.scope == "single" && self.data.len() > 1
+        let mut leaves = BTreeMap::new();
+        flatten("", &self.settings, &mut leaves);
+        self.data.len() > 1 && leaves.keys().any(|path| self.owner(path).is_some())
     }
 
-    /// The accounts that each point is looked at in: with an account a symbol each of them, and all together.
+    /// What each point is looked at in: all symbols together and, where each has parameters of its own, each alone.
     pub fn accounts(&self) -> usize {
         1 + if self.has_own_accounts() { self.data.len() } else { 0 }
     }
@@ -119,12 +122,12 @@ impl Trials {
     ///
     /// # Errors
     /// Refused if the grid hasn't as many points as it says.
-    pub fn identities(&self) -> Result<Identities> {
+    pub fn identities(&self, leaves: Leaves) -> Result<Identities> {
         let grid = self.grid()?;
         let points = self.points(&grid)?;
-        let own = |&symbol: &Symbol| self.sums(Some(symbol), &grid, &points, Leaves::All);
+        let own = |&symbol: &Symbol| self.sums(Some(symbol), &grid, &points, leaves);
         Ok(Identities {
-            whole: self.sums(None, &grid, &points, Leaves::All),
+            whole: self.sums(None, &grid, &points, leaves),
             own: if self.has_own_accounts() { self.data.keys().map(own).collect() } else { Vec::new() },
         })
     }
@@ -133,10 +136,10 @@ impl Trials {
     ///
     /// # Errors
     /// As [`Trials::identities`].
-    pub fn parts(&self) -> Result<Vec<u128>> {
+    pub fn parts(&self, leaves: Leaves) -> Result<Vec<u128>> {
         let grid = self.grid()?;
         let points = self.points(&grid)?;
-        let of_symbol = |&symbol: &Symbol| self.sums(Some(symbol), &grid, &points, Leaves::All);
+        let of_symbol = |&symbol: &Symbol| self.sums(Some(symbol), &grid, &points, leaves);
         Ok(if self.data.len() > 1 { self.data.keys().flat_map(of_symbol).collect() } else { Vec::new() })
     }
 
@@ -200,6 +203,40 @@ impl Trials {
             self.axes.iter().map(|axis| axis.values.iter().map(|v| of_value(axis, v)).collect()).collect();
         let axes = |point: u64| grid.indices(point).zip(parts.iter().rev());
         points.iter().map(|&p| axes(p).fold(base, |sum, (i, axis)| sum.wrapping_add(axis[i]))).collect()
+    }
+
+    /// Which settings of some points, by their number, are others than a candidate's: points that differ from it in the
+    /// same places have the same sum.
+    ///
+    /// # Errors
+    /// As [`Trials::identities_at`].
+    pub fn places_at(&self, numbers: &[u64], candidate: &Self) -> Result<Vec<u128>> {
+        let grid = self.grid()?;
+        let points = self.points(&grid)?;
+        let (mut own, mut other) = (BTreeMap::new(), BTreeMap::new());
+        flatten("", &candidate.settings, &mut own);
+        flatten("", &self.settings, &mut other);
+        let place = |path: &String, value: &str| match own.get(path).map(String::as_str) {
+            known if known == Some(value) || !Leaves::WithoutCosts.count(path) => 0,
+            _ => leaf(path, ""),
+        };
+        for path in self.axes.iter().flat_map(|axis| &axis.paths) {
+            other.remove(path);
+        }
+        let fixed = other.iter().fold(0u128, |sum, (path, value)| sum.wrapping_add(place(path, value)));
+        let of_value = |axis: &Varied, value: &Value| {
+            let each = value.as_array().filter(|each| axis.paths.len() > 1 && each.len() == axis.paths.len());
+            let value = |i: usize| text(each.map_or(value, |each| &each[i]));
+            let paths = axis.paths.iter().enumerate();
+            paths.fold(0u128, |sum, (i, path)| sum.wrapping_add(place(path, &value(i))))
+        };
+        let parts: Vec<Vec<u128>> =
+            self.axes.iter().map(|axis| axis.values.iter().map(|v| of_value(axis, v)).collect()).collect();
+        let axes = |point: u64| grid.indices(point).zip(parts.iter().rev());
+        let sum = |point: u64| axes(point).fold(fixed, |sum, (i, axis)| sum.wrapping_add(axis[i]));
+        let point = |number: &u64| points.get(usize::try_from(*number).ok()?).map(|&point| sum(point));
+        let all: Option<Vec<u128>> = numbers.iter().map(point).collect();
+        all.ok_or_else(|| Error::new(codes::LEDGER_ALTERED, "returns of a point that the grid hasn't"))
     }
 
     /// Whether both try the same parameters of a symbol, and nothing else of it.

@@ -43,6 +43,10 @@ pub struct Column {
     pub identity: u128,
     /// The same for trials that differ only in costs, capital and what is set aside.
     pub without_costs: u128,
+    /// Where its settings are others than the candidate's.
+    pub places: u128,
+    /// Whether it was counted elsewhere, and anybody may have written its returns.
+    pub imported: bool,
     /// Session returns.
     pub returns: Vec<(Date, f64)>,
 }
@@ -101,7 +105,7 @@ impl<'l> Tried<'l> {
     /// # Errors
     /// Refused if a record's grid isn't what it says.
     pub fn count(&self) -> Result<u64> {
-        self.count_of(|_| true, &[])
+        self.count_of(|_| true, &[], Leaves::All)
     }
 
     /// Number of distinct trials in some of the records, but for looks at each symbol of these `candidates` alone: what
@@ -109,17 +113,17 @@ impl<'l> Tried<'l> {
     ///
     /// # Errors
     /// As [`Tried::count`].
-    pub fn count_of(&self, wanted: impl Fn(&Record) -> bool, candidates: &[Trials]) -> Result<u64> {
+    pub fn count_of(&self, wanted: impl Fn(&Record) -> bool, candidates: &[Trials], leaves: Leaves) -> Result<u64> {
         let mut all: Distinct = Distinct::default();
         let parts: BTreeSet<u128> =
-            candidates.iter().map(Trials::parts).collect::<Result<Vec<_>>>()?.concat().into_iter().collect();
+            candidates.iter().map(|c| c.parts(leaves)).collect::<Result<Vec<_>>>()?.concat().into_iter().collect();
         let mut counted: BTreeSet<String> = BTreeSet::new();
         for (_, record) in self.records.iter().filter(|(_, r)| wanted(r)) {
             let text = serde_json::to_string(&record.trials).unwrap_or_default();
             if !counted.insert(sha256_hex(text.as_bytes())) {
                 continue;
             }
-            let identities = record.trials.identities()?;
+            let identities = record.trials.identities(leaves)?;
             all.add(identities.whole);
             for mut own in identities.own {
                 own.retain(|one| !parts.contains(one));
@@ -133,9 +137,10 @@ impl<'l> Tried<'l> {
     ///
     /// # Errors
     /// Refused if they were altered or are gone.
-    pub fn columns(&self) -> Result<Columns> {
+    pub fn columns(&self, candidate: Option<&Trials>) -> Result<Columns> {
         let keeping: Vec<&(&String, &Record)> = self.records.iter().filter(|(_, r)| r.returns.is_some()).collect();
-        let read: Vec<Vec<Column>> = keeping.par_iter().map(|(hash, r)| self.read(hash, r)).collect::<Result<_>>()?;
+        let read: Vec<Vec<Column>> =
+            keeping.par_iter().map(|(hash, r)| self.read(hash, r, candidate)).collect::<Result<_>>()?;
         let mut all = Columns::default();
         for ((_, record), columns) in keeping.iter().zip(read) {
             let family = Family::of(record);
@@ -149,15 +154,25 @@ impl<'l> Tried<'l> {
         Ok(all)
     }
 
-    fn read(&self, hash: &str, record: &Record) -> Result<Vec<Column>> {
+    fn read(&self, hash: &str, record: &Record, candidate: Option<&Trials>) -> Result<Vec<Column>> {
         let kept = self.ledger.returns(hash)?;
         let numbers: Vec<u64> = kept.iter().map(|(point, _)| *point).collect();
         let identities = record.trials.identities_at(&numbers, Leaves::All)?;
         let bare = record.trials.identities_at(&numbers, Leaves::WithoutCosts)?;
-        let columns = kept.into_iter().zip(identities).zip(bare);
-        Ok(columns
-            .map(|(((_, returns), identity), without_costs)| Column { identity, without_costs, returns })
-            .collect())
+        let places = match candidate {
+            Some(candidate) => record.trials.places_at(&numbers, candidate)?,
+            None => vec![0; numbers.len()],
+        };
+        let imported = record.source.is_some();
+        let trials = identities.into_iter().zip(bare).zip(places);
+        let column = |((_, returns), ((identity, without_costs), places))| Column {
+            identity,
+            without_costs,
+            places,
+            imported,
+            returns,
+        };
+        Ok(kept.into_iter().zip(trials).map(column).collect())
     }
 }
 

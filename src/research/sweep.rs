@@ -13,7 +13,7 @@ use super::together;
 use crate::error::{Error, Result, codes};
 use crate::finding::Finding;
 use crate::holdout;
-use crate::ledger::{Kind, Ledger};
+use crate::ledger::{Kind, Leaves, Ledger};
 
 /// How a sweep is shared out and kept.
 #[derive(Clone, Copy, Debug)]
@@ -171,7 +171,7 @@ fn run_together(
 /// Refused if parts are missing or damaged, if a folder holds another sweep, or if the plan's trials aren't what it
 /// says; usage error if results can't be written.
 pub fn merge(plan: &Plan, sources: &[&Path], into: &Path, ledger: &mut Ledger) -> Result<PathBuf> {
-    plan.trials.identities().map_err(|e| e.recode(codes::OTHER_SWEEP))?;
+    plan.trials.identities(Leaves::All).map_err(|e| e.recode(codes::OTHER_SWEEP))?;
     holdout::check_free(ledger, &plan.trials)?;
     let parts = Store::collect(plan, sources)?;
     let store = Store::begin(into, plan)?;

@@ -62,6 +62,27 @@ pub struct Overfitting {
 /// assert_eq!((found.pbo, found.splits), (1.0, 2));
 /// ```
 pub fn probability_of_overfitting(columns: &[&[f64]], blocks: usize, by: Performance) -> Option<Overfitting> {
+    probability_of_overfitting_among(columns, blocks, by, Among::All)
+}
+
+/// Which columns the chosen one is ranked among out of sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Among {
+    /// All of them, as published.
+    All,
+    /// Those that are at the median or better in sample: columns that nobody would choose make no choice look good. Of
+    /// noise it is as likely as among all that the chosen one is below the median, since what is better in sample is no
+    /// better out of sample.
+    BetterHalf,
+}
+
+/// As [`probability_of_overfitting`], the chosen column being ranked among some of the others.
+pub fn probability_of_overfitting_among(
+    columns: &[&[f64]],
+    blocks: usize,
+    by: Performance,
+    among: Among,
+) -> Option<Overfitting> {
     let rows = columns.first()?.len();
     let even = blocks.is_multiple_of(2) && (2..=MOST_BLOCKS).contains(&blocks);
     let sound = columns.len() >= 2 && columns.iter().all(|c| c.len() == rows && all_finite(c));
@@ -69,14 +90,14 @@ pub fn probability_of_overfitting(columns: &[&[f64]], blocks: usize, by: Perform
         return None;
     }
     let length = rows / blocks;
-    let halves = Halves::new(columns, blocks, length, by);
+    let halves = Halves { among, ..Halves::new(columns, blocks, length, by) };
     let pairs: Vec<[Split; 2]> = with_first_block(blocks)
         .into_par_iter()
         .map_init(|| (vec![0.0; columns.len()], vec![0.0; columns.len()]), |scratch, half| halves.judge(half, scratch))
         .collect();
     // The complement of the i-th half is the i-th from the end.
     let splits: Vec<Split> = pairs.iter().map(|p| p[0]).chain(pairs.iter().rev().map(|p| p[1])).collect();
-    Some(summary(&splits, columns.len(), rows - length * blocks))
+    Some(summary(&splits, rows - length * blocks))
 }
 
 /// Halves of the blocks that hold the first one, in lexicographic order; the first block is the
@@ -93,23 +114,35 @@ struct Split {
     outside: f64,
     /// Average rank out of sample, from 1 for the worst.
     rank: f64,
+    /// Columns that it is ranked among.
+    among: f64,
 }
 
 impl Split {
-    fn of(inside: &[f64], outside: &[f64]) -> Self {
+    fn of(inside: &[f64], outside: &[f64], among: Among) -> Self {
         let mut best = 0;
         for (i, &performance) in inside.iter().enumerate() {
             if performance > inside[best] {
                 best = i;
             }
         }
+        let least = match among {
+            Among::All => f64::NEG_INFINITY,
+            Among::BetterHalf => {
+                let mut sorted = inside.to_vec();
+                let middle = sorted.len() / 2;
+                *sorted.select_nth_unstable_by(middle, f64::total_cmp).1
+            }
+        };
         let chosen = outside[best];
-        let (mut worse, mut equal) = (0u32, 0u32);
-        for &other in outside {
+        let (mut worse, mut equal, mut count) = (0u32, 0u32, 0u32);
+        for (&other, _) in outside.iter().zip(inside).filter(|(_, inside)| **inside >= least) {
             worse += u32::from(other < chosen);
             equal += u32::from(other == chosen);
+            count += 1;
         }
-        Self { inside: inside[best], outside: chosen, rank: f64::from(worse) + 0.5 * (f64::from(equal) + 1.0) }
+        let rank = f64::from(worse) + 0.5 * (f64::from(equal) + 1.0);
+        Self { inside: inside[best], outside: chosen, rank, among: f64::from(count) }
     }
 }
 
@@ -162,6 +195,7 @@ fn subset_sums(blocks: &[Vec<f64>]) -> Vec<f64> {
 /// Performance of every column on any half of the blocks. Returns are not centred first: their mean
 /// is small beside their deviation, and a column without trades in a half stays exactly zero there.
 struct Halves {
+    among: Among,
     /// Rows of a half.
     rows: f64,
     sums: Table,
@@ -176,7 +210,7 @@ impl Halves {
             Performance::Mean => None,
             Performance::Sharpe => Some(table(|r| r * r)),
         };
-        Self { rows: (blocks / 2 * length) as f64, sums: table(|r| r), squares }
+        Self { among: Among::All, rows: (blocks / 2 * length) as f64, sums: table(|r| r), squares }
     }
 
     /// The split with `half` in sample, and the one with the other half in sample.
@@ -184,7 +218,7 @@ impl Halves {
         let all = (1 << (2 * self.sums.blocks)) - 1;
         self.perform(half, one);
         self.perform(all ^ half, other);
-        [Split::of(one, other), Split::of(other, one)]
+        [Split::of(one, other, self.among), Split::of(other, one, self.among)]
     }
 
     fn perform(&self, half: u32, performance: &mut [f64]) {
@@ -209,10 +243,10 @@ fn sharpe(sum: f64, squares: f64, rows: f64) -> f64 {
     if deviations > FLAT * squares { ratio } else { flat }
 }
 
-fn summary(splits: &[Split], columns: usize, dropped: usize) -> Overfitting {
+fn summary(splits: &[Split], dropped: usize) -> Overfitting {
     let count = splits.len() as f64;
     // w / (1 - w) with w = rank / (N + 1): exactly 1, and its logarithm exactly 0, at the median.
-    let logits: Vec<f64> = splits.iter().map(|s| (s.rank / (columns as f64 + 1.0 - s.rank)).ln()).collect();
+    let logits: Vec<f64> = splits.iter().map(|s| (s.rank / (s.among + 1.0 - s.rank)).ln()).collect();
     Overfitting {
         pbo: logits.iter().filter(|&&l| l <= 0.0).count() as f64 / count,
         splits: splits.len() as u64,

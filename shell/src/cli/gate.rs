@@ -230,7 +230,8 @@ impl GateInputs {
         heads: Option<&BTreeMap<String, Vec<String>>>,
         progress: &(dyn Fn(&str, &str) + Sync),
     ) -> Vec<Judgement> {
-        let committed = |strategy: &str, record: &str| git::how_to_commit(&self.ledger, strategy, record);
+        let folder = deployed.first().and_then(|one| one.config.parent()).unwrap_or(Path::new("."));
+        let committed = |strategy: &str, record: &str| git::how_to_commit(folder, &self.ledger, strategy, record);
         let own = || BINARY.clone().map_err(|what| Error::new(codes::IO, what));
         let gate = Gate {
             strategies,

@@ -153,7 +153,7 @@ fn show(options: &LedgerArgs) -> Result<u8> {
         false if rows.is_empty() => nothing(options)?,
         false => {
             table::plain(header.map(str::to_owned).into_iter(), rows)
-                + "N: number of trials. It counts distinct pairs of settings and bars, in every account that was ranked.\n"
+                + "N: number of trials. It counts distinct settings of the same symbols and, where each has parameters of its own, of each symbol.\n"
         }
     })?;
     Ok(0)

@@ -397,6 +397,9 @@ fn tried(luck: &Luck) -> String {
     if !set_aside.is_empty() {
         let _ = write!(text, ", of which {}", set_aside.join(", "));
     }
+    if !luck.imported.is_empty() {
+        let _ = write!(text, "; imported, as whoever wrote the files has it: {}", luck.imported.join(", "));
+    }
     if !luck.dropped.is_empty() {
         let names: Vec<&str> = luck.dropped.iter().map(Symbol::as_str).collect();
         let _ = write!(text, "; tried and no longer traded: {}", names.join(" "));
