@@ -157,8 +157,8 @@ pub struct Seen {
     pub unseen: usize,
     /// The look at the sessions that are set aside; none, if the period has none of them.
     pub look: Option<Look>,
-    /// Reservations that were released, with sessions of the period.
-    pub released: usize,
+    /// Why reservations with sessions of the period were given back.
+    pub released: Vec<String>,
 }
 
 /// A gate's look at sessions that are set aside.
@@ -190,7 +190,8 @@ impl Seen {
         };
         let seen: BTreeSet<(Date, Date)> = tried().map(|r| (r.trials.start_date, r.trials.end_date)).collect();
         let is_unseen = |day: &&Date| !seen.iter().any(|(from, to)| (*from..=*to).contains(*day));
-        let released = reservations(ledger).iter().filter(|r| r.released.is_some() && r.from <= dates.1).count();
+        let given_back = reservations(ledger).into_iter().filter(|r| r.from <= dates.1);
+        let released: Vec<String> = given_back.filter_map(|r| r.released).collect();
         Ok(Self {
             unseen: sessions.iter().filter(is_unseen).count(),
             look: reserved_from(ledger).filter(|from| !trials.synthetic && *from <= dates.1).map(|from| {
@@ -227,14 +228,8 @@ impl Seen {
             }
             said.push(look);
         }
-        if self.released > 0 {
-            said.push(format!(
-                "{} of sessions in this period given back: `magellan holdout show`",
-                match self.released {
-                    1 => "1 reservation".to_owned(),
-                    n => format!("{n} reservations"),
-                }
-            ));
+        for why in &self.released {
+            said.push(format!("sessions in this period were set aside and given back: {why}"));
         }
         said
     }

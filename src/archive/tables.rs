@@ -118,7 +118,7 @@ pub fn read_rates(path: &Path) -> Result<Vec<Rate>> {
 /// As [`read_rates`], of text from anywhere; the path serves messages.
 pub(crate) fn parse_rates(path: &Path, source: impl Read) -> Result<Vec<Rate>> {
     let before = Cell::new(None);
-    parse(path, source, RATE_HEADER, |[date, rate]| {
+    let rates = parse(path, source, RATE_HEADER, |[date, rate]| {
         let date: Date = date.parse()?;
         if before.replace(Some(date)).is_some_and(|before| before >= date) {
             return Err(Error::new(codes::BAD_TABLE, format!("{date} does not come after the date above it"))
@@ -130,7 +130,11 @@ pub(crate) fn parse_rates(path: &Path, source: impl Read) -> Result<Vec<Rate>> {
                 .help("write a simple rate a year as a fraction: 0.05 for 5 %")
         })?;
         Ok(Rate { date, rate })
-    })
+    })?;
+    match rates.is_empty() {
+        false => Ok(rates),
+        true => Err(Error::new(codes::BAD_TABLE, "the table has no row: no rate isn't a rate of 0").at(path.display())),
+    }
 }
 
 /// Whether money ever earned so much a year.

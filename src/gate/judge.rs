@@ -132,9 +132,10 @@ impl Gate<'_> {
         let baseline = Baseline::read(self.baselines, strategy.name())?;
         let deployed_policy = baseline.as_ref().and_then(|b| b.policy.as_ref());
         let (policy, policy_weakened) = policy::to_judge_by(self.policy, deployed_policy);
+        verdict.policy.clone_from(&policy);
         // The self-test leaves this out, too, to show that it is needed.
         let remembered = baseline.as_ref().filter(|_| without != Some(codes::LEDGER_GAP.slug()));
-        let ledger = self.count(strategy, &candidates, remembered, policy.as_ref())?;
+        let ledger = self.count(strategy, &candidates, remembered, policy.as_ref().filter(|_| !synthetic))?;
         let periods: Vec<(Date, Date)> = candidates.iter().map(|c| (c.period.start_date, c.period.end_date)).collect();
         let neglected: BTreeSet<Symbol> = candidates.iter().flat_map(Candidate::neglected).collect();
         let own: Vec<Trials> = candidates.iter().map(Candidate::trials).collect();
@@ -149,7 +150,6 @@ impl Gate<'_> {
         if let Some(baseline) = &baseline {
             verdict.changed = changes::between_texts(&baseline.config, &document.text);
         }
-        verdict.policy.clone_from(&policy);
         if let (true, Some(first)) = (self.pages, candidates.first()) {
             judgement.heat_map = HeatMap::of(&ledger, synthetic, &document.settings(&first.run.symbols))?;
         }

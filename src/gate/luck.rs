@@ -21,6 +21,7 @@ use super::columns::{self, Chosen};
 use crate::bar::{Date, Symbol};
 use crate::config::Levels;
 use crate::error::Result;
+use crate::ledger::mark::{self, KnownSharpe};
 use crate::ledger::{Column, Columns, Family, Leaves, Ledger, Record, Trials, Tried};
 use crate::metrics::{Cause, Measure};
 use crate::research::plan::SAMPLE;
@@ -111,9 +112,10 @@ impl Luck {
         let dispersion = |c: &&Compared| c.dispersion.unwrap_or(-1.0);
         let widest = compared.iter().max_by(|a, b| dispersion(a).total_cmp(&dispersion(b)));
         let correlation = widest.and_then(|c| c.correlation);
+        let enough_elsewhere = sharpes_elsewhere(&tried).len() >= LEAST_SERIES;
         let known = |r: &Record| {
             let own = Family::of(r);
-            let told = r.source.as_ref().is_some_and(|s| s.sharpes.len() >= LEAST_SERIES);
+            let told = r.source.as_ref().is_some_and(|s| !s.sharpes.is_empty() && enough_elsewhere);
             told || families.iter().zip(&compared).any(|((family, _), c)| **family == own && c.dispersion.is_some())
         };
         // What copies another trial of an unknown family, or differs from it in costs only, is no trial of its own.
@@ -124,9 +126,8 @@ impl Luck {
         let n_unknown = behaviours.saturating_sub(known).saturating_sub(copies as u64);
         let pbo = overfitting(&all, &costs);
         // Trials counted elsewhere may have Sharpe ratios and no returns.
-        let elsewhere = tried.records().iter().filter_map(|(_, r)| r.source.as_ref());
-        let elsewhere = elsewhere.filter(|s| s.sharpes.len() >= LEAST_SERIES).filter_map(|s| s.dispersion());
-        let dispersion = elsewhere.chain(widest.and_then(|c| c.dispersion)).reduce(f64::max);
+        let elsewhere = mark::dispersion(&sharpes_elsewhere(&tried));
+        let dispersion = elsewhere.into_iter().chain(widest.and_then(|c| c.dispersion)).reduce(f64::max);
         let sum = |of: fn(&Chosen) -> usize| compared.iter().map(|c| of(&c.chosen)).sum();
         let luck = Self {
             n,
@@ -170,6 +171,13 @@ fn costs_of(own: &Trials) -> Result<Vec<u128>> {
 
 /// Name of the check that no symbol was dropped.
 pub(super) const DROPPED: &str = "symbols_dropped";
+
+/// Sharpe ratios of trials counted elsewhere of which no returns are known, in whatever files they came.
+fn sharpes_elsewhere(tried: &Tried<'_>) -> Vec<KnownSharpe> {
+    let sources = tried.records().iter().filter_map(|(_, r)| r.source.as_ref());
+    let all: Vec<KnownSharpe> = sources.flat_map(|s| s.sharpes.iter().copied()).collect();
+    if all.len() < LEAST_SERIES { Vec::new() } else { all }
+}
 
 fn imported(tried: &Tried<'_>) -> Vec<String> {
     let sources = tried.records().iter().filter_map(|(_, r)| Some((r.source.as_ref()?, r.trials.points)));

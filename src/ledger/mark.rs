@@ -76,13 +76,11 @@ pub struct Source {
     pub sharpes: Vec<KnownSharpe>,
 }
 
-impl Source {
-    /// How imported Sharpe ratios vary: their variance per session times the sessions they are of, 1 for independent
-    /// trials without an edge. None if there are fewer than two, or returns are known instead.
-    pub fn dispersion(&self) -> Option<f64> {
-        let scaled: Vec<f64> = self.sharpes.iter().map(|s| s.per_session * f64::from(s.sessions).sqrt()).collect();
-        trials::variance(&scaled)
-    }
+/// How Sharpe ratios vary: their variance per session times the sessions they are of, 1 for independent trials without
+/// an edge. None if there are fewer than two.
+pub fn dispersion(sharpes: &[KnownSharpe]) -> Option<f64> {
+    let scaled: Vec<f64> = sharpes.iter().map(|s| s.per_session * f64::from(s.sessions).sqrt()).collect();
+    trials::variance(&scaled)
 }
 
 #[cfg(test)]
@@ -93,8 +91,7 @@ mod tests {
     fn sharpe_ratios_of_other_lengths_vary_alike() {
         let known = |per_session, sessions| KnownSharpe { per_session, sessions };
         let sharpes = vec![known(0.1, 100), known(0.0, 100), known(-0.05, 400)];
-        let source = Source { file: String::new(), sha256: String::new(), from: String::new(), sharpes };
         // 1, 0, -1: variance 1.
-        assert!((source.dispersion().expect("three") - 1.0).abs() < 1e-12);
+        assert!((dispersion(&sharpes).expect("three") - 1.0).abs() < 1e-12);
     }
 }

@@ -25,6 +25,8 @@ use crate::sweep::grid::{Choice, word};
 
 /// Largest file read, bytes.
 const LARGEST: u64 = 256 << 20;
+/// Largest Sharpe ratio a year that is believed.
+const LARGEST_SHARPE: f64 = 100.0;
 /// So many faults of a table are told.
 const TOLD: usize = 50;
 
@@ -306,7 +308,7 @@ impl<'p> Table<'p> {
             for &at in parameters.iter().filter(|&&at| row[at].is_empty()) {
                 faults.add(*line, at, "it is empty");
             }
-            let ratio = finite(&row[sharpe]).map_err(|what| faults.add(*line, sharpe, what));
+            let ratio = ratio(&row[sharpe], scale).map_err(|what| faults.add(*line, sharpe, what));
             let count = count(&row[sessions], within).map_err(|what| faults.add(*line, sessions, what));
             let (Ok(ratio), Ok(count)) = (ratio, count) else { continue };
             let values: Vec<Value> = parameters.iter().map(|&at| word(&row[at])).collect();
@@ -403,6 +405,18 @@ fn finite(text: &str) -> Cell<f64> {
         Ok(number) if number.is_finite() => Ok(number),
         _ if text.is_empty() => Err("it is empty".to_owned()),
         _ => Err(format!("{} is not a number", quoted(text))),
+    }
+}
+
+/// A Sharpe ratio that somebody may have seen.
+fn ratio(text: &str, sessions_root: f64) -> Cell<f64> {
+    let number = finite(text)?;
+    let a_year = number / sessions_root * SESSIONS_PER_YEAR.sqrt();
+    match a_year.abs() <= LARGEST_SHARPE {
+        true => Ok(number),
+        false => {
+            Err(format!("{} is {a_year:.0} a year; nobody has a Sharpe ratio beyond {LARGEST_SHARPE}", quoted(text)))
+        }
     }
 }
 

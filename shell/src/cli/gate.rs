@@ -139,6 +139,7 @@ pub(super) fn run(options: &Options, strategies: &[&dyn AnyStrategy], started: I
     if options.timings {
         timing("start, discover, open archive", started);
     }
+    inputs.check_pins(strategies)?;
     let progress = progress();
     let show_progress = |strategy: &str, step: &str| {
         progress.set_message(format!("{strategy}: {step}"));
@@ -208,6 +209,20 @@ impl GateInputs {
     #[cfg(feature = "deploy")]
     pub(super) fn of_program(self, binary: String) -> Self {
         Self { binary: Some(binary), ..self }
+    }
+
+    /// Refuses a policy that pins records of a strategy that nobody knows: it would pin nothing.
+    fn check_pins(&self, strategies: &[&dyn AnyStrategy]) -> Result<()> {
+        let pinned = self.policy.iter().flat_map(|policy| policy.ledger.heads.keys());
+        let known: Vec<&str> = strategies.iter().map(|s| s.name()).collect();
+        match pinned.into_iter().find(|name| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => {
+                Err(Error::new(codes::BAD_POLICY, format!("ledger.heads.{name}: there is no strategy `{name}`"))
+                    .at(magellan::gate::policy::FILE)
+                    .help(format!("known are {}", known.join(", "))))
+            }
+        }
     }
 
     pub(super) fn archive(&self) -> &Archive {

@@ -88,7 +88,8 @@ fn sizes(rates: &calibration::Rates) -> String {
         let (psr, published) = (per_cent(size.psr), per_cent(size.psr_published));
         format!("| {} | {} | {psr} | {published} | {stated} |\n", size.process, size.sessions)
     };
-    rates.psr.iter().fold(head.to_owned(), |text, size| text + &row(size))
+    let few = if rates.tells_shares() { "" } else { "so few seeds tell no shares of the table: it isn't judged\n" };
+    rates.psr.iter().fold(head.to_owned(), |text, size| text + &row(size)) + few
 }
 
 fn calibrate(seeds: u64, json: bool) -> Result<u8> {

@@ -368,22 +368,18 @@ fn data_summary(text: &mut String, findings: &[DataFinding]) {
 
 fn tried(luck: &Luck) -> String {
     let mut text = format!("{} in the ledger", counted(luck.n, "trial"));
-    match (luck.correlation, luck.dispersion) {
-        (Some(rho), Some(v)) => {
-            let _ = write!(
-                text,
-                ", as many as {:.1} independent ones (mean correlation {rho:.2}); variance of their Sharpe ratios {v:.2} over the number of sessions",
-                luck.n_effective
-            );
-        }
-        _ => {}
+    if let Some(rho) = luck.correlation {
+        let _ = write!(text, ", as many as {:.1} independent ones (mean correlation {rho:.2})", luck.n_effective);
     }
-    if luck.n_unknown > 1 {
+    if let Some(v) = luck.dispersion {
         let _ = write!(
             text,
-            "; too few returns of {} are kept to tell how their Sharpe ratios vary: taken to vary as without an edge",
-            luck.n_unknown
+            "; their Sharpe ratios vary {v:.2} times as much as those of independent trials without an edge"
         );
+    }
+    if luck.n_unknown > 1 {
+        let of = if luck.n_unknown < luck.n { format!(" for {} of them", luck.n_unknown) } else { String::new() };
+        let _ = write!(text, "; too few returns are kept{of} to tell how they vary: taken to vary as without an edge");
     }
     let set_aside = [
         (luck.costs_only, "differ in costs or capital only"),

@@ -181,6 +181,11 @@ pub struct Rates {
 }
 
 impl Rates {
+    /// Whether there are seeds enough to judge how often chance reaches a PSR of 0.95.
+    pub fn tells_shares(&self) -> bool {
+        self.seeds >= LEAST_PATHS
+    }
+
     /// Whether all rates are as stated, but for three standard errors of so many seeds.
     pub fn hold(&self) -> bool {
         let error = |p: f64| 3.0 * (p * (1.0 - p) / self.seeds as f64).sqrt();
@@ -189,7 +194,7 @@ impl Rates {
             && at_most(self.margin_passes, 0.05)
             && at_most(self.best_passes_dsr, 0.05)
             && self.fall_found >= 0.80 - error(0.80)
-            && (self.seeds < LEAST_PATHS
+            && (!self.tells_shares()
                 || self.psr.iter().all(|size| !size.stated || size.psr <= MOST + error(MOST) * 2.0 / 3.0))
     }
 }
