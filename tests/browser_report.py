@@ -264,7 +264,7 @@ class Report:
             check = next((c for c in left if safe(c["metric"]) == name and self.matches(c, value)), None)
             hold(check, name, value, "stands in the table of criteria, not in the JSON")
             left.remove(check)
-        metrics = period.get("metrics") or {}
+        metrics = {**(period.get("metrics") or {}), **(period.get("profile") or {})}
         hold(self.page.locator("#figures [data-metric]").count() == len(metrics), "not all figures are shown")
         figures = self.page.evaluate("() => [...document.querySelectorAll('#figures [data-metric]')].map((n) => [n.dataset.metric, n.querySelector('dd').innerText])")
         for name, text in figures:

@@ -117,7 +117,8 @@ proptest! {
         let mut ledger = Ledger::open(place.path(), NAME).expect("a ledger");
         let runs = strategy().backtest(&request, &mut ledger).expect("replayed");
         prop_assert_eq!(runs.len(), 1);
-        prop_assert_eq!(Ledger::open(place.path(), NAME).and_then(|l| l.count()).expect("counted"), 1);
+        // All ten symbols together, and the settings of each.
+        prop_assert_eq!(Ledger::open(place.path(), NAME).and_then(|l| l.count()).expect("counted"), 11);
     }
 }
 

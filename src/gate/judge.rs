@@ -135,7 +135,7 @@ impl Gate<'_> {
         verdict.policy.clone_from(&policy);
         // The self-test leaves this out, too, to show that it is needed.
         let remembered = baseline.as_ref().filter(|_| without != Some(codes::LEDGER_GAP.slug()));
-        let ledger = self.count(strategy, &candidates, remembered, policy.as_ref().filter(|_| !synthetic))?;
+        let ledger = self.count(strategy, &candidates, remembered, policy.as_ref())?;
         let periods: Vec<(Date, Date)> = candidates.iter().map(|c| (c.period.start_date, c.period.end_date)).collect();
         let neglected: BTreeSet<Symbol> = candidates.iter().flat_map(Candidate::neglected).collect();
         let own: Vec<Trials> = candidates.iter().map(Candidate::trials).collect();

@@ -218,7 +218,7 @@ function tradesTable(trades, daily, find) {
 function figuresView() {
   const entries = Object.entries({ ...part.metrics, ...part.profile });
   if (!entries.length) return 'no figures were recorded';
-  return el('dl', { class: 'facts' }, entries.map(([name, v]) => el('div', { 'data-metric': name }, el('dt', {}, title(name)), el('dd', {}, figureNode(name, v)))));
+  return el('dl', { class: 'facts' }, entries.map(([name, v]) => el('div', { 'data-metric': name }, el('dt', {}, title(name)), el('dd', {}, typeof v === 'string' ? v : figureNode(name, v)))));
 }
 
 function findingsView() {
