@@ -20,8 +20,8 @@ import time
 from playwright.sync_api import Error, sync_playwright
 
 SIGNED = {"total_return", "cagr", "max_drawdown", "worst_day", "best_day", "expectancy_ret", "benchmark_return",
-          "shuffled_drawdown"}
-RATES = SIGNED | {"win_rate", "exposure", "volatility"}
+          "shuffled_drawdown", "bar_drawdown", "alpha", "cvar"}
+RATES = SIGNED | {"win_rate", "exposure", "volatility", "ulcer_index", "time_under_water", "gross_exposure"}
 STATUSES = {"PASS", "WARN", "INCONCLUSIVE", "FAIL", "ERROR"}
 VIEWS = {
     "gate": ["criteria", "power", "equity", "months", "trades", "robustness", "bootstrap", "sweep", "figures", "findings",

@@ -38,7 +38,7 @@ const LEAST_SERIES: usize = 10;
 pub struct Luck {
     /// Distinct settings tried, these included, on bars of the same kind in sessions that overlap the periods: N.
     pub n: u64,
-    /// Those of them of which it isn't known how their Sharpe ratios vary.
+    /// Settings of all symbols together of which it isn't known how their Sharpe ratios vary.
     pub n_unknown: u64,
     /// As many as independent ones, by the mean correlation of kept returns.
     pub n_effective: f64,
@@ -121,8 +121,9 @@ impl Luck {
         // What copies another trial of an unknown family, or differs from it in costs only, is no trial of its own.
         let unknown = compared.iter().filter(|c| c.dispersion.is_none());
         let copies: usize = unknown.map(|c| c.chosen.duplicates + c.chosen.hardly_trade).sum();
-        let behaviours = tried.count_of(|_| true, about.own, Leaves::WithoutCosts)?;
-        let known = tried.count_of(known, about.own, Leaves::WithoutCosts)?;
+        // All symbols together: the luck of each symbol's own choice is spread over all of them.
+        let behaviours = tried.wholes(|_| true, Leaves::WithoutCosts)?;
+        let known = tried.wholes(known, Leaves::WithoutCosts)?;
         let n_unknown = behaviours.saturating_sub(known).saturating_sub(copies as u64);
         let pbo = overfitting(&all, &costs);
         // Trials counted elsewhere may have Sharpe ratios and no returns.

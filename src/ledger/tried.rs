@@ -133,6 +133,18 @@ impl<'l> Tried<'l> {
         Ok(all.sorted().len() as u64)
     }
 
+    /// Number of distinct settings of all symbols together in some of the records.
+    ///
+    /// # Errors
+    /// As [`Tried::count`].
+    pub fn wholes(&self, wanted: impl Fn(&Record) -> bool, leaves: Leaves) -> Result<u64> {
+        let mut all = Distinct::default();
+        for (_, record) in self.records.iter().filter(|(_, r)| wanted(r)) {
+            all.add(record.trials.identities(leaves)?.whole);
+        }
+        Ok(all.sorted().len() as u64)
+    }
+
     /// The returns that records keep.
     ///
     /// # Errors
