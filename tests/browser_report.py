@@ -20,7 +20,7 @@ import time
 from playwright.sync_api import Error, sync_playwright
 
 SIGNED = {"total_return", "cagr", "max_drawdown", "worst_day", "best_day", "expectancy_ret", "benchmark_return",
-          "shuffled_drawdown", "bar_drawdown", "alpha", "cvar"}
+          "shuffled_drawdown", "bar_drawdown", "alpha", "cvar", "walk_forward_return"}
 RATES = SIGNED | {"win_rate", "exposure", "volatility", "ulcer_index", "time_under_water", "gross_exposure"}
 STATUSES = {"PASS", "WARN", "INCONCLUSIVE", "FAIL", "ERROR"}
 VIEWS = {

@@ -215,7 +215,13 @@ pub(crate) fn number(metric: &str, v: f64) -> String {
         "best_day",
         "expectancy_ret",
         "shuffled_drawdown",
+        "walk_forward_return",
+        "bar_drawdown",
         "alpha",
+        "cvar",
+        "ulcer_index",
+        "time_under_water",
+        "gross_exposure",
     ];
     const COUNTS: &[&str] = &[
         "trades",

@@ -31,7 +31,7 @@ const plural = (n, one, many = `${one}s`) => `${whole(n)} ${n === 1 ? one : many
 
 /* Numbers: a true minus, a narrow space before %, the same on every machine */
 
-const SIGNED_RATES = ['total_return', 'cagr', 'max_drawdown', 'worst_day', 'best_day', 'expectancy_ret', 'benchmark_return', 'shuffled_drawdown', 'bar_drawdown', 'alpha', 'cvar'];
+const SIGNED_RATES = ['total_return', 'cagr', 'max_drawdown', 'worst_day', 'best_day', 'expectancy_ret', 'benchmark_return', 'shuffled_drawdown', 'bar_drawdown', 'alpha', 'cvar', 'walk_forward_return'];
 const RATES = new Set([...SIGNED_RATES, 'ulcer_index', 'time_under_water', 'gross_exposure', 'win_rate', 'exposure', 'volatility']);
 const MONEY = new Set(['initial_capital', 'final_equity', 'gross_win', 'gross_loss', 'avg_trade_pnl', 'avg_win', 'avg_loss']);
 const NAMES = {
