@@ -107,7 +107,7 @@ fn run_together<S: Strategy, R: Recorder<S::Inputs>>(
 fn run_alone<S: Strategy, R: Recorder<S::Inputs>>(portfolio: &mut Portfolio<'_, S>, only: usize, recorder: &mut R) {
     while portfolio.symbols[only].cursor.next_start().is_some() {
         // What is held has another worth on each bar: where marks are asked for, these aren't skimmed.
-        let may_skim = !R::BARS && !(R::MARKS && portfolio.holds());
+        let may_skim = !(R::BARS || (R::MARKS && portfolio.holds()));
         let before = if R::MARKS { portfolio.equity() } else { 0.0 };
         let (symbol, account) = (&mut portfolio.symbols[only], &mut portfolio.account);
         if may_skim && symbol.book.open_quietly() {
