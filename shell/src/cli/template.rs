@@ -148,7 +148,7 @@ const MANIFEST: &str = include_str!("../../templates/repository/Cargo.toml.jinja
 /// Files that are as the engine's own, by their paths.
 const SHARED: [(&str, &str); 5] = [
     (".github/workflows/deploy-strategies.yml", WORKFLOW),
-    ("deployed/policy.toml", include_str!("../../../deployed/policy.toml")),
+    ("deployed/policy.toml", include_str!("../../templates/repository/policy.toml.jinja")),
     ("clippy.toml", include_str!("../../../deployable_strategies/clippy.toml")),
     ("rust-toolchain.toml", include_str!("../../../rust-toolchain.toml")),
     ("rustfmt.toml", include_str!("../../../rustfmt.toml")),

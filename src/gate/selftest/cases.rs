@@ -45,7 +45,7 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "a one-year wonder", fails_by: Some("sharpe_without_a_year"), plant: one_year },
     Case { name: "a fair-weather strategy", fails_by: Some("sharpe_in_worst_regime"), plant: fair_weather },
     Case { name: "a spike among its neighbours", fails_by: Some("sharpe_of_neighbours"), plant: spike },
-    Case { name: "trades in a lucky order", fails_by: Some("shuffled_drawdown"), plant: lucky_order },
+    Case { name: "a drawdown that luck kept small", fails_by: Some("shuffled_drawdown"), plant: lucky_order },
     Case { name: "a symbol dropped since an earlier trial", fails_by: Some("symbols_dropped"), plant: dropped },
     Case { name: "a symbol kept with a dollar", fails_by: Some("symbols_dropped"), plant: kept_with_a_dollar },
     Case { name: "criteria weaker than the deployed ones", fails_by: Some("criteria_weakened"), plant: weakened },
