@@ -1,7 +1,8 @@
 """A machine to deploy to: a real systemd in systemd-nspawn, over an overlay of this system.
 
-It has no units of its own, a host name, the user `ssm-user` with a git checkout, and this system's
-network, so that it reaches an emulator on 127.0.0.1. Nothing of this system is changed: all its mounts are
+It has no units of its own, a host name, the services' user `magellan`, whose releases are on a disk of
+their own, and this system's network, so that it reaches an emulator on 127.0.0.1. The user `ssm-user` with a
+git checkout is what an old layout needs. Nothing of this system is changed: all its mounts are
 in a mount namespace and all its processes in a process namespace that the kernel ends with this process,
 however that ends. Needs root, overlayfs and systemd-container.
 
@@ -20,14 +21,24 @@ import time
 from typing import NamedTuple
 
 NAME = "magellan-test"
-USER = "ssm-user"
-CHECKOUT = "/home/ssm-user/magellan"
-RELEASES = "/home/ssm-user/magellan-releases"
+USER = "magellan"
+ROOT = "/opt/magellan"
+RELEASES = "/opt/magellan/releases"
+COMMITS = "/opt/magellan/commits"
+BOUND = "/opt/magellan/units"
+MIRROR = "/opt/magellan/mirror.git"
+ETC = "/etc/magellan"
 STATE = "/var/lib/magellan"
 DEPLOY_STATE = "/var/lib/magellan-deploy"
 UNITS = "/etc/systemd/system"
+# Of the old layout.
+OLD_USER = "ssm-user"
+CHECKOUT = "/home/ssm-user/magellan"
+OLD_RELEASES = "/home/ssm-user/magellan-releases"
 # What a command sent through SSM finds: no HOME, no language.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+# The whole disk of the releases, seen from inside.
+DISK = "/srv/disk"
 SCRATCH = "/var/tmp"
 PREFIX = "magellan-host-"
 NAMESPACES = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -50,18 +61,19 @@ mount -t tmpfs -o mode=755 none /run
 mount -t tmpfs -o size=512M,mode=755 none /mnt
 mkdir /mnt/upper /mnt/work /mnt/root /mnt/disk
 mount -t tmpfs -o size=512M,mode=755 none /mnt/disk
-mkdir /mnt/disk/releases
+mkdir /mnt/disk/magellan
 mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work none /mnt/root
 cd /mnt/root
 rm -rf .{UNITS} etc/fstab var/lib/dbus/machine-id var/log/journal
 mkdir -p .{UNITS}
 : > etc/machine-id
 echo {NAME} > etc/hostname
-chroot . useradd --create-home {USER}
-mkdir .{RELEASES}
+chroot . useradd --system --no-create-home --shell /usr/sbin/nologin {USER}
+chroot . useradd --create-home {OLD_USER}
+mkdir .{ROOT} .{OLD_RELEASES}
 exec systemd-nspawn --quiet --directory=/mnt/root --machine={NAME} --register=no --keep-unit \
     --resolv-conf=off --timezone=off --link-journal=no --console=pipe \
-    --bind="$scratch" --bind=/mnt/disk/releases:{RELEASES} "$@"
+    --bind="$scratch" --bind=/mnt/disk/magellan:{ROOT} --bind=/mnt/disk:{DISK} "$@"
 """
 
 # What a deploy has made, undone.
@@ -69,8 +81,11 @@ RESET = f"""
 systemctl kill --signal=KILL 'magellan-*'
 systemctl stop 'magellan-*'
 rm -rf {UNITS}/magellan-* {UNITS}/*.wants/magellan-* /run/systemd/system/magellan-*
-find {RELEASES} -mindepth 1 -delete
-rm -rf {STATE} {DEPLOY_STATE} {CHECKOUT}
+find {ROOT} {OLD_RELEASES} -mindepth 1 -delete
+chown root:root {ROOT}
+chmod 0755 {ROOT} /opt
+rm -rf {STATE} {DEPLOY_STATE} {ETC} {CHECKOUT} /run/magellan
+id -u {USER} || useradd --system --no-create-home --shell /usr/sbin/nologin {USER}
 systemctl daemon-reload
 systemctl reset-failed
 """
@@ -161,7 +176,7 @@ class Host:
         return git(self.work, "rev-parse", "HEAD")
 
     def fill_disk(self, disk: str = "releases", leave_kib: int = 0) -> None:
-        """Leaves only so much room on the disk of the releases, or of all else, "system"."""
+        """Leaves only so much room on the disk of the releases (all below ROOT), or of all else, "system"."""
         filler = self._filler(disk)
         free = os.statvfs(filler.parent)
         with open(filler, "wb") as file:
@@ -217,7 +232,10 @@ class Host:
         git(self.shared, "init", "--quiet", "--initial-branch=main", str(self.work))
         git(self.work, "remote", "add", "origin", str(self.remote))
         self.push({"README.md": "# Magellan\n"})
-        self.sh(f"runuser -u {USER} -- git clone --quiet {self.remote} {CHECKOUT}")
+
+    def make_checkout(self) -> None:
+        """Where the old layout's deploys checked commits out."""
+        self.sh(f"runuser -u {OLD_USER} -- git clone --quiet {self.remote} {CHECKOUT}")
 
 
 class Scratch:
