@@ -400,9 +400,9 @@ release_faults() ( # FOLDER CONTENTS (may be empty: nobody said)
     [[ -f checksums && -f manifest.json && -f units ]] || { echo "checksums, manifest.json or units is missing"; return; }
     [[ -z $2 || $(checksum checksums) == "$2" ]] || { echo "checksums: not those of the release"; return; }
     ! grep -qvE "^[0-9a-f]{64}  $NAME(/$NAME)*\$" checksums || { echo "checksums: not plain"; return; }
-    sha256sum --check --strict --quiet checksums 2>/dev/null | sed 's/: FAILED.*/: changed/'
+    { sha256sum --check --strict --quiet checksums 2>/dev/null || :; } | sed -n 's/: FAILED$/: changed/p'
     comm -3 <(find . -type f -printf '%P\n' | sort) <({ cut -c67- checksums; echo checksums; } | sort) |
-        sed 's/^\t*//; s/$/: missing or not listed/'
+        sed 's/^\t\(.*\)/\1: missing/; t; s/$/: too much/'
 )
 
 intact() { [[ -z $(release_faults "$1" "$2") ]]; } # FOLDER CONTENTS
@@ -790,7 +790,7 @@ read_envelopes() {
         [[ $text =~ \"payload\":\"([A-Za-z0-9+/]+=?=?)\" ]] || continue
         base64 -d <<<"${BASH_REMATCH[1]}" >"$scratch/body" || continue
         payload=$(tr -d '\0' <"$scratch/body")
-        { printf 'DSSEv1 45 application/vnd.magellan.statement+json %s ' "$(stat -c %s "$scratch/body")" &&
+        { printf 'DSSEv1 39 application/vnd.magellan.statement+json %s ' "$(stat -c %s "$scratch/body")" &&
             cat "$scratch/body"; } >"$scratch/signed"
         rest=$text
         while [[ $rest =~ \{\"keyid\":\"([0-9a-f]{64})\",\"sig\":\"([A-Za-z0-9+/]+=?=?)\"\}(.*) ]]; do
