@@ -85,7 +85,7 @@ drop_in='' force='' generation='' wait=60 line='' bad='' good='' keep='' keep_da
 lines='' fix='' trust='' policy='' id='' page=''
 asked=() contents=() bind=() retire=() envelope=()
 
-op=${1-} code='' message='' spot='' locked='' log='' scratch='' wrong='' said=0
+op=${1-} code='' message='' spot='' locked='' log='' scratch='' wrong='' placed='' said=0
 facts=() units=()
 declare -A counts=() unit_file=() contents_of=() release_of=() binding_of=() digest_of=() shown=()
 
@@ -98,10 +98,7 @@ main() {
     parse "${@:2}"
     make_scratch
     case $op in
-        facts | preflight | logs | page) "op_$op" ;;
-        doctor)
-            if [[ $fix == yes ]]; then begin; fi
-            op_doctor ;;
+        facts | preflight | logs | page | doctor) "op_$op" ;;
         # Not `begin && …`: what stands before an && isn't ended by its first failure.
         stage | activate | deactivate | record | prune)
             begin
@@ -232,7 +229,8 @@ op_page() {
     ((page <= pages)) || die usage "there are $pages pages"
     trap - EXIT
     rm -rf -- "$scratch"
-    printf 'magellan-host 2 ok page\nfacts %s %s %s %s\n' "$page" "$pages" "$id" "${packed:(page - 1) * CHUNK:CHUNK}" >&3
+    packed=${packed:(page - 1) * CHUNK:CHUNK}
+    printf 'magellan-host 2 ok page\nfacts %s %s %s %s\n' "$page" "$pages" "$id" "$packed" >&3
     exit 0
 }
 
@@ -344,7 +342,8 @@ refuse_other_environment() {
 end_leftovers() {
     local file tries
     for ((tries = 0; tries < 50; tries++)); do
-        file=$(grep -lsa '^MAGELLAN_HOST_RUN=\|\x00MAGELLAN_HOST_RUN=' /proc/[0-9]*/environ) || break
+        file=$(grep -lsz '^MAGELLAN_HOST_RUN=' /proc/[0-9]*/environ) || :
+        [[ -n $file ]] || break
         while IFS=/ read -r _ _ file _; do kill -KILL "$file" || :; done <<<"$file"
         sleep 0.1
     done
@@ -397,7 +396,8 @@ release_faults() ( # FOLDER CONTENTS (may be empty: nobody said)
         -o -type f -links +1 -printf '%P: has another name\n' \
         -o ! -type f ! -type d -printf '%P: not a file\n')
     [[ -z $strange ]] || { printf '%s\n' "$strange"; return; }
-    [[ -f checksums && -f manifest.json && -f units ]] || { echo "checksums, manifest.json or units is missing"; return; }
+    [[ -f checksums && -f manifest.json && -f units ]] ||
+        { echo "checksums, manifest.json or units is missing"; return; }
     [[ -z $2 || $(checksum checksums) == "$2" ]] || { echo "checksums: not those of the release"; return; }
     ! grep -qvE "^[0-9a-f]{64}  $NAME(/$NAME)*\$" checksums || { echo "checksums: not plain"; return; }
     { sha256sum --check --strict --quiet checksums 2>/dev/null || :; } | sed -n 's/: FAILED$/: changed/p'
@@ -447,7 +447,8 @@ bound() { # UNIT [LINK]
 bound_faults() ( # UNIT RELEASE-BINDING
     local found expected
     found=$(cd -P -- "units/$1/$2" && find . -type d -printf '%P d %m %U:%G\n' -o \
-        -type f -printf '%P f %m %U:%G %n\n' -o -printf '%P %y %U:%G %l\n' | sort) || { echo "nothing is bound"; return; }
+        -type f -printf '%P f %m %U:%G %n\n' -o -printf '%P %y %U:%G %l\n' | sort) ||
+        { echo "nothing is bound"; return; }
     expected=" d 555 0:0
 binding.json f 444 0:0 1
 drop-in.conf f 444 0:0 1
@@ -492,18 +493,19 @@ installed() {
 
 # From a complete folder beside it to one under its name. If something is there, it may be what runs: it is never
 # away, each file is renamed over its altered self, and what is too much goes last.
-place() { # STAGING TARGET; says whether it was new or mended
+place() { # STAGING TARGET; `placed` says whether it was new or mended
     local path
     sync -f "$1" || die disk "can't write $2"
     if [[ ! -e $2 && ! -L $2 ]]; then
         mv -T -- "$1" "$2" || die disk "can't rename $2"
         sync -f "${2%/*}"
-        echo new
+        placed=new
         return
     fi
     [[ -d $2 && ! -L $2 ]] || rm -f -- "$2"
     while IFS= read -r -d '' path; do
-        [[ -d $2/$path && ! -L $2/$path ]] || { rm -f -- "$2/$path" && mkdir -- "$2/$path"; } || die disk "can't mend $2"
+        [[ -d $2/$path && ! -L $2/$path ]] || { rm -f -- "$2/$path" && mkdir -- "$2/$path"; } ||
+            die disk "can't mend $2"
     done < <(cd -- "$1" && find . -type d -print0)
     while IFS= read -r -d '' path; do
         [[ ! -d $2/$path || -L $2/$path ]] || rm -rf -- "${2:?}/$path"
@@ -514,7 +516,7 @@ place() { # STAGING TARGET; says whether it was new or mended
     done < <(cd -- "$2" && find . -depth -print0)
     find "$2" -type d -exec chown root:root {} + -exec chmod 0555 {} +
     sync -f "$2"
-    echo mended
+    placed=mended
 }
 
 # ---- stage: commit, release and bindings beside the others; no unit is touched ----
@@ -536,7 +538,8 @@ op_stage() {
         unpack
         hold_to "releases/.staging-$digest"
         try_binary
-        fact staged "$(place "releases/.staging-$digest" "$release")"
+        place "releases/.staging-$digest" "$release"
+        fact staged "$placed"
         intact "$release" "${contents[0]}" || die tampered "the release isn't what was unpacked"
     fi
     for unit in ${bind[@]+"${bind[@]}"}; do bind_unit "$unit"; done
@@ -598,13 +601,16 @@ stage_commit() {
         write_tree "$fresh" || { out_of_room commits && die disk "can't write the commit's tree"; } ||
             die commit "the tree of $commit can't be written"
     }
-    fact tree "$(place "$fresh" "$tree")"
+    place "$fresh" "$tree"
+    fact tree "$placed"
 }
 
 # A mirror that root's alone made; a git that was killed leaves locks and halves.
 tend_mirror() {
+    local strange
     if [[ -e mirror.git || -L mirror.git ]]; then
-        if [[ -n $(find mirror.git ! -type l \( ! -user root -o -perm /0022 \) -print -quit -o -type l -print -quit) ]]; then
+        strange=$(find mirror.git \( ! -user root -o -type l -o -perm /0022 \) -print -quit)
+        if [[ ! -d mirror.git || -n $strange ]]; then
             mv -T mirror.git .staging-mirror.git
         else
             find mirror.git \( -name '*.lock' -o -name 'tmp_*' -o -name gc.pid \) -exec rm -rf {} + || :
@@ -646,7 +652,9 @@ expect_remote() {
     [[ -n $remote && $remote != -* && $remote != *::* && $remote != *[!\!-~]* ]] || die usage "remote must be a URL"
 }
 
-reachable() { logged timeout 60 git -c core.hooksPath=/dev/null -c protocol.ext.allow=never ls-remote -- "$remote" HEAD 9>&-; }
+reachable() {
+    logged timeout 60 git -c core.hooksPath=/dev/null -c protocol.ext.allow=never ls-remote -- "$remote" HEAD 9>&-
+}
 
 # Under another name, then renamed. What older commits need comes along, if it can.
 rebuild_mirror() {
@@ -658,7 +666,8 @@ rebuild_mirror() {
         ! out_of_room . || die disk "can't fetch"
         die commit "the remote has no commit $commit"
     fi
-    [[ ! -d mirror.git ]] || logged mirror "$new" fetch --no-tags -- "$ROOT/mirror.git" '+refs/magellan/*:refs/magellan/*' || :
+    [[ ! -d mirror.git ]] ||
+        logged mirror "$new" fetch --no-tags -- "$ROOT/mirror.git" '+refs/magellan/*:refs/magellan/*' || :
     sync -f "$new" || die disk "can't fetch"
     [[ ! -e mirror.git ]] || mv -T mirror.git .staging-mirror.git
     mv -T "$new" mirror.git
@@ -669,7 +678,7 @@ write_tree() { # FOLDER
     rm -rf -- "$1" "$scratch"/index*
     { mkdir -- "$1" && logged compared "$1" read-tree "$commit" &&
         logged compared "$1" checkout-index --all --force; } || return 1
-    find "$1" -type d -exec chmod 0555 {} + -o -type f -perm /0100 -exec chmod 0555 {} + -o -type f -exec chmod 0444 {} +
+    find "$1" \( -type d -o -type f -perm /0100 \) -exec chmod 0555 {} + -o -type f -exec chmod 0444 {} +
     sync -f "$1" && [[ -z $(commit_faults "$commit" "$1") ]]
 }
 
@@ -796,7 +805,8 @@ read_envelopes() {
         while [[ $rest =~ \{\"keyid\":\"([0-9a-f]{64})\",\"sig\":\"([A-Za-z0-9+/]+=?=?)\"\}(.*) ]]; do
             keyid=${BASH_REMATCH[1]} signature=${BASH_REMATCH[2]} rest=${BASH_REMATCH[3]}
             roles=$(trusted_roles "$keyid")
-            if [[ -n $roles ]] && holds "$keyid" "$signature"; then statements+=(",$roles, $payload"); else untrusted=yes; fi
+            if [[ -n $roles ]] && holds "$keyid" "$signature"; then statements+=(",$roles, $payload")
+            else untrusted=yes; fi
         done
     done
 }
@@ -914,7 +924,8 @@ check_targets() {
         release=${release_of[$unit]}
         if [[ $checked != *" $release "* ]]; then check_release "$release"; fi
         checked+="$release "
-        { load_units "releases/$release" && [[ -n ${unit_file[$unit]-} ]]; } || die incomplete "$release has no unit $unit"
+        { load_units "releases/$release" && [[ -n ${unit_file[$unit]-} ]]; } ||
+            die incomplete "$release has no unit $unit"
         enter "$ROOT/units/$unit" || die incomplete "$wrong"
         cd "$ROOT"
         faults=$(bound_faults "$unit" "$release-${binding_of[$unit]}")
@@ -952,14 +963,15 @@ refuse_masked() {
 
 # Everything that needs room, before anything changes: what is left are renames.
 write_beside() {
-    local unit target former
+    local unit release target former drop_ins
     for unit in ${units[@]+"${units[@]}"}; do
-        target=${release_of[$unit]}-${binding_of[$unit]} former=$(bound "$unit")
-        load_units "releases/${release_of[$unit]}" || die incomplete "its list of units isn't plain"
-        { mkdir -p -- "$UNITS/$unit.service.d" &&
-            install -m 0644 -- "units/$unit/$target/drop-in.conf" "$UNITS/$unit.service.d/.magellan.conf.magellan-new" &&
-            install -m 0644 -- "releases/${release_of[$unit]}/${unit_file[$unit]}" "$UNITS/.$unit.service.magellan-new" &&
-            install -m 0644 -- "releases/${release_of[$unit]}/$TEMPLATE" "$UNITS/.$TEMPLATE.magellan-new" &&
+        release=releases/${release_of[$unit]} drop_ins=$UNITS/$unit.service.d
+        target=${release#*/}-${binding_of[$unit]} former=$(bound "$unit")
+        load_units "$release" || die incomplete "its list of units isn't plain"
+        { mkdir -p -- "$drop_ins" &&
+            install -m 0644 -- "units/$unit/$target/drop-in.conf" "$drop_ins/.magellan.conf.magellan-new" &&
+            install -m 0644 -- "$release/${unit_file[$unit]}" "$UNITS/.$unit.service.magellan-new" &&
+            install -m 0644 -- "$release/$TEMPLATE" "$UNITS/.$TEMPLATE.magellan-new" &&
             ln -sT -- "$target" "units/$unit/.new-current" &&
             printf '%-200s\n' '' >"$DEPLOY/started/.new-$unit"; } || die disk "can't write $unit"
         [[ -z $former || $former == "$target" ]] || ln -sT -- "$former" "units/$unit/.new-previous" ||
@@ -981,7 +993,8 @@ keep_foreign() { # UNIT
     [[ ! -d $DEPLOY/foreign/$1 ]] || return 0
     mkdir -- "$folder" || die disk "can't keep what $1 was"
     if [[ ! -L units/$1/current ]]; then
-        { keep_file "$UNITS/$1.service" "$folder/unit" && keep_file "$UNITS/$1.service.d/magellan.conf" "$folder/drop-in" &&
+        { keep_file "$UNITS/$1.service" "$folder/unit" &&
+            keep_file "$UNITS/$1.service.d/magellan.conf" "$folder/drop-in" &&
             { systemctl is-enabled "$1.service" || :; } >"$folder/enabled" &&
             systemctl show -p ActiveState "$1.service" >"$folder/active"; } || die disk "can't keep what $1 was"
     fi
@@ -1025,7 +1038,8 @@ settled() { # UNIT: runs, and was started with what is there now
     pid=${BASH_REMATCH[1]}
     program=releases/${release_of[$1]}/magellan
     # A script's process is its interpreter.
-    [[ $(head -c 2 -- "$program" | tr -d '\0') == '#!' || $(program_of "$pid" "$1") == "$(listed "${program%/*}" magellan)" ]]
+    [[ $(head -c 2 -- "$program" | tr -d '\0') == '#!' ||
+        $(program_of "$pid" "$1") == "$(listed "${program%/*}" magellan)" ]]
 }
 
 restart() { # UNIT
@@ -1077,20 +1091,28 @@ retire_unit() { # UNIT: away, and what was there before it comes back
 }
 
 put_back() { # UNIT
-    local file=$UNITS/$1.service kept=$DEPLOY/foreign/$1 active
-    [[ ! -e $file.d/.magellan.conf.magellan-new ]] || mv -fT -- "$file.d/.magellan.conf.magellan-new" "$file.d/magellan.conf"
-    [[ ! -e $UNITS/.$1.service.magellan-new && ! -L $UNITS/.$1.service.magellan-new ]] ||
-        mv -fT -- "$UNITS/.$1.service.magellan-new" "$file"
+    local file=$UNITS/$1.service kept=$DEPLOY/foreign/$1 active new
+    new=$file.d/.magellan.conf.magellan-new
+    [[ ! -e $new && ! -L $new ]] || mv -fT -- "$new" "$file.d/magellan.conf"
+    new=$UNITS/.$1.service.magellan-new
+    [[ ! -e $new && ! -L $new ]] || mv -fT -- "$new" "$file"
     rmdir -- "$file.d" || :
     systemctl_ daemon-reload || :
     systemctl_ reset-failed "$1.service" || :
     active=$(word "$kept/active")
     [[ $(word "$kept/enabled") != enabled ]] || systemctl_ enable "$1.service" || die enable "can't enable $1 as it was"
     if [[ $active =~ =(active|activating|reloading)$ ]]; then
-        systemctl_ start "$1.service" || { fact "unit.$1.journal" "$(journal_of "$1")"; die restart "$1 didn't start as it was"; }
+        systemctl_ start "$1.service" ||
+            { fact "unit.$1.journal" "$(journal_of "$1")"; die restart "$1 didn't start as it was"; }
     fi
     [[ ! -e $kept/unit && ! -L $kept/unit && ! $active =~ =(active|activating|reloading)$ ]] || tally restored "$1"
     [[ ! -d $kept ]] || { mv -T -- "$kept" "$DEPLOY/foreign/.new-$1" && rm -rf -- "$DEPLOY/foreign/.new-$1"; }
+}
+
+put_back_template() { # KEPT: empty if there was none
+    [[ -s $1 ]] || { rm -f -- "$UNITS/$TEMPLATE"; return; }
+    { cp -a -- "$1" "$UNITS/.$TEMPLATE.magellan-new" &&
+        mv -fT -- "$UNITS/.$TEMPLATE.magellan-new" "$UNITS/$TEMPLATE"; } || die disk "can't put back $TEMPLATE"
 }
 
 op_deactivate() {
@@ -1098,12 +1120,7 @@ op_deactivate() {
     ((${#asked[@]} > 0)) || readarray -t asked < <(installed)
     # Before the units that may need it.
     left=$(comm -23 <(installed) <(printf '%s\n' ${asked[@]+"${asked[@]}"} | sort -u))
-    if [[ -z $left ]]; then
-        if [[ -s $kept || -L $kept ]]; then
-            { cp -a -- "$kept" "$UNITS/.$TEMPLATE.magellan-new" && mv -fT -- "$UNITS/.$TEMPLATE.magellan-new" "$UNITS/$TEMPLATE"; } ||
-                die disk "can't put back $TEMPLATE"
-        else rm -f -- "$UNITS/$TEMPLATE"; fi
-    fi
+    [[ -n $left || ! -e $kept ]] || put_back_template "$kept"
     for unit in ${asked[@]+"${asked[@]}"}; do retire_unit "$unit"; done
     [[ -n $left ]] || rm -f -- "$kept"
     systemctl_ daemon-reload || :
@@ -1172,7 +1189,7 @@ kept_releases() {
         printf '%s\n' "$release"
         seen+="$release "
         n=$((n + 1))
-    done < <(records | tac | while IFS= read -r release; do grep -oE '\b[0-9a-f]{64}\b' -- "$DEPLOY/records/$release" || :; done)
+    done < <(records | tac | sed "s#^#$DEPLOY/records/#" | xargs -r grep -hoE '\b[0-9a-f]{64}\b' -- || :)
 }
 
 running_releases() {
@@ -1332,8 +1349,8 @@ layout() {
 untracked() {
     local path name ours
     ours=" $(installed | tr '\n' ' ')"
-    find . -mindepth 1 -maxdepth 1 ! -name '.staging-*' ! -name '.new-*' ! -name releases ! -name commits ! -name units \
-        ! -name mirror.git -printf "$ROOT/%P\n"
+    find . -mindepth 1 -maxdepth 1 ! -name '.staging-*' ! -name '.new-*' \
+        ! -name releases ! -name commits ! -name units ! -name mirror.git -printf "$ROOT/%P\n"
     for path in releases commits units; do
         [[ ! -d $path ]] || find "$path" -mindepth 1 -maxdepth 1 ! -name '.staging-*' ! -name '.new-*' \
             ! -name '.download-*' -printf '%p %y\n'
@@ -1424,21 +1441,29 @@ program_of() { # PID UNIT
     } 8<"/proc/$1/exe" || :
 }
 
-# What the services' user may write is looked at as that user, without following links or waiting for anybody, and
-# only so much of it. Prints the heartbeat's time and text, the newest log, the newest since the start, and errors.
-# shellcheck disable=SC2016 # variables of the inner bash and of awk
-readonly LOOK='
+# Of both scripts that look at what the services' user may write, as that user: without following links or waiting for
+# anybody, and only so much of it.
+# shellcheck disable=SC2016 # variables of the inner bash
+readonly READING='
 set -f
+logs() { find "$1" -maxdepth 1 -type f -name "*.jsonl" ! -name "*[!A-Za-z0-9_.-]*" "${@:2}"; }
+piece() {
+    dd if="$1" iflag=nofollow,nonblock,fullblock,skip_bytes,count_bytes bs=65536 skip="$2" count="$3" status=none
+}
+'
+
+# Prints the heartbeat's time and text, the newest log, the newest since the start, and errors.
+# shellcheck disable=SC2016 # variables of the inner bash and of awk
+readonly LOOK=$READING'
 cd -- "$1" || exit 1
 start=$2 since=$3 largest=$4
-logs() { find logs -maxdepth 1 -type f -name "*.jsonl" ! -name "*[!A-Za-z0-9_.-]*" "$@" -printf "%T@ %s %f\n" | sort -n; }
-piece() { dd if="$1" iflag=nofollow,nonblock,fullblock,skip_bytes,count_bytes bs=65536 skip="$2" count="$3" status=none; }
+by_time() { logs logs "$@" -printf "%T@ %s %f\n" | sort -n; }
 find heartbeat.json -maxdepth 0 -type f -printf "%T@ " || :
 piece heartbeat.json 0 4096 | base64 -w0
 echo
-logs | tail -n 1 | grep . || echo
+by_time | tail -n 1 | grep . || echo
 [[ -n $start ]] || exit 0
-touched=$(logs -newermt "@$start")
+touched=$(by_time -newermt "@$start")
 tail -n 1 <<<"$touched"
 (($(wc -l <<<"$touched") <= 20)) || exit 0
 errors=0
@@ -1513,19 +1538,17 @@ journal_of() { # UNIT
 
 # From a place on, whole lines, through the files in the order of their names. Prints the next place first.
 # shellcheck disable=SC2016 # variables of the inner bash
-readonly READ_LOG='
-set -f
+readonly READ_LOG=$READING'
 cd -- "$1/logs" || exit 0
 after=$2 since=$3 lines=$4 room=$5
 size_of() { stat -c %s -- "$1"; }
-piece() { dd if="$1" iflag=nofollow,nonblock,fullblock,skip_bytes,count_bytes bs=65536 skip="$2" count="$3" status=none; }
-mapfile -t names < <(find . -maxdepth 1 -type f -name "*.jsonl" ! -name "*[!A-Za-z0-9_.-]*" -printf "%f\n" | sort)
+mapfile -t names < <(logs . -printf "%f\n" | sort)
 ((${#names[@]} > 0)) || exit 0
 name=${names[0]} offset=0
 if [[ -n $after ]]; then
     name=${after%:*} offset=${after##*:}
 elif [[ -n $since ]]; then
-    name=$(find . -maxdepth 1 -type f -name "*.jsonl" ! -name "*[!A-Za-z0-9_.-]*" -newermt "@$since" -printf "%f\n" | sort | head -n 1)
+    name=$(logs . -newermt "@$since" -printf "%f\n" | sort | head -n 1)
     [[ -n $name ]] || { name=${names[-1]} offset=$(size_of "${names[-1]}"); }
     at=$(date -d "@$since" +%Y-%m-%dT%H:%M:%S.%N)
     ((offset > 0)) || offset=$(awk -v at="$at" "
@@ -1566,8 +1589,8 @@ op_logs() {
     [[ -z $since ]] || expect since '^[0-9]{1,12}(\.[0-9]{1,9})?$' "seconds since 1970"
     [[ -z $lines ]] || expect lines '^[0-9]{1,6}$' "a number"
     strategy=${asked[0]#magellan-}
-    text=$(as_user 30 bash -c "$READ_LOG" logs "$STATE/${strategy//-/_}" "$after" "$since" "${lines:-100}" "$LOG_ANSWER" &&
-        echo .) || die unexpected "the logs can't be read"
+    text=$(as_user 30 bash -c "$READ_LOG" logs "$STATE/${strategy//-/_}" "$after" "$since" "${lines:-100}" \
+        "$LOG_ANSWER" && echo .) || die unexpected "the logs can't be read"
     text=${text%.}
     [[ -n ${text//$'\n'/} ]] || text=$after$'\n'
     fact cursor "${text%%$'\n'*}"
@@ -1632,7 +1655,8 @@ check_user() {
     local groups may
     groups=$(id -Gn -- "$RUNS_AS") || { problem user "there is no user $RUNS_AS"; return; }
     [[ $(id -u -- "$RUNS_AS") != 0 ]] || problem user "$RUNS_AS is root"
-    [[ ! " $groups " =~ \ (sudo|wheel|admin|root|docker)\  ]] || problem user "$RUNS_AS is in the group ${BASH_REMATCH[1]}"
+    [[ ! " $groups " =~ \ (sudo|wheel|admin|root|docker)\  ]] ||
+        problem user "$RUNS_AS is in the group ${BASH_REMATCH[1]}"
     if type -P sudo; then
         may=$(timeout 20 sudo -n -l -U "$RUNS_AS" 2>&1) || may=''
         [[ $may != *"may run"* ]] || problem user "$RUNS_AS may use sudo"
@@ -1676,10 +1700,13 @@ check_units() {
 
 op_doctor() {
     counts[todo]=0 counts[problem]=0
+    [[ $fix != yes ]] || refuse_other_environment
+    want_folders
+    # It needs those folders.
+    if [[ $fix == yes ]]; then begin; fi
     want_packages
     id -u -- "$RUNS_AS" ||
         todo user useradd --system --no-create-home --shell /usr/sbin/nologin "$RUNS_AS"
-    want_folders
     want_pins
     check_machine
     ! id -u -- "$RUNS_AS" || check_user
@@ -1726,7 +1753,8 @@ want_pins() {
         base64 -d <<<"$trust" >"$scratch/trusted-keys" || die usage "trust must be base64"
         ! sed '/^\(#\|$\)/d' "$scratch/trusted-keys" | grep -qvE '^[a-z,]+ [0-9a-f]{64} [A-Za-z0-9+/]{43}= .' ||
             die usage "trust has a line that is no key"
-        cmp -s -- "$scratch/trusted-keys" "$ETC/trusted-keys" || todo trusted-keys put "$ETC/trusted-keys" "$(<"$scratch/trusted-keys")"
+        cmp -s -- "$scratch/trusted-keys" "$ETC/trusted-keys" ||
+            todo trusted-keys put "$ETC/trusted-keys" "$(<"$scratch/trusted-keys")"
     fi
     if [[ -n $policy ]]; then
         expect policy "$DIGEST" "64 hexadecimal digits"
