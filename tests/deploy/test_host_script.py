@@ -1264,7 +1264,7 @@ class Logs(OnHost):
 class FullDisk(OnHost):
     """Whichever disk is full, at whichever step: complete releases, and work again once there is room."""
 
-    STRIDE = 60
+    STRIDE = 120
 
     def filled_at(self, step: int, disk: str, op: str, *more: str, **arguments: object) -> Answer | None:
         """Fills the disk before the n-th command of an operation; none if it has fewer."""

@@ -23,9 +23,9 @@
 # Output, once, at the end: `magellan-host 2 ok OP` or `magellan-host 2 failed OP CODE: message`, then, if there are
 # facts, `facts PAGE PAGES ID CHUNK`: a piece of base64 of gzip of lines, `key=value`, or `key:b64=…` if the value
 # isn't plain ASCII. 20,000 characters at most: the rest is asked for by `page`, for a quarter of an hour; ID is `-` if
-# there is one page only. An empty value means: there is none, or it isn't known. Never 0 for that. Times are seconds
-# since 1970 with a fraction, UTC. A * stands where there may be several; each such NAME has a NAME_count, too, and no
-# more than ENTRIES of them are said. `omitted=yes`: there would have been more than anybody reads.
+# there is one page. An empty value: there is none, or it isn't known; never 0 for that. Times are seconds since 1970
+# with a fraction, UTC. Of those with a * there may be several, of which ENTRIES are said, and there is a NAME_count.
+# `omitted=yes`: there would have been more than anybody reads.
 #
 #   always     of operations that change: log_file and, if they failed, log
 #   facts      now hostname boot_id generation environment policy trusted* layout (new, old or none)
@@ -64,6 +64,7 @@
 #   stage: remote commit download digest tampered binary validate units unsigned untrusted
 #   activate: incomplete bad masked enable restart; activate and deactivate: stop restart
 #   doctor: doctor; page: gone
+# shellcheck disable=SC2016 # variables of awk and of an inner bash
 set -Eeuo pipefail
 
 readonly ROOT=/opt/magellan ETC=/etc/magellan STATE=/var/lib/magellan DEPLOY=/var/lib/magellan-deploy
@@ -331,10 +332,10 @@ begin() {
     put "$DEPLOY/owner" "$op of $environment, generation $generation, process $$"
 }
 
+owned_by() { word "$ETC/environment"; }
+
 refuse_other_environment() {
-    local owner
-    owner=$(word "$ETC/environment")
-    [[ -z $owner || $owner == "$environment" ]] || die environment "this host belongs to $owner, not to $environment"
+    [[ $(owned_by) =~ ^("$environment")?$ ]] || die environment "this host belongs to $(owned_by), not to $environment"
 }
 
 # What a killed run left running would change things under this one. Everything that a run starts has this variable,
@@ -367,8 +368,7 @@ sweep() {
     rm -rf -- "$UNITS"/.*.magellan-new "$UNITS"/*.d/.*.magellan-new
 }
 
-# Whether a failure was for want of room.
-out_of_room() { # FOLDER
+out_of_room() { # FOLDER, where something failed
     local full=''
     head -c 262144 /dev/zero >"$1/.new-probe" || full=yes
     rm -f -- "$1/.new-probe"
@@ -384,7 +384,7 @@ named() { # FOLDER PATTERN: what is in it under such names
     done
 }
 
-# What is missing, changed or too much in a release, a line each. Nothing: it is as it was built.
+# A line each. Nothing: it is as it was built.
 release_faults() ( # FOLDER CONTENTS (may be empty: nobody said)
     local strange
     { [[ -d $1 && ! -L $1 ]] && cd -P -- "$1"; } || { echo "no release"; return; }
@@ -437,8 +437,7 @@ commit_faults() ( # COMMIT FOLDER
     { compared "$2" diff-files --name-only && compared "$2" ls-files --others; } || echo "it can't be compared"
 )
 
-# Where a unit is bound to: RELEASE-BINDING, empty if to nothing.
-bound() { # UNIT [LINK]
+bound() { # UNIT [LINK]: RELEASE-BINDING, or nothing
     local link
     link=$(readlink -- "units/$1/${2-current}") || return 0
     if [[ $link =~ ^[0-9a-f]{64}-[0-9a-f]{64}$ ]]; then printf %s "$link"; fi
@@ -595,7 +594,6 @@ stage_commit() {
     if has_commit mirror.git; then fact fetched no; else fetch_commit; fi
     if [[ -z $(commit_faults "$commit" "$tree") ]]; then fact tree kept && return; fi
     write_tree "$fresh" || {
-        # An object is missing or broken.
         ! out_of_room commits || die disk "can't write the commit's tree"
         rebuild_mirror
         write_tree "$fresh" || { out_of_room commits && die disk "can't write the commit's tree"; } ||
@@ -900,7 +898,6 @@ op_activate() {
     done
 }
 
-# Fills `units` and what they are to become.
 read_targets() {
     local one parts
     for one in ${contents[@]+"${contents[@]}"}; do
@@ -947,8 +944,7 @@ check_release() { # RELEASE
     [[ -z $faults ]] || die incomplete "commit $tree: ${faults:0:200}"
 }
 
-# What a process of the unit is made of.
-made_of() { # UNIT RELEASE BINDING
+made_of() { # UNIT RELEASE BINDING: the unit digest
     local folder=releases/$2 path=${unit_file[$1]}
     printf '%s\n' "$(listed "$folder" magellan)" "$(listed "$folder" "${path%/*}/config.json")" \
         "$(listed "$folder" "$path")" "$3" | sha256sum | cut -c1-64
@@ -977,13 +973,8 @@ write_beside() {
         [[ -z $former || $former == "$target" ]] || ln -sT -- "$former" "units/$unit/.new-previous" ||
             die disk "can't write $unit"
     done
-    # What load_units left there is of the last release.
-    read_names
+    units=(${asked[@]+"${asked[@]%%:*}"}) # load_units had it
     { sync -f "$UNITS" && sync -f units && sync -f "$DEPLOY"; } || die disk "can't write units"
-}
-
-read_names() {
-    units=(${asked[@]+"${asked[@]%%:*}"})
 }
 
 # What runs or lies there and isn't ours is somebody's: it comes back if ours is retired. Ours is what has such a
@@ -1006,8 +997,7 @@ keep_file() { # FILE COPY
     [[ ! -e $1 && ! -L $1 ]] || cp -a -- "$1" "$2"
 }
 
-# Empty: there was none.
-keep_template() {
+keep_template() { # empty: there was none
     local kept=$DEPLOY/foreign/$TEMPLATE
     [[ ! -e $kept && ${#units[@]} -gt 0 ]] || return 0
     { : >"$kept.new" && keep_file "$UNITS/$TEMPLATE" "$kept.new" && mv -T -- "$kept.new" "$kept"; } ||
@@ -1046,9 +1036,14 @@ restart() { # UNIT
     rm -f -- "$DEPLOY/started/$1"
     # A unit that crashed too often isn't started again before its counter is reset.
     systemctl_ reset-failed "$1.service" || :
-    systemctl_ restart "$1.service" || { fact "unit.$1.journal" "$(journal_of "$1")"; die restart "$1 didn't start"; }
+    systemctl_ restart "$1.service" || not_started "$1"
     note_start "$1"
     tally restarted "$1"
+}
+
+not_started() { # UNIT
+    fact "unit.$1.journal" "$(journal_of "$1")"
+    die restart "$1 didn't start"
 }
 
 process_of() { # UNIT: PID, monotonic start, restarts
@@ -1102,8 +1097,7 @@ put_back() { # UNIT
     active=$(word "$kept/active")
     [[ $(word "$kept/enabled") != enabled ]] || systemctl_ enable "$1.service" || die enable "can't enable $1 as it was"
     if [[ $active =~ =(active|activating|reloading)$ ]]; then
-        systemctl_ start "$1.service" ||
-            { fact "unit.$1.journal" "$(journal_of "$1")"; die restart "$1 didn't start as it was"; }
+        systemctl_ start "$1.service" || not_started "$1"
     fi
     [[ ! -e $kept/unit && ! -L $kept/unit && ! $active =~ =(active|activating|reloading)$ ]] || tally restored "$1"
     [[ ! -d $kept ]] || { mv -T -- "$kept" "$DEPLOY/foreign/.new-$1" && rm -rf -- "$DEPLOY/foreign/.new-$1"; }
@@ -1118,7 +1112,6 @@ put_back_template() { # KEPT: empty if there was none
 op_deactivate() {
     local unit left kept=$DEPLOY/foreign/$TEMPLATE
     ((${#asked[@]} > 0)) || readarray -t asked < <(installed)
-    # Before the units that may need it.
     left=$(comm -23 <(installed) <(printf '%s\n' ${asked[@]+"${asked[@]}"} | sort -u))
     [[ -n $left || ! -e $kept ]] || put_back_template "$kept"
     for unit in ${asked[@]+"${asked[@]}"}; do retire_unit "$unit"; done
@@ -1248,7 +1241,7 @@ prune_commits() {
     done < <(named commits "$COMMIT")
 }
 
-# The last ones stay, however old they are: they say how what runs came here.
+# The last ones stay: they say how what runs came here.
 prune_history() {
     local name n=0
     while IFS= read -r name; do
@@ -1282,7 +1275,7 @@ machine_facts() {
     fact hostname "$(uname -n)"
     fact boot_id "$(word /proc/sys/kernel/random/boot_id)"
     fact generation "$(word "$DEPLOY/generation")"
-    fact environment "$(word "$ETC/environment")"
+    fact environment "$(owned_by)"
     fact policy "$(word "$ETC/policy")"
     [[ ! -f $ETC/trusted-keys ]] || list trusted < <(trusted)
     fact mem_total_kib "$(memory_kib)"
@@ -1345,19 +1338,16 @@ layout() {
     else echo none; fi
 }
 
-# What belongs to nothing: nobody deployed it, or it is half of something.
 untracked() {
     local path name ours
     ours=" $(installed | tr '\n' ' ')"
-    find . -mindepth 1 -maxdepth 1 ! -name '.staging-*' ! -name '.new-*' \
-        ! -name releases ! -name commits ! -name units ! -name mirror.git -printf "$ROOT/%P\n"
-    for path in releases commits units; do
-        [[ ! -d $path ]] || find "$path" -mindepth 1 -maxdepth 1 ! -name '.staging-*' ! -name '.new-*' \
-            ! -name '.download-*' -printf '%p %y\n'
-    done | sed -E '/^releases\/[0-9a-f]{64} d$/d; /^commits\/[0-9a-f]{40}([0-9a-f]{24})? d$/d
-        /^units\/magellan-[a-z0-9-]+ d$/d' | sed "s#^#$ROOT/#; s/ .\$//"
-    [[ ! -d units ]] || find units -mindepth 2 -maxdepth 2 ! -name '.staging-*' ! -name '.new-*' -printf '%p %y\n' |
-        sed -E '/\/(current|previous) l$/d; /\/[0-9a-f]{64}-[0-9a-f]{64} d$/d' | sed "s#^#$ROOT/#; s/ .\$//"
+    { find . releases commits units units/* -mindepth 1 -maxdepth 1 -printf '%p %y\n' || :; } | sed -E '
+        s#^\./##
+        /(^|\/)\.(staging|new|download)-/d
+        /^(mirror.git|releases(\/[0-9a-f]{64})?|commits(\/[0-9a-f]{40,64})?) d$/d
+        /^units(\/magellan-[^/]+(\/[0-9a-f-]{129})?)? d$/d
+        /^units\/[^/]+\/(current|previous) l$/d
+        s# .$##; s#^#'"$ROOT/#"
     for path in "$UNITS"/magellan* "$UNITS"/*.wants/magellan* "$UNITS"/magellan*.d/*; do
         [[ -e $path || -L $path ]] || continue
         name=${path#"$UNITS/magellan"} name=magellan${name%%/*}
@@ -1443,7 +1433,6 @@ program_of() { # PID UNIT
 
 # Of both scripts that look at what the services' user may write, as that user: without following links or waiting for
 # anybody, and only so much of it.
-# shellcheck disable=SC2016 # variables of the inner bash
 readonly READING='
 set -f
 logs() { find "$1" -maxdepth 1 -type f -name "*.jsonl" ! -name "*[!A-Za-z0-9_.-]*" "${@:2}"; }
@@ -1453,7 +1442,6 @@ piece() {
 '
 
 # Prints the heartbeat's time and text, the newest log, the newest since the start, and errors.
-# shellcheck disable=SC2016 # variables of the inner bash and of awk
 readonly LOOK=$READING'
 cd -- "$1" || exit 1
 start=$2 since=$3 largest=$4
@@ -1520,7 +1508,6 @@ log_facts() { # KEY "TIME SIZE NAME"
 stderr_facts() { # UNIT INVOCATION
     local found=''
     if [[ $2 =~ ^[0-9a-f]{32}$ ]]; then
-        # shellcheck disable=SC2016 # awk's
         found=$(timeout 20 journalctl --no-pager --quiet -n 10001 -o json --output-fields=PRIORITY,MESSAGE \
             "_SYSTEMD_INVOCATION_ID=$2" | awk '
             /"PRIORITY":"[0-3]"|"MESSAGE":\[|FATAL|ERROR|CRITICAL|PANIC|panicked|Traceback|Segmentation/ { n++ }
@@ -1537,7 +1524,6 @@ journal_of() { # UNIT
 # ---- logs ----
 
 # From a place on, whole lines, through the files in the order of their names. Prints the next place first.
-# shellcheck disable=SC2016 # variables of the inner bash
 readonly READ_LOG=$READING'
 cd -- "$1/logs" || exit 0
 after=$2 since=$3 lines=$4 room=$5
@@ -1614,43 +1600,34 @@ op_preflight() {
 problem() { tally problem "$1: $2"; } # CODE WHAT
 
 check_machine() {
-    local tool running owner
+    local tool running
     ((EUID == 0)) || problem root "this doesn't run as root"
     while read -r tool _; do problem tool "$tool isn't installed"; done < <(missing_tools)
     running=$(systemctl is-system-running) || :
     [[ $running =~ ^(running|degraded|starting)$ ]] || problem systemd "systemd is ${running:-not running}"
     [[ -z $hostname || $hostname == "$(uname -n)" ]] || problem hostname "this is $(uname -n), not $hostname"
-    owner=$(word "$ETC/environment")
-    [[ -z $environment || -z $owner || $owner == "$environment" ]] ||
-        problem environment "this host belongs to $owner, not to $environment"
+    [[ -z $environment || $(owned_by) =~ ^("$environment")?$ ]] ||
+        problem environment "this host belongs to $(owned_by), not to $environment"
 }
 
-# And the package that has it, where packages have such names.
+# And the package that has it.
 missing_tools() {
     local tool package
-    while read -r tool package; do
+    for tool in awk base64 cmp curl find flock git gzip journalctl openssl setpriv setsid sha256sum systemctl \
+        systemd-analyze tar timeout zstd; do
+        case $tool in
+            awk) package=gawk ;;
+            base64 | sha256sum | timeout) package=coreutils ;;
+            cmp) package=diffutils ;;
+            find) package=findutils ;;
+            flock | setpriv | setsid) package=util-linux ;;
+            *ctl | systemd-*) package=systemd ;;
+            *) package=$tool ;;
+        esac
         type -P "$tool" >/dev/null || printf '%s %s\n' "$tool" "$package"
-    done <<<"awk gawk
-base64 coreutils
-cmp diffutils
-curl curl
-find findutils
-flock util-linux
-git git
-gzip gzip
-journalctl systemd
-openssl openssl
-setpriv util-linux
-setsid util-linux
-sha256sum coreutils
-systemctl systemd
-systemd-analyze systemd
-tar tar
-timeout coreutils
-zstd zstd"
+    done
 }
 
-# Whoever breaks a service must not become root.
 check_user() {
     local groups may
     groups=$(id -Gn -- "$RUNS_AS") || { problem user "there is no user $RUNS_AS"; return; }
@@ -1663,7 +1640,6 @@ check_user() {
     fi
 }
 
-# Of those that are there: a deploy makes the others.
 check_folders() {
     local folder
     for folder in "$ROOT"{,/releases,/commits,/units} "$ETC" "$STATE" "$DEPLOY" "$UNITS"; do
@@ -1702,7 +1678,6 @@ op_doctor() {
     counts[todo]=0 counts[problem]=0
     [[ $fix != yes ]] || refuse_other_environment
     want_folders
-    # It needs those folders.
     if [[ $fix == yes ]]; then begin; fi
     want_packages
     id -u -- "$RUNS_AS" ||
