@@ -1553,7 +1553,8 @@ class Signatures(OnHost):
 
     def test_keys_that_others_could_have_written_are_not_believed(self) -> None:
         bundle = self.bundle()
-        for how in (f"chown {USER} {ETC}/trusted-keys",
+        for how in (f"chmod 0664 {ETC}/trusted-keys; chmod 0666 {ETC}/policy",
+                    f"chmod 0644 {ETC}/trusted-keys {ETC}/policy; chown {USER} {ETC}/trusted-keys",
                     f"mv {ETC}/trusted-keys /srv/k; ln -s /srv/k {ETC}/trusted-keys"):
             self.host.sh(how)
             self.not_staged(bundle, "unsafe")

@@ -271,7 +271,6 @@ make_scratch() {
     own_folder "$RUN" 0700
     find . -mindepth 1 -maxdepth 1 \( -name 'work.*' -mmin +1440 -o ! -name 'work.*' -mmin +15 \) -exec rm -rf {} +
     scratch=$(mktemp -d "$RUN/work.XXXXXXXX") || die disk "can't write to $RUN"
-    chmod 0755 "$scratch" "$RUN"
     cd "$scratch"
 }
 
@@ -286,7 +285,7 @@ look_into_root() {
 # of the services' user are touched by nobody else, lest a link in them leads elsewhere.
 as_user() { # SECONDS COMMAND …
     setsid --wait timeout --kill-after=5 "$1" \
-        setpriv --reuid="$RUNS_AS" --regid="$RUNS_AS" --init-groups --no-new-privs -- \
+        setpriv --reuid="$RUNS_AS" --regid="$(id -g "$RUNS_AS")" --init-groups --no-new-privs -- \
         env -i PATH="$PATH" HOME=/ LC_ALL=C TZ=UTC ${MAGELLAN_HOST_RUN+MAGELLAN_HOST_RUN=} "${@:2}" 3>&- 9>&-
 }
 
@@ -542,7 +541,7 @@ op_stage() {
         intact "$release" "${contents[0]}" || die tampered "the release isn't what was unpacked"
     fi
     for unit in ${bind[@]+"${bind[@]}"}; do bind_unit "$unit"; done
-    [[ -e $ETC/environment ]] || put "$ETC/environment" "$environment"
+    [[ -n $(owned_by) ]] || put "$ETC/environment" "$environment"
 }
 
 # Whatever else must be true of a release whose bytes are the deployer's.
@@ -790,7 +789,8 @@ read_envelopes() {
     local one text payload rest keyid signature roles
     statements=() untrusted=''
     [[ -e $ETC/trusted-keys || -L $ETC/trusted-keys ]] || return 0
-    [[ $(stat -c '%F %u' "$ETC/trusted-keys") == "regular file 0" ]] || die unsafe "trusted-keys isn't a file of root's"
+    [[ -z $(find "$ETC"/{trusted-keys,policy} -maxdepth 0 \( ! -type f -o ! -user root -o -perm /0022 \)) ]] ||
+        die unsafe "trusted-keys or policy isn't a file of root's alone"
     for one in ${envelope[@]+"${envelope[@]}"}; do
         text=$(base64 -d <<<"$one" | tr -d '\0') || die usage "envelope must be base64"
         [[ $text =~ \"payloadType\":\"application/vnd\.magellan\.statement\+json\" ]] || continue
