@@ -49,7 +49,7 @@
 #   preflight  now problem*                              problem: `CODE: what`
 #   logs       log (whole lines, at most 256 KiB), cursor (for after=)
 #   doctor     todo* (`CODE: command`), done* (codes), problem* (`CODE: what no command mends`)
-#   stage      tree (kept or new), fetched (yes or no), staged (new, mended or kept), version, bound*
+#   stage      tree (new, mended or kept), fetched (yes or no), staged (new, mended or kept), version, bound*
 #   activate   restarted* kept* removed* restored*, unit.U.{pid,started_monotonic,restarts} of each unit named,
 #              unit.U.journal of the unit that didn't start
 #   deactivate removed* restored*
