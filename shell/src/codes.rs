@@ -54,6 +54,9 @@ magellan::error_codes! {
         NO_FEED "no-feed":
             "A service was started without archived data, and this binary has no other source of bars.";
             "set USE_ARCHIVED_DATA=true where the environment file says archived_data = true"
+        NOT_BOUND "not-bound":
+            "A release was started without the environment that binds it: MAGELLAN_BINDING isn't set.";
+            "start it as its unit does; `magellan deploy` installs it"
         NO_WORKFLOW "no-workflow":
             "There is no folder `.github/workflows` with a workflow here or above. Nothing to check is never a pass.";
             "run from the project's folder, or name the files"
@@ -111,6 +114,9 @@ magellan::error_codes! {
         UNFINISHED "unfinished":
             "A rollout could not be brought to its end: lock or journal could not be kept.";
             "run `magellan deploy resume`, which goes on with it"
+        INTERRUPTED "interrupted":
+            "Somebody asked for a rollout to end before it was done. It ended at its step's boundary.";
+            "run `magellan deploy resume`, which goes on with it"
         HOST_FAILED "host-failed":
             "The host script could not do what it was asked.";
             "mend what it says, and deploy again; its log lies on the host in /var/lib/magellan-deploy/log"
@@ -152,7 +158,7 @@ magellan::error_codes! {
             "Account, region or machine isn't the one that the environment file names.";
             "correct the environment file or use other credentials; nothing was touched"
         DEPLOY_LOCKED "deploy-locked":
-            "Another rollout owns the environment.";
+            "Another rollout owns the host.";
             "wait until it has ended; if its process died, run `magellan deploy resume`"
         PLAN_OUTDATED "plan-outdated":
             "Between the plan and its confirmation somebody else changed the host.";
@@ -164,20 +170,26 @@ magellan::error_codes! {
             "No rollout of the environment is unfinished.";
             "ask `magellan releases` what was rolled out"
         RELEASE_BAD "release-bad":
-            "The release failed on this host before, or was rolled back.";
-            "deploy another, or say why this one nevertheless with --override"
+            "The release was seen failing on this host before.";
+            "deploy another, or say why this one nevertheless with --override release-bad=WHY"
+        NOT_PROVED "not-proved":
+            "What another environment runs hasn't run there in health for as long as was asked.";
+            "wait, or mend what isn't well there; `magellan status` shows it"
         NO_RELEASE "no-release":
             "There is no release to go back to.";
             "`magellan releases` lists those that are known; name one with --to"
         DEPLOY_UNTIMELY "deploy-untimely":
-            "The market is open, or a service that would be restarted holds positions.";
-            "wait until the session has ended and it is flat, or say why now with --override"
+            "The market is open or about to be, the day is blacked out, or a service that would be restarted holds positions.";
+            "wait until the environment's window opens and it is flat, or say why now with --override deploy-untimely=WHY"
         UNCONFIRMED "unconfirmed":
             "Nobody confirmed the plan.";
             "add --yes, or answer with the environment's name"
         DRIFT "drift":
             "What is on the host differs from the release that should be there.";
             "deploy the release again, which installs it anew; find out who changed it"
+        ABANDONED "abandoned":
+            "A rollout hasn't ended, and nobody goes on with it.";
+            "run `magellan deploy resume`, which brings it to its end"
         ARCHIVED_DATA_FORBIDDEN "archived-data-forbidden":
             "USE_ARCHIVED_DATA=true was set for a service whose environment file says archived_data = false.";
             "unset it; archived bars aren't the market"

@@ -7,7 +7,7 @@ mod directives;
 
 use std::path::{Path, PathBuf};
 
-use magellan::deployed::LARGEST_UNIT;
+use magellan::deployed::{LARGEST_UNIT, unit_name};
 use magellan::disk::map;
 use magellan::error::{Code, Error, Result};
 use magellan::finding::{Finding, Span, nearest};
@@ -15,15 +15,20 @@ use magellan::finding::{Finding, Span, nearest};
 use crate::codes;
 
 /// Who the services run as.
-pub const USER: &str = "ssm-user";
+pub const USER: &str = "magellan";
 /// The checkout that they start in.
-pub const CHECKOUT: &str = "/home/ssm-user/magellan";
-/// The folder of releases; they run from `current` in it.
-pub const RELEASES: &str = "/home/ssm-user/magellan-releases";
+pub const ROOT: &str = "/opt/magellan";
 /// The folder of their state.
 pub const STATE: &str = "/var/lib/magellan";
 /// Memory of the smallest host, a t3.micro, less what the system needs.
 const MOST_MEMORY: u64 = 768 << 20;
+
+/// The program that a strategy's unit starts, and its whole command line.
+pub fn command(strategy: &str) -> (String, String) {
+    let program = format!("{ROOT}/units/{}/current/release/magellan", unit_name(strategy));
+    let line = format!("{program} run --strategy {strategy} --state-dir {STATE}/{strategy}");
+    (program, line)
+}
 
 /// A unit as text.
 #[derive(Clone, Debug)]
@@ -95,7 +100,7 @@ const SETTINGS: &[Setting] = &[
     may("Service", "NotifyAccess", Rule::OneOf(&["main", "all"])),
     must("Service", "User", Rule::OneOf(&[USER])),
     may("Service", "Group", Rule::OneOf(&[USER])),
-    must("Service", "WorkingDirectory", Rule::OneOf(&[CHECKOUT])),
+    must("Service", "WorkingDirectory", Rule::OneOf(&[ROOT])),
     must("Service", "ExecStart", Rule::Command),
     must("Service", "Restart", Rule::OneOf(&["always"])),
     must("Service", "RestartSec", Rule::Seconds(10.0, 10.0)),
@@ -333,9 +338,7 @@ impl Rule {
             Self::Count(low, high) => format!("{low} to {high}"),
             Self::Bytes(low, high) => format!("{}M to {}M", low >> 20, high >> 20),
             Self::Environment => "NAME=value; keys come from SSM, never from a unit".to_owned(),
-            Self::Command => {
-                format!("{RELEASES}/current/magellan run --strategy {strategy} --state-dir {STATE}/{strategy}")
-            }
+            Self::Command => command(strategy).1,
             Self::StateDirectory => format!("magellan/{strategy}"),
         }
     }

@@ -26,7 +26,9 @@ import host as machine
 from host import (BOUND, CHECKOUT, COMMITS, DEPLOY_STATE, DISK, ETC, MIRROR, OLD_RELEASES, OLD_USER, RELEASES, ROOT,
                   STATE, UNITS, USER, Host)
 
-SCRIPT = pathlib.Path(__file__).parents[2] / "shell/src/deploy/host.sh"
+DEPLOY = pathlib.Path(__file__).parents[2] / "shell/src/deploy"
+# Its parts, in their order, as the binary sends them.
+SCRIPT = "".join(part.read_text() for part in sorted((DEPLOY / "host").glob("*.sh")))
 LIMIT = 20_000
 ALL = ("magellan-bear-trap", "magellan-daily-trend")
 ONE = ALL[0]
@@ -206,7 +208,7 @@ class OnHost(unittest.TestCase):
     def setUpClass(cls) -> None:
         cls.host = Host()
         cls.addClassCleanup(cls.host.close)
-        shutil.copy(SCRIPT, cls.host.shared / "host.sh")
+        (cls.host.shared / "host.sh").write_text(SCRIPT)
 
     def setUp(self) -> None:
         self.host.reset()
@@ -1193,7 +1195,7 @@ class Facts(OnHost):
             self.assertIn("record of staging, generation 1", self.ok("facts").get("owner"))
 
     def test_the_template_notes_a_failure(self) -> None:
-        template = (SCRIPT.parent / "magellan-failed@.service").read_text()
+        template = (DEPLOY / "magellan-failed@.service").read_text()
         unit = UNIT.replace("RestartSec=10", "RestartSec=0").replace("StartLimitBurst=5", "StartLimitBurst=2")
         self.deploy(self.bundle(template=template, unit=unit, units=[ONE]))
         for _ in range(3):
@@ -1850,12 +1852,12 @@ class Style(unittest.TestCase):
     def test_shellcheck(self) -> None:
         if shutil.which("shellcheck") is None:
             self.skipTest("shellcheck isn't installed")
-        done = subprocess.run(["shellcheck", "--external-sources", SCRIPT], capture_output=True, text=True)
+        done = subprocess.run(["shellcheck", "-"], input=SCRIPT, capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stdout), (0, ""))
 
     def test_it_fits_a_command(self) -> None:
         """It is sent whole, as base64 of gzip."""
-        self.assertLess(len(gzip.compress(SCRIPT.read_bytes(), 9)), 24 * 1024)
+        self.assertLess(len(gzip.compress(SCRIPT.encode(), 9)), 24 * 1024)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ use magellan::error::{Error, Result};
 
 use super::{Aws, fault};
 use crate::codes;
-use crate::deploy::host::{Answer, Call, SCRIPT, shell_word};
+use crate::deploy::host::{Call, SCRIPT, shell_word};
 use crate::deploy::transport::Transport;
 use crate::release::Target;
 
@@ -100,12 +100,13 @@ impl<'a> Ssm<'a> {
         id.ok_or_else(|| Error::new(codes::AWS_FAILED, "SSM accepted a command and gave it no id"))
     }
 
-    fn wait_for(&self, command: &str) -> Result<Ended> {
+    fn wait_for(&self, command: &str, waiting: &dyn Fn()) -> Result<Ended> {
         let sent = Instant::now();
         let most = Duration::from_secs(u64::try_from(DELIVERY + RUN).unwrap_or_default() + 60);
         let mut pause = Duration::from_millis(200);
         loop {
             std::thread::sleep(pause);
+            waiting();
             pause = (pause * 3 / 2).min(Duration::from_secs(3));
             let asked = self.client.get_command_invocation().command_id(command).instance_id(&self.instance);
             let answer = match self.aws.wait(asked.send()) {
@@ -135,24 +136,34 @@ impl<'a> Ssm<'a> {
     }
 }
 
-/// The script, packed since a command may be no longer than some 64 KiB, and its arguments as words
-/// that no shell takes for anything else.
+/// The script without its comments, packed since a command may be no longer than some 64 KiB, and its arguments as
+/// words that no shell takes for anything else.
 fn command_line(call: &Call) -> Result<String> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
-    let packed = gzip.write_all(SCRIPT.as_bytes()).and_then(|()| gzip.finish());
+    let lines: String = SCRIPT
+        .split_inclusive('\n')
+        .enumerate()
+        .filter(|(i, line)| *i == 0 || !is_comment(line))
+        .map(|l| l.1)
+        .collect();
+    let packed = gzip.write_all(lines.as_bytes()).and_then(|()| gzip.finish());
     let packed = packed.map_err(|e| Error::new(codes::IO, format!("can't pack the host script: {e}")))?;
     let words: Vec<String> = call.words().map(shell_word).collect();
     let packed = aws_smithy_types::base64::encode(packed);
     Ok(format!("base64 -d <<'END' | gunzip | bash -s -- {}\n{packed}\nEND\n", words.join(" ")))
 }
 
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with('#')
+}
+
 impl Transport for Ssm<'_> {
-    fn call(&self, call: &Call) -> Result<Answer> {
+    fn output(&self, call: &Call, waiting: &dyn Fn()) -> Result<String> {
         let mut why = String::new();
         for _ in 0..SENDS {
             let command = self.send(call)?;
-            match self.wait_for(&command)? {
-                Ended::Ran(output) => return Answer::parse(&output).map_err(|e| e.at(command)),
+            match self.wait_for(&command, waiting)? {
+                Ended::Ran(output) => return Ok(output),
                 Ended::NeverRan(said) => why = said,
                 Ended::Lost(said) => {
                     let what = format!("whether {} was done is unknown: {said}", call.operation);

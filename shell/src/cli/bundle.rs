@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use magellan::deployed::discover;
-use magellan::disk::map;
 use magellan::error::{Error, Result};
 
-use super::destination::Named;
+use super::options::Place;
 use super::output::print;
 use crate::codes;
 use crate::deploy::bundle::{self, Bundle, Parts};
@@ -23,8 +22,9 @@ pub(super) enum BundleCommand {
 
 #[derive(Args, Debug)]
 pub(super) struct BundleBuild {
-    #[command(flatten)]
-    pub(super) named: Named,
+    /// The folder `deployed` [default: the nearest one above the working directory].
+    #[arg(long, value_name = "DIR")]
+    pub(super) deployed: Option<PathBuf>,
     /// The program that is shipped [default: this one].
     #[arg(long, value_name = "FILE")]
     pub(super) binary: Option<PathBuf>,
@@ -39,24 +39,20 @@ pub(super) struct BundleVerify {
     pub(super) file: PathBuf,
 }
 
-/// The largest bundle read.
-const LARGEST: u64 = 1 << 30;
-
 pub(super) fn run(command: &BundleCommand) -> Result<u8> {
     match command {
         BundleCommand::Build(options) => build(options),
         BundleCommand::Verify(options) => {
-            let bytes = map::bytes_up_to(&options.file, LARGEST)?.to_vec();
-            let bundle = Bundle::verify(bytes).map_err(|e| e.at(options.file.display()))?;
+            let bundle = bundle::verify(&options.file).map_err(|e| e.at(options.file.display()))?;
             let manifest = &bundle.manifest;
             let units: Vec<String> =
-                manifest.strategies.values().map(|s| format!("  {} {}\n", s.unit_digest, s.unit)).collect();
+                manifest.strategies.values().map(|s| format!("  {} {}\n", s.digest, s.unit)).collect();
             print(&format!(
-                "{}  {}\nfor {}, of commit {}, {} files as in its manifest\n{}",
+                "{}  {}\nof commit {}, contents {}, {} files as in its manifest\n{}",
                 bundle.digest,
                 options.file.display(),
-                manifest.environment,
                 manifest.commit,
+                manifest.contents(),
                 manifest.files.len(),
                 units.concat(),
             ))?;
@@ -66,12 +62,12 @@ pub(super) fn run(command: &BundleCommand) -> Result<u8> {
 }
 
 fn build(options: &BundleBuild) -> Result<u8> {
-    let deployed = options.named.folder()?;
-    let environment = options.named.environment()?;
+    let place = Place { archive: None, deployed: options.deployed.clone(), no_mmap: false };
+    let deployed = place.deployed()?;
     let commit = Commit::of(&deployed)?;
     let strategies = discover(&deployed)?;
     let binary = program(options.binary.as_deref())?;
-    let parts = Parts { environment: &environment, strategies: &strategies, binary: &binary, commit: &commit.id };
+    let parts = Parts { strategies: &strategies, binary: &binary, commit: &commit.id };
     let bundle = Bundle::build(&parts)?;
     bundle::write(&bundle, &options.out)?;
     print(&format!("{}  {}\n", bundle.digest, options.out.display()))?;

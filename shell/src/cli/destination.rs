@@ -1,5 +1,6 @@
 //! The way to an environment's machine and store, asserted before anybody goes it
 
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -12,6 +13,7 @@ use crate::codes;
 use crate::deploy::store::{Folder, Store};
 use crate::deploy::transport::{Local, Transport};
 use crate::release::Environment;
+use crate::unit;
 
 /// The environment by its name.
 #[derive(Args, Debug)]
@@ -52,6 +54,13 @@ pub(super) struct Connected<'a> {
     pub(super) host: String,
 }
 
+impl Connected<'_> {
+    /// The machine, as its lock is called: whichever environment it belongs to.
+    pub(super) fn lock(&self) -> &str {
+        &self.environment.target.hostname
+    }
+}
+
 impl Named {
     /// The folder `deployed`.
     pub(super) fn folder(&self) -> Result<PathBuf> {
@@ -71,7 +80,7 @@ impl Destination {
         then: impl FnOnce(&Connected<'_>) -> Result<T>,
     ) -> Result<T> {
         if self.transport == TransportArg::Local {
-            let store = Folder::open(Path::new(&format!("{}-deploy/store", environment.host.state)))?;
+            let store = Folder::open(Path::new(&format!("{}-deploy/store", unit::STATE)))?;
             let name = machine();
             if name != environment.target.hostname {
                 let what = format!(
@@ -107,6 +116,22 @@ fn through_aws<T>(environment: &Environment, then: impl FnOnce(&Connected<'_>) -
 fn through_aws<T>(_: &Environment, _: impl FnOnce(&Connected<'_>) -> Result<T>) -> Result<T> {
     Err(Error::new(codes::COMMAND_LINE, "this program was built without AWS, so it reaches this machine only")
         .help("build it with --features aws, or run it on the host with --transport local"))
+}
+
+/// Asks whether a host is to be changed, unless that is said already.
+pub(super) fn confirm(yes: bool, environment: &str) -> Result<()> {
+    let refused = || Error::new(codes::UNCONFIRMED, "nothing was changed");
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(refused());
+    }
+    eprint!("Type `{environment}` to go on: ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    if read.is_ok() && answer.trim() == environment { Ok(()) } else { Err(refused()) }
 }
 
 /// What this machine is called.

@@ -1,20 +1,24 @@
-//! `magellan status`, `health`, `releases` and `doctor`: whatever looks at a host
+//! `magellan status`, `health`, `watch`, `logs` and `releases`: whatever looks at a host
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
-use jiff::Timestamp;
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use magellan::deployed::unit_name;
 use magellan::error::{Error, Result};
-use serde_json::json;
 
-use super::destination::{Destination, Named};
+use super::deploy::{is_gone, now};
+use super::destination::{Connected, Destination};
 use super::output::{print, to_json};
 use crate::codes;
 use crate::deploy::facts::Facts;
-use crate::deploy::host::Call;
-use crate::deploy::iam;
-use crate::deploy::record::{Index, UnitHealth};
-use crate::deploy::status::{Status, environment_differs};
+use crate::deploy::health::{Looks, Watch};
+use crate::deploy::host::{Answer, Call};
+use crate::deploy::lock::{self, RENEWED_EVERY};
+use crate::deploy::record::{Index, Journal, UnitHealth};
+use crate::deploy::status::{self, Brought, Status, Unfinished};
+use crate::release::heartbeat::Heartbeat;
 use crate::release::short;
 use crate::report::table;
 
@@ -27,47 +31,105 @@ pub(super) struct Health {
     pub(super) stabilize: u64,
 }
 
-#[derive(Subcommand, Debug)]
-pub(super) enum Doctor {
-    /// Check on the host whatever must hold before a deploy.
-    Host(Destination),
-    /// Print the least IAM policy that a deployer of the environment needs.
-    Iam(Named),
+#[derive(Args, Debug)]
+pub(super) struct WatchOptions {
+    #[command(flatten)]
+    pub(super) to: Destination,
+    /// How long, such as 10m or 1h 30m.
+    #[arg(long = "for", value_name = "TIME", value_parser = time_span)]
+    pub(super) for_so_long: Duration,
+    /// Seconds between two looks.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(super) every: u64,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Logs {
+    #[command(flatten)]
+    pub(super) to: Destination,
+    /// The strategy.
+    #[arg(long, value_name = "NAME")]
+    pub(super) strategy: String,
+    /// From so long ago on, such as 10m or 2h [default: the last lines].
+    #[arg(long, value_name = "TIME", value_parser = time_span)]
+    pub(super) since: Option<Duration>,
+    /// At most so many lines at first.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) lines: u32,
+    /// Go on with what is logged from now on, until Ctrl-C.
+    #[arg(long)]
+    pub(super) follow: bool,
+}
+
+/// A length of time in words.
+fn time_span(text: &str) -> std::result::Result<Duration, String> {
+    let parsed = text.parse::<SignedDuration>().map_err(|e| format!("{e}; expected such as 10m or 1h 30m"))?;
+    let span = Duration::try_from(parsed).map_err(|_| "it is below 0".to_owned())?;
+    if span.is_zero() { Err("it is 0".to_owned()) } else { Ok(span) }
 }
 
 pub(super) fn status(to: &Destination) -> Result<u8> {
     let environment = to.named.environment()?;
     to.connect(&environment, |connected| {
+        let index = Index::read(connected.store, &environment.name)?;
         let seen = Facts::observe(connected.transport, &environment)?;
-        let status = Status::of(std::slice::from_ref(&seen), &environment, connected.host.clone());
-        if seen.manifest().is_some_and(|manifest| environment_differs(manifest, &environment)) {
-            eprintln!("note: deployed/environments/{}.toml is another than the release's", environment.name);
-        }
+        let expected = status::expected(&seen, &index, &environment);
+        let mut watch = Watch::over(&expected);
+        watch.see(seen);
+        let mut status = Status::of(&watch, &index, &environment, connected.host.clone());
+        status.unfinished = unfinished(connected)?;
         print(&if to.json { to_json(&status) } else { status_text(&status) })?;
-        match (status.drift.first(), &status.release) {
-            (Some(first), _) => Err(Error::new(codes::DRIFT, first.clone())),
-            (None, Some(_)) if !status.is_healthy() => Ok(7),
-            _ => Ok(0),
+        if let Some(first) = status.drift.first() {
+            return Err(Error::new(codes::DRIFT, first.clone()));
         }
+        if let Some(dead) = status.unfinished.as_ref().filter(|unfinished| unfinished.is_dead()) {
+            let what = format!("nobody goes on with the rollout {} of {}, at step {}", dead.id, dead.owner, dead.step);
+            return Err(Error::new(codes::ABANDONED, what));
+        }
+        Ok(if status.brought.is_empty() || status.is_healthy() { 0 } else { 7 })
     })
+}
+
+/// A rollout that hasn't ended, and whether its owner is heard of while it is waited for one.
+fn unfinished(connected: &Connected<'_>) -> Result<Option<Unfinished>> {
+    let Some((held, version)) = lock::read(connected.store, connected.lock())? else { return Ok(None) };
+    if held.released {
+        return Ok(None);
+    }
+    let journal = Journal::open(connected.store, &connected.environment.name, &held.deploy)?;
+    let under_way = !held.left
+        && !is_gone(&held)
+        && lock::is_heard(connected.store, connected.lock(), &version, RENEWED_EVERY * 5 / 2)?;
+    Ok(Some(Unfinished::of(&held, journal.as_ref().map(|journal| &journal.record), under_way)))
 }
 
 fn status_text(status: &Status) -> String {
     let mut text = format!("{}: {}\n", status.environment, status.host);
-    match (&status.release, &status.commit) {
-        (Some(release), Some(commit)) => text += &format!("release {} of commit {}\n", short(release), short(commit)),
-        _ => text += "nothing is deployed\n",
+    if status.brought.is_empty() {
+        text += "nothing is deployed\n";
     }
-    if let Some(rollout) = &status.rollout {
-        text += &format!("rolled out by {} as {}\n", rollout.owner, rollout.id);
-        for (strategy, (verdict, digest)) in &rollout.verdicts {
-            text += &format!("  {strategy}: {verdict}, verdict {}\n", short(digest));
-        }
-        if let Some(overridden) = &rollout.overridden {
-            text += &format!("OVERRIDDEN by {overridden}\n");
+    for (unit, Brought { release, commit, rollout, verdict }) in &status.brought {
+        let rollout = rollout.as_deref().unwrap_or("no rollout on record");
+        text += &format!("{unit}: release {} of commit {}, by {rollout}\n", short(release), short(commit));
+        if let Some((verdict, digest)) = verdict {
+            text += &format!("  {verdict}, verdict {}\n", short(digest));
         }
     }
     text += &units_text(&status.units);
+    if let Some(unfinished) = &status.unfinished {
+        let Unfinished { id, owner, step, soaks_until, under_way, .. } = unfinished;
+        let how = match (under_way, soaks_until) {
+            (true, _) => "under way".to_owned(),
+            (false, Some(until)) => {
+                format!("its first unit proves itself until {until}, then `magellan deploy resume`")
+            }
+            (false, None) => "nobody goes on with it: `magellan deploy resume`".to_owned(),
+        };
+        text += &format!("UNFINISHED: {id} of {owner}, step {step}; {how}\n");
+    }
+    for overridden in &status.overridden {
+        text += &format!("OVERRIDDEN by {overridden}\n");
+    }
     status.failures.iter().for_each(|line| text += &format!("failed: {line}\n"));
     status.drift.iter().for_each(|line| text += &format!("DRIFT: {line}\n"));
     text
@@ -77,7 +139,7 @@ fn units_text(units: &[UnitHealth]) -> String {
     if units.is_empty() {
         return String::new();
     }
-    let header = ["unit", "state", "since", "process", "digest", "health"].map(str::to_owned);
+    let header = ["unit", "state", "since", "process", "positions", "digest", "health"].map(str::to_owned);
     let since =
         |seconds: f64| Timestamp::from_second(seconds as i64).map_or_else(|_| "never".to_owned(), |t| t.to_string());
     let rows = units.iter().map(|u| {
@@ -87,6 +149,7 @@ fn units_text(units: &[UnitHealth]) -> String {
             u.state.clone(),
             since(u.since),
             u.pid.to_string(),
+            u.positions.clone(),
             short(&u.unit_digest).to_owned(),
             health,
         ]
@@ -97,17 +160,112 @@ fn units_text(units: &[UnitHealth]) -> String {
 pub(super) fn health(options: &Health) -> Result<u8> {
     let environment = options.to.named.environment()?;
     options.to.connect(&environment, |connected| {
-        let mut looks = vec![Facts::observe(connected.transport, &environment)?];
+        let index = Index::read(connected.store, &environment.name)?;
+        let first = Facts::observe(connected.transport, &environment)?;
+        let expected = status::expected(&first, &index, &environment);
+        let mut watch = Watch::over(&expected);
+        watch.see(first);
         if options.stabilize > 0 {
             std::thread::sleep(Duration::from_secs(options.stabilize));
-            looks.push(Facts::observe(connected.transport, &environment)?);
+            watch.see(Facts::observe(connected.transport, &environment)?);
         }
-        let status = Status::of(&looks, &environment, connected.host.clone());
-        print(&if options.to.json { to_json(&status.units) } else { units_text(&status.units) })?;
-        match status.is_healthy() {
-            true => Ok(0),
-            false if status.units.is_empty() => Err(Error::new(codes::UNHEALTHY, "nothing is deployed")),
-            false => Ok(7),
+        let units = watch.judge();
+        print(&if options.to.json { to_json(&units) } else { units_text(&units) })?;
+        if units.is_empty() {
+            return Err(Error::new(codes::UNHEALTHY, "nothing is deployed"));
+        }
+        Ok(if units.iter().all(UnitHealth::is_well) { 0 } else { 7 })
+    })
+}
+
+/// Looks again and again, tells each look, and ends with the first thing that is wrong.
+pub(super) fn watch(options: &WatchOptions) -> Result<u8> {
+    let environment = options.to.named.environment()?;
+    options.to.connect(&environment, |connected| {
+        let index = Index::read(connected.store, &environment.name)?;
+        let observe = || Facts::observe(connected.transport, &environment);
+        let first = observe()?;
+        let expected = status::expected(&first, &index, &environment);
+        if expected.is_empty() {
+            return Err(Error::new(codes::UNHEALTHY, "nothing is deployed"));
+        }
+        let mut watch = Watch::over(&expected);
+        watch.see(first);
+        let mut lost = 0;
+        for look in Looks::every(Duration::from_secs(options.every), &observe, &now) {
+            match look.facts {
+                Ok(facts) => {
+                    lost = 0;
+                    watch.see(facts);
+                }
+                // One look that is lost isn't a service that failed.
+                Err(err) if lost >= 3 => return Err(err),
+                Err(err) => {
+                    lost += 1;
+                    eprintln!("note: {err}");
+                    continue;
+                }
+            }
+            print(&if options.to.json { one_line(&watch) } else { look_text(&watch) })?;
+            if let Some(fault) = watch.first_fault() {
+                return Err(Error::new(codes::UNHEALTHY, fault));
+            }
+            if look.watched >= options.for_so_long {
+                break;
+            }
+        }
+        Ok(0)
+    })
+}
+
+fn one_line(watch: &Watch<'_>) -> String {
+    serde_json::to_string(&watch.judge()).unwrap_or_default() + "\n"
+}
+
+/// A line a unit: how far it is, by its own word.
+fn look_text(watch: &Watch<'_>) -> String {
+    let facts = watch.last().cloned().unwrap_or_default();
+    let at = now().strftime("%H:%M:%SZ");
+    let line = |unit: &UnitHealth| {
+        let seen = facts.unit(&unit.unit);
+        let restarts = seen.property("NRestarts").to_owned();
+        let said = seen.heartbeat.readable().map_or("no heartbeat".to_owned(), progress);
+        let health = if unit.is_well() { "well".to_owned() } else { unit.faults.join("; ") };
+        format!("{at} {}: {}, {said}, restarts {restarts}: {health}\n", unit.unit, unit.state)
+    };
+    watch.judge().iter().map(line).collect()
+}
+
+fn progress(beat: &Heartbeat) -> String {
+    let none = || "none".to_owned();
+    format!(
+        "{}, decisions {} (last at {}), last bar {}, errors {}",
+        beat.phase.name(),
+        beat.decisions,
+        beat.last_decision.clone().unwrap_or_else(none),
+        beat.last_bar.clone().unwrap_or_else(none),
+        beat.errors
+    )
+}
+
+pub(super) fn logs(options: &Logs) -> Result<u8> {
+    let environment = options.to.named.environment()?;
+    let unit = unit_name(&options.strategy);
+    environment.check_units([unit.clone()].iter())?;
+    options.to.connect(&environment, |connected| {
+        let mut call = Call::new("logs", &environment).with("unit", &unit).with("lines", options.lines);
+        if let Some(since) = options.since {
+            call = call.with("since", now().as_second() - i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+        }
+        loop {
+            let answer = Answer::ask(connected.transport, &call, &|| {})?.done("logs")?;
+            print(answer.get("log").unwrap_or_default())?;
+            if !options.follow {
+                return Ok(0);
+            }
+            let cursor = answer.get("cursor").unwrap_or_default();
+            call = Call::new("logs", &environment).with("unit", &unit).with("after", cursor);
+            std::thread::sleep(Duration::from_secs(2));
         }
     })
 }
@@ -121,52 +279,30 @@ pub(super) fn releases(to: &Destination) -> Result<u8> {
             print(&to_json(&index))?;
             return Ok(0);
         }
+        let mut bound: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (name, unit) in seen.bound_units() {
+            bound.entry(unit.release.as_str()).or_default().push(name);
+        }
         let header = ["ended", "release", "commit", "outcome", "verdicts", "here"].map(str::to_owned);
         let rows = index.rollouts.iter().map(|r| {
             let verdicts: Vec<String> =
                 r.strategies.iter().map(|(n, j)| format!("{n} {}", j.status.as_deref().unwrap_or("none"))).collect();
-            let here =
-                match (seen.release() == Some(&r.release), seen.is_bad(&r.release), seen.releases.contains(&r.release))
-                {
-                    (true, ..) => "current",
-                    (_, true, _) => "bad",
-                    (.., true) => "there",
-                    _ => "pruned",
-                };
+            let here = match bound.get(r.release.as_str()) {
+                Some(units) => format!("current: {}", units.join(", ")),
+                None if seen.is_bad(&r.release) => "bad".to_owned(),
+                None if seen.releases.contains(&r.release) => "there".to_owned(),
+                None => "pruned".to_owned(),
+            };
             vec![
                 r.ended.clone(),
                 short(&r.release).to_owned(),
                 short(&r.commit).to_owned(),
                 r.outcome.name().to_owned(),
                 verdicts.join(", "),
-                here.to_owned(),
+                here,
             ]
         });
         print(&table::plain(header.into_iter(), rows.collect()))?;
         Ok(0)
     })
-}
-
-pub(super) fn doctor(command: &Doctor) -> Result<u8> {
-    match command {
-        Doctor::Iam(named) => {
-            print(&to_json(&iam::deployer(&named.environment()?)))?;
-            Ok(0)
-        }
-        Doctor::Host(to) => {
-            let environment = to.named.environment()?;
-            to.connect(&environment, |connected| {
-                let answer = connected.transport.call(&Call::preflight(&environment, environment.services.iter()))?;
-                let problems: Vec<&str> = answer.all("problem").collect();
-                let sick = answer.failed.is_some();
-                let text = problems.iter().map(|p| format!("✗ {p}\n")).collect::<String>();
-                let text = if sick { text } else { format!("{}: nothing speaks against a deploy\n", connected.host) };
-                print(&if to.json { to_json(&json!({"schema_version": 1, "problems": problems})) } else { text })?;
-                if sick && problems.is_empty() {
-                    answer.done("preflight")?;
-                }
-                Ok(if sick { 7 } else { 0 })
-            })
-        }
-    }
 }

@@ -23,6 +23,8 @@ mod holdout;
 mod host;
 mod init;
 mod interrupt;
+#[cfg(feature = "deploy")]
+mod keeping;
 mod ledger;
 mod ledger_import;
 mod list;
@@ -172,14 +174,23 @@ enum Command {
     /// Observe the services. Exit 7 if one isn't well.
     #[cfg(feature = "deploy")]
     Health(host::Health),
+    /// Watch the services for a while. Exit 7 with the first thing that is wrong.
+    #[cfg(feature = "deploy")]
+    Watch(host::WatchOptions),
+    /// Print what a strategy's service has logged.
+    #[cfg(feature = "deploy")]
+    Logs(host::Logs),
     /// List what was rolled out.
     #[cfg(feature = "deploy")]
     Releases(destination::Destination),
-    /// Check the host, or print the policy that a deployer needs.
+    /// Remove old releases and histories from the host. What runs and what ran before stay.
+    #[cfg(feature = "deploy")]
+    Prune(keeping::Prune),
+    /// Check the host and make it ready, or print the policy that a deployer needs.
     #[cfg(feature = "deploy")]
     Doctor {
         #[command(subcommand)]
-        command: host::Doctor,
+        command: keeping::Doctor,
     },
     /// Make and check bundles.
     #[cfg(feature = "deploy")]
@@ -256,7 +267,13 @@ fn run(command: Command, strategies: &[&dyn AnyStrategy], started: Instant) -> R
         #[cfg(feature = "deploy")]
         Command::Releases(to) => host::releases(&to),
         #[cfg(feature = "deploy")]
-        Command::Doctor { command } => host::doctor(&command),
+        Command::Watch(options) => host::watch(&options),
+        #[cfg(feature = "deploy")]
+        Command::Logs(options) => host::logs(&options),
+        #[cfg(feature = "deploy")]
+        Command::Prune(options) => keeping::prune(&options),
+        #[cfg(feature = "deploy")]
+        Command::Doctor { command } => keeping::doctor(&command),
         #[cfg(feature = "deploy")]
         Command::Bundle { command } => bundle::run(&command),
     }

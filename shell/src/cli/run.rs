@@ -19,7 +19,7 @@ use super::backtest::archived_data_only;
 use super::options::{Counting, Place, is_synthetic};
 use crate::codes;
 use crate::release::heartbeat::Identity;
-use crate::release::{self, BINARY, Release};
+use crate::release::{self, BINARY, BINDING_VARIABLE, Binding, Release};
 use crate::service::{Ending, Paced, Service, Then};
 
 #[derive(Args, Debug)]
@@ -55,49 +55,77 @@ pub(super) fn run(options: &Run, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
         return Err(Error::new(codes::BAD_ARGUMENT, what));
     }
     let program = std::env::current_exe().map_err(|e| Error::new(codes::IO, format!("where am I? {e}")))?;
-    let release = Release::of_program(&program)?;
-    archived_data(release.as_ref())?;
-    let (document, identity) = match &release {
-        Some(release) => of_release(options, strategy, release)?,
+    let bound = bound(&program)?;
+    archived_data(bound.as_ref())?;
+    let (document, identity) = match &bound {
+        Some(bound) => of_release(options, strategy, bound)?,
         None => of_checkout(options, strategy, &program)?,
     };
+    let place = bound.as_ref().map_or_else(|| options.place.clone(), |bound| place(&options.place, &bound.release));
     let mut service = Service::start(identity, &document, &options.state_dir)?;
-    let in_checkout = release.is_none();
-    let ending = trade(options, in_checkout, strategy, &document, &mut service).inspect_err(|err| service.fail(err))?;
+    let in_checkout = bound.is_none();
+    let ending =
+        trade(options, &place, in_checkout, strategy, &document, &mut service).inspect_err(|err| service.fail(err))?;
     Ok(if ending == Ending::Interrupted { 130 } else { 0 })
 }
 
+/// A release, and the environment that it is bound to.
+struct Bound {
+    release: Release,
+    binding: Binding,
+    /// SHA-256 of the binding.
+    sha256: String,
+}
+
+/// The release that a program belongs to, if it does; it runs only where it was bound to.
+fn bound(program: &Path) -> Result<Option<Bound>> {
+    let Some(release) = Release::of_program(program)? else { return Ok(None) };
+    let Some(path) = std::env::var_os(BINDING_VARIABLE) else {
+        let what = format!("{BINDING_VARIABLE} isn't set, and this program is part of a release");
+        return Err(Error::new(codes::NOT_BOUND, what).at(release.folder.display()));
+    };
+    let (binding, sha256) = Binding::read(Path::new(&path))?;
+    Ok(Some(Bound { release, binding, sha256 }))
+}
+
 /// Archived bars must be asked for, and the environment of a release must allow them.
-fn archived_data(release: Option<&Release>) -> Result<()> {
+fn archived_data(bound: Option<&Bound>) -> Result<()> {
     archived_data_only()?;
     if std::env::var("USE_ARCHIVED_DATA").as_deref() != Ok("true") {
         return Err(Error::new(codes::NO_FEED, "there is no feed of live bars yet, and USE_ARCHIVED_DATA isn't true"));
     }
-    match release {
-        Some(release) if !release.environment.archived_data => {
-            let what = format!("USE_ARCHIVED_DATA=true in the environment `{}`", release.environment.name);
-            Err(Error::new(codes::ARCHIVED_DATA_FORBIDDEN, what).at(release.folder.display()))
+    match bound {
+        Some(bound) if !bound.binding.archived_data => {
+            let what = format!("USE_ARCHIVED_DATA=true in the environment `{}`", bound.binding.environment);
+            Err(Error::new(codes::ARCHIVED_DATA_FORBIDDEN, what).at(bound.release.folder.display()))
         }
         _ => Ok(()),
     }
 }
 
 /// In a release: what was shipped, and nothing else.
-fn of_release(options: &Run, strategy: &dyn AnyStrategy, release: &Release) -> Result<(Complete, Identity)> {
+fn of_release(options: &Run, strategy: &dyn AnyStrategy, bound: &Bound) -> Result<(Complete, Identity)> {
     if let Some(folder) = &options.place.deployed {
         let what = format!("--deployed {}: a release runs the configs that it ships", folder.display());
         return Err(Error::new(codes::BAD_ARGUMENT, what).help("leave out --deployed"));
     }
-    let shipped = release.strategy(strategy.name())?;
+    let Bound { release, binding, sha256 } = bound;
+    release.strategy(strategy.name())?;
     release.check(BINARY)?;
     let config = release.check(&release::config_path(strategy.name()))?;
     let identity = Identity {
         strategy: strategy.name().to_owned(),
-        environment: Some(release.environment.name.clone()),
+        environment: Some(binding.environment.clone()),
         release: Some(release.digest().to_owned()),
-        unit_digest: shipped.unit_digest.clone(),
+        unit_digest: release.manifest.unit_digest(strategy.name(), sha256),
     };
     Ok((strategy.read_complete(&config)?, identity))
+}
+
+/// Where a release finds what none holds: in the tree of its commit.
+fn place(named: &Place, release: &Release) -> Place {
+    let archive = named.archive.clone().unwrap_or_else(|| PathBuf::from("data/sample"));
+    Place { archive: Some(release.commit_folder().join(archive)), ..named.clone() }
 }
 
 /// In a checkout: the deployed folder, and a unit that nobody installed.
@@ -110,24 +138,25 @@ fn of_checkout(options: &Run, strategy: &dyn AnyStrategy, program: &Path) -> Res
         strategy: strategy.name().to_owned(),
         environment: std::env::var("MAGELLAN_ENVIRONMENT").ok(),
         release: None,
-        unit_digest: release::unit_digest(&sha256(program)?, &document.sha256, &unit, &sha256_hex(b"")),
+        unit_digest: release::strategy_digest(&sha256(program)?, &document.sha256, &unit),
     };
     Ok((document, identity))
 }
 
 fn trade(
     options: &Run,
+    place: &Place,
     in_checkout: bool,
     strategy: &dyn AnyStrategy,
     document: &Complete,
     service: &mut Service,
 ) -> Result<Ending> {
-    let (archive, config) = (options.place.archive()?, document.config());
+    let (archive, config) = (place.archive()?, document.config());
     let (start, end) = period(options, document);
     let market = strategy.market(&Request::portfolio(document, &archive, start, end))?;
     // In a checkout its fills and its equity are a look at a trial like any other; a release ships no ledger.
     if in_checkout {
-        let ledger = options.counting.folder(&options.place, is_synthetic(&archive))?;
+        let ledger = options.counting.folder(place, is_synthetic(&archive))?;
         strategy.backtest(
             &Request::portfolio(document, &archive, start, end),
             &mut Ledger::open(&ledger, strategy.name())?,

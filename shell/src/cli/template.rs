@@ -109,8 +109,6 @@ fn words(new: &NewStrategy<'_>) -> minijinja::Value {
         last => last.to_string(),
         period => format!("{}-{}", first.civil().year(), last.civil().year()),
         user => unit::USER,
-        checkout => unit::CHECKOUT,
-        releases => unit::RELEASES,
         state => unit::STATE,
     }
 }

@@ -4,22 +4,46 @@
 
 use std::collections::BTreeMap;
 
-use magellan::error::{Error, Result};
+use magellan::error::Result;
 
 use super::host::{Answer, Call};
-use super::record::Record;
+use super::record::Process;
 use super::transport::Transport;
-use crate::codes;
 use crate::release::heartbeat::Heartbeat;
 use crate::release::{Environment, Manifest};
 
-/// The release that a host runs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Current {
-    /// Its digest.
-    pub release: String,
-    /// What it holds.
-    pub manifest: Manifest,
+/// A release that a unit is bound to, as it lies on the host.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReleaseFacts {
+    /// SHA-256 of its checksums, as found.
+    pub contents: String,
+    /// What it says it holds; none if that can't be read.
+    pub manifest: Option<Manifest>,
+    /// What differs from its checksums: bytes, files, owners, modes.
+    pub altered: Vec<String>,
+}
+
+/// A rollout as the host remembers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Its name.
+    pub id: String,
+    /// How it ended, in a word.
+    pub outcome: String,
+    /// SHA-256 of the line.
+    pub sha256: String,
+}
+
+/// How releases lie on a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// There are none.
+    #[default]
+    None,
+    /// Below a user's home, as before Magellan had a folder of root's.
+    Old,
+    /// Below `/opt/magellan`.
+    New,
 }
 
 /// A host as observed.
@@ -29,26 +53,28 @@ pub struct Facts {
     pub now: Option<f64>,
     /// The number of the latest command that changed the host.
     pub generation: u64,
-    /// The release that it runs; none if it runs none.
-    pub current: Option<Current>,
-    /// The rollout that brought that release, as the host remembers it.
-    pub rollout: Option<Record>,
-    /// What `current` leads to, if that is no release.
-    pub current_broken: Option<String>,
+    /// The environment that owns the host; empty if none does yet.
+    pub environment: String,
+    /// SHA-256 of the least policy that the host allows; empty if it has none.
+    pub policy: String,
+    /// The keys that the host trusts, a line each.
+    pub trusted: Vec<String>,
+    /// How releases lie there.
+    pub layout: Layout,
     /// Digests of the releases that are there.
     pub releases: Vec<String>,
-    /// Digests of releases that failed or were rolled back.
+    /// Digests of releases that were seen failing.
     pub bad: Vec<String>,
     /// Units that a deploy installed.
     pub installed: Vec<String>,
-    /// What differs from the current release's checksums.
-    pub altered: Vec<String>,
-    /// The commit of the checkout.
-    pub checkout_commit: String,
-    /// Files that are edited in the checkout.
-    pub checkout_dirty: Vec<String>,
+    /// Files and folders that belong to nothing.
+    pub untracked: Vec<String>,
     /// Services that failed for good, a line each.
     pub failures: Vec<String>,
+    /// The latest rollouts, oldest first.
+    pub history: Vec<Remembered>,
+    bound: BTreeMap<String, ReleaseFacts>,
+    commits: BTreeMap<String, Vec<String>>,
     units: BTreeMap<String, UnitFacts>,
 }
 
@@ -76,36 +102,36 @@ pub enum HeartbeatFile {
 /// A unit as observed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UnitFacts {
-    /// systemd's LoadState.
-    pub load_state: String,
-    /// systemd's ActiveState.
-    pub active_state: String,
-    /// systemd's SubState.
-    pub sub_state: String,
-    /// systemd's Result.
-    pub result: String,
-    /// systemd's UnitFileState.
-    pub unit_file_state: String,
-    /// systemd's NRestarts, as text: it is only compared.
-    pub restarts: String,
-    /// systemd's ExecMainPID, as text.
-    pub main_pid: String,
-    /// systemd's ExecMainStartTimestampMonotonic, as text: it is only compared.
-    pub started_monotonic: String,
+    /// The release that it is bound to; empty if it is to none.
+    pub release: String,
+    /// SHA-256 of its binding, as found.
+    pub binding: String,
+    /// systemd's properties, as it prints them.
+    pub properties: BTreeMap<String, String>,
     /// systemd's ExecMainStartTimestamp.
     pub started_at: Option<f64>,
-    /// Paths of the drop-ins that change it.
-    pub drop_in_paths: Vec<String>,
     /// The unit digest that it was last started with.
     pub started_with: String,
+    /// The process that this start made.
+    pub started_process: Process,
+    /// SHA-256 of the program that its main process runs; empty if that can't be read.
+    pub exe: String,
     /// Its files, as installed.
     pub installed: UnitFiles,
-    /// Its files in the current release.
+    /// Its files, as its release and its binding have them.
     pub released: UnitFiles,
+    /// Whether what is started when it fails is its release's.
+    pub template: bool,
     /// What its process says of itself.
     pub heartbeat: HeartbeatFile,
-    /// Lines of level ERROR in its log since its start.
-    pub errors: u64,
+    /// Lines of level ERROR or worse in its log since its start; none if they couldn't be counted.
+    pub errors: Option<u64>,
+    /// Lines in its log since its start; none if they couldn't be counted.
+    pub log_lines: Option<u64>,
+    /// Lines in its journal since its start, 10,001 if there are more; none if they couldn't be counted.
+    pub stderr: Option<u64>,
+    /// Those of them that speak of an error; none if they couldn't be counted.
+    pub stderr_errors: Option<u64>,
     /// When a log was last written since its start.
     pub log_written: Option<f64>,
     /// The length of that log, bytes.
@@ -120,62 +146,62 @@ impl Facts {
     /// Observes the host.
     ///
     /// # Errors
-    /// Deploy error if the host doesn't answer or its answer isn't whole; refused if it runs a release whose manifest
-    /// can't be read.
+    /// Deploy error if the host doesn't answer or its answer isn't whole.
     pub fn observe(transport: &dyn Transport, environment: &Environment) -> Result<Self> {
-        Self::ask(transport, facts_call(environment))
+        Self::ask(transport, facts_call(environment), &|| {})
+    }
+
+    /// Observes the host; meanwhile `waiting` is called.
+    ///
+    /// # Errors
+    /// As [`Facts::observe`].
+    pub fn observe_while(transport: &dyn Transport, environment: &Environment, waiting: &dyn Fn()) -> Result<Self> {
+        Self::ask(transport, facts_call(environment), waiting)
     }
 
     /// Observes the host, with the journals of all units.
     ///
     /// # Errors
     /// As [`Facts::observe`].
-    pub fn observe_with_journals(transport: &dyn Transport, environment: &Environment) -> Result<Self> {
-        Self::ask(transport, facts_call(environment).with("journal", "yes"))
+    pub fn observe_with_journals(
+        transport: &dyn Transport,
+        environment: &Environment,
+        waiting: &dyn Fn(),
+    ) -> Result<Self> {
+        Self::ask(transport, facts_call(environment).with("journal", "yes"), waiting)
     }
 
-    fn ask(transport: &dyn Transport, call: Call) -> Result<Self> {
-        let answer = transport.call(&call)?.done("facts")?;
-        if let Some(omitted) = answer.text("omitted") {
-            let what = format!("the host has more to say than fits: {omitted} is missing");
-            return Err(Error::new(codes::HOST_SILENT, what));
-        }
-        Self::read(&answer)
+    fn ask(transport: &dyn Transport, call: Call, waiting: &dyn Fn()) -> Result<Self> {
+        Ok(Self::read(&Answer::ask(transport, &call, waiting)?.done("facts")?))
     }
 
     /// Reads an answer to `facts`.
-    ///
-    /// # Errors
-    /// Refused if the host runs a release whose manifest can't be read: not knowing isn't running nothing.
-    pub fn read(answer: &Answer) -> Result<Self> {
-        Ok(Self {
+    pub fn read(answer: &Answer) -> Self {
+        let text = |key: &str| answer.get(key).unwrap_or_default().to_owned();
+        Self {
             now: answer.number("now"),
             generation: answer.number("generation").unwrap_or(0),
-            current: current(answer)?,
-            rollout: answer.get("history").and_then(|line| serde_json::from_str(line).ok()),
-            current_broken: answer.text("current_broken").map(str::to_owned),
+            environment: text("environment"),
+            policy: text("policy"),
+            trusted: answer.list("trusted"),
+            layout: match answer.get("layout") {
+                Some("old") => Layout::Old,
+                Some("new") => Layout::New,
+                _ => Layout::None,
+            },
             releases: answer.list("release"),
             bad: answer.list("bad"),
             installed: answer.list("installed"),
-            altered: answer.list("altered"),
-            checkout_commit: answer.get("checkout_commit").unwrap_or_default().to_owned(),
-            checkout_dirty: answer.list("checkout_dirty"),
+            untracked: answer.list("untracked"),
             failures: answer.get("failures").unwrap_or_default().lines().map(str::to_owned).collect(),
+            history: answer.all("history").filter_map(remembered).collect(),
+            bound: bound(answer),
+            commits: commits(answer),
             units: units(answer),
-        })
+        }
     }
 
-    /// The digest of the release that the host runs.
-    pub fn release(&self) -> Option<&str> {
-        self.current.as_ref().map(|current| current.release.as_str())
-    }
-
-    /// The manifest of that release.
-    pub fn manifest(&self) -> Option<&Manifest> {
-        self.current.as_ref().map(|current| &current.manifest)
-    }
-
-    /// Whether a release failed here or was rolled back.
+    /// Whether a release was seen failing here.
     pub fn is_bad(&self, release: &str) -> bool {
         self.bad.iter().any(|bad| bad == release)
     }
@@ -185,68 +211,131 @@ impl Facts {
         self.units.get(unit).cloned().unwrap_or_default()
     }
 
-    /// Unit and digest of each strategy of the current release.
-    pub fn expected_units(&self) -> Vec<(String, String)> {
-        let strategies = self.manifest().into_iter().flat_map(|manifest| manifest.strategies.values());
-        strategies.map(|s| (s.unit.clone(), s.unit_digest.clone())).collect()
+    /// The units that are bound to a release.
+    pub fn bound_units(&self) -> impl Iterator<Item = (&str, &UnitFacts)> {
+        self.units.iter().filter(|(_, unit)| !unit.release.is_empty()).map(|(name, unit)| (name.as_str(), unit))
     }
+
+    /// A release as it lies on the host, if a unit is bound to it.
+    pub fn release(&self, release: &str) -> Option<&ReleaseFacts> {
+        self.bound.get(release)
+    }
+
+    /// The manifest of the release that a unit is bound to.
+    pub fn manifest_of(&self, unit: &str) -> Option<&Manifest> {
+        self.bound.get(&self.units.get(unit)?.release)?.manifest.as_ref()
+    }
+
+    /// What differs in the tree of a commit; none if the host said nothing of it.
+    pub fn commit(&self, commit: &str) -> Option<&[String]> {
+        self.commits.get(commit).map(Vec::as_slice)
+    }
+
+    /// What a unit's process should be made of, by what the unit is bound to; empty if it is bound to nothing.
+    pub fn bound_digest(&self, unit: &str) -> String {
+        let Some(manifest) = self.manifest_of(unit) else { return String::new() };
+        manifest.strategy_of(unit).map_or_else(String::new, |name| manifest.unit_digest(name, &self.unit(unit).binding))
+    }
+}
+
+fn remembered(line: &str) -> Option<Remembered> {
+    let mut words = line.split(' ').map(str::to_owned);
+    Some(Remembered { id: words.next()?, outcome: words.next()?, sha256: words.next()? })
 }
 
 fn facts_call(environment: &Environment) -> Call {
-    let call = Call::new("facts", environment);
-    environment.services.iter().fold(call, |call, unit| call.with("unit", unit))
+    Call::new("facts", environment).with_units(&environment.services)
 }
 
-fn current(answer: &Answer) -> Result<Option<Current>> {
-    let Some(release) = answer.text("current") else { return Ok(None) };
-    let manifest = Manifest::parse(answer.get("manifest").unwrap_or_default().as_bytes());
-    let manifest = manifest.map_err(|e| e.at(format!("release {release} on the host")))?;
-    Ok(Some(Current { release: release.to_owned(), manifest }))
-}
-
-/// The facts `unit.NAME.FIELD`, by unit and then by field; of facts with one name the last counts.
-fn units(answer: &Answer) -> BTreeMap<String, UnitFacts> {
-    let mut fields: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
+/// The facts `GROUP.NAME.FIELD`, by name.
+fn grouped<'a>(answer: &'a Answer, group: &str) -> BTreeMap<&'a str, Vec<(&'a str, &'a str)>> {
+    let mut all: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
     for (key, value) in answer.facts() {
-        if let Some((unit, field)) = key.strip_prefix("unit.").and_then(|rest| rest.split_once('.')) {
-            fields.entry(unit).or_default().insert(field, value);
+        let rest = key.strip_prefix(group).and_then(|rest| rest.strip_prefix('.'));
+        if let Some((name, field)) = rest.and_then(|rest| rest.split_once('.')) {
+            all.entry(name).or_default().push((field, value));
         }
     }
-    fields.into_iter().map(|(unit, fields)| (unit.to_owned(), UnitFacts::read(&fields))).collect()
+    all
+}
+
+/// All values of one field.
+fn listed(fields: &[(&str, &str)], field: &str) -> Vec<String> {
+    fields.iter().filter(|f| f.0 == field).map(|f| f.1.to_owned()).collect()
+}
+
+fn bound(answer: &Answer) -> BTreeMap<String, ReleaseFacts> {
+    let read = |fields: Vec<(&str, &str)>| ReleaseFacts {
+        contents: listed(&fields, "contents").pop().unwrap_or_default(),
+        manifest: listed(&fields, "manifest").pop().and_then(|text| Manifest::parse(text.as_bytes()).ok()),
+        altered: listed(&fields, "altered"),
+    };
+    grouped(answer, "release").into_iter().map(|(name, fields)| (name.to_owned(), read(fields))).collect()
+}
+
+fn commits(answer: &Answer) -> BTreeMap<String, Vec<String>> {
+    let commits = grouped(answer, "commit");
+    commits.into_iter().map(|(name, fields)| (name.to_owned(), listed(&fields, "altered"))).collect()
+}
+
+/// Of facts with one name the last counts.
+fn units(answer: &Answer) -> BTreeMap<String, UnitFacts> {
+    let units = grouped(answer, "unit");
+    units.into_iter().map(|(name, fields)| (name.to_owned(), UnitFacts::read(&fields.into_iter().collect()))).collect()
 }
 
 impl UnitFacts {
     fn read(fields: &BTreeMap<&str, &str>) -> Self {
         let given = |field: &str| fields.get(field).copied().unwrap_or_default();
         let text = |field: &str| given(field).to_owned();
-        let count = |field: &str| given(field).parse().unwrap_or(0);
+        let count = |field: &str| given(field).parse().ok();
         let time = |field: &str| given(field).parse().ok();
+        // systemd's names begin with a capital letter, ours don't.
+        let of_systemd = fields.iter().filter(|(field, _)| field.starts_with(|c: char| c.is_ascii_uppercase()));
         Self {
-            load_state: text("LoadState"),
-            active_state: text("ActiveState"),
-            sub_state: text("SubState"),
-            result: text("Result"),
-            unit_file_state: text("UnitFileState"),
-            restarts: text("NRestarts"),
-            main_pid: text("ExecMainPID"),
-            started_monotonic: text("ExecMainStartTimestampMonotonic"),
+            release: text("release"),
+            binding: text("binding"),
+            properties: of_systemd.map(|(field, value)| ((*field).to_owned(), (*value).to_owned())).collect(),
             started_at: time("ExecMainStartTimestamp"),
-            drop_in_paths: given("DropInPaths").split_whitespace().map(str::to_owned).collect(),
             started_with: text("started"),
+            started_process: Process { pid: text("started_pid"), started_monotonic: text("started_monotonic") },
+            exe: text("exe"),
             installed: UnitFiles { unit: text("installed.unit"), drop_in: text("installed.drop_in") },
-            released: UnitFiles { unit: text("current.unit"), drop_in: text("current.drop_in") },
+            released: UnitFiles { unit: text("released.unit"), drop_in: text("released.drop_in") },
+            template: given("template") == "yes",
             heartbeat: HeartbeatFile::read(given("heartbeat")),
             errors: count("errors"),
+            log_lines: count("log_lines"),
+            stderr: count("stderr"),
+            stderr_errors: count("stderr_errors"),
             log_written: time("log_mtime"),
-            log_size: count("log_size"),
+            log_size: count("log_size").unwrap_or(0),
             newest_log: text("newest_log"),
             journal: fields.get("journal").filter(|journal| !journal.is_empty()).map(|journal| (*journal).to_owned()),
         }
     }
 
+    /// One of systemd's properties; empty if the host didn't give it.
+    pub fn property(&self, name: &str) -> &str {
+        self.properties.get(name).map_or("", String::as_str)
+    }
+
     /// The main process; 0 if there is none.
     pub fn pid(&self) -> u64 {
-        self.main_pid.parse().unwrap_or(0)
+        self.property("ExecMainPID").parse().unwrap_or(0)
+    }
+
+    /// The main process and when it began.
+    pub fn process(&self) -> Process {
+        Process {
+            pid: self.property("ExecMainPID").to_owned(),
+            started_monotonic: self.property("ExecMainStartTimestampMonotonic").to_owned(),
+        }
+    }
+
+    /// Paths of the drop-ins that change it.
+    pub fn drop_in_paths(&self) -> impl Iterator<Item = &str> {
+        self.property("DropInPaths").split_whitespace()
     }
 }
 
@@ -273,23 +362,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_facts_of_units_are_told_apart() {
-        let text = "magellan-host 1 ok facts\nnow=5\ngeneration=7\nbad=a\nbad=b\n\
-                    unit.x.ActiveState=active\nunit.y-z.log_mtime=9.5\nunit.x.installed.unit=d\nunit.x.heartbeat={\n";
-        let facts = Facts::read(&Answer::parse(text).expect("an answer")).expect("facts");
-        assert_eq!((facts.now, facts.generation, facts.bad.len(), facts.current.is_none()), (Some(5.0), 7, 2, true));
+    fn the_facts_of_units_and_releases_are_told_apart() {
+        let text = "now=5\ngeneration=7\nbad=a\nbad=b\nlayout=new\nhistory=x running abc\nrelease=d\n\
+                    release.d.contents=c\nrelease.d.altered=one\nrelease.d.altered=two\ncommit.k.altered_count=0\n\
+                    unit.x.ActiveState=active\nunit.x.release=d\nunit.y-z.log_mtime=9.5\nunit.x.installed.unit=d\n\
+                    unit.x.heartbeat={\nunit.x.errors=\n";
+        let facts = Facts::read(&Answer::with_facts(text));
+        assert_eq!((facts.now, facts.generation, facts.bad.len(), facts.layout), (Some(5.0), 7, 2, Layout::New));
+        assert_eq!(facts.history[0].outcome, "running");
+        let release = facts.release("d").expect("there");
+        assert_eq!((release.contents.as_str(), release.altered.len(), &release.manifest), ("c", 2, &None));
+        assert_eq!((facts.commit("k").map(<[String]>::len), facts.commit("other")), (Some(0), None));
         let (x, y) = (facts.unit("x"), facts.unit("y-z"));
-        assert_eq!((x.active_state.as_str(), x.installed.unit.as_str(), x.log_written), ("active", "d", None));
+        assert_eq!((x.property("ActiveState"), x.installed.unit.as_str(), x.log_written), ("active", "d", None));
         assert_eq!(
             (x.heartbeat, y.heartbeat, y.log_written),
             (HeartbeatFile::Unreadable, HeartbeatFile::Missing, Some(9.5))
         );
         assert_eq!(facts.unit("unknown"), UnitFacts::default());
+        assert_eq!(facts.bound_units().map(|(name, _)| name).collect::<Vec<_>>(), ["x"]);
     }
 
     #[test]
-    fn a_release_without_a_readable_manifest_is_refused() {
-        let answer = Answer::parse("magellan-host 1 ok facts\ncurrent=abc\n").expect("an answer");
-        assert_eq!(Facts::read(&answer).map_err(|e| e.code()), Err(codes::BUNDLE_DAMAGED));
+    fn what_was_not_counted_isnt_zero() {
+        let unit = |text: &str| Facts::read(&Answer::with_facts(text)).unit("x");
+        assert_eq!(unit("unit.x.errors=\n").errors, None);
+        assert_eq!(unit("unit.x.errors=0\nunit.x.stderr=7\n").errors, Some(0));
+        assert_eq!(unit("unit.x.ActiveState=active\n").stderr, None);
     }
 }

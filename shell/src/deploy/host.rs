@@ -6,14 +6,27 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::read::GzDecoder;
 use magellan::error::{Error, Result};
 
+use super::transport::Transport;
 use crate::codes;
 use crate::release::Environment;
 
 /// Runs on the machine as root, whichever way it gets there.
-pub const SCRIPT: &str = include_str!("host.sh");
+pub const SCRIPT: &str = concat!(
+    include_str!("host/0-main.sh"),
+    include_str!("host/1-say.sh"),
+    include_str!("host/2-safe.sh"),
+    include_str!("host/3-there.sh"),
+    include_str!("host/4-stage.sh"),
+    include_str!("host/5-activate.sh"),
+    include_str!("host/6-keep.sh"),
+    include_str!("host/7-look.sh"),
+    include_str!("host/8-ready.sh"),
+);
 
-/// No fact is longer, bytes.
-const LONGEST: u64 = 1 << 20;
+/// No answer has more to say once it is unpacked, bytes.
+const LONGEST: u64 = 8 << 20;
+/// No answer has more pages.
+const MOST_PAGES: usize = 100;
 
 /// One call of the script.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,14 +37,9 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call that knows the environment's users and paths.
+    /// A call about an environment's host.
     pub fn new(operation: &'static str, environment: &Environment) -> Self {
-        let host = &environment.host;
-        let call = Self { operation, arguments: Vec::new() };
-        call.with("user", &host.user)
-            .with("checkout", &host.checkout)
-            .with("releases", &host.releases)
-            .with("state", &host.state)
+        Self { operation, arguments: Vec::new() }.with("environment", &environment.name)
     }
 
     /// Whether anything speaks against changing the host.
@@ -39,7 +47,19 @@ impl Call {
         let call = Self::new("preflight", environment)
             .with("remote", &environment.host.remote)
             .with("hostname", &environment.target.hostname);
-        units.fold(call, |call, unit| call.with("unit", unit))
+        call.with_units(units)
+    }
+
+    /// With these units.
+    #[must_use]
+    pub fn with_units<'u>(self, units: impl IntoIterator<Item = &'u String>) -> Self {
+        units.into_iter().fold(self, |call, unit| call.with("unit", unit))
+    }
+
+    /// With a text of several lines.
+    #[must_use]
+    pub fn with_text(self, key: &str, text: &str) -> Self {
+        self.with(key, BASE64_STANDARD.encode(text))
     }
 
     /// With one more argument; its value may hold anything but NUL.
@@ -69,27 +89,78 @@ pub struct Answer {
     facts: Vec<(String, String)>,
 }
 
-impl Answer {
+/// One page of an answer, as the host prints it.
+struct Page {
+    failed: Option<(String, String)>,
+    /// Number of the page from 1, how many there are, and how to ask for another; none if it has no facts.
+    part: Option<(usize, usize, String)>,
+    /// A piece of the facts' text: packed, in base64.
+    chunk: String,
+}
+
+impl Page {
     /// Reads the script's output. An output that doesn't begin as the script's does, says nothing.
-    ///
-    /// # Errors
-    /// Deploy error if it is no answer.
-    pub fn parse(output: &str) -> Result<Self> {
+    fn parse(output: &str) -> Result<Self> {
+        let silent = |begins: &str| {
+            let begins: String = begins.chars().take(200).collect();
+            Error::new(codes::HOST_SILENT, format!("the host's answer begins with `{begins}`"))
+        };
         let mut lines = output.lines();
         let first = lines.next().unwrap_or_default();
-        let failed = match first.strip_prefix("magellan-host 1 ") {
+        let failed = match first.strip_prefix("magellan-host 2 ") {
             Some(rest) if rest.starts_with("ok ") => None,
             Some(rest) if rest.starts_with("failed ") => {
                 let said = rest.splitn(3, ' ').nth(2).unwrap_or_default();
                 let (code, message) = said.split_once(": ").unwrap_or((said, "no reason given"));
                 Some((code.to_owned(), message.to_owned()))
             }
-            _ => {
-                let begins: String = first.chars().take(200).collect();
-                return Err(Error::new(codes::HOST_SILENT, format!("the host's answer begins with `{begins}`")));
-            }
+            _ => return Err(silent(first)),
         };
-        Ok(Self { failed, facts: lines.filter_map(fact).collect() })
+        let Some(second) = lines.next() else { return Ok(Self { failed, part: None, chunk: String::new() }) };
+        let words: Vec<&str> = second.split(' ').collect();
+        let ["facts", page, pages, id, chunk] = words[..] else { return Err(silent(second)) };
+        let (Ok(page), Ok(pages)) = (page.parse(), pages.parse()) else { return Err(silent(second)) };
+        Ok(Self { failed, part: Some((page, pages, id.to_owned())), chunk: chunk.to_owned() })
+    }
+}
+
+impl Answer {
+    /// Asks the host, and reads all pages of what it says.
+    ///
+    /// # Errors
+    /// Deploy error if it is no answer, or not a whole one.
+    pub fn ask(transport: &dyn Transport, call: &Call, waiting: &dyn Fn()) -> Result<Self> {
+        let incomplete = |what: &str| Error::new(codes::HOST_SILENT, format!("the host's answer isn't whole: {what}"));
+        let Page { failed, part, mut chunk } = Page::parse(&transport.output(call, waiting)?)?;
+        let Some((first, pages, id)) = part else { return Ok(Self { failed, facts: Vec::new() }) };
+        if first != 1 || pages > MOST_PAGES {
+            return Err(incomplete(&format!("page {first} of {pages}")));
+        }
+        for number in 2..=pages {
+            let more = Call { operation: "page", arguments: Vec::new() }.with("id", &id).with("page", number);
+            let page = Page::parse(&transport.output(&more, waiting)?)?;
+            match page.part {
+                Some((got, of, whose)) if (got, of, &whose) == (number, pages, &id) => chunk += &page.chunk,
+                _ => return Err(incomplete(&format!("page {number} of {pages} isn't there"))),
+            }
+        }
+        Ok(Self { failed, facts: unpacked(&chunk)? })
+    }
+
+    /// Reads an answer of one page.
+    ///
+    /// # Errors
+    /// Deploy error if it is no answer.
+    #[cfg(test)]
+    pub fn parse(output: &str) -> Result<Self> {
+        let Page { failed, chunk, .. } = Page::parse(output)?;
+        Ok(Self { failed, facts: unpacked(&chunk)? })
+    }
+
+    /// An answer with these facts, `key=value` a line.
+    #[cfg(test)]
+    pub fn with_facts(lines: &str) -> Self {
+        Self { failed: None, facts: lines.lines().filter_map(fact).collect() }
     }
 
     /// The answer, if the call did what it was asked.
@@ -142,21 +213,27 @@ impl Answer {
     }
 }
 
-/// `key=value`, or `key:b64=` and foreign text, or `key:gz64=` and long text.
+/// The facts of all chunks together.
+fn unpacked(chunks: &str) -> Result<Vec<(String, String)>> {
+    let silent = |what: String| Error::new(codes::HOST_SILENT, format!("the host's facts can't be read: {what}"));
+    if chunks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let bytes = BASE64_STANDARD.decode(chunks).map_err(|e| silent(e.to_string()))?;
+    let mut text = String::new();
+    let read = GzDecoder::new(&bytes[..]).take(LONGEST).read_to_string(&mut text).map_err(|e| silent(e.to_string()))?;
+    if read as u64 == LONGEST {
+        return Err(silent(format!("they have more than {LONGEST} bytes")));
+    }
+    Ok(text.lines().filter_map(fact).collect())
+}
+
+/// `key=value`, or `key:b64=` and foreign text.
 fn fact(line: &str) -> Option<(String, String)> {
     let (key, value) = line.split_once('=')?;
-    let Some((key, form)) = key.split_once(':') else { return Some((key.to_owned(), value.to_owned())) };
+    let Some((key, "b64")) = key.split_once(':') else { return Some((key.to_owned(), value.to_owned())) };
     let bytes = BASE64_STANDARD.decode(value.trim()).ok()?;
-    let text = match form {
-        "b64" => String::from_utf8_lossy(&bytes).into_owned(),
-        "gz64" => {
-            let mut text = String::new();
-            GzDecoder::new(&bytes[..]).take(LONGEST).read_to_string(&mut text).ok()?;
-            text
-        }
-        _ => return None,
-    };
-    Some((key.to_owned(), text))
+    Some((key.to_owned(), String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 #[cfg(test)]
@@ -164,17 +241,62 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// What a script says that has these facts, in pages of so many characters.
+    struct Said {
+        pages: Vec<String>,
+    }
+
+    impl Said {
+        fn of(facts: &str, characters: usize) -> Self {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+            std::io::Write::write_all(&mut gzip, facts.as_bytes()).expect("packed");
+            let packed = BASE64_STANDARD.encode(gzip.finish().expect("packed"));
+            let chunks: Vec<&[u8]> = packed.as_bytes().chunks(characters).collect();
+            let page = |(i, chunk): (usize, &&[u8])| {
+                let chunk = String::from_utf8_lossy(chunk).into_owned();
+                format!("magellan-host 2 ok facts\nfacts {} {} x {chunk}\n", i + 1, chunks.len())
+            };
+            Self { pages: chunks.iter().enumerate().map(page).collect() }
+        }
+    }
+
+    impl Transport for Said {
+        fn output(&self, call: &Call, _: &dyn Fn()) -> Result<String> {
+            let page = call.words().find_map(|word| word.strip_prefix("page=")?.parse::<usize>().ok());
+            Ok(self.pages.get(page.unwrap_or(1) - 1).cloned().unwrap_or_default())
+        }
+
+        fn name(&self) -> String {
+            "what a script says".to_owned()
+        }
+    }
+
+    fn ask(said: &Said) -> Result<Answer> {
+        Answer::ask(said, &Call { operation: "facts", arguments: Vec::new() }, &|| {})
+    }
+
     #[test]
     fn an_answer_is_read_whole_or_not_at_all() {
-        let answer = Answer::parse("magellan-host 1 ok facts\nnow=5\nrelease=a\nrelease=b\nunit.x.log:b64=YQpi\n");
-        let answer = answer.expect("an answer");
-        assert_eq!((answer.number("now"), answer.all("release").count()), (Some(5.0), 2));
-        assert_eq!(answer.get("unit.x.log"), Some("a\nb"));
-        let failed = Answer::parse("magellan-host 1 failed stage wrong-digest: it is: other\n").expect("an answer");
+        let facts = "now=5\nrelease=a\nrelease=b\nunit.x.log:b64=YQpi\n";
+        for characters in [10_000, 7, 1] {
+            let answer = ask(&Said::of(facts, characters)).expect("an answer");
+            assert_eq!((answer.number("now"), answer.all("release").count()), (Some(5.0), 2));
+            assert_eq!(answer.get("unit.x.log"), Some("a\nb"));
+        }
+        let mut torn = Said::of(facts, 20);
+        torn.pages.swap_remove(1);
+        assert_eq!(ask(&torn).map_err(|e| e.code()).err(), Some(codes::HOST_SILENT));
+        let failed = Answer::parse("magellan-host 2 failed stage wrong-digest: it is: other\n").expect("an answer");
         assert_eq!(failed.failed, Some(("wrong-digest".to_owned(), "it is: other".to_owned())));
-        for silent in ["", "ok", "magellan-host 2 ok facts", "bash: no such file"] {
+        for silent in ["", "ok", "magellan-host 1 ok facts", "bash: no such file", "magellan-host 2 ok facts\nnow=5"] {
             assert_eq!(Answer::parse(silent).map_err(|e| e.code()), Err(codes::HOST_SILENT), "{silent}");
         }
+    }
+
+    #[test]
+    fn facts_without_end_are_no_answer() {
+        let endless = Said::of(&"x".repeat(LONGEST as usize), 1 << 20);
+        assert_eq!(ask(&endless).map_err(|e| e.code()).err(), Some(codes::HOST_SILENT));
     }
 
     proptest! {

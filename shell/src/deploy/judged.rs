@@ -57,6 +57,8 @@ pub struct Asked<'a> {
     pub environment: &'a Environment,
     /// What is shipped.
     pub manifest: &'a Manifest,
+    /// SHA-256 of what binds it to the environment.
+    pub binding: &'a str,
     /// SHA-256 of the archive's manifest.
     pub archive: &'a str,
     /// The verdicts.
@@ -89,7 +91,7 @@ impl Asked<'_> {
         }
         let mut judged = Judged {
             unit: shipped.unit.clone(),
-            unit_digest: shipped.unit_digest.clone(),
+            unit_digest: self.manifest.unit_digest(&one.name, self.binding),
             subject: subject.sha256.clone(),
             verdict: None,
             status: None,

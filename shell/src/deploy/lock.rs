@@ -1,6 +1,12 @@
-//! One rollout an environment at a time, without deleting anything: one object, replaced only if
-//! it is as it was read. Its generation goes up with every owner; host and journal refuse lower
-//! ones, so that a rollout that was taken over can do nothing more.
+//! One rollout a host at a time, without deleting anything: one object, replaced only if it is as it was read. Its
+//! generation goes up with every owner; host and journal refuse lower ones, so that a rollout that was taken over can do
+//! nothing more.
+//!
+//! An owner says every few seconds that it is still at it. Whether one has fallen silent is seen by looking twice, never by
+//! comparing clocks, which may be wrong by more than anybody is silent.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use magellan::error::{Error, Result};
@@ -9,10 +15,12 @@ use serde::{Deserialize, Serialize};
 use super::store::{Store, write};
 use crate::codes;
 
-/// An owner that hasn't been heard of for so long may be taken over by anybody, seconds.
-pub const LEASE: i64 = 900;
+/// How often an owner says that it is still at it.
+pub const RENEWED_EVERY: Duration = Duration::from_secs(10);
+/// An owner that says nothing for so long is gone. A slow upload says nothing while it lasts.
+pub const SILENCE: Duration = Duration::from_secs(120);
 
-/// Who owns an environment.
+/// Who owns a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Held {
@@ -28,9 +36,12 @@ pub struct Held {
     pub renewed: Timestamp,
     /// Whether it is done.
     pub released: bool,
+    /// Whether its owner ended before it was done, and leaves it to anybody to go on.
+    #[serde(default)]
+    pub left: bool,
 }
 
-/// The lock of an environment, owned.
+/// The lock of a host, owned.
 pub struct Lock<'a> {
     store: &'a dyn Store,
     key: String,
@@ -38,16 +49,16 @@ pub struct Lock<'a> {
     held: Held,
 }
 
-fn key(environment: &str) -> String {
-    format!("lock/{environment}.json")
+fn key(host: &str) -> String {
+    format!("lock/host/{host}.json")
 }
 
 /// The lock as it is.
 ///
 /// # Errors
 /// Deploy error if it can't be read.
-pub fn read(store: &dyn Store, environment: &str) -> Result<Option<(Held, String)>> {
-    let key = key(environment);
+pub fn read(store: &dyn Store, host: &str) -> Result<Option<(Held, String)>> {
+    let key = key(host);
     let Some(object) = store.get(&key)? else { return Ok(None) };
     let held = serde_json::from_slice(&object.bytes)
         .map_err(|e| Error::new(codes::STORE_FAILED, format!("no lock: {e}")).at(store.name(&key)))?;
@@ -61,46 +72,49 @@ impl<'a> Lock<'a> {
     /// Refused, naming the owner.
     pub fn take(
         store: &'a dyn Store,
-        environment: &str,
+        host: &str,
         deploy: &str,
         owner: &str,
         now: Timestamp,
         at_least: u64,
     ) -> Result<Self> {
-        let there = read(store, environment)?;
+        let there = read(store, host)?;
         if let Some((held, _)) = there.as_ref().filter(|(held, _)| !held.released) {
             return Err(busy(held));
         }
         let before = there.as_ref().map_or(0, |(held, _)| held.generation).max(at_least);
-        Self::write(store, environment, deploy, owner, now, before, there.map(|t| t.1))
+        Self::write(store, host, deploy, owner, now, before, there.map(|t| t.1))
     }
 
-    /// Takes the lock from its owner, to go on with its rollout.
+    /// Takes the lock from its owner, to go on with its rollout. Its number is above `at_least`, which the host has
+    /// seen.
     ///
     /// # Errors
-    /// Refused if the owner may still be at it, unless that doesn't matter (`surely`).
+    /// Refused if the owner was heard of while it was waited for, unless that doesn't matter (`surely`).
     pub fn take_over(
         store: &'a dyn Store,
-        environment: &str,
+        host: &str,
         owner: &str,
         now: Timestamp,
+        at_least: u64,
         surely: impl FnOnce(&Held) -> bool,
+        silence: Duration,
     ) -> Result<Option<Self>> {
-        let Some((held, version)) = read(store, environment)?.filter(|(held, _)| !held.released) else {
+        let Some((held, version)) = read(store, host)?.filter(|(held, _)| !held.released) else {
             return Ok(None);
         };
-        let silent = now.as_second() - held.renewed.as_second() > LEASE;
-        if !silent && !surely(&held) {
+        if !held.left && !surely(&held) && is_heard(store, host, &version, silence)? {
             return Err(
                 busy(&held).help(format!("wait until it has ended; if {} is surely gone, add --take-over", held.owner))
             );
         }
-        Self::write(store, environment, &held.deploy, owner, now, held.generation, Some(version)).map(Some)
+        let before = held.generation.max(at_least);
+        Self::write(store, host, &held.deploy, owner, now, before, Some(version)).map(Some)
     }
 
     fn write(
         store: &'a dyn Store,
-        environment: &str,
+        host: &str,
         deploy: &str,
         owner: &str,
         now: Timestamp,
@@ -108,11 +122,12 @@ impl<'a> Lock<'a> {
         version: Option<String>,
     ) -> Result<Self> {
         let (deploy, owner) = (deploy.to_owned(), owner.to_owned());
-        let held = Held { generation: before + 1, deploy, owner, since: now, renewed: now, released: false };
-        let key = key(environment);
+        let held =
+            Held { generation: before + 1, deploy, owner, since: now, renewed: now, released: false, left: false };
+        let key = key(host);
         match write(store, &key, text(&held).as_bytes(), version.as_deref())? {
             Some(version) => Ok(Self { store, key, version, held }),
-            None => match read(store, environment)? {
+            None => match read(store, host)? {
                 Some((other, _)) if other.released => {
                     Err(Error::new(codes::STORE_BUSY, "somebody else took the lock at this moment, and gave it back"))
                 }
@@ -144,6 +159,15 @@ impl<'a> Lock<'a> {
         self.put()
     }
 
+    /// Leaves the rollout to anybody to go on with.
+    ///
+    /// # Errors
+    /// Refused if somebody else owns it by now.
+    pub fn leave(mut self, now: Timestamp) -> Result<()> {
+        self.held.left = true;
+        self.renew(now)
+    }
+
     /// Gives it back.
     ///
     /// # Errors
@@ -159,9 +183,78 @@ impl<'a> Lock<'a> {
                 self.version = version;
                 Ok(())
             }
-            None => Err(Error::new(codes::LOCK_LOST, "somebody else owns the environment by now")),
+            None => Err(Error::new(codes::LOCK_LOST, "somebody else owns the host by now")),
         }
     }
+}
+
+/// A lock that is renewed while something lasts.
+pub struct Keeper<'a> {
+    lock: RefCell<Lock<'a>>,
+    renewed: Cell<Instant>,
+    lost: RefCell<Option<Error>>,
+    now: &'a dyn Fn() -> Timestamp,
+}
+
+impl<'a> Keeper<'a> {
+    /// Keeps a lock by this clock.
+    #[expect(clippy::disallowed_methods, reason = "how long ago the lock was renewed is no result")]
+    pub fn of(lock: Lock<'a>, now: &'a dyn Fn() -> Timestamp) -> Self {
+        Self { lock: RefCell::new(lock), renewed: Cell::new(Instant::now()), lost: RefCell::new(None), now }
+    }
+
+    /// The lock's number.
+    pub fn generation(&self) -> u64 {
+        self.lock.borrow().generation()
+    }
+
+    /// Says that the owner is still at it, unless it has just said so. What is wrong is found by [`Keeper::check`].
+    pub fn keep(&self) {
+        if self.renewed.get().elapsed() >= RENEWED_EVERY
+            && let Err(err) = self.renew()
+        {
+            self.lost.borrow_mut().get_or_insert(err);
+        }
+    }
+
+    /// Says so now.
+    ///
+    /// # Errors
+    /// Refused if somebody else owns the lock by now.
+    #[expect(clippy::disallowed_methods, reason = "how long ago the lock was renewed is no result")]
+    pub fn renew(&self) -> Result<()> {
+        self.renewed.set(Instant::now());
+        self.lock.borrow_mut().renew((self.now)())
+    }
+
+    /// What was wrong when it was kept.
+    ///
+    /// # Errors
+    /// Refused if somebody else owns the lock by now.
+    pub fn check(&self) -> Result<()> {
+        self.lost.borrow_mut().take().map_or(Ok(()), Err)
+    }
+
+    /// The lock, to be given back.
+    pub fn into_lock(self) -> Lock<'a> {
+        self.lock.into_inner()
+    }
+}
+
+/// Whether an owner changes the lock within this time.
+///
+/// # Errors
+/// Deploy error if the lock can't be read.
+pub fn is_heard(store: &dyn Store, host: &str, version: &str, within: Duration) -> Result<bool> {
+    let pause = Duration::from_secs(2).min(within / 4);
+    let looks = if pause.is_zero() { 0 } else { (within.as_millis() / pause.as_millis()) as usize };
+    for _ in 0..looks {
+        std::thread::sleep(pause);
+        if read(store, host)?.is_none_or(|(_, now)| now != version) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn busy(held: &Held) -> Error {
@@ -180,27 +273,60 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
+    const INSTANT: Duration = Duration::from_millis(40);
+
     #[test]
     fn one_owner_at_a_time_with_rising_generations() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Folder::open(folder.path()).expect("opened");
-        let first = Lock::take(&store, "staging", "d1", "ada", NOW, 0).expect("free");
-        let refused = Lock::take(&store, "staging", "d2", "bob", NOW, 0).err().expect("refused");
+        let first = Lock::take(&store, "box", "d1", "ada", NOW, 0).expect("free");
+        let refused = Lock::take(&store, "box", "d2", "bob", NOW, 0).err().expect("refused");
         assert!(refused.code() == codes::DEPLOY_LOCKED && refused.to_string().contains("ada"), "{refused}");
-        assert!(Lock::take(&store, "production", "d2", "bob", NOW, 0).is_ok(), "another environment");
+        assert!(Lock::take(&store, "other", "d2", "bob", NOW, 0).is_ok(), "another host");
         first.release(NOW).expect("released");
-        assert_eq!(Lock::take(&store, "staging", "d2", "bob", NOW, 0).expect("free").generation(), 2);
+        assert_eq!(Lock::take(&store, "box", "d2", "bob", NOW, 0).expect("free").generation(), 2);
     }
 
     #[test]
     fn who_was_taken_over_can_do_nothing_more() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Folder::open(folder.path()).expect("opened");
-        let mut first = Lock::take(&store, "staging", "d1", "ada", NOW, 0).expect("free");
-        assert!(Lock::take_over(&store, "staging", "bob", NOW, |_| false).is_err(), "still heard of");
-        let second = Lock::take_over(&store, "staging", "bob", NOW, |held| held.owner == "ada").expect("taken");
-        assert_eq!(second.map(|l| (l.generation(), l.deploy().to_owned())), Some((2, "d1".to_owned())));
+        let mut first = Lock::take(&store, "box", "d1", "ada", NOW, 0).expect("free");
+        let second =
+            Lock::take_over(&store, "box", "bob", NOW, 7, |held| held.owner == "ada", SILENCE).expect("taken over");
+        // Above what the host has seen, so that going on is never stale there.
+        assert_eq!(second.map(|l| (l.generation(), l.deploy().to_owned())), Some((8, "d1".to_owned())));
         assert_eq!(first.renew(NOW).map_err(|e| e.code()), Err(codes::LOCK_LOST));
+    }
+
+    #[test]
+    fn silence_is_seen_and_not_reckoned_by_a_clock() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Folder::open(folder.path()).expect("opened");
+        let mut first = Lock::take(&store, "box", "d1", "ada", NOW, 0).expect("free");
+        // A clock that is a day ahead takes nothing from an owner who is heard of.
+        let tomorrow = Timestamp::from_second(86_400).expect("a time");
+        let refused = std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                Lock::take_over(&store, "box", "bob", tomorrow, 0, |_| false, Duration::from_secs(2)).map(drop)
+            });
+            std::thread::sleep(Duration::from_millis(300));
+            first.renew(Timestamp::from_second(1).expect("a time")).expect("still owned");
+            other.join().expect("joined")
+        });
+        assert_eq!(refused.map_err(|e| e.code()), Err(codes::DEPLOY_LOCKED));
+        // An owner whose clock is ahead, and who says nothing, is gone all the same.
+        first.renew(tomorrow).expect("still owned");
+        assert!(Lock::take_over(&store, "box", "bob", NOW, 0, |_| false, INSTANT).expect("asked").is_some());
+    }
+
+    #[test]
+    fn what_its_owner_left_is_anybodys() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Folder::open(folder.path()).expect("opened");
+        Lock::take(&store, "box", "d1", "ada", NOW, 0).expect("free").leave(NOW).expect("left");
+        assert!(Lock::take(&store, "box", "d2", "bob", NOW, 0).is_err(), "it isn't done");
+        assert!(Lock::take_over(&store, "box", "bob", NOW, 0, |_| false, SILENCE).expect("asked").is_some());
     }
 
     #[test]
@@ -210,7 +336,7 @@ mod tests {
         let owners: Vec<String> = (0..8).map(|i| format!("owner {i}")).collect();
         let store = &store;
         let got = std::thread::scope(|scope| {
-            let try_one = |owner| scope.spawn(move || Lock::take(store, "staging", owner, owner, NOW, 0).is_ok());
+            let try_one = |owner| scope.spawn(move || Lock::take(store, "box", owner, owner, NOW, 0).is_ok());
             let all: Vec<_> = owners.iter().map(|owner| try_one(owner)).collect();
             all.into_iter().filter_map(|t| t.join().ok()).filter(|got| *got).count()
         });

@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use magellan::disk::hash::sha256_hex;
 use magellan::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::store::{Store, write};
 use crate::codes;
+use crate::release::{Bound, Rollout};
 
-const SCHEMA_VERSION: u32 = 1;
+/// 1 knew one release a host.
+const SCHEMA_VERSION: u32 = 2;
 
 /// What is rolled out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,13 +34,19 @@ pub enum Step {
     Preflight,
     /// Commit, bundle and release on the host; nothing runs differently yet.
     Stage,
-    /// The switch, and restarts.
+    /// The switch, and restarts; of the first unit alone, if one goes first.
     Activate,
     /// Observed over the stabilisation window.
     Health,
-    /// Back, if that failed.
+    /// The first unit, observed until its deadline.
+    Soak,
+    /// The switch of the others.
+    ActivateRest,
+    /// All of them, observed.
+    HealthRest,
+    /// Back, if one of these failed.
     RollBack,
-    /// The former release, observed.
+    /// What ran before, observed.
     HealthAfterRollback,
     /// History, marks, index.
     Record,
@@ -52,6 +61,9 @@ impl Step {
             Self::Stage => "stage",
             Self::Activate => "activate",
             Self::Health => "health",
+            Self::Soak => "soak",
+            Self::ActivateRest => "activate the rest",
+            Self::HealthRest => "health of all",
             Self::RollBack => "roll back",
             Self::HealthAfterRollback => "health after rollback",
             Self::Record => "record",
@@ -73,8 +85,17 @@ pub struct Stepped {
     pub ok: bool,
     /// Whether that is known: the host answered.
     pub answered: bool,
+    /// Whether the release itself was seen failing.
+    pub unwell: bool,
     /// What was observed.
     pub seen: Vec<String>,
+}
+
+impl Stepped {
+    /// One that begins.
+    pub fn begun(step: Step, now: &str) -> Self {
+        Self { step, began: now.to_owned(), ended: None, ok: false, answered: false, unwell: false, seen: Vec::new() }
+    }
 }
 
 /// How it ended.
@@ -87,11 +108,14 @@ pub enum Outcome {
     Untouched,
     /// It failed, and the former release runs again, observed healthy.
     RolledBack {
-        /// The release that runs.
+        /// The release that runs; several, if units ran from several.
         to: String,
     },
-    /// It failed, there was no former release, and its units were stopped.
-    Stopped,
+    /// It failed, nothing of Magellan's ran before, and its units were stopped.
+    Stopped {
+        /// Units that had been there before Magellan's, and run again.
+        restored: Vec<String>,
+    },
     /// It failed, and what runs isn't known to be healthy.
     Unresolved {
         /// What is known.
@@ -106,7 +130,7 @@ impl Outcome {
             Self::Running => "running",
             Self::Untouched => "untouched",
             Self::RolledBack { .. } => "rolled back",
-            Self::Stopped => "stopped",
+            Self::Stopped { .. } => "stopped",
             Self::Unresolved { .. } => "unresolved",
         }
     }
@@ -116,7 +140,8 @@ impl Outcome {
         match self {
             Self::Running => 0,
             Self::Untouched | Self::RolledBack { .. } => 5,
-            Self::Stopped | Self::Unresolved { .. } => 6,
+            Self::Stopped { restored } if !restored.is_empty() => 5,
+            Self::Stopped { .. } | Self::Unresolved { .. } => 6,
         }
     }
 }
@@ -145,10 +170,63 @@ pub struct Judged {
 pub struct Override {
     /// Who.
     pub who: String,
+    /// Each code that was overridden, once.
+    pub reasons: Vec<Reason>,
+}
+
+/// Why one refusal was overridden.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// The refusal's code.
+    pub code: String,
     /// Why.
     pub why: String,
-    /// What was refused.
+    /// What was refused, with this code.
     pub refused: Vec<String>,
+}
+
+impl std::fmt::Display for Override {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let reasons: Vec<String> = self.reasons.iter().map(|r| format!("{}: {}", r.code, r.why)).collect();
+        write!(f, "{}: {}", self.who, reasons.join("; "))
+    }
+}
+
+/// What a unit is bound to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Placed {
+    /// The release's digest.
+    pub release: String,
+    /// SHA-256 of the release's checksums.
+    pub contents: String,
+    /// The release's commit.
+    pub commit: String,
+    /// SHA-256 of the binding.
+    pub binding: String,
+    /// What its process is made of.
+    pub unit_digest: String,
+}
+
+/// A process, told from any later one with its number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    /// Its number, as systemd prints it.
+    pub pid: String,
+    /// systemd's ExecMainStartTimestampMonotonic.
+    pub started_monotonic: String,
+}
+
+/// The time in which the first unit must prove itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Soak {
+    /// What the environment asks for.
+    pub asked: Rollout,
+    /// When it ends, UTC; none before it has begun.
+    pub deadline: Option<String>,
 }
 
 /// What a release needs of its host.
@@ -175,6 +253,8 @@ pub struct UnitHealth {
     pub pid: u64,
     /// Since when it runs, seconds since 1970.
     pub since: f64,
+    /// Its open positions, from where that is known, and how old that is.
+    pub positions: String,
     /// All that is wrong; healthy if nothing is.
     pub faults: Vec<String>,
     /// The end of its journal, if something is wrong.
@@ -204,29 +284,44 @@ pub struct Record {
     pub host: String,
     /// Who began it.
     pub owner: String,
-    /// Its number: each rollout of an environment has a higher one.
+    /// Its number: each rollout on a host has a higher one.
     pub generation: u64,
     /// The release's digest.
     pub release: String,
+    /// SHA-256 of the release's checksums: what the host must find it to hold.
+    pub contents: String,
     /// Where the bundle lies in the store.
     pub bundle: String,
     /// The commit.
     pub commit: String,
-    /// What ran before; none, if nothing did.
-    pub previous: Option<String>,
-    /// The commit of that.
-    pub previous_commit: Option<String>,
-    /// Its strategies.
+    /// What binds the release to the environment.
+    pub bound: Bound,
+    /// Whether the host has no other units than these once it is done.
+    pub complete: bool,
+    /// Units that are removed.
+    pub retired: Vec<String>,
+    /// What the units that change were bound to before; those that are missing were new.
+    pub previous: BTreeMap<String, Placed>,
+    /// For a rollback: the rollout that it goes back to.
+    pub back_to: Option<String>,
+    /// The strategies that change.
     pub strategies: BTreeMap<String, Judged>,
     /// What somebody overrode.
     pub overridden: Option<Override>,
     /// Why its verdicts weren't judged again, if they weren't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_judged_again: Option<String>,
+    /// Envelopes that the host checks, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub envelopes: Vec<String>,
     /// Seconds that a service must be healthy.
     pub stabilize: u64,
+    /// How long one unit goes first; none: all at once.
+    pub soak: Option<Soak>,
     /// What the host must have free and in all.
     pub needs: Needs,
+    /// The processes that the switch began.
+    pub activated: BTreeMap<String, Process>,
     /// What was done.
     pub steps: Vec<Stepped>,
     /// Units as last observed.
@@ -236,15 +331,8 @@ pub struct Record {
 }
 
 impl Record {
-    /// The beginning of a rollout: what, where, by whom, and what runs before it, with its commit.
-    pub fn new(
-        action: Action,
-        environment: &str,
-        host: &str,
-        owner: String,
-        previous: Option<(String, String)>,
-    ) -> Self {
-        let (previous, previous_commit) = previous.unzip();
+    /// The beginning of a rollout: what, where and by whom.
+    pub fn new(action: Action, environment: &str, host: &str, owner: String) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             id: String::new(),
@@ -254,15 +342,22 @@ impl Record {
             owner,
             generation: 0,
             release: String::new(),
+            contents: String::new(),
             bundle: String::new(),
             commit: String::new(),
-            previous,
-            previous_commit,
+            bound: Bound { sha256: String::new(), binding: String::new(), drop_in: String::new() },
+            complete: false,
+            retired: Vec::new(),
+            previous: BTreeMap::new(),
+            back_to: None,
             strategies: BTreeMap::new(),
             overridden: None,
             not_judged_again: None,
+            envelopes: Vec::new(),
             stabilize: 0,
+            soak: None,
             needs: Needs::default(),
+            activated: BTreeMap::new(),
             steps: Vec::new(),
             health: Vec::new(),
             outcome: None,
@@ -271,11 +366,33 @@ impl Record {
 
     /// The same of a release and its strategies, under a name of its own: UTC time, commit, release.
     #[must_use]
-    pub fn of(self, now: jiff::Timestamp, release: &str, bundle: &str, commit: &str) -> Self {
+    pub fn of(self, now: jiff::Timestamp, release: &str, contents: &str, bundle: &str, commit: &str) -> Self {
         let part = |text: &str| text.get(..8).unwrap_or(text).to_owned();
         let id = format!("{}-{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), part(commit), part(release));
-        let [release, bundle, commit] = [release, bundle, commit].map(str::to_owned);
-        Self { id, release, bundle, commit, ..self }
+        let [release, contents, bundle, commit] = [release, contents, bundle, commit].map(str::to_owned);
+        Self { id, release, contents, bundle, commit, ..self }
+    }
+
+    /// What each of its units is bound to once it is done.
+    pub fn placed(&self) -> BTreeMap<String, Placed> {
+        let place = |judged: &Judged| Placed {
+            release: self.release.clone(),
+            contents: self.contents.clone(),
+            commit: self.commit.clone(),
+            binding: self.bound.sha256.clone(),
+            unit_digest: judged.unit_digest.clone(),
+        };
+        self.strategies.values().map(|judged| (judged.unit.clone(), place(judged))).collect()
+    }
+
+    /// The line that the host's history has of it: everything but the journals of services.
+    pub fn line(&self) -> String {
+        let mut line = self.clone();
+        line.health.iter_mut().for_each(|unit| unit.journal = None);
+        // What is written after it can't be in it, and whoever goes on with a rollout has another number.
+        line.steps.retain(|step| step.step != Step::Record);
+        line.generation = 0;
+        serde_json::to_string(&line).unwrap_or_default()
     }
 
     /// The step as it went, if it was begun.
@@ -378,16 +495,61 @@ pub struct Indexed {
     pub id: String,
     /// The release.
     pub release: String,
+    /// SHA-256 of the release's checksums.
+    pub contents: String,
     /// Its bundle.
     pub bundle: String,
     /// Its commit.
     pub commit: String,
+    /// What bound it to the environment.
+    pub bound: Bound,
+    /// Whether the host had no other units.
+    pub complete: bool,
+    /// For a rollback: the rollout that it went back to.
+    pub back_to: Option<String>,
     /// Its strategies.
     pub strategies: BTreeMap<String, Judged>,
+    /// What somebody overrode.
+    pub overridden: Option<Override>,
+    /// SHA-256 of the line in the host's history.
+    pub line: String,
     /// When the rollout ended, UTC.
     pub ended: String,
     /// How.
     pub outcome: Outcome,
+}
+
+impl Indexed {
+    /// That of a rollout that has ended, and of the line that the host's history has of it.
+    pub fn of(record: &Record, line: &str, ended: String, outcome: Outcome) -> Self {
+        Self {
+            id: record.id.clone(),
+            release: record.release.clone(),
+            contents: record.contents.clone(),
+            bundle: record.bundle.clone(),
+            commit: record.commit.clone(),
+            bound: record.bound.clone(),
+            complete: record.complete,
+            back_to: record.back_to.clone(),
+            strategies: record.strategies.clone(),
+            overridden: record.overridden.clone(),
+            line: sha256_hex(line.as_bytes()),
+            ended,
+            outcome,
+        }
+    }
+
+    /// What a unit was bound to by this rollout; none, if it isn't one of its units.
+    pub fn placed(&self, unit: &str) -> Option<Placed> {
+        let judged = self.strategies.values().find(|judged| judged.unit == unit)?;
+        Some(Placed {
+            release: self.release.clone(),
+            contents: self.contents.clone(),
+            commit: self.commit.clone(),
+            binding: self.bound.sha256.clone(),
+            unit_digest: judged.unit_digest.clone(),
+        })
+    }
 }
 
 /// All rollouts of an environment that ended, oldest first: with listing forbidden, the only way
@@ -399,8 +561,9 @@ pub struct Index {
 }
 
 impl Index {
+    /// Rollouts of the layout before `/opt/magellan` stand under another key.
     fn key(environment: &str) -> String {
-        format!("index/{environment}.json")
+        format!("index/{environment}/{SCHEMA_VERSION}.json")
     }
 
     /// Reads it; empty if there is none.
@@ -417,6 +580,15 @@ impl Index {
         let index = serde_json::from_slice(&object.bytes)
             .map_err(|e| Error::new(codes::STORE_FAILED, format!("no index: {e}")).at(store.name(&key)))?;
         Ok((index, Some(object.version)))
+    }
+
+    /// The latest rollout that brought a unit to what it is bound to, and ran well or brought it back.
+    pub fn brought(&self, unit: &str, release: &str, binding: &str) -> Option<&Indexed> {
+        self.rollouts.iter().rev().filter(|entry| entry.outcome == Outcome::Running).find(|entry| {
+            entry
+                .placed(unit)
+                .is_some_and(|placed| (placed.release.as_str(), placed.binding.as_str()) == (release, binding))
+        })
     }
 
     /// Adds a rollout that has ended, unless it is there.

@@ -1,13 +1,16 @@
 //! What runs on a host, since when, judged by which verdict, and what differs from what should.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::facts::{Facts, UnitFacts};
-use super::health;
-use super::record::{Record, UnitHealth};
-use crate::release::{ENVIRONMENT, Environment, Manifest, Shipped};
+use super::facts::{Facts, Layout, UnitFacts};
+use super::health::{Expected, Watch};
+use super::lock::Held;
+use super::plan;
+use super::record::{Index, Indexed, Outcome, Record, UnitHealth};
+use crate::release::{BINARY, Environment, short};
+use crate::unit;
 
 /// A host as observed.
 #[derive(Clone, Debug, Serialize)]
@@ -17,49 +20,86 @@ pub struct Status {
     pub environment: String,
     /// The machine.
     pub host: String,
-    /// Its release; none if there is none.
-    pub release: Option<String>,
-    /// The commit of that release.
-    pub commit: Option<String>,
-    /// The rollout that brought it, as the host remembers it.
-    pub rollout: Option<Rolled>,
+    /// What brought each unit to what it is bound to.
+    pub brought: BTreeMap<String, Brought>,
     /// Its units.
     pub units: Vec<UnitHealth>,
-    /// What differs from the release: files, units, the checkout.
+    /// A rollout that hasn't ended.
+    pub unfinished: Option<Unfinished>,
+    /// Who overrode what of what runs, and why.
+    pub overridden: Vec<String>,
+    /// What differs from what was rolled out.
     pub drift: Vec<String>,
     /// Services that failed for good, as they said.
     pub failures: Vec<String>,
 }
 
-/// How a release came to be there.
+/// How a unit came to run what it runs.
 #[derive(Clone, Debug, Serialize)]
-pub struct Rolled {
-    /// The rollout's name.
+pub struct Brought {
+    /// The release's digest.
+    pub release: String,
+    /// The release's commit.
+    pub commit: String,
+    /// The rollout's name; none if no rollout on record brought it.
+    pub rollout: Option<String>,
+    /// The verdict: status and digest.
+    pub verdict: Option<(String, String)>,
+}
+
+/// A rollout that hasn't ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unfinished {
+    /// Its name.
     pub id: String,
-    /// Who began it.
+    /// Who runs it, or ran it.
     pub owner: String,
-    /// The verdict of each strategy: status and digest.
-    pub verdicts: BTreeMap<String, (String, String)>,
-    /// Who overrode what was refused, and why.
-    pub overridden: Option<String>,
+    /// How far it is.
+    pub step: String,
+    /// Until when its first unit proves itself, UTC.
+    pub soaks_until: Option<String>,
+    /// Whether its owner is at it: it was heard of while this was asked.
+    pub under_way: bool,
+    /// Whether its owner left it to be gone on with.
+    pub left: bool,
+}
+
+impl Unfinished {
+    /// That of a lock that is held, and of its record, if it has begun one.
+    pub fn of(held: &Held, record: Option<&Record>, under_way: bool) -> Self {
+        let step = record.and_then(|record| record.steps.last()).map_or("it hadn't begun", |step| step.step.name());
+        Self {
+            id: held.deploy.clone(),
+            owner: held.owner.clone(),
+            step: step.to_owned(),
+            soaks_until: record.and_then(|record| record.soak.as_ref()?.deadline.clone()),
+            under_way,
+            left: held.left,
+        }
+    }
+
+    /// Whether nobody goes on with it, though it should have gone on.
+    pub fn is_dead(&self) -> bool {
+        let soaks = self.left && self.soaks_until.is_some();
+        !self.under_way && !soaks
+    }
 }
 
 impl Status {
-    /// Judges a host by several observations, oldest first.
-    pub fn of(looks: &[Facts], environment: &Environment, host: String) -> Self {
+    /// Judges a host by what was seen of it and by what the store knows.
+    pub fn of(watch: &Watch<'_>, index: &Index, environment: &Environment, host: String) -> Self {
         let nothing = Facts::default();
-        let facts = looks.last().unwrap_or(&nothing);
-        let manifest = facts.manifest();
-        let strategies = manifest.iter().flat_map(|m| m.strategies.values());
+        let facts = watch.last().unwrap_or(&nothing);
+        let brought = facts.bound_units().map(|(name, unit)| (name.to_owned(), brought(name, unit, facts, index)));
         Self {
-            schema_version: 1,
+            schema_version: 2,
             environment: environment.name.clone(),
             host,
-            release: facts.release().map(str::to_owned),
-            commit: manifest.map(|m| m.commit.clone()),
-            rollout: facts.rollout.clone().map(rolled),
-            units: strategies.map(|s| health::judge(looks, &s.unit, &s.unit_digest)).collect(),
-            drift: drift(facts, environment),
+            brought: brought.collect(),
+            units: watch.judge(),
+            unfinished: None,
+            overridden: overridden(facts, index),
+            drift: drift(facts, index, environment),
             failures: facts.failures.clone(),
         }
     }
@@ -70,67 +110,188 @@ impl Status {
     }
 }
 
-fn rolled(record: Record) -> Rolled {
+/// What every unit that is bound to a release should be, whichever process it is.
+pub fn expected(facts: &Facts, index: &Index, environment: &Environment) -> Vec<Expected> {
+    let expect = |(unit, seen): (&str, &UnitFacts)| {
+        let entry = index.brought(unit, &seen.release, &seen.binding);
+        let placed = entry.and_then(|entry| entry.placed(unit));
+        let digest = placed.as_ref().map_or_else(|| facts.bound_digest(unit), |placed| placed.unit_digest.clone());
+        let release = facts.release(&seen.release);
+        let known = release.filter(|r| placed.as_ref().is_none_or(|placed| placed.contents == r.contents));
+        let binary = known.and_then(|r| r.manifest.as_ref()).map(|m| m.sha256(BINARY).to_owned());
+        Expected {
+            unit: unit.to_owned(),
+            unit_digest: digest,
+            binary: Some(binary.unwrap_or_default()),
+            process: None,
+            archived_data: environment.archived_data,
+        }
+    };
+    facts.bound_units().map(expect).collect()
+}
+
+fn brought(name: &str, unit: &UnitFacts, facts: &Facts, index: &Index) -> Brought {
+    let entry = index.brought(name, &unit.release, &unit.binding);
     let none = || "none".to_owned();
-    let verdict = |j: super::record::Judged| (j.status.unwrap_or_else(none), j.verdict.unwrap_or_else(none));
-    Rolled {
-        id: record.id,
-        owner: record.owner,
-        verdicts: record.strategies.into_iter().map(|(name, judged)| (name, verdict(judged))).collect(),
-        overridden: record.overridden.map(|o| format!("{}: {}", o.who, o.why)),
+    let judged = entry.and_then(|entry| entry.strategies.values().find(|judged| judged.unit == name));
+    Brought {
+        release: unit.release.clone(),
+        commit: facts.manifest_of(name).map_or_else(none, |manifest| manifest.commit.clone()),
+        rollout: entry.map(|entry| entry.id.clone()),
+        verdict: judged.map(|j| (j.status.clone().unwrap_or_else(none), j.verdict.clone().unwrap_or_else(none))),
     }
 }
 
-/// Installed against rendered, files against manifest, checkout against commit, process against unit.
-fn drift(facts: &Facts, environment: &Environment) -> Vec<String> {
-    let mut found: Vec<String> = facts.altered.iter().map(|what| format!("the release was altered: {what}")).collect();
-    found.extend(facts.checkout_dirty.iter().map(|what| format!("edited in the checkout: {what}")));
-    if let Some(broken) = &facts.current_broken {
-        found.push(format!("current leads to {broken}, which is no release"));
+/// Responsibility that somebody took for what units run.
+fn overridden(facts: &Facts, index: &Index) -> Vec<String> {
+    let brought = facts.bound_units().filter_map(|(name, unit)| index.brought(name, &unit.release, &unit.binding));
+    let said: BTreeSet<String> =
+        brought.filter_map(|entry| entry.overridden.as_ref().map(ToString::to_string)).collect();
+    said.into_iter().collect()
+}
+
+/// All that differs: from what the store has on record, and from what every unit must be.
+fn drift(facts: &Facts, index: &Index, environment: &Environment) -> Vec<String> {
+    let mut found: Vec<String> = plan::foreign(environment, facts).map(|e| e.what().to_owned()).into_iter().collect();
+    if facts.layout == Layout::Old {
+        found.push("units run from releases below a user's home; a deploy brings them to /opt/magellan".to_owned());
     }
-    let Some(manifest) = facts.manifest() else {
-        found.extend(facts.installed.iter().map(|unit| format!("{unit} is installed, and there is no release")));
-        return found;
-    };
-    if facts.checkout_commit != manifest.commit {
-        found.push(format!("the checkout is at `{}`, the release is of {}", facts.checkout_commit, manifest.commit));
+    found.extend(release_drift(facts, index));
+    for (name, unit) in facts.bound_units() {
+        found.extend(unit_drift(name, unit, facts).into_iter().map(|what| format!("{name}: {what}")));
+        if index.brought(name, &unit.release, &unit.binding).is_none() {
+            found.push(format!("{name} is bound to {}, which no rollout on record brought", short(&unit.release)));
+        }
     }
-    if manifest.environment != environment.name {
-        found.push(format!("the release was made for {}", manifest.environment));
+    found.extend(
+        missing(facts, index).into_iter().map(|unit| format!("{unit} was rolled out, and is bound to nothing")),
+    );
+    let strangers = facts.installed.iter().filter(|name| facts.unit(name).release.is_empty());
+    if facts.layout != Layout::Old {
+        found.extend(strangers.map(|unit| format!("{unit} is installed, and is bound to nothing")));
     }
-    for shipped in manifest.strategies.values() {
-        found.extend(unit_drift(&facts.unit(&shipped.unit), shipped));
-    }
-    let known = |unit: &str| manifest.strategies.values().any(|s| s.unit == unit);
-    let strangers = facts.installed.iter().filter(|unit| !known(unit));
-    found.extend(strangers.map(|unit| format!("{unit} is installed, and not of the release")));
+    found.extend(facts.untracked.iter().map(|path| format!("{path} belongs to nothing that was rolled out")));
+    found.extend(history_drift(facts, index));
     found
 }
 
-/// What differs of one unit from what was shipped.
-fn unit_drift(facts: &UnitFacts, shipped: &Shipped) -> Vec<String> {
-    let unit = &shipped.unit;
+/// Releases and trees of commits that aren't what was shipped.
+fn release_drift(facts: &Facts, index: &Index) -> Vec<String> {
+    let releases: BTreeSet<&str> = facts.bound_units().map(|(_, unit)| unit.release.as_str()).collect();
+    let mut found = Vec::new();
+    for digest in releases {
+        let named = short(digest);
+        let Some(release) = facts.release(digest) else {
+            found.push(format!("release {named} isn't there, and units are bound to it"));
+            continue;
+        };
+        found.extend(release.altered.iter().map(|what| format!("release {named} was altered: {what}")));
+        let shipped = index.rollouts.iter().find(|entry| entry.release == digest);
+        if shipped.is_some_and(|entry| entry.contents != release.contents) {
+            found.push(format!("release {named} holds other than what the store has on record"));
+        }
+        let Some(manifest) = &release.manifest else {
+            found.push(format!("release {named} has no manifest that can be read"));
+            continue;
+        };
+        match facts.commit(&manifest.commit) {
+            None => found.push(format!("the tree of commit {} isn't there", short(&manifest.commit))),
+            Some(altered) => found.extend(
+                altered
+                    .iter()
+                    .map(|what| format!("the tree of commit {} was altered: {what}", short(&manifest.commit))),
+            ),
+        }
+    }
+    found
+}
+
+/// What differs of one unit from what its release and every unit of Magellan's has.
+fn unit_drift(name: &str, facts: &UnitFacts, host: &Facts) -> Vec<String> {
     let (installed, released) = (&facts.installed, &facts.released);
     let files = [("unit file", &installed.unit, &released.unit), ("drop-in", &installed.drop_in, &released.drop_in)];
     let mut found = Vec::new();
     for (what, installed, released) in files {
         if installed.is_empty() {
-            found.push(format!("{unit}: its {what} isn't installed"));
+            found.push(format!("its {what} isn't installed"));
         } else if installed != released {
-            found.push(format!("{unit}: its {what} isn't the release's"));
+            found.push(format!("its {what} isn't the release's"));
         }
     }
-    if facts.started_with != shipped.unit_digest {
-        found.push(format!("{unit} was started with another release"));
+    if !facts.template {
+        found.push("what is started when it fails isn't the release's".to_owned());
     }
-    let own = format!("/{unit}.service.d/magellan.conf");
-    let others = facts.drop_in_paths.iter().filter(|path| !path.ends_with(&own));
-    found.extend(others.map(|path| format!("{unit}: {path} changes it")));
+    if facts.started_with != host.bound_digest(name) {
+        found.push("it was started with another release".to_owned());
+    }
+    let own = format!("/etc/systemd/system/{name}.service.d/magellan.conf");
+    found.extend(facts.drop_in_paths().filter(|path| *path != own).map(|path| format!("{path} changes it")));
+    found.extend(property_drift(name, facts, host));
     found
 }
 
-/// The environment file that a release was made with differs from the one here.
-pub fn environment_differs(manifest: &Manifest, environment: &Environment) -> bool {
-    let sha256 = magellan::disk::hash::sha256_hex(environment.text.as_bytes());
-    manifest.files.get(ENVIRONMENT).is_some_and(|file| file.sha256 != sha256)
+/// What systemd holds of a unit, whichever file it is from.
+fn property_drift(name: &str, facts: &UnitFacts, host: &Facts) -> Vec<String> {
+    let strategy = host.manifest_of(name).and_then(|manifest| manifest.strategy_of(name)).unwrap_or_default();
+    let fragment = format!("/etc/systemd/system/{name}.service");
+    let expected = [
+        ("FragmentPath", fragment.as_str()),
+        ("NeedDaemonReload", "no"),
+        ("User", unit::USER),
+        ("Type", "notify"),
+        ("Restart", "always"),
+        ("WorkingDirectory", unit::ROOT),
+        ("NoNewPrivileges", "yes"),
+        ("PrivateTmp", "yes"),
+        ("ProtectSystem", "strict"),
+    ];
+    let differs = expected.into_iter().filter(|(field, expected)| facts.property(field) != *expected);
+    let mut found: Vec<String> = differs
+        .map(|(field, expected)| format!("{field} is `{}`, expected `{expected}`", facts.property(field)))
+        .collect();
+    let (program, words) = unit::command(strategy);
+    let command = facts.property("ExecStart");
+    if !command.contains(&format!("path={program} ;")) || !command.contains(&format!("argv[]={words} ;")) {
+        found.push(format!("ExecStart is `{command}`"));
+    }
+    let binding = format!("MAGELLAN_BINDING={}/units/{name}/current/binding.json", unit::ROOT);
+    let environment = facts.property("Environment");
+    if !environment.split_whitespace().any(|word| word == binding) {
+        found.push(format!("Environment is `{environment}`, expected {binding} in it"));
+    }
+    found
+}
+
+/// Units that the latest rollouts brought, and that are bound to nothing.
+fn missing(facts: &Facts, index: &Index) -> Vec<String> {
+    let well = || index.rollouts.iter().filter(|entry| entry.outcome == Outcome::Running);
+    let mut there = BTreeSet::new();
+    for entry in well() {
+        if entry.complete {
+            there.clear();
+        }
+        there.extend(entry.strategies.values().map(|judged| judged.unit.clone()));
+    }
+    there.into_iter().filter(|unit| facts.unit(unit).release.is_empty()).collect()
+}
+
+/// The host's history against the store's. Both are written by each rollout; the host keeps the latest.
+fn history_drift(facts: &Facts, index: &Index) -> Vec<String> {
+    let stored: BTreeMap<&str, &Indexed> = index.rollouts.iter().map(|entry| (entry.id.as_str(), entry)).collect();
+    let mut found = Vec::new();
+    for remembered in &facts.history {
+        match stored.get(remembered.id.as_str()) {
+            None => found.push(format!("the host remembers the rollout {}, the store doesn't", remembered.id)),
+            Some(entry) if entry.line != remembered.sha256 => {
+                found.push(format!("the host's history of {} isn't what the store has on record", remembered.id));
+            }
+            Some(_) => {}
+        }
+    }
+    let Some(oldest) = facts.history.first() else { return found };
+    let kept = index.rollouts.iter().skip_while(|entry| entry.id != oldest.id);
+    let forgotten = kept.filter(|entry| entry.outcome != Outcome::Untouched);
+    let forgotten = forgotten.filter(|entry| !facts.history.iter().any(|line| line.id == entry.id));
+    found.extend(forgotten.map(|entry| format!("the host's history lacks the rollout {}", entry.id)));
+    found
 }

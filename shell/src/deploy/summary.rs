@@ -1,8 +1,9 @@
 //! What was rolled out, from its record alone: each line repeats an observation.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::record::{Action, Outcome, Record};
+use super::record::{Action, Outcome, Reason, Record, Step};
 use crate::release::short;
 use crate::report::markdown::escaped;
 
@@ -14,27 +15,46 @@ pub fn headline(record: &Record) -> String {
     };
     let Record { environment, release, .. } = record;
     let to = format!("{verb} of {} to {environment}", short(release));
+    let soaks = record.soak.as_ref().and_then(|soak| Some((&soak.asked.first, soak.deadline.as_ref()?)));
     match &record.outcome {
-        None => format!("{to}: unfinished; `magellan deploy resume` goes on"),
-        Some(Outcome::Running) => format!("{to}: running, observed healthy for {} s", record.stabilize),
-        Some(Outcome::Untouched) => match &record.previous {
-            Some(previous) => format!("{to}: FAILED before anything was switched; last seen on {}", short(previous)),
-            None => format!("{to}: FAILED before anything was switched; nothing ran before"),
+        None => match soaks.filter(|_| !record.ended(Step::Soak)) {
+            Some((unit, deadline)) => {
+                format!("{to}: {unit} runs it, healthy so far, until {deadline}; `magellan deploy resume` goes on")
+            }
+            None => format!("{to}: unfinished; `magellan deploy resume` goes on"),
         },
-        Some(Outcome::RolledBack { to: back }) => {
-            format!("{to}: FAILED and rolled back; {} runs again, observed healthy", short(back))
+        Some(Outcome::Running) => format!("{to}: running, observed healthy for {} s", record.stabilize),
+        Some(Outcome::Untouched) => match releases(record) {
+            before if before.is_empty() => format!("{to}: FAILED before anything was switched; nothing ran before"),
+            before => format!("{to}: FAILED before anything was switched; last seen on {before}"),
+        },
+        Some(Outcome::RolledBack { .. }) => {
+            format!("{to}: FAILED and rolled back; {} runs again, observed healthy", releases(record))
         }
-        Some(Outcome::Stopped) => format!("{to}: FAILED; there was no former release, its units are stopped"),
+        Some(Outcome::Stopped { restored }) if restored.is_empty() => {
+            format!("{to}: FAILED; nothing of Magellan's ran before, its units are stopped")
+        }
+        Some(Outcome::Stopped { restored }) => {
+            format!("{to}: FAILED; what was there before runs again: {}", restored.join(", "))
+        }
         Some(Outcome::Unresolved { why }) => format!("{to}: FAILED and NOT rolled back: {why}"),
     }
+}
+
+/// The releases that ran before.
+fn releases(record: &Record) -> String {
+    let all: BTreeSet<&str> = record.previous.values().map(|placed| short(&placed.release)).collect();
+    all.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// For a terminal.
 pub fn text(record: &Record) -> String {
     let mut text = String::new();
     if let Some(overridden) = &record.overridden {
-        let _ = writeln!(text, "OVERRIDDEN by {}: {}", overridden.who, overridden.why);
-        overridden.refused.iter().for_each(|what| text += &(format!("  refused: {what}") + "\n"));
+        for reason in &overridden.reasons {
+            let _ = writeln!(text, "OVERRIDDEN by {}: {}: {}", overridden.who, reason.code, reason.why);
+            reason.refused.iter().for_each(|what| text += &(format!("  refused: {what}") + "\n"));
+        }
     }
     if let Some(why) = &record.not_judged_again {
         let _ = writeln!(text, "NOT JUDGED AGAIN: {why}");
@@ -73,8 +93,11 @@ pub fn markdown(record: &Record) -> String {
     let good = record.outcome.as_ref().is_some_and(|o| o.exit_code() == 0);
     let mut text = format!("## {} {}\n\n", if good { "✅" } else { "❌" }, escaped(&headline(record)));
     if let Some(overridden) = &record.overridden {
-        let _ = writeln!(text, "> ⚠️ **Overridden** by {}: {}", escaped(&overridden.who), escaped(&overridden.why));
-        overridden.refused.iter().for_each(|what| text += &(format!("> refused: {}", escaped(what)) + "\n"));
+        for Reason { code, why, refused } in &overridden.reasons {
+            let who = escaped(&overridden.who);
+            let _ = writeln!(text, "> ⚠️ **Overridden** by {who}: {}: {}", escaped(code), escaped(why));
+            refused.iter().for_each(|what| text += &(format!("> refused: {}", escaped(what)) + "\n"));
+        }
         text.push('\n');
     }
     if let Some(why) = &record.not_judged_again {

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::civil::Date;
 use magellan::deployed::{ENVIRONMENTS, is_name};
 use magellan::error::{Error, Result};
 use regex_lite::Regex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{codes, toml_file, unit};
 
 /// Which rules hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Real accounts: nothing that rests on synthetic bars.
@@ -23,10 +24,44 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum When {
-    /// Outside regular sessions, and while what is restarted holds no position.
+    /// Outside regular sessions and their margins, and while what is restarted holds no position.
     MarketClosed,
-    /// At any time.
+    /// At any time that isn't blacked out.
     Always,
+}
+
+/// When a release may not be changed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// Nothing is changed for so long before a session opens.
+    pub minutes_before_open: u16,
+    /// Nor for so long after it has closed.
+    pub minutes_after_close: u16,
+    /// Nor on these days, in New York.
+    pub blackout_dates: Vec<Date>,
+}
+
+/// Which time counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Clock {
+    /// That of regular sessions alone.
+    Market,
+    /// All.
+    Wall,
+}
+
+/// One unit first, and the others once it has proved itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollout {
+    /// The unit that goes first.
+    pub first: String,
+    /// Seconds that it must be healthy before the others follow.
+    pub soak_seconds: u64,
+    /// Which time counts.
+    pub clock: Clock,
 }
 
 /// The machine, as AWS and it itself know it: all is asserted before anything is touched.
@@ -41,20 +76,17 @@ pub struct Target {
     pub hostname: String,
 }
 
-/// Users and paths on the machine.
+/// What the machine fetches. Users and paths are the same on every machine: `unit` has them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Host {
-    /// Owner of the checkout, and who the services run as.
-    pub user: String,
-    /// The git checkout.
-    pub checkout: String,
-    /// The folder of releases.
-    pub releases: String,
-    /// The folder of the services' state.
-    pub state: String,
-    /// The checkout's remote `origin`.
+    /// The git remote that commits are fetched from.
     pub remote: String,
+    // What the layout below a user's home needed, so that a file of then is told what to do.
+    user: Option<String>,
+    checkout: Option<String>,
+    releases: Option<String>,
+    state: Option<String>,
 }
 
 /// An environment.
@@ -84,9 +116,13 @@ pub struct Environment {
     pub archived_data: bool,
     /// The units, without `.service`.
     pub services: Vec<String>,
+    /// When a release may not be changed.
+    pub window: Window,
+    /// One unit first; none: all at once.
+    pub rollout: Option<Rollout>,
     /// The machine.
     pub target: Target,
-    /// Users and paths on it.
+    /// What it fetches.
     pub host: Host,
 }
 
@@ -146,7 +182,7 @@ impl Environment {
         if let Some(tag) = &self.target.tag {
             expect("tag", tag, "[^\\n*?]{1,256}", "the value of the tag Name");
         }
-        expect("remote", &self.host.remote, "[^\\s'\"]+", "what `git remote get-url origin` prints");
+        expect("remote", &self.host.remote, "[^-\\s'\"][^\\s'\"]*", "an address that git can fetch from");
         for service in &self.services {
             expect("services", service, "magellan-[a-z0-9-]+", "units such as magellan-bear-trap");
         }
@@ -156,16 +192,28 @@ impl Environment {
         if self.services.is_empty() {
             found.push(("services", "services is empty: nothing to run is never a success".to_owned()));
         }
-        // The units name them too, and there is one truth.
-        let host = &self.host;
-        for (key, value, unit) in [
-            ("user", &host.user, unit::USER),
-            ("checkout", &host.checkout, unit::CHECKOUT),
-            ("releases", &host.releases, unit::RELEASES),
-            ("state", &host.state, unit::STATE),
+        let Host { user, checkout, releases, state, .. } = &self.host;
+        for (key, value) in [("user", user), ("checkout", checkout), ("releases", releases), ("state", state)] {
+            if value.is_some() {
+                let root = unit::ROOT;
+                found
+                    .push((key, format!("{key} is no longer set: releases lie in {root}, services run as `magellan`")));
+            }
+        }
+        if let Some(rollout) = &self.rollout {
+            if !self.services.contains(&rollout.first) {
+                found.push(("first", format!("first is `{}`, which services doesn't have", rollout.first)));
+            }
+            if !(1..=30 * 86_400).contains(&rollout.soak_seconds) {
+                found.push(("soak_seconds", "soak_seconds isn't from 1 to 2592000 (30 days)".to_owned()));
+            }
+        }
+        for (key, minutes) in [
+            ("minutes_before_open", self.window.minutes_before_open),
+            ("minutes_after_close", self.window.minutes_after_close),
         ] {
-            if value != unit {
-                found.push((key, format!("{key} is `{value}`, the units say `{unit}`")));
+            if minutes > 600 {
+                found.push((key, format!("{key} is {minutes}, at most 600 leave time for a deploy")));
             }
         }
         found
@@ -195,16 +243,6 @@ impl Environment {
             .at_line(&self.path, line, None)
             .help(format!("units are {}", units.join(", "))))
     }
-
-    /// What its units get beside their own file.
-    pub fn drop_in(&self) -> String {
-        let archived = if self.archived_data { "Environment=USE_ARCHIVED_DATA=true\n" } else { "" };
-        format!(
-            "# Rendered by magellan for {name}.\n[Unit]\nOnFailure=magellan-failed@%n.service\n\n\
-             [Service]\nEnvironment=MAGELLAN_ENVIRONMENT={name}\n{archived}",
-            name = self.name
-        )
-    }
 }
 
 fn stem(path: &Path) -> String {
@@ -231,7 +269,9 @@ mod tests {
             ("kind = \"staging\"", "kind = \"stagin\"", "kind"),
             ("kind = \"staging\"", "kinds = \"staging\"", "kinds"),
             ("region = \"us-east-2\"", "region = \"Ohio\"", "region"),
-            ("user = \"ssm-user\"", "user = \"root\"", "user"),
+            ("[host]", "[host]\nuser = \"ssm-user\"", "user"),
+            ("minutes_before_open = ", "minutes_before_open = 1", "minutes_before_open"),
+            ("blackout_dates = []", "blackout_dates = [\"2026-02-30\"]", "blackout_dates"),
             ("archived_data = true", "archived_data = \"true\"", "archived_data"),
         ] {
             let text = GOOD.replace(from, to);
