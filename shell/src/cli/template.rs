@@ -109,8 +109,7 @@ fn words(new: &NewStrategy<'_>) -> minijinja::Value {
         last => last.to_string(),
         period => format!("{}-{}", first.civil().year(), last.civil().year()),
         user => unit::USER,
-        checkout => unit::CHECKOUT,
-        releases => unit::RELEASES,
+        root => unit::ROOT,
         state => unit::STATE,
     }
 }

@@ -159,9 +159,9 @@ impl Environment {
         // The units name them too, and there is one truth.
         let host = &self.host;
         for (key, value, unit) in [
-            ("user", &host.user, unit::USER),
-            ("checkout", &host.checkout, unit::CHECKOUT),
-            ("releases", &host.releases, unit::RELEASES),
+            ("user", &host.user, "ssm-user"),
+            ("checkout", &host.checkout, "/home/ssm-user/magellan"),
+            ("releases", &host.releases, "/home/ssm-user/magellan-releases"),
             ("state", &host.state, unit::STATE),
         ] {
             if value != unit {
