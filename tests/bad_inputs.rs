@@ -213,8 +213,12 @@ fn bad_units() {
     let rows: &[Row] = &[
         (|p| fs::remove_file(p.at(UNIT)).expect("removed"), VALIDATE, "unit-missing", 2, "magellan-bear-trap.service"),
         (|p| p.replace(UNIT, "Restart=always", "Restart=no"), VALIDATE, "unit-value", 2, "write Restart=always"),
-        (|p| p.replace(UNIT, "User=ssm-user\n", ""), VALIDATE, "unit-missing-key", 2, "write User=ssm-user"),
-        (|p| p.replace(UNIT, "User=ssm-user", "User=root"), VALIDATE, "unit-value", 2, "User is `root`"),
+        (|p| p.replace(UNIT, "User=magellan\n", ""), VALIDATE, "unit-missing-key", 2, "write User=magellan"),
+        (|p| p.replace(UNIT, "User=magellan", "User=root"), VALIDATE, "unit-value", 2, "User is `root`"),
+        (|p| p.replace(UNIT, "ProtectSystem=strict", "ProtectSystem=full"), VALIDATE, "unit-value", 2, "write ProtectSystem=strict"),
+        (|p| p.replace(UNIT, "CapabilityBoundingSet=\n", ""), VALIDATE, "unit-missing-key", 2, "write CapabilityBoundingSet="),
+        (|p| p.replace(UNIT, "TimeoutStartSec=120\n", ""), VALIDATE, "unit-missing-key", 2, "TimeoutStartSec=, with 1 to 600 seconds"),
+        (|p| p.replace(UNIT, "UMask=0077", "UMask=0077\nReadWritePaths=/"), VALIDATE, "unit-unknown-key", 2, "writes below its StateDirectory="),
         (|p| p.replace(UNIT, "--strategy bear_trap", "--strategy daily_trend"), VALIDATE, "unit-value", 2, "--strategy bear_trap"),
         (|p| p.replace(UNIT, "ExecStart=/", "ExecStart=-/"), VALIDATE, "unit-value", 2, "ExecStart is `-/"),
         (|p| p.replace(UNIT, "MemoryMax=256M", "MemoryMax=4G"), VALIDATE, "unit-value", 2, "32M to 768M"),
@@ -226,7 +230,7 @@ fn bad_units() {
         (|p| p.write(UNIT, b"\xff\xff"), VALIDATE, "unit-unreadable", 2, "not UTF-8"),
         (|p| p.write(UNIT, ""), VALIDATE, "unit-missing-key", 2, "[Service] lacks ExecStart"),
     ];
-    assert!(check(rows) >= 14);
+    assert!(check(rows) >= 18);
 }
 
 #[test]
@@ -391,6 +395,7 @@ fn bad_flags_and_environment() {
     #[rustfmt::skip]
     let rows: &[Row] = &[
         (|_| {}, "backtets", "command-line", 2, "unrecognized subcommand"),
+        (|_| {}, "validate --without-archive --archive SAMPLE", "command-line", 2, "cannot be used with"),
         (|_| {}, "gate --fast", "command-line", 2, "--fast"),
         (|_| {}, "backtest --strategy bear_trap", "command-line", 2, "--start-date"),
         (|_| {}, "backtest --strategy bear_trap --start-date 2024-13-01 --end-date 2024-06-28", "bad-argument", 2, "2024-13-01"),
@@ -414,7 +419,7 @@ fn bad_flags_and_environment() {
         (|_| {}, "data import SAMPLE --archive archive --provenance Alpaca!", "bad-argument", 2, "a-z 0-9"),
         (|p| p.write("results", "a file"), "schema --out results/schema.json", "cannot-write", 2, "schema.json"),
     ];
-    assert!(check(rows) >= 23);
+    assert!(check(rows) >= 24);
     let place = Place::new();
     for (name, value, code, words) in [
         ("USE_ARCHIVED_DATA", "yes", "environment", "true, false or unset"),

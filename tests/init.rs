@@ -24,7 +24,7 @@ fn init(folder: &Path, engine: &str) -> (i32, String, String) {
 }
 
 /// A new repository.
-fn repository() -> (TempDir, PathBuf) {
+pub(crate) fn repository() -> (TempDir, PathBuf) {
     let scratch = scratch();
     let folder = scratch.path().join("mine");
     let (code, out, err) = init(&folder, &engine());
@@ -33,7 +33,7 @@ fn repository() -> (TempDir, PathBuf) {
 }
 
 /// The binary, run in `folder`.
-fn within(folder: &Path, line: &str) -> (i32, String, String) {
+pub(crate) fn within(folder: &Path, line: &str) -> (i32, String, String) {
     let mut command = magellan(line.split(' '));
     command.current_dir(folder).env_remove("MAGELLAN_LEDGER");
     run(command)

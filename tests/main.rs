@@ -35,6 +35,7 @@ mod sample;
 mod support;
 mod sweep;
 mod tidy;
+mod units;
 mod validate;
 mod what_people_bring;
 mod workflow;

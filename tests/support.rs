@@ -47,6 +47,11 @@ pub(crate) fn browser() -> Option<PathBuf> {
     optional("browser", named)
 }
 
+/// What says how much a unit leaves open, where systemd puts it.
+pub(crate) fn systemd_analyze() -> Option<PathBuf> {
+    optional("systemd", Some(PathBuf::from("/usr/bin/systemd-analyze")).filter(|p| p.exists()))
+}
+
 /// The project's root.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the project")

@@ -178,7 +178,7 @@ fn no_deployed_strategy_names_the_planted_look_ahead() {
     }
 }
 
-// ---- dependencies and units ----
+// ---- dependencies ----
 
 /// The page with the table of dependencies.
 fn dependencies() -> PathBuf {
@@ -195,30 +195,4 @@ fn every_dependency_is_explained() {
     let names = section.lines().filter_map(|l| Some(l.split_once(" =")?.0)).filter(|n| !n.starts_with("magellan"));
     let unexplained: Vec<&str> = names.filter(|name| !page.contains(&format!("| {name} |"))).collect();
     assert!(unexplained.is_empty(), "{} says nothing of {unexplained:?}", dependencies().display());
-}
-
-/// What each unit says, so that a service restarts, is watched and can't harm the host.
-const UNIT: [&str; 8] = [
-    "User=ssm-user",
-    "Restart=always",
-    "RestartSec=10",
-    "NoNewPrivileges=true",
-    "PrivateTmp=true",
-    "Type=notify",
-    "WatchdogSec=",
-    "MemoryMax=",
-];
-
-#[test]
-fn every_deployed_strategy_has_a_unit_that_names_it() {
-    for deployed in magellan::deployed::discover(&root().join("deployed")).expect("found") {
-        let name = format!("deployed/{}/magellan-{}.service", deployed.name, deployed.name.replace('_', "-"));
-        let text = fs::read_to_string(root().join(&name)).unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert!(text.contains(&format!("--strategy {}", deployed.name)), "{name}");
-        for line in UNIT {
-            assert!(text.contains(line), "{name} lacks {line}");
-        }
-        let (unit, service) = text.split_once("[Service]").expect("sections");
-        assert!(unit.contains("StartLimitIntervalSec=") && !service.contains("StartLimit"), "{name}");
-    }
 }

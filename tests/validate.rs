@@ -32,6 +32,35 @@ fn what_is_deployed_is_valid() {
 }
 
 #[test]
+fn without_an_archive_all_but_its_bars_is_validated_and_that_is_said() {
+    let place = Place::new();
+    // No archive has these bars, and there is none.
+    place.replace("deployed/bear_trap/config.json", "\"AMC\"", "\"ZZZ\"");
+    let (code, out, err) = run(place.command("validate --without-archive"));
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("without the archive"), "{out}");
+    let (code, out, _) = run(place.command("validate --without-archive --format json"));
+    let report: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, &report["archive_examined"], &report["synthetic"]), (0, &json!(false), &json!(false)));
+    let (code, found) = findings(&place, "validate");
+    assert!(code == 3 && found.iter().any(|f| f["code"] == "no-bars"), "with one it is found: {found:?}");
+    for (file, from, to, expected) in [
+        ("magellan-bear-trap.service", "User=magellan", "User=root", "unit-value"),
+        (
+            "config.json",
+            "2024-04-01\",\n        \"end_date\": \"2024-06-28",
+            "2024-06-01\", \"end_date\": \"2024-06-02",
+            "no-bars",
+        ),
+    ] {
+        let place = Place::new();
+        place.replace(&format!("deployed/bear_trap/{file}"), from, to);
+        let (code, out, _) = run(place.command("validate --without-archive"));
+        assert!(code != 0 && out.contains(expected), "{out}");
+    }
+}
+
+#[test]
 fn ten_faults_give_ten_findings_each_at_its_own_place() {
     let place = Place::new();
     let config = "deployed/hourly_swing/config.json";

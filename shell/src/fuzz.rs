@@ -1,5 +1,7 @@
 //! What fuzzers call: this crate's parsers of foreign bytes, with what must hold whatever the bytes. See `magellan::fuzz`.
 
+use std::path::Path;
+
 use crate::unit::Unit;
 
 /// A target: its name, and what it does with bytes.
@@ -9,8 +11,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[("unit", unit_file)];
 
 fn unit_file(bytes: &[u8]) {
-    let Ok(text) = String::from_utf8(bytes.to_vec()) else { return };
-    let unit = Unit { path: "magellan-bear-trap.service".into(), text };
+    let Ok(unit) = Unit::from_bytes(Path::new("magellan-bear-trap.service"), bytes) else { return };
     for finding in unit.examine("bear_trap") {
         if let Some(span) = finding.span {
             assert!(unit.text.get(span.start..span.end).is_some(), "{finding:?}");

@@ -1,5 +1,7 @@
 //! What git has committed, asked without a network: a shallow clone is enough.
 
+use std::fs::File;
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::process::Command;
 
@@ -13,8 +15,27 @@ use crate::codes;
 /// # Errors
 /// Refused, with what git says.
 pub fn git(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>> {
-    let output = Command::new("git").arg("-C").arg(folder).args(arguments).output();
-    let output = output.map_err(|e| fault(format!("can't run git: {e}")))?;
+    answer(Command::new("git").arg("-C").arg(folder).args(arguments))
+}
+
+/// What git prints when it reads `input`.
+///
+/// # Errors
+/// As [`git`].
+pub fn git_reading(folder: &Path, arguments: &[&str], input: &str) -> Result<Vec<u8>> {
+    // A file, not a pipe: git answers while it reads, and nobody would listen.
+    let written = || {
+        let mut file = tempfile::tempfile()?;
+        file.write_all(input.as_bytes())?;
+        file.rewind()?;
+        Ok::<File, std::io::Error>(file)
+    };
+    let file = written().map_err(|e| fault(format!("can't write what git is to read: {e}")))?;
+    answer(Command::new("git").arg("-C").arg(folder).args(arguments).stdin(file))
+}
+
+fn answer(command: &mut Command) -> Result<Vec<u8>> {
+    let output = command.output().map_err(|e| fault(format!("can't run git: {e}")))?;
     match output.status.success() {
         true => Ok(output.stdout),
         false => Err(fault(format!("git: {}", String::from_utf8_lossy(&output.stderr).trim()))),

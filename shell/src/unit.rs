@@ -1,7 +1,9 @@
 //! `magellan-<strategy>.service`: the systemd unit beside a config, checked line by line.
 //!
 //! A unit may set only what is listed in `SETTINGS`: a setting in the wrong section or with a
-//! slip in its name is ignored by systemd with a line in a log that nobody reads.
+//! slip in its name is ignored by systemd with a line in a log that nobody reads. What keeps a
+//! service from the rest of its host is demanded, in the one form that does: a service needs the
+//! network, its state and systemd's socket, and reads its release.
 
 mod directives;
 
@@ -14,9 +16,9 @@ use magellan::finding::{Finding, Span, nearest};
 
 use crate::codes;
 
-/// Who the services run as.
+/// Who the services run as: a system user of their own.
 pub const USER: &str = "magellan";
-/// The checkout that they start in.
+/// The folder of all that they run from, which only root may write.
 pub const ROOT: &str = "/opt/magellan";
 /// The folder of their state.
 pub const STATE: &str = "/var/lib/magellan";
@@ -45,10 +47,12 @@ enum Rule {
     Text,
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// Absolute paths.
-    Paths,
     /// What systemd takes for yes.
     Yes,
+    /// No value at all.
+    Empty,
+    /// These values, one a line, in this order.
+    Lines(&'static [&'static str]),
     /// A time span in seconds, both ends included.
     Seconds(f64, f64),
     /// A whole number, both ends included.
@@ -87,6 +91,9 @@ const fn list(section: &'static str, key: &'static str, rule: Rule) -> Setting {
     Setting { section, key, required: false, list: true, rule }
 }
 
+/// What a service may ask of the kernel.
+const SYSTEM_CALLS: [&str; 2] = ["@system-service", "~@privileged @resources"];
+
 const SETTINGS: &[Setting] = &[
     must("Unit", "Description", Rule::Text),
     must("Unit", "StartLimitIntervalSec", Rule::Seconds(60.0, 86_400.0)),
@@ -97,7 +104,7 @@ const SETTINGS: &[Setting] = &[
     list("Unit", "After", Rule::Text),
     may("Unit", "OnFailure", Rule::Text),
     must("Service", "Type", Rule::OneOf(&["notify"])),
-    may("Service", "NotifyAccess", Rule::OneOf(&["main", "all"])),
+    may("Service", "NotifyAccess", Rule::OneOf(&["main"])),
     must("Service", "User", Rule::OneOf(&[USER])),
     may("Service", "Group", Rule::OneOf(&[USER])),
     must("Service", "WorkingDirectory", Rule::OneOf(&[ROOT])),
@@ -105,16 +112,36 @@ const SETTINGS: &[Setting] = &[
     must("Service", "Restart", Rule::OneOf(&["always"])),
     must("Service", "RestartSec", Rule::Seconds(10.0, 10.0)),
     must("Service", "WatchdogSec", Rule::Seconds(10.0, 600.0)),
-    may("Service", "TimeoutStartSec", Rule::Seconds(1.0, 600.0)),
-    may("Service", "TimeoutStopSec", Rule::Seconds(1.0, 300.0)),
+    must("Service", "TimeoutStartSec", Rule::Seconds(1.0, 600.0)),
+    must("Service", "TimeoutStopSec", Rule::Seconds(1.0, 300.0)),
     must("Service", "MemoryMax", Rule::Bytes(32 << 20, MOST_MEMORY)),
     may("Service", "MemoryHigh", Rule::Bytes(32 << 20, MOST_MEMORY)),
     must("Service", "NoNewPrivileges", Rule::Yes),
+    must("Service", "CapabilityBoundingSet", Rule::Empty),
+    must("Service", "LockPersonality", Rule::Yes),
+    must("Service", "MemoryDenyWriteExecute", Rule::Yes),
+    must("Service", "PrivateDevices", Rule::Yes),
     must("Service", "PrivateTmp", Rule::Yes),
-    may("Service", "ProtectSystem", Rule::OneOf(&["true", "yes", "full", "strict"])),
-    // Anything stricter hides the checkout and the releases.
-    may("Service", "ProtectHome", Rule::OneOf(&["read-only"])),
-    list("Service", "ReadWritePaths", Rule::Paths),
+    must("Service", "ProcSubset", Rule::OneOf(&["pid"])),
+    must("Service", "ProtectClock", Rule::Yes),
+    must("Service", "ProtectControlGroups", Rule::Yes),
+    must("Service", "ProtectHome", Rule::Yes),
+    must("Service", "ProtectHostname", Rule::Yes),
+    must("Service", "ProtectKernelLogs", Rule::Yes),
+    must("Service", "ProtectKernelModules", Rule::Yes),
+    must("Service", "ProtectKernelTunables", Rule::Yes),
+    must("Service", "ProtectProc", Rule::OneOf(&["invisible"])),
+    must("Service", "ProtectSystem", Rule::OneOf(&["strict"])),
+    must("Service", "RestrictAddressFamilies", Rule::OneOf(&["AF_INET AF_INET6 AF_UNIX"])),
+    must("Service", "RestrictNamespaces", Rule::Yes),
+    must("Service", "RestrictRealtime", Rule::Yes),
+    must("Service", "RestrictSUIDSGID", Rule::Yes),
+    must("Service", "SystemCallArchitectures", Rule::OneOf(&["native"])),
+    // A call that is refused fails; one that kills the service would end it at the next update of its libraries.
+    must("Service", "SystemCallErrorNumber", Rule::OneOf(&["EPERM"])),
+    // The first line says what is allowed, the second what of it isn't: the other way round, all is.
+    Setting { list: true, ..must("Service", "SystemCallFilter", Rule::Lines(&SYSTEM_CALLS)) },
+    must("Service", "UMask", Rule::OneOf(&["0077"])),
     must("Service", "StateDirectory", Rule::StateDirectory),
     list("Service", "Environment", Rule::Environment),
     may("Service", "StandardOutput", Rule::OneOf(&["journal"])),
@@ -141,11 +168,26 @@ impl Unit {
             return Err(Error::new(codes::UNIT_MISSING, "there is no such unit").at(path.display()));
         }
         let bytes = map::bytes_up_to(path, LARGEST_UNIT).map_err(|e| e.recode(codes::UNIT_UNREADABLE))?;
-        let text = String::from_utf8(bytes.to_vec())
-            .map_err(|e| Error::new(codes::UNIT_UNREADABLE, format!("not UTF-8 text: {e}")).at(path.display()))?;
+        Self::from_bytes(path, &bytes)
+    }
+
+    /// The unit of these bytes, wherever they are from: a file of a bundle, say.
+    ///
+    /// # Errors
+    /// Config error if they aren't a small text.
+    pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let unreadable = |what: String| Error::new(codes::UNIT_UNREADABLE, what).at(path.display());
+        if bytes.len() as u64 > LARGEST_UNIT {
+            return Err(unreadable(format!("{} bytes, at most {LARGEST_UNIT} are read", bytes.len())));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|e| unreadable(format!("not UTF-8 text: {e}")))?;
+        Ok(Self::from_text(path, text))
+    }
+
+    /// The unit of this text. Findings name `path`, which needn't exist.
+    pub fn from_text(path: &Path, text: &str) -> Self {
         // systemd passes over a byte order mark.
-        let text = text.trim_start_matches('\u{feff}').to_owned();
-        Ok(Self { path: path.to_owned(), text })
+        Self { path: path.to_owned(), text: text.trim_start_matches('\u{feff}').to_owned() }
     }
 
     /// Everything that is wrong with it as the unit of `strategy`, in the order of the text.
@@ -165,6 +207,7 @@ impl Unit {
                 }
             }
         }
+        found.extend(SETTINGS.iter().filter_map(|setting| wrong_lines(setting, &lines, strategy)));
         // A section whose header has a slip is one finding, not one for each of its settings.
         let slip = found.iter().any(|f| f.code == codes::UNIT_SYNTAX && f.what.contains("no section"));
         let has = |section: &str| !slip || lines.iter().any(|l| l.section == section);
@@ -286,9 +329,11 @@ fn unknown(line: &Line<'_>) -> Finding {
 fn wrong_value(setting: &Setting, line: &Line<'_>, strategy: &str) -> Option<Finding> {
     let value = line.value.as_str();
     let holds = match &setting.rule {
+        // Judged together.
+        Rule::Lines(_) => true,
+        Rule::Empty => value.is_empty(),
         Rule::Text => !value.is_empty(),
         Rule::OneOf(words) => words.contains(&value),
-        Rule::Paths => !value.is_empty() && value.split([' ', '\t']).all(|path| path.starts_with('/')),
         Rule::Yes => ["true", "yes", "on", "1"].contains(&value.to_ascii_lowercase().as_str()),
         Rule::Seconds(low, high) => seconds(value).is_some_and(|s| (*low..=*high).contains(&s)),
         Rule::Count(low, high) => value.parse().is_ok_and(|n| (*low..=*high).contains(&n)),
@@ -299,18 +344,31 @@ fn wrong_value(setting: &Setting, line: &Line<'_>, strategy: &str) -> Option<Fin
             let names =
                 value.split('=').rev().skip(1).map(|before| before.rsplit(|c| !is_name(c)).next().unwrap_or(""));
             let secret = |name: &str| ["SECRET", "KEY", "TOKEN", "PASSWORD"].iter().any(|word| name.contains(word));
-            value.contains('=') && !names.map(str::to_ascii_uppercase).any(|name| secret(&name))
+            // The linker would load other code than what was judged.
+            let refused = |name: &str| secret(name) || name.starts_with("LD_");
+            value.contains('=') && !names.map(str::to_ascii_uppercase).any(|name| refused(&name))
         }
         Rule::Command => runs(value, strategy),
         Rule::StateDirectory => value == format!("magellan/{strategy}"),
     };
-    if holds {
-        return None;
-    }
+    (!holds).then(|| not_allowed(setting, line, value, strategy))
+}
+
+/// What is wrong with the lines of a setting that has several, if there are any.
+fn wrong_lines(setting: &Setting, lines: &[Line<'_>], strategy: &str) -> Option<Finding> {
+    let Rule::Lines(allowed) = &setting.rule else { return None };
+    let own: Vec<&Line<'_>> =
+        lines.iter().filter(|l| (l.section, l.key.as_str()) == (setting.section, setting.key)).collect();
+    let values: Vec<&str> = own.iter().map(|line| line.value.as_str()).collect();
+    let last = own.last().filter(|_| values != *allowed)?;
+    Some(not_allowed(setting, last, &values.join(", then "), strategy))
+}
+
+fn not_allowed(setting: &Setting, line: &Line<'_>, value: &str, strategy: &str) -> Finding {
     let allowed = setting.rule.allowed(strategy);
     let what = format!("{} is `{value}`, allowed is {allowed}", line.key);
     let help = setting.rule.advice(&line.key, strategy);
-    Some(finding(codes::UNIT_VALUE, line, what).value(value, &allowed).help(help))
+    finding(codes::UNIT_VALUE, line, what).value(value, &allowed).help(help)
 }
 
 impl Rule {
@@ -319,7 +377,12 @@ impl Rule {
         let allowed = self.allowed(strategy);
         match self {
             Self::Seconds(low, high) if low < high => format!("write {key}=, with {allowed}"),
-            Self::Text | Self::Paths | Self::Count(..) | Self::Bytes(..) | Self::Environment => {
+            Self::Lines(lines) => {
+                let lines: Vec<String> = lines.iter().map(|value| format!("{key}={value}")).collect();
+                format!("write {}", lines.join(", then "))
+            }
+            Self::Empty => format!("write {key}="),
+            Self::Text | Self::Count(..) | Self::Bytes(..) | Self::Environment => {
                 format!("write {key}=, with {allowed}")
             }
             _ => format!("write {key}={allowed}"),
@@ -331,13 +394,16 @@ impl Rule {
         match self {
             Self::Text => "a text that isn't empty".to_owned(),
             Self::OneOf(words) => words.join(" or "),
-            Self::Paths => "absolute paths".to_owned(),
             Self::Yes => "true".to_owned(),
+            Self::Empty => "no value".to_owned(),
+            Self::Lines(lines) => lines.join(", then "),
             Self::Seconds(low, high) if low == high => low.to_string(),
             Self::Seconds(low, high) => format!("{low} to {high} seconds"),
             Self::Count(low, high) => format!("{low} to {high}"),
             Self::Bytes(low, high) => format!("{}M to {}M", low >> 20, high >> 20),
-            Self::Environment => "NAME=value; keys come from SSM, never from a unit".to_owned(),
+            Self::Environment => {
+                "NAME=value; keys come from SSM, never from a unit, and no LD_ changes what runs".to_owned()
+            }
             Self::Command => command(strategy).1,
             Self::StateDirectory => format!("magellan/{strategy}"),
         }
@@ -396,8 +462,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const GOOD: &str = include_str!("../../deployed/bear_trap/magellan-bear-trap.service");
+
     fn unit(text: &str) -> Vec<Finding> {
-        Unit { path: "x.service".into(), text: text.to_owned() }.examine("bear_trap")
+        Unit::from_text(Path::new("x.service"), text).examine("bear_trap")
     }
 
     #[test]
@@ -430,7 +498,7 @@ mod tests {
 
     #[test]
     fn a_continued_line_is_one_setting() {
-        let text = "[Service]\nExecStart=/home/ssm-user/magellan-releases/current/magellan run \\\n  --strategy bear_trap --state-dir /var/lib/magellan/bear_trap\n";
+        let text = "[Service]\nExecStart=/opt/magellan/units/magellan-bear-trap/current/release/magellan run \\\n  --strategy bear_trap --state-dir /var/lib/magellan/bear_trap\n";
         assert!(unit(text).iter().all(|f| f.subject != "Service.ExecStart"), "{:?}", unit(text));
     }
 
@@ -442,7 +510,12 @@ mod tests {
 
     #[test]
     fn a_key_is_found_wherever_it_stands_in_a_line() {
-        for line in ["RUST_LOG=info APCA_API_SECRET_KEY=abc", "\"A=b\" \"APCA_API_SECRET_KEY=abc\"", "TOKEN="] {
+        for line in [
+            "RUST_LOG=info APCA_API_SECRET_KEY=abc",
+            "\"A=b\" \"APCA_API_SECRET_KEY=abc\"",
+            "TOKEN=",
+            "A=b LD_PRELOAD=/x.so",
+        ] {
             let found = unit(&format!("[Service]\nEnvironment={line}\n"));
             assert!(found.iter().any(|f| f.subject == "Service.Environment"), "{line}");
         }
@@ -457,6 +530,69 @@ mod tests {
             let found = unit(&format!("[Service]\nExecStart={line}\n"));
             assert!(found.iter().any(|f| f.subject == "Service.ExecStart"), "{line}");
         }
+    }
+
+    #[test]
+    fn whatever_opens_the_host_to_a_service_is_refused() {
+        assert_eq!(unit(GOOD).iter().map(ToString::to_string).collect::<Vec<_>>(), [""; 0]);
+        let weaker = [
+            ("ProtectSystem=strict", "ProtectSystem=full"),
+            ("ProtectHome=true", "ProtectHome=read-only"),
+            ("ProtectProc=invisible", "ProtectProc=default"),
+            ("CapabilityBoundingSet=", "CapabilityBoundingSet=CAP_NET_RAW"),
+            ("CapabilityBoundingSet=", "CapabilityBoundingSet=\nCapabilityBoundingSet=CAP_NET_RAW"),
+            ("CapabilityBoundingSet=", "CapabilityBoundingSet=\nAmbientCapabilities=CAP_NET_RAW"),
+            ("RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX", "RestrictAddressFamilies=~AF_PACKET"),
+            ("RestrictNamespaces=true", "RestrictNamespaces=~user"),
+            ("UMask=0077", "UMask=0022"),
+            ("SystemCallArchitectures=native", "SystemCallArchitectures=native x86"),
+            ("StateDirectory=magellan/bear_trap", "StateDirectory=magellan/bear_trap\nReadWritePaths=/"),
+            ("TimeoutStartSec=120", "TimeoutStartSec=infinity"),
+            ("TimeoutStartSec=120", "TimeoutStartSec=0"),
+            ("TimeoutStopSec=30", "TimeoutStopSec=infinity"),
+        ];
+        for (from, to) in weaker {
+            let text = GOOD.replace(from, to);
+            assert_ne!(text, GOOD, "{from}");
+            assert_eq!(unit(&text).len(), 1, "{to}: {:?}", unit(&text));
+        }
+    }
+
+    #[test]
+    fn system_calls_are_allowed_before_some_are_taken_away() {
+        let [allow, deny] = SYSTEM_CALLS.map(|value| format!("SystemCallFilter={value}\n"));
+        let both = format!("{allow}{deny}");
+        let as_written = |lines: &str| unit(&GOOD.replace(&both, lines)).iter().map(|f| f.code).collect::<Vec<_>>();
+        assert_eq!(as_written(&both), []);
+        assert_eq!(as_written(""), [codes::UNIT_MISSING_KEY]);
+        let reset = format!("{both}SystemCallFilter=\n");
+        let more = format!("{both}SystemCallFilter=@mount\n");
+        for lines in [&allow, &deny, &format!("{deny}{allow}"), &reset, &more] {
+            assert_eq!(as_written(lines), [codes::UNIT_VALUE], "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_required_setting_that_is_lacking_is_named_with_what_to_write() {
+        for setting in SETTINGS.iter().filter(|s| s.required && !matches!(s.rule, Rule::Lines(_))) {
+            let line = GOOD.lines().find(|l| l.split('=').next() == Some(setting.key)).expect("in the unit");
+            let found = unit(&GOOD.replace(&format!("{line}\n"), ""));
+            assert_eq!(found.len(), 1, "{line}: {found:?}");
+            let key = format!("write {}=", setting.key);
+            assert!(found[0].code == codes::UNIT_MISSING_KEY && found[0].help.starts_with(&key), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_unit_of_bytes_is_held_to_the_same_as_a_file() {
+        let path = Path::new("deployed/bear_trap/magellan-bear-trap.service");
+        let read =
+            |bytes: &[u8]| Unit::from_bytes(path, bytes).map(|u| u.examine("bear_trap").len()).map_err(|e| e.code());
+        assert_eq!(read(GOOD.as_bytes()), Ok(0));
+        assert_eq!(read(format!("\u{feff}{GOOD}").as_bytes()), Ok(0));
+        assert_eq!(read(GOOD.replace("User=magellan", "User=root").as_bytes()), Ok(1));
+        assert_eq!(read(b"\xff"), Err(codes::UNIT_UNREADABLE));
+        assert_eq!(read(&vec![b'#'; LARGEST_UNIT as usize + 1]), Err(codes::UNIT_UNREADABLE));
     }
 
     #[test]
@@ -475,13 +611,12 @@ mod tests {
 
     #[test]
     fn a_slip_in_a_header_is_one_finding_at_its_line() {
-        let good = include_str!("../../deployed/bear_trap/magellan-bear-trap.service");
         for header in ["[Servce]", "[Service] # main", "[Service"] {
-            let found = unit(&good.replace("[Service]", header));
+            let found = unit(&GOOD.replace("[Service]", header));
             assert_eq!(found.len(), 1, "{found:?}");
             assert!(found[0].help.contains("[Service]") && found[0].span.map(|s| s.line) == Some(8), "{found:?}");
         }
-        let commented = format!("# the [Service] comes below\n{}", good.replace("User=ssm-user\n", ""));
+        let commented = format!("# the [Service] comes below\n{}", GOOD.replace("User=magellan\n", ""));
         assert_eq!(unit(&commented)[0].span.map(|s| s.line), Some(9));
     }
 

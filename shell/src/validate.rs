@@ -1,4 +1,4 @@
-//! Stage 1: every deployed config and unit, alone, against each other and against the archive.
+//! Stage 1: every deployed config and unit, alone, against each other, against the calendar and against the archive.
 //! Everything that is wrong is found in one run.
 
 use std::collections::BTreeMap;
@@ -53,7 +53,8 @@ impl Validated {
     }
 }
 
-/// Validates every strategy under `deployed`, or only the one called `only`.
+/// Validates every strategy under `deployed`, or only the one called `only`. Without an archive nothing is said of the
+/// bars that configs need.
 ///
 /// # Errors
 /// Config error if no strategy is deployed: nothing to check is never a pass.
@@ -61,7 +62,7 @@ pub fn validate(
     deployed: &Path,
     only: Option<&str>,
     strategies: &[&dyn AnyStrategy],
-    archive: &Result<Archive>,
+    archive: Option<&Result<Archive>>,
 ) -> Result<Validated> {
     let all = discover(deployed)?;
     let mut done = Validated::default();
@@ -77,7 +78,7 @@ pub fn validate(
     if chosen.is_empty() {
         return Err(Error::new(codes::NOT_DEPLOYED, format!("`{}` is not deployed", only.unwrap_or_default())));
     }
-    if let Err(err) = archive {
+    if let Some(Err(err)) = archive {
         done.findings.push(Finding::from(err));
     }
     done.findings.extend(shared_accounts(&documents).into_iter().filter(|(one, _)| wanted(only, one)).map(|f| f.1));
@@ -87,7 +88,8 @@ pub fn validate(
         let found = config::examine(&document).len();
         done.researchable
             .extend(known.filter(|_| found > 0).and_then(|s| s.check(document.clone()).ok()).map(|_| one.name.clone()));
-        done.findings.extend(of_config(one, &document, strategies, archive.as_ref().ok()));
+        let archive = archive.and_then(|archive| archive.as_ref().ok());
+        done.findings.extend(of_config(one, &document, strategies, archive));
         done.texts.insert(document.path, document.text);
     }
     let all_units: Vec<String> = all.iter().map(|one| deployed::unit_name(&one.name)).collect();
@@ -138,8 +140,10 @@ fn of_config(
         }
     };
     found.extend(strategy.examine(document));
+    let periods = periods(document);
+    found.extend(against_calendar(strategy, document, &periods));
     if let Some(archive) = archive {
-        found.extend(against_archive(strategy, document, archive));
+        found.extend(against_archive(strategy, document, &periods, archive));
     }
     found
 }
@@ -164,20 +168,27 @@ fn shared_accounts<'a>(documents: &[(&'a Deployed, Document)]) -> Vec<(&'a Deplo
     found
 }
 
-/// Symbols, periods and warm-up, as far as the archive goes. Looks at what is right in a
-/// document whatever else is wrong with it.
-fn against_archive(strategy: &dyn AnyStrategy, document: &Document, archive: &Archive) -> Vec<Finding> {
+/// The items of a list with their places, or none.
+fn list<'a>(document: &'a Document, path: &str) -> impl Iterator<Item = (usize, &'a Value)> {
+    document.get(path).and_then(Value::as_array).into_iter().flatten().enumerate()
+}
+
+/// The periods that are right, whatever else is wrong with a document.
+fn periods(document: &Document) -> Vec<(usize, Period)> {
+    list(document, "performance_criteria.periods")
+        .filter_map(|(i, period)| Some((i, serde_json::from_value::<Period>(period.clone()).ok()?)))
+        .filter(|(_, period)| period.start_date <= period.end_date)
+        .collect()
+}
+
+/// Bars and periods that no archive could have.
+fn against_calendar(strategy: &dyn AnyStrategy, document: &Document, periods: &[(usize, Period)]) -> Vec<Finding> {
     let mut found = Vec::new();
     if strategy.timeframe() == Timeframe::Week {
         let what = format!("{} trades {} bars, which no gate judges", strategy.name(), Timeframe::Week);
         found.push(Finding::new(codes::WEEKLY_BARS, "data_requirements.timeframe", what));
     }
-    let list = |path: &str| document.get(path).and_then(Value::as_array).into_iter().flatten().enumerate();
-    let periods: Vec<(usize, Period)> = list("performance_criteria.periods")
-        .filter_map(|(i, period)| Some((i, serde_json::from_value::<Period>(period.clone()).ok()?)))
-        .filter(|(_, period)| period.start_date <= period.end_date)
-        .collect();
-    for (i, Period { name, start_date, end_date }) in &periods {
+    for (i, Period { name, start_date, end_date }) in periods {
         for (key, date) in [("start_date", start_date), ("end_date", end_date)] {
             if let Err(err) = calendar::check_covered(*date) {
                 found.push(Finding::new(err.code(), period_path(*i, key), err.what()));
@@ -188,14 +199,26 @@ fn against_archive(strategy: &dyn AnyStrategy, document: &Document, archive: &Ar
             found.push(Finding::new(codes::NO_BARS, period_path(*i, "start_date"), what));
         }
     }
+    found.into_iter().map(|finding| document.place(finding, Part::Value)).collect()
+}
+
+/// Symbols, periods and warm-up, as far as the archive goes. Looks at what is right in a
+/// document whatever else is wrong with it.
+fn against_archive(
+    strategy: &dyn AnyStrategy,
+    document: &Document,
+    periods: &[(usize, Period)],
+    archive: &Archive,
+) -> Vec<Finding> {
+    let mut found = Vec::new();
     let hours = match document.flag("data_requirements.premarket") {
         Some(true) => Hours::All,
         _ => Hours::Regular,
     };
     let mut lacks: BTreeMap<Lack, Vec<Symbol>> = BTreeMap::new();
-    for (k, symbol) in list("symbols") {
+    for (k, symbol) in list(document, "symbols") {
         let Some(symbol) = symbol.as_str().and_then(|s| s.parse::<Symbol>().ok()) else { continue };
-        match of_symbol(strategy, symbol, hours, &periods, document, archive) {
+        match of_symbol(strategy, symbol, hours, periods, document, archive) {
             Ok(lacking) => lacking.into_iter().for_each(|lack| lacks.entry(lack).or_default().push(symbol)),
             Err(err) => {
                 let what = format!("{symbol}: {}", err.what());

@@ -109,6 +109,7 @@ fn words(new: &NewStrategy<'_>) -> minijinja::Value {
         last => last.to_string(),
         period => format!("{}-{}", first.civil().year(), last.civil().year()),
         user => unit::USER,
+        root => unit::ROOT,
         state => unit::STATE,
     }
 }

@@ -24,6 +24,9 @@ pub(super) struct Validate {
     pub(super) strategy: Option<String>,
     #[command(flatten)]
     pub(super) place: Place,
+    /// Don't ask whether the archive has the bars that configs need: for a host, which has other bars or none.
+    #[arg(long, conflicts_with_all = ["archive", "no_mmap"])]
+    pub(super) without_archive: bool,
     /// Also check format, lints and unit tests of the strategies' code, with cargo.
     #[arg(long)]
     pub(super) code: bool,
@@ -60,18 +63,18 @@ pub(super) struct Schema {
 
 pub(super) fn run(options: &Validate, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let deployed = options.place.deployed()?;
-    let archive = options.place.archive();
+    let archive = (!options.without_archive).then(|| options.place.archive());
     let only = options.strategy.as_deref();
-    let mut done = validate::validate(&deployed, only, strategies, &archive)
+    let mut done = validate::validate(&deployed, only, strategies, archive.as_ref())
         .or_else(|e| in_format(e, options.format(), |f| Validated { findings: vec![f], ..Validated::default() }))?;
-    let synthetic = archive.as_ref().is_ok_and(|a| a.is_synthetic());
+    let synthetic = matches!(&archive, Some(Ok(archive)) if archive.is_synthetic());
     let tests = match options.code {
         false => None,
         true => Some(code::check(&deployed, only, &mut done.findings)?),
     };
     let exit = finding::exit_code(&done.findings);
     print(&match options.format() {
-        Format::Text => text(&done, tests, synthetic),
+        Format::Text => text(&done, tests, &note(archive.is_some(), synthetic)),
         Format::Github => findings::github(&done.findings),
         Format::Json => to_json(&json!({
             "schema_version": 1,
@@ -80,6 +83,7 @@ pub(super) fn run(options: &Validate, strategies: &[&dyn AnyStrategy]) -> Result
             "configs": done.configs,
             "units": done.units,
             "environments": done.environments,
+            "archive_examined": archive.is_some(),
             "synthetic": synthetic,
             "strategy_tests": tests,
             "findings": findings::json(&done.findings),
@@ -88,7 +92,16 @@ pub(super) fn run(options: &Validate, strategies: &[&dyn AnyStrategy]) -> Result
     Ok(exit)
 }
 
-fn text(done: &Validated, tests: Option<usize>, synthetic: bool) -> String {
+/// What must be known of the archive to read the result.
+fn note(examined: bool, synthetic: bool) -> String {
+    match (examined, synthetic) {
+        (false, _) => "without the archive: whether it has the bars that configs need was not examined\n".to_owned(),
+        (true, true) => format!("{SYNTHETIC_NOTE}\n"),
+        (true, false) => String::new(),
+    }
+}
+
+fn text(done: &Validated, tests: Option<usize>, note: &str) -> String {
     let environments = match done.environments {
         0 => String::new(),
         n => format!(", {}", counted(n, "environment")),
@@ -98,7 +111,6 @@ fn text(done: &Validated, tests: Option<usize>, synthetic: bool) -> String {
     let passed = |n| format!("; code checked, {} of strategies passed", counted(n, "unit test"));
     let tested = tests.map_or_else(String::new, passed);
     let shown = findings::text(&done.findings, &done.texts, colour());
-    let note = if synthetic { format!("{SYNTHETIC_NOTE}\n") } else { String::new() };
     let enough = match &done.researchable[..] {
         [] => String::new(),
         names => format!(

@@ -171,8 +171,7 @@ fn strategies<'b>(manifest: &Manifest, bytes: impl Fn(&str) -> Option<&'b [u8]>)
             return Err(damaged(format!("the digest of {} isn't that of its parts", shipped.unit)));
         }
         let path = unit_path(name);
-        let text = String::from_utf8_lossy(bytes(&path).unwrap_or_default()).into_owned();
-        let unit = Unit { path: path.clone().into(), text };
+        let unit = Unit::from_bytes(Path::new(&path), bytes(&path).unwrap_or_default())?;
         if let Some(finding) = unit.examine(name).into_iter().find(|f| f.severity == Severity::Error) {
             return Err(damaged(format!("{path}: {}: {}", finding.subject, finding.what)).help(finding.help));
         }

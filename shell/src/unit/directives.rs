@@ -55,6 +55,8 @@ const REASONS: &[(&[&str], &str)] = &[
         &["BindsTo", "PartOf", "Conflicts", "Requisite", "Upholds", "PropagatesStopTo", "StopPropagatedFrom"],
         "remove it, or write Wants= and After=: another unit would stop this one",
     ),
+    (&["ReadWrite", "StateDirectoryMode"], "remove it: a service writes below its StateDirectory= and nowhere else"),
+    (&["AmbientCapabilities", "SupplementaryGroups"], "remove it: a service has no right beyond those of its user"),
     (&["Alias", "Also", "DefaultInstance"], "remove it: a deploy installs and starts this unit by its own name"),
     (&["LoadCredential", "SetCredential", "ImportCredential"], "remove it: keys come from SSM, never from a unit"),
 ];
