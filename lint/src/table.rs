@@ -115,7 +115,7 @@ fn rows<'a>(script: &'a Script, output: &str) -> Option<Vec<Row<'a>>> {
     };
     let variables: Vec<&str> = parts(word).filter_map(variable).collect();
     let between: Vec<&str> = parts(word).filter_map(text).collect();
-    let set: Vec<(&str, Row<'_>)> = arms
+    let named: Vec<(&str, Row<'_>)> = arms
         .iter()
         .map(|arm| {
             let [statement] = &arm.body.statements[..] else { return None };
@@ -123,9 +123,9 @@ fn rows<'a>(script: &'a Script, output: &str) -> Option<Vec<Row<'a>>> {
             (!arm.goes_on).then_some((name, Row { patterns: &arm.patterns, environment, at: &statement.at }))
         })
         .collect::<Option<_>>()?;
-    let name = set.first()?.0;
-    let is_table = variables == ASKED && between == [":"] && set.iter().all(|(other, _)| *other == name);
-    (is_table && puts_out(echo, output, name)).then(|| set.into_iter().map(|(_, row)| row).collect())
+    let name = named.first()?.0;
+    let is_table = variables == ASKED && between == [":"] && named.iter().all(|(other, _)| *other == name);
+    (is_table && puts_out(echo, output, name)).then(|| named.into_iter().map(|(_, row)| row).collect())
 }
 
 /// Whether it is `echo "output=$name" >> "$GITHUB_OUTPUT"`.
@@ -193,8 +193,8 @@ fn rows_are_safe(root: &Node, table: &Table<'_, '_>, findings: &mut Findings<'_>
     };
     let places = run.places(findings.text);
     for row in &rows {
-        let unsafe_row = |pattern| unsafe_row(root, job, step, pattern, &row.environment);
-        if let Some(what) = row.patterns.iter().find_map(unsafe_row) {
+        let why = |pattern| unsafe_row(root, job, step, pattern, &row.environment);
+        if let Some(what) = row.patterns.iter().find_map(why) {
             findings.error(codes::UNSAFE_DEPLOY, placed(&places, row.at), &subject, what);
         }
     }
@@ -215,13 +215,15 @@ fn unsafe_row(root: &Node, job: &Job<'_>, step: &Step<'_>, pattern: &Pattern, to
         Pattern::Begins(start) => (start, true),
         Pattern::Other => return Some("of wildcards a row has only a `*` at its end".to_owned()),
     };
-    let chosen = |name: &&str| !value(job, step, name).is_some_and(|value| is_chosen(&value));
     match (start.split_once(':'), to) {
         (Some(("push", on)), to) => pushed(root, on.strip_prefix("refs/heads/").unwrap_or_default(), open, to),
         (Some(("workflow_dispatch", _)), Named::Text(_)) => None,
-        (Some(("workflow_dispatch", _)), Named::Variable(name)) => Some(name)
-            .filter(chosen)
-            .map(|name| format!("`{name}` isn't what whoever starts the run chose: `{name}: ${{{{ inputs.NAME }}}}`")),
+        (Some(("workflow_dispatch", _)), Named::Variable(name)) => {
+            let is_chosen = value(job, step, name).is_some_and(|value| is_chosen(&value));
+            (!is_chosen).then(|| {
+                format!("`{name}` isn't what whoever starts the run chose: write `{name}: ${{{{ inputs.NAME }}}}`")
+            })
+        }
         _ => Some(format!(
             "`{start}{}` deploys: only a push to a branch and a run by hand may",
             if open { "*" } else { "" }

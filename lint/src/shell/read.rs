@@ -300,7 +300,9 @@ impl Reader<'_> {
     }
 
     fn pattern(&self, pattern: &ast::Pattern) -> Pattern {
-        let text = |parts: &[ast::PatternPartNode]| parts.iter().map(|part| self.literal_part(part)).collect();
+        let text = |parts: &[ast::PatternPartNode]| -> Option<String> {
+            parts.iter().map(|part| self.literal_part(part)).collect()
+        };
         let read = match pattern.parts.split_last() {
             Some((last, before)) if matches!(last.kind, PatternPart::AnyString) => text(before).map(Pattern::Begins),
             _ => text(&pattern.parts).map(Pattern::Text),
