@@ -89,7 +89,8 @@ fn a_skipped_stage_is_red() {
             ("Validated and judged", ["VALIDATE", "GATE"]),
             ("What should be deployed is, and is well", ["DEPLOY", "VERIFY"]),
         ] {
-            let (code, _, err) = run(step(&place, name).env(first, before).env(second, after));
+            let (code, _, err) =
+                run(step(&place, name).env("VALIDATE", "success").env(first, before).env(second, after));
             assert_eq!(code == 0, passes, "{name}: {before} {after}: {err}");
         }
     }
@@ -112,20 +113,76 @@ fn a_secret_that_is_missing_is_named_before_anything_runs() {
             assert_eq!(out.contains(&format!("::{name} is not set")), is_missing(i), "{missing}: {out}{err}");
         }
     }
-    // It is the first step, and no value comes into it.
+    // It is the first step behind the table, and no value comes into it.
     let workflow = fs::read_to_string(root().join(OURS)).expect("read");
-    let first = workflow.split_once("    steps:\n").expect("steps").1.split("      - ").nth(1).expect("a step");
+    let first = workflow.split_once("    steps:\n").expect("steps").1.split("      - ").nth(2).expect("a step");
     assert!(first.starts_with("name: Secrets of a deploy"), "{first}");
     for name in SECRETS {
         assert!(first.contains(&format!("secrets.{name} != ''")), "{first}");
     }
 }
 
+#[test]
+fn the_table_says_which_branch_deploys_to_which_environment() {
+    let place = project();
+    for (event, git_ref, environment) in [
+        ("push", "refs/heads/deployment/x", "production"),
+        ("push", "refs/heads/deployment/x/y", "production"),
+        ("push", "refs/heads/deploy", "staging"),
+        ("push", "refs/heads/deploy/x/y", "staging"),
+        ("push", "refs/heads/main", ""),
+        ("push", "refs/heads/deployment", ""),
+        ("push", "refs/heads/deployments/x", ""),
+        ("push", "refs/heads/deploy-x", ""),
+        ("push", "refs/heads/x/deployment/y", ""),
+        ("push", "refs/tags/deployment/x", ""),
+        ("push", "refs/heads/Deployment/x", ""),
+        ("pull_request", "refs/pull/1/merge", ""),
+        ("pull_request_target", "refs/heads/deploy", ""),
+        ("workflow_dispatch", "refs/heads/main", "chosen"),
+        ("workflow_dispatch", "refs/heads/deployment/x", "chosen"),
+        ("schedule", "refs/heads/deploy", ""),
+    ] {
+        let _ = fs::remove_file(place.at("output"));
+        let mut table = step(&place, "Where to deploy");
+        table.env("GITHUB_EVENT_NAME", event).env("GITHUB_REF", git_ref).env("CHOSEN", "chosen");
+        let (code, out, err) = run(table.env("GITHUB_OUTPUT", place.at("output")));
+        assert_eq!(code, 0, "{event} {git_ref}: {out}{err}");
+        let written = fs::read_to_string(place.at("output")).expect("an output");
+        assert_eq!(written, format!("environment={environment}\n"), "{event} {git_ref}");
+    }
+}
+
+#[test]
+fn a_key_that_is_missing_is_red_in_production_only() {
+    let place = project();
+    // A `magellan` that says what it was asked.
+    let signs = |environment: &str, key: &str| {
+        let mut sign = step(&place, "Sign what was judged");
+        let script = sign.get_args().last().expect("a script").to_string_lossy().into_owned();
+        let script = script.replace(env!("CARGO_BIN_EXE_magellan"), "asked");
+        let script = format!("asked() {{ echo \"asked: $*\"; test -n \"$MAGELLAN_SIGNING_KEY\"; }}\n{script}");
+        sign = Command::new("bash");
+        sign.args(["-euo", "pipefail", "-c", &script]).env("ENVIRONMENT", environment).env("MAGELLAN_SIGNING_KEY", key);
+        let (code, out, _) = run(&mut sign);
+        (code, out.contains("asked: keys sign gate --binary "))
+    };
+    assert_eq!(signs("production", "k"), (0, true));
+    assert_eq!(signs("production", ""), (1, true));
+    assert_eq!(signs("staging", "k"), (0, true));
+    assert_eq!(signs("staging", ""), (0, false));
+}
+
 #[cfg(feature = "deploy")]
 #[test]
 fn stages_3_and_4_are_commands_that_there_are() {
     let place = project();
-    for name in ["Roll out what was judged", "Services over a minute", "What runs, by which verdict"] {
+    for name in [
+        "Roll out what was judged",
+        "Bring a rollout that died to its end",
+        "Services over a minute",
+        "What runs, by which verdict",
+    ] {
         let mut stage = step(&place, name);
         stage
             .env("ENVIRONMENT", "$(touch made)")

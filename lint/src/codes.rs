@@ -18,7 +18,7 @@ magellan::error_codes! {
             "write it plainly: one command a line, in bash or sh"
         MISSING_STAGE "missing-stage":
             "A stage has no job, or its job doesn't run the stage's command.";
-            "add the job, with a step that runs the stage's command: `magellan validate`, `gate`, `deploy --verdicts DIR` or `health`"
+            "add the job, with a step that runs the stage's command: `magellan validate`, `gate`, `deploy --verdicts DIR` or `watch`"
         SKIPPED_STAGE "skipped-stage":
             "A stage can be passed over, or runs though the one before failed.";
             "remove the condition, and name the stage before in `needs`"
@@ -62,7 +62,13 @@ magellan::error_codes! {
             "A secret stands in a script, or where more can read it than the step that uses it.";
             "name it in the `env` or `with` of that step, one secret a key"
         UNSAFE_DEPLOY "unsafe-deploy":
-            "The job that deploys may run on a pull request, beside another deploy, or be cancelled halfway.";
-            "condition it on the event or branch that deploys, with a `concurrency` group by environment that cancels nothing"
+            "A deploy may run where it shouldn't, to where it shouldn't, beside another one, or be cancelled halfway.";
+            "let only the named branches and a run by hand deploy, with a `concurrency` group by environment that cancels nothing"
+        DEPLOY_TABLE "deploy-table":
+            "Which branch deploys to which environment isn't said in one place, or a job doesn't ask that place.";
+            "write the table once, as a step with a plain `case`, and use its output everywhere: `needs.<job>.outputs.<name>`"
+        UNFINISHED_DEPLOY "unfinished-deploy":
+            "A rollout that is cancelled or runs out of time isn't brought to its end, and blocks the environment.";
+            "add a step behind it: `if: always() && steps.<id>.outcome != 'skipped'`, which runs `magellan deploy resume --if-unfinished`"
     }
 }

@@ -1,10 +1,11 @@
 //! Rules for deploying: only the job behind the gate deploys, with the gate's verdicts, in the runs that should, one
-//! at a time, and it is never cancelled halfway.
+//! at a time. It is never cancelled halfway, and a rollout that dies is brought to its end.
 
-use super::expressions::{self, RunState, normalized};
+use super::expressions::{self, Name, RunState, normalized};
 use super::findings::Findings;
 use super::jobs::{Job, Step, is_stage};
 use super::shell::Simple;
+use super::table;
 use super::yaml::{Node, events, placed};
 use crate::codes;
 
@@ -13,12 +14,16 @@ pub(super) const DEPLOY: &str = "deploy";
 
 pub(super) fn examine(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     for job in jobs {
-        job.steps.iter().for_each(|step| commands(job, step, findings));
+        job.steps.iter().for_each(|step| {
+            commands(job, step, findings);
+            keeps_its_secrets(job, step, findings);
+        });
     }
     let Some(job) = jobs.iter().find(|job| job.id() == DEPLOY) else { return };
-    condition(root, job, findings);
-    is_alone(job, findings);
+    let answer = table::examine(root, jobs, job, findings);
+    is_alone(job, answer.as_deref(), findings);
     is_never_cancelled(root, job, findings);
+    is_resumed(job, findings);
 }
 
 fn is_of_a_pull_request(event: &str) -> bool {
@@ -60,40 +65,58 @@ fn commands(job: &Job<'_>, step: &Step<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-// ---- when ----
+// ---- what is signed, and who is told ----
 
-/// Contexts that may decide whether a run deploys.
-const WHEN: [&str; 6] =
-    ["github.event_name", "github.ref", "github.ref_name", "github.ref_type", "inputs", "github.event.inputs"];
+/// Whether a secret is for signing and telling.
+fn is_ours(name: &Name) -> bool {
+    expressions::within(&name.text, "secrets").is_some_and(|rest| rest.to_ascii_uppercase().starts_with(".MAGELLAN_"))
+}
 
-fn condition(root: &Node, job: &Job<'_>, findings: &mut Findings<'_>) {
-    let named = job.node.entry("if");
-    let (at, text) = match named {
-        Some((key, value)) => (key.at.start..value.at.end, value.text().unwrap_or_default()),
-        None => (job.key.at.clone(), "success()"),
-    };
-    let subject = format!("{}.if", job.subject());
-    let may = |event: &&&str| !expressions::never_runs(text, RunState { event: Some(event), succeeded: None });
-    if let Some(event) = events(root).iter().filter(|event| is_of_a_pull_request(event)).find(may) {
-        let what = format!("`deploy` isn't surely passed over on `{event}`, which strangers can cause");
-        return findings.error(codes::UNSAFE_DEPLOY, at, &subject, what);
+/// The key that signs, and the addresses where deploys are told, reach only what signs or deploys.
+fn keeps_its_secrets(job: &Job<'_>, step: &Step<'_>, findings: &mut Findings<'_>) {
+    let uses = |call: &Vec<&str>| matches!(call[..], ["keys", "sign", ..] | [DEPLOY, ..]);
+    if job.id() == DEPLOY && step.calls().iter().any(uses) {
+        return;
     }
-    let is_function = |name: &str| ["success", "startsWith", "contains", "endsWith", "true"].contains(&name);
-    let names = expressions::names(text, true);
-    let mut others = names.iter().filter(|name| !is_function(&name.text) && !WHEN.iter().any(|when| name.is_of(when)));
-    if let Some(name) = others.next().filter(|_| named.is_some_and(|(_, value)| !expressions::is_regardless(value))) {
-        let what = format!("`deploy` may be skipped by `{}`, which doesn't say when a run deploys", name.text);
-        findings.error(codes::SKIPPED_STAGE, at, &subject, what);
+    for (key, value) in ["env", "with"].into_iter().filter_map(|key| step.node.get(key)).flat_map(Node::entries) {
+        if let Some(name) =
+            expressions::names(value.text().unwrap_or_default(), false).iter().find(|name| is_ours(name))
+        {
+            let what = format!("`{}` is given to a step that neither signs nor deploys in the job `deploy`", name.text);
+            findings.error(codes::EXPOSED_SECRET, key.at.start..value.at.end, &step.subject, what);
+        }
+    }
+}
+
+// ---- brought to its end ----
+
+/// A step behind the rollout resumes it, however it ended, if it began.
+fn is_resumed(job: &Job<'_>, findings: &mut Findings<'_>) {
+    let Some(at) = job.steps.iter().position(|step| step.runs(DEPLOY)) else { return };
+    let step = &job.steps[at];
+    let mut fault = |node: &Node, what: &str| {
+        findings.error(codes::UNFINISHED_DEPLOY, node.at.clone(), &step.subject, what);
+    };
+    let Some(id) = step.node.text_at("id") else {
+        return fault(step.node, "this step needs an `id`, by which the one that resumes knows whether it began");
+    };
+    let Some(resume) = job.steps[at + 1..].iter().find(|step| step.resumes()) else {
+        return fault(step.node, "if this is cancelled or runs out of time, it blocks the environment");
+    };
+    let wanted = format!("always()&&steps.{id}.outcome!='skipped'").to_lowercase();
+    let condition = resume.node.get("if");
+    if condition.map(normalized).as_ref() != Some(&wanted) {
+        let what = format!("it must run whenever the rollout began: `if: always() && steps.{id}.outcome != 'skipped'`");
+        fault(condition.unwrap_or(resume.node), &what);
     }
 }
 
 // ---- one at a time, never cancelled ----
 
-/// Contexts by which the concurrency groups of deploys may differ.
-const APART: [&str; 5] =
-    ["inputs.environment", "github.event.inputs.environment", "github.repository", "github.workflow", "vars"];
+/// Contexts by which the concurrency groups of deploys may differ, beside the table's answer: the same in every run.
+const APART: [&str; 3] = ["github.repository", "github.workflow", "vars"];
 
-fn is_alone(job: &Job<'_>, findings: &mut Findings<'_>) {
+fn is_alone(job: &Job<'_>, answer: Option<&str>, findings: &mut Findings<'_>) {
     let subject = format!("{}.concurrency", job.subject());
     let Some((key, value)) = job.node.entry("concurrency") else {
         let what = "two runs may deploy at once: the job `deploy` has no `concurrency` group";
@@ -104,7 +127,10 @@ fn is_alone(job: &Job<'_>, findings: &mut Findings<'_>) {
         return findings.error(codes::UNSAFE_DEPLOY, key.at.clone(), &subject, what);
     };
     let names = expressions::names(group.text().unwrap_or_default(), false);
-    if let Some(name) = names.iter().find(|name| !APART.iter().any(|apart| name.is_of(apart))) {
+    // Without a table that is the finding.
+    let is_answer = |name: &Name| answer.map_or(name.is_of("needs"), |answer| name.text.eq_ignore_ascii_case(answer));
+    let keeps_apart = |name: &Name| is_answer(name) || APART.iter().any(|apart| name.is_of(apart));
+    if let Some(name) = names.iter().find(|name| !keeps_apart(name)) {
         let what = format!("two runs may deploy to one environment at once: their groups differ by `{}`", name.text);
         findings.error(codes::UNSAFE_DEPLOY, group.at.clone(), &subject, what);
     }

@@ -87,9 +87,27 @@ impl Step<'_> {
 
     /// Whether it runs `magellan COMMAND` as a stage does.
     pub(super) fn runs(&self, command: &str) -> bool {
-        let all = self.readable().map(Script::all).unwrap_or_default();
-        all.iter().filter_map(|s| s.magellan()).any(|arguments| is_stage(command, &arguments))
+        self.calls().iter().any(|arguments| is_stage(command, arguments))
     }
+
+    /// The arguments of each `magellan` that it runs.
+    pub(super) fn calls(&self) -> Vec<Vec<&str>> {
+        let all = self.readable().map(Script::all).unwrap_or_default();
+        all.iter().filter_map(|s| s.magellan()).collect()
+    }
+
+    /// Whether it only brings rollouts to their end, and is content if there is none.
+    pub(super) fn resumes(&self) -> bool {
+        let is_resume = |call: &Vec<&str>| call.starts_with(&["deploy", "resume"]) && call.contains(&"--if-unfinished");
+        let calls = self.calls();
+        !calls.is_empty() && calls.iter().all(is_resume)
+    }
+}
+
+/// Names in `needs`.
+pub(super) fn needs<'a>(job: &Job<'a>) -> Vec<&'a str> {
+    let Some(needs) = job.node.get("needs") else { return Vec::new() };
+    needs.text().into_iter().chain(needs.items().iter().filter_map(Node::text)).collect()
 }
 
 /// Whether these arguments of `magellan` run `command` as a stage does: not to list, help or run a subcommand.

@@ -3,7 +3,8 @@
 //! In every workflow these are errors: a lost exit code, untrusted text that becomes code, and a secret that more than
 //! one step can read. A workflow that runs `magellan` must also have all stages of the pipeline. Each stage waits for
 //! the one before, and one job fails unless all of them succeeded, because to GitHub a skipped job is no failure. A
-//! deploy runs only behind the gate and only when it should, never beside another one, and is never cancelled halfway.
+//! deploy runs only behind the gate and only when one table of branches and environments says so, never beside another
+//! one, and is never cancelled halfway; one that dies is brought to its end.
 
 pub mod codes;
 
@@ -34,6 +35,8 @@ mod foreign;
 mod forks;
 
 mod deploys;
+
+mod table;
 
 mod stages;
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::deploys::{self, DEPLOY};
 use super::expressions::{is_regardless, normalized};
 use super::findings::Findings;
-use super::jobs::{Job, Step};
+use super::jobs::{Job, Step, needs};
 use super::paths::{self, Setting};
 use super::shell;
 use super::yaml::Node;
@@ -27,7 +27,7 @@ const STAGES: [Stage; 4] = [
     Stage { names: &["validate"], commands: &["validate"], required: true },
     Stage { names: &[GATE, "backtest"], commands: &[GATE], required: true },
     Stage { names: &[DEPLOY], commands: &[DEPLOY], required: false },
-    Stage { names: &["verify"], commands: &["health", "status"], required: false },
+    Stage { names: &["verify"], commands: &["watch", "health", "status"], required: false },
 ];
 
 impl Stage {
@@ -65,12 +65,6 @@ pub(super) fn examine(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>
     results(jobs, &at, findings);
 }
 
-/// Names in `needs`.
-fn needs<'a>(job: &Job<'a>) -> Vec<&'a str> {
-    let Some(needs) = job.node.get("needs") else { return Vec::new() };
-    needs.text().into_iter().chain(needs.items().iter().filter_map(Node::text)).collect()
-}
-
 fn follows(job: &Job<'_>, before: &str, findings: &mut Findings<'_>) {
     if !needs(job).contains(&before) {
         let at = job.node.entry("needs").map_or(job.key.at.clone(), |(key, value)| key.at.start..value.at.end);
@@ -103,7 +97,8 @@ fn is_never_passed_over(stage: &Stage, job: &Job<'_>, jobs: &[Job<'_>], findings
             findings.error(codes::SKIPPED_STAGE, key.at.start..value.at.end, &format!("{}.if", job.subject()), what);
         }
     }
-    for step in job.steps.iter().filter(|step| step.runs_magellan()) {
+    // What brings a rollout to its end has a condition of its own.
+    for step in job.steps.iter().filter(|step| step.runs_magellan() && !(job.id() == DEPLOY && step.resumes())) {
         if let Some((key, value)) = step.node.entry("if") {
             let what = "a step of a stage that runs `magellan` must always run, and only if those before it succeeded";
             findings.error(codes::SKIPPED_STAGE, key.at.start..value.at.end, &format!("{}.if", step.subject), what);

@@ -137,6 +137,11 @@ mod tests {
         assert_eq!(found(OURS), []);
     }
 
+    /// The condition of what deploys, in one line or the other.
+    const DEPLOYS: &str = "if: needs.validate.outputs.environment != ''";
+    const VERIFIES: &str = "    needs: [validate, deploy]\n";
+    const RESUMES: &str = "if: always() && steps.rollout.outcome != 'skipped'";
+
     /// What is changed, into what, and the code and line of the one finding.
     const SPOILT: &[(&str, &str, &str, &str)] = &[
         (
@@ -297,19 +302,19 @@ mod tests {
             "runs-on: ubuntu-24.04",
         ),
         ("    branches: [main", "    branches: [[main", "workflow-syntax", ""),
-        ("    needs: gate\n", "    needs: validate\n", "skipped-stage", "needs: validate"),
         (
-            "      - name: Roll out what was judged\n",
-            "      - name: Roll out what was judged\n        if: always()\n",
+            "    needs: [validate, gate]\n    if: needs",
+            "    needs: validate\n    if: needs",
             "skipped-stage",
-            "if: always()",
+            "needs: validate",
         ),
+        ("        id: rollout\n", "        id: rollout\n        if: always()\n", "skipped-stage", "if: always()"),
         ("magellan deploy --environment", "magellan deploy --dry-run --environment", "missing-stage", "deploy:"),
         (
             "          --verdicts gate --yes",
             "          --yes",
             "missing-stage",
-            "target/release/magellan deploy --environment \"$ENVIRONMENT\" --strategy \"$STRATEGY\"",
+            "exec target/release/magellan deploy --environment \"$ENVIRONMENT\" --strategy \"$STRATEGY\"",
         ),
         (
             "          --verdicts gate --yes --markdown \"$GITHUB_STEP_SUMMARY\" --out",
@@ -324,18 +329,24 @@ mod tests {
             "run: target/release/magellan deploy --verdicts gate --yes",
         ),
         (
-            "    concurrency:\n      group: deploy-${{ inputs.environment || 'staging' }}\n      cancel-in-progress: false\n",
+            "    concurrency:\n      group: deploy-${{ needs.validate.outputs.environment }}\n      cancel-in-progress: false\n",
             "",
             "unsafe-deploy",
             "deploy:",
         ),
         (
-            "group: deploy-${{ inputs.environment || 'staging' }}",
-            "group: deploy-${{ github.ref }}",
+            "group: deploy-${{ needs.validate.outputs.environment }}",
+            "group: deploy-${{ github.run_id }}",
             "unsafe-deploy",
-            "group: deploy-${{ github.ref }}",
+            "group: deploy-${{ github.run_id }}",
         ),
-        ("      group: deploy-${{ inputs.environment || 'staging' }}\n", "", "unsafe-deploy", "concurrency:"),
+        (
+            "group: deploy-${{ needs.validate.outputs.environment }}",
+            "group: deploy-${{ needs.validate.outputs.strategies }}",
+            "unsafe-deploy",
+            "group: deploy-${{ needs.validate.outputs.strategies }}",
+        ),
+        ("      group: deploy-${{ needs.validate.outputs.environment }}\n", "", "unsafe-deploy", "concurrency:"),
         (
             "      cancel-in-progress: false",
             "      cancel-in-progress: true",
@@ -348,27 +359,176 @@ mod tests {
             "unsafe-deploy",
             "cancel-in-progress: ${{ github.event_name != 'pull_request' }}",
         ),
-        ("    needs: deploy\n", "    needs: gate\n", "skipped-stage", "needs: gate"),
-        ("    needs: deploy\n", "    needs: deploy\n    if: always()\n", "skipped-stage", "if: always()"),
+        (VERIFIES, "    needs: [validate, gate]\n", "skipped-stage", "needs: [validate, gate]"),
+        (VERIFIES, "    needs: [validate, deploy]\n    if: always()\n", "skipped-stage", "if: always()"),
         (
-            "    needs: deploy\n",
-            "    needs: deploy\n    if: inputs.environment == 'production'\n",
+            VERIFIES,
+            "    needs: [validate, deploy]\n    if: inputs.strategy == 'all'\n",
             "skipped-stage",
-            "if: inputs.environment == 'production'",
+            "if: inputs.strategy == 'all'",
         ),
-        ("      always() && (github", "      (github", "unchecked-result", "if: >-"),
+        ("    if: always() && needs.validate", "    if: needs.validate", "unchecked-result", DEPLOYS),
         (
-            "      always() && (github.event_name == 'workflow_dispatch' ||",
-            "      always() && (",
+            "    if: always() && needs.validate.outputs.environment != ''\n",
+            "    if: always() && needs.validate.outputs.environment == 'production'\n",
             "unchecked-result",
-            "if: >-",
+            "if: always() && needs.validate.outputs.environment == 'production'",
         ),
-        ("          test \"$DEPLOY\" = success\n", "", "unchecked-result", "needs: [deploy, verify]"),
+        ("          test \"$DEPLOY\" = success\n", "", "unchecked-result", "needs: [validate, deploy, verify]"),
         (
             "          test \"$VERIFY\" = success\n",
             "          test \"$VERIFY\" != failure\n",
             "unchecked-result",
-            "needs: [deploy, verify]",
+            "needs: [validate, deploy, verify]",
+        ),
+        // The table: who may deploy, and where to.
+        (
+            "            *) environment= ;;\n",
+            "            *) environment=staging ;;\n",
+            "unsafe-deploy",
+            "*) environment=staging ;;",
+        ),
+        ("            *) environment= ;;\n", "", "deploy-table", "- name: Where to deploy"),
+        (
+            "push:refs/heads/deploy | push:refs/heads/deploy/*)",
+            "push:*)",
+            "unsafe-deploy",
+            "push:*) environment=staging ;;",
+        ),
+        (
+            "push:refs/heads/deploy | push:refs/heads/deploy/*)",
+            "push:refs/heads/deploy*)",
+            "unsafe-deploy",
+            "push:refs/heads/deploy*) environment=staging ;;",
+        ),
+        (
+            "push:refs/heads/deploy | push:refs/heads/deploy/*)",
+            "push:refs/*/deploy)",
+            "unsafe-deploy",
+            "push:refs/*/deploy) environment=staging ;;",
+        ),
+        (
+            "push:refs/heads/deploy | push:",
+            "push:refs/heads/release | push:",
+            "unsafe-deploy",
+            "push:refs/heads/release | push:refs/heads/deploy/*) environment=staging ;;",
+        ),
+        (
+            "            workflow_dispatch:*)",
+            "            pull_request:*) environment=staging ;;\n            workflow_dispatch:*)",
+            "unsafe-deploy",
+            "pull_request:*) environment=staging ;;",
+        ),
+        (
+            "push:refs/heads/deploy/*) environment=staging ;;",
+            "push:refs/heads/deploy/*) environment=Production ;;",
+            "unsafe-deploy",
+            "push:refs/heads/deploy | push:refs/heads/deploy/*) environment=Production ;;",
+        ),
+        (
+            "push:refs/heads/deploy/*) environment=staging ;;",
+            "push:refs/heads/deploy/*) environment=$CHOSEN ;;",
+            "unsafe-deploy",
+            "push:refs/heads/deploy | push:refs/heads/deploy/*) environment=$CHOSEN ;;",
+        ),
+        (
+            "CHOSEN: ${{ inputs.environment }}",
+            "CHOSEN: ${{ inputs.environment || 'production' }}",
+            "unsafe-deploy",
+            "workflow_dispatch:*) environment=$CHOSEN ;;",
+        ),
+        (", 'deployment/**']", "]", "unsafe-deploy", "push:refs/heads/deployment/*) environment=production ;;"),
+        (
+            "            *) environment= ;;\n          esac\n",
+            "            *) environment= ;;\n          esac\n          environment=production\n",
+            "deploy-table",
+            "- name: Where to deploy",
+        ),
+        (
+            "case \"$GITHUB_EVENT_NAME:$GITHUB_REF\" in",
+            "case \"push:$GITHUB_REF\" in",
+            "deploy-table",
+            "- name: Where to deploy",
+        ),
+        ("environment=staging ;;", "environment=staging ;;&", "deploy-table", "- name: Where to deploy"),
+        (
+            "        id: where\n",
+            "        id: where\n        if: github.event_name == 'push'\n",
+            "skipped-stage",
+            "if: github.event_name == 'push'",
+        ),
+        (
+            "      environment: ${{ steps.where.outputs.environment }}",
+            "      environment: ${{ inputs.environment }}",
+            "deploy-table",
+            "environment: ${{ inputs.environment }}",
+        ),
+        ("      environment: ${{ steps.where.outputs.environment }}\n", "", "deploy-table", DEPLOYS),
+        // Everything else asks the table.
+        ("    needs: [validate, gate]\n    if: needs", "    needs: gate\n    if: needs", "skipped-stage", DEPLOYS),
+        (
+            "    environment: ${{ needs.validate.outputs.environment }}\n",
+            "    environment: production\n",
+            "deploy-table",
+            "environment: production",
+        ),
+        ("    environment: ${{ needs.validate.outputs.environment }}\n", "", "deploy-table", "deploy:"),
+        (
+            "        if: needs.validate.outputs.environment == 'production'\n",
+            "        if: github.ref == 'refs/heads/deployment/x'\n",
+            "deploy-table",
+            "if: github.ref == 'refs/heads/deployment/x'",
+        ),
+        (
+            "watch --environment \"$ENVIRONMENT\"",
+            "watch --environment staging",
+            "deploy-table",
+            "run: target/release/magellan watch --environment staging --for 1m",
+        ),
+        (
+            "magellan deploy --environment \"$ENVIRONMENT\"",
+            "magellan deploy --environment=production",
+            "deploy-table",
+            "exec target/release/magellan deploy --environment=production --strategy \"$STRATEGY\"",
+        ),
+        // A rollout that dies is brought to its end.
+        (
+            "        if: always() && steps.rollout.outcome != 'skipped'\n",
+            "",
+            "unfinished-deploy",
+            "- name: Bring a rollout that died to its end",
+        ),
+        (
+            "        if: always() && steps.rollout.outcome != 'skipped'\n",
+            "        if: failure() && steps.rollout.outcome != 'skipped'\n",
+            "unfinished-deploy",
+            "if: failure() && steps.rollout.outcome != 'skipped'",
+        ),
+        (
+            "        if: always() && steps.rollout.outcome != 'skipped'\n",
+            "        if: always() && steps.rolout.outcome != 'skipped'\n",
+            "unfinished-deploy",
+            "if: always() && steps.rolout.outcome != 'skipped'",
+        ),
+        ("        id: rollout\n", "", "unfinished-deploy", "- name: Roll out what was judged"),
+        (
+            "--if-unfinished\n          --markdown \"$GITHUB_STEP_SUMMARY\" --out deploy/record.json\n",
+            "--if-unfinished || true\n",
+            "masked-failure",
+            "exec target/release/magellan deploy resume --environment \"$ENVIRONMENT\" --if-unfinished || true",
+        ),
+        // Keys and addresses.
+        (
+            "        env:\n          MAGELLAN_ARCHIVE: ${{ vars.MAGELLAN_ARCHIVE || 'data/sample' }}\n        run: >-\n          target/release/magellan gate",
+            "        env:\n          KEY: ${{ secrets.MAGELLAN_SIGNING_KEY }}\n        run: >-\n          target/release/magellan gate",
+            "exposed-secret",
+            "KEY: ${{ secrets.MAGELLAN_SIGNING_KEY }}",
+        ),
+        (
+            "      ENVIRONMENT: ${{ needs.validate.outputs.environment }}\n",
+            "      ENVIRONMENT: ${{ needs.validate.outputs.environment }}\n      URL: ${{ secrets.MAGELLAN_SLACK_WEBHOOK }}\n",
+            "exposed-secret",
+            "URL: ${{ secrets.MAGELLAN_SLACK_WEBHOOK }}",
         ),
         (
             "echo \"::error title=missing secret::$name is not set\"",
@@ -389,10 +549,10 @@ mod tests {
             "ALL: ${{ toJSON(secrets) }}",
         ),
         (
-            "\"$ENVIRONMENT\" --stabilize 60",
-            "${{ inputs.strategy }} --stabilize 60",
+            "--strategy \"$STRATEGY\"\n          --verdicts",
+            "--strategy ${{ inputs.strategy }}\n          --verdicts",
             "script-injection",
-            "run: target/release/magellan health --environment ${{ inputs.strategy }} --stabilize 60",
+            "exec target/release/magellan deploy --environment \"$ENVIRONMENT\" --strategy ${{ inputs.strategy }}",
         ),
         (
             "echo \"strategies=$strategies\"",
@@ -444,37 +604,80 @@ mod tests {
         assert!(found(&without("verify")).contains(&("missing-stage", "jobs:".to_owned())));
     }
 
-    /// What the two conditions of ours are changed into, and what is found of the first.
+    /// What the two conditions of ours are changed into, and what is found.
     #[test]
-    fn a_run_deploys_when_its_condition_says_so_and_never_for_strangers() {
-        const WHEN: &str = "github.event_name == 'workflow_dispatch' || github.ref == 'refs/heads/deploy'\n      || startsWith(github.ref, 'refs/heads/deploy/')";
+    fn a_run_deploys_when_the_table_says_so_and_not_otherwise() {
+        const WHEN: &str = "needs.validate.outputs.environment != ''";
         assert_eq!(OURS.matches(WHEN).count(), 2);
         for (when, codes) in [
-            ("github.event_name != 'pull_request'", &[][..]),
-            ("github.ref == 'refs/heads/deploy' && inputs.strategy == 'all'", &[]),
+            ("${{ needs.validate.outputs.environment != '' }}", &["unchecked-result"][..]),
             // Right of the deploy; the result would be passed over with it.
-            ("success() && github.ref == 'refs/heads/deploy'", &["unchecked-result"]),
-            ("github.event_name != 'push'", &["unsafe-deploy"]),
-            ("github.actor == 'somebody'", &["unsafe-deploy"]),
-            ("github.event_name == 'push' && vars.DEPLOY == 'yes'", &["skipped-stage"]),
-            ("always() && github.event_name == 'push'", &["skipped-stage"]),
-            ("!failure() && github.event_name == 'push'", &["skipped-stage", "unchecked-result"]),
-            ("needs.gate.result != 'failure' || always()", &["skipped-stage", "unsafe-deploy"]),
+            ("success() && needs.validate.outputs.environment != ''", &["unchecked-result"]),
+            ("github.event_name != 'pull_request'", &["deploy-table"]),
+            ("github.actor == 'somebody'", &["deploy-table"]),
+            ("needs.validate.outputs.environment == 'staging'", &["deploy-table"]),
+            ("needs.validate.outputs.environment != '' || github.actor == 'x'", &["deploy-table"]),
+            ("needs.validate.outputs.environment != '' && vars.DEPLOY == 'yes'", &["deploy-table"]),
+            ("needs.validat.outputs.environment != ''", &["deploy-table"]),
+            ("needs.validate.outputs.environments != ''", &["deploy-table"]),
+            ("github.ref == 'refs/heads/deploy'", &["deploy-table"]),
+            ("always() && needs.validate.outputs.environment != ''", &["skipped-stage"]),
+            ("!failure() && needs.validate.outputs.environment != ''", &["skipped-stage", "unchecked-result"]),
         ] {
             let mut found: Vec<_> = found(&OURS.replace(WHEN, when));
             found.sort();
             assert_eq!(found.iter().map(|f| f.0).collect::<Vec<_>>(), codes, "{when}: {found:?}");
-            assert!(found.iter().all(|f| f.1 == "if: >-"), "{when}: {found:?}");
+            assert!(found.iter().all(|f| f.1.starts_with("if: ")), "{when}: {found:?}");
         }
-        let from_forks = OURS.replace("  pull_request:\n", "  pull_request_target:\n");
-        assert_eq!(found(&from_forks), [("unsafe-deploy", "if: >-".to_owned())]);
-        // Without pull requests nobody needs a condition; the result's would be one too many.
-        let by_push = OURS.replace("  pull_request:\n", "");
-        let always = by_push.replace(&format!("    if: >-\n      {WHEN}\n"), "");
-        assert_eq!(found(&by_push), []);
-        assert_eq!(found(&always), [("unchecked-result", "if: >-".to_owned())]);
-        let open = OURS.replace(&format!("    if: >-\n      {WHEN}\n"), "");
-        assert_eq!(found(&open)[0], ("unsafe-deploy", "deploy:".to_owned()));
+        let always = OURS.replace(&format!("    if: {WHEN}\n"), "");
+        assert!(found(&always).contains(&("deploy-table", "deploy:".to_owned())), "{:?}", found(&always));
+        // The table itself knows events, so none that brings in strangers' code can pass as a push.
+        assert_eq!(found(&OURS.replace("  pull_request:\n", "  pull_request_target:\n")), []);
+        assert_eq!(found(&OURS.replace("  pull_request:\n", "")), []);
+    }
+
+    #[test]
+    fn each_command_names_the_environment_of_the_table() {
+        let elsewhere =
+            OURS.replace("      ENVIRONMENT: ${{ needs.validate.outputs.environment }}", "      ENVIRONMENT: staging");
+        let found = found(&elsewhere);
+        // The rollout and what resumes it, the two commands that verify.
+        assert_eq!(found.iter().map(|f| f.0).collect::<Vec<_>>(), ["deploy-table"; 4], "{found:?}");
+    }
+
+    #[test]
+    fn what_judges_the_services_a_minute_later_may_be_watch_or_health() {
+        let watch = "watch --environment \"$ENVIRONMENT\" --for 1m";
+        assert_eq!(found(&OURS.replace(watch, "health --environment \"$ENVIRONMENT\" --stabilize 60")), []);
+    }
+
+    #[test]
+    fn a_rollout_that_nothing_resumes_is_found() {
+        let start = OURS.find("      # A rollout that was cancelled").expect("the comment before the step");
+        let end = start + OURS[start..].find("      - uses: actions/upload-artifact").expect("the step behind it");
+        let without = format!("{}{}", &OURS[..start], &OURS[end..]);
+        assert_eq!(found(&without), [("unfinished-deploy", "- name: Roll out what was judged".to_owned())]);
+        // Neither does what runs another command, or is red where nothing is left to do.
+        for (from, to) in [("deploy resume --environment", "status --environment"), (" --if-unfinished", "")] {
+            assert_eq!(
+                found(&OURS.replace(from, to)),
+                [
+                    ("unfinished-deploy", "- name: Roll out what was judged".to_owned()),
+                    ("skipped-stage", RESUMES.to_owned())
+                ],
+                "{to}"
+            );
+        }
+        // Before the rollout there is nothing to resume.
+        let rollout = OURS.find("      # Exit 5").expect("the rollout");
+        let before = format!("{}{}{}{}", &OURS[..rollout], &OURS[start..end], &OURS[rollout..start], &OURS[end..]);
+        assert_eq!(found(&before), [("unfinished-deploy", "- name: Roll out what was judged".to_owned())]);
+        // Under a condition that doesn't wait for success it is the only thing that may run.
+        let both = OURS.replace(
+            "exec target/release/magellan deploy resume",
+            "target/release/magellan deploy --verdicts gate; exec target/release/magellan deploy resume",
+        );
+        assert!(found(&both).contains(&("skipped-stage", RESUMES.to_owned())), "{:?}", found(&both));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::state::{Flow, How, Lost, State};
 use super::value::Value;
 use super::{Around, Paths, Walk, definite, either_way, question};
-use crate::shell::{self, Arm, Joined, Link, Node, Redirect, Script, Statement, Test, Word};
+use crate::shell::{self, Arm, Joined, Link, Node, Pattern, Redirect, Script, Statement, Test, Word};
 
 /// How often a loop is run whose end isn't known.
 const ROUNDS: usize = 4;
@@ -276,8 +276,8 @@ impl Walk {
             let mut open = true;
             let mut through = false;
             for arm in arms {
-                let answers: Vec<Option<bool>> = arm.patterns.iter().map(|p| matches(&value, p.as_deref())).collect();
-                let surely = arm.any || answers.contains(&Some(true));
+                let answers: Vec<Option<bool>> = arm.patterns.iter().map(|p| matches(&value, p)).collect();
+                let surely = answers.contains(&Some(true));
                 let perhaps = surely || through || answers.contains(&None);
                 if perhaps {
                     paths.extend(self.script(&arm.body, state.clone(), around));
@@ -330,9 +330,14 @@ fn settled(state: State, answer: Option<bool>) -> Paths {
     }
 }
 
-/// Whether a value matches a pattern; one without text has wildcards.
-fn matches(value: &Value, pattern: Option<&str>) -> Option<bool> {
-    value.equals(&Value::text(pattern?))
+/// Whether a value matches a pattern, where that is certain.
+fn matches(value: &Value, pattern: &Pattern) -> Option<bool> {
+    match pattern {
+        Pattern::Text(text) => value.equals(&Value::text(text)),
+        Pattern::Begins(start) if start.is_empty() => Some(true),
+        Pattern::Begins(start) => value.known().map(|text| text.starts_with(start)),
+        Pattern::Other => None,
+    }
 }
 
 fn span(script: &Script) -> std::ops::Range<usize> {

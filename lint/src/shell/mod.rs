@@ -8,8 +8,8 @@ mod tree;
 pub(super) use command::{base, behind_prefixes, is_magellan, is_shell};
 pub(super) use read::{Unreadable, parse};
 pub(super) use tree::{
-    Arithmetic, Arm, Assigned, HIDDEN, Joined, Link, Node, Operator, Part, Redirect, Script, ShellOptions, Simple,
-    Statement, Test, Word,
+    Arithmetic, Arm, Assigned, HIDDEN, Joined, Link, Node, Operator, Part, Pattern, Redirect, Script, ShellOptions,
+    Simple, Statement, Test, Word,
 };
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use shuck_ast::{
 use shuck_parser::parser::Parser;
 
 use super::tree::{
-    Arithmetic, Arm, Assigned, Assignment, HIDDEN, Joined, Link, Node, Operator, Part, Redirect, Script, Simple,
-    Statement, Test, Word,
+    Arithmetic, Arm, Assigned, Assignment, HIDDEN, Joined, Link, Node, Operator, Part, Pattern, Redirect, Script,
+    Simple, Statement, Test, Word,
 };
 
 /// Longest script read.
@@ -292,19 +292,22 @@ impl Reader<'_> {
     }
 
     fn arm(&self, arm: &ast::CaseItem) -> Arm {
-        let texts = arm.patterns.iter().map(|pattern| self.pattern(pattern));
-        let any = |pattern: &ast::Pattern| matches!(pattern.parts[..], [ref part] if matches!(part.kind, PatternPart::AnyString));
         Arm {
-            patterns: texts.collect(),
-            any: arm.patterns.iter().any(any),
+            patterns: arm.patterns.iter().map(|pattern| self.pattern(pattern)).collect(),
             body: self.script(&arm.body),
             goes_on: !matches!(arm.terminator, ast::CaseTerminator::Break),
         }
     }
 
-    /// A pattern's text, if it has no wildcard.
-    fn pattern(&self, pattern: &ast::Pattern) -> Option<String> {
-        pattern.parts.iter().map(|part| self.literal_part(part)).collect()
+    fn pattern(&self, pattern: &ast::Pattern) -> Pattern {
+        let text = |parts: &[ast::PatternPartNode]| -> Option<String> {
+            parts.iter().map(|part| self.literal_part(part)).collect()
+        };
+        let read = match pattern.parts.split_last() {
+            Some((last, before)) if matches!(last.kind, PatternPart::AnyString) => text(before).map(Pattern::Begins),
+            _ => text(&pattern.parts).map(Pattern::Text),
+        };
+        read.unwrap_or(Pattern::Other)
     }
 
     fn literal_part(&self, part: &ast::PatternPartNode) -> Option<String> {

@@ -96,13 +96,21 @@ pub(crate) enum Joined {
 /// One of the cases of a `case`.
 #[derive(Debug)]
 pub(crate) struct Arm {
-    /// Patterns without wildcards as texts; `None` for others.
-    pub(crate) patterns: Vec<Option<String>>,
-    /// Whether one of the patterns is `*`.
-    pub(crate) any: bool,
+    pub(crate) patterns: Vec<Pattern>,
     pub(crate) body: Script,
     /// Whether the next case may run as well: `;&`, `;;&`.
     pub(crate) goes_on: bool,
+}
+
+/// What a pattern of a `case` matches.
+#[derive(Debug)]
+pub(crate) enum Pattern {
+    /// Just this text.
+    Text(String),
+    /// Whatever begins with this: `text*`, or `*` alone.
+    Begins(String),
+    /// Wildcards that aren't followed.
+    Other,
 }
 
 /// What `[[ … ]]` asks.
