@@ -20,6 +20,7 @@ is a binary, too, after replacing the line that sets MODE; but then what runs is
     stderr_burst    writes 200 lines to stderr
     huge_log        its log soon holds more than anybody counts, errors among it
     foreign_process another program takes the main process over; all else is good
+    positions       good, and holds as many positions as the file `positions` in its state says
 """
 import datetime
 import functools
@@ -184,11 +185,16 @@ def beat(state: pathlib.Path, strategy: str, bound: Bound, started_at: float) ->
         "release": bound.release.name, "unit_digest": "0" * 64 if MODE == "wrong_digest" else bound.unit_digest,
         "pid": main_process(), "started_at": started_at, "written_at": time.time() + (3600 if MODE == "future" else 0),
         "phase": "starting" if MODE == "starting" else "trading",
-        "last_bar": None, "last_decision": None, "decisions": 0, "errors": 0, "starts": 1, "open_positions": 0,
+        "last_bar": None, "last_decision": None, "decisions": 0, "errors": 0, "starts": 1, "open_positions": positions(state),
     }
     new = state / "heartbeat.json.new"
     new.write_text(json.dumps(heartbeat) + "\n")
     new.replace(state / "heartbeat.json")
+
+
+def positions(state: pathlib.Path) -> int:
+    said = state / "positions"
+    return int(said.read_text()) if MODE == "positions" and said.exists() else 0
 
 
 def begin(state: pathlib.Path, strategy: str, started_at: float) -> None:

@@ -1,9 +1,10 @@
 """An AWS for one test: ministack, pinned (scripts/requirements.txt), whose SSM commands run in a test's host.
 
-    emulator.py PORT HOSTNAME PREFIX...
+    emulator.py PORT MACHINES
 
-serves on 127.0.0.1 until its standard input ends, so that it ends with the process that started it. SSM's
-commands run with PREFIX before them. Tests use the class Emulator, which starts exactly that.
+serves on 127.0.0.1 until its standard input ends, so that it ends with the process that started it. MACHINES is
+JSON: for each tag `Name` the machine's hostname, and what stands before SSM's commands so that they run there.
+Tests use the class Emulator, which starts exactly that.
 
 How far it is AWS (test_fixtures.py checks it):
 
@@ -24,6 +25,7 @@ How far it is AWS (test_fixtures.py checks it):
 """
 import asyncio
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -33,6 +35,7 @@ import sys
 import threading
 import time
 import urllib.parse
+from typing import NamedTuple
 
 # Is the access key too.
 ACCOUNT = "123456789012"
@@ -54,35 +57,57 @@ class Refused(Exception):
         self.status, self.body = status, body
 
 
+class Machine(NamedTuple):
+    """What stands behind a managed instance, whose tag `Name` it has."""
+    tag: str
+    hostname: str
+    prefix: list[str]
+
+
 class Emulator:
-    """A running emulator with one bucket, versioned, and one managed instance, named TAG.
+    """A running emulator with one bucket, versioned, and one managed instance, named TAG; or with more of them.
 
     `environment` is what makes an AWS SDK talk to it.
     """
 
-    def __init__(self, prefix: list[str], hostname: str) -> None:
+    def __init__(self, prefix: list[str], hostname: str, *more: Machine) -> None:
+        machines = [Machine(TAG, hostname, prefix), *more]
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._process = subprocess.Popen([sys.executable, __file__, str(self.port), hostname, *prefix],
+        self._process = subprocess.Popen([sys.executable, __file__, str(self.port), json.dumps(machines)],
                                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._wait()
         self.call("s3", "PUT", f"/{BUCKET}", "<CreateBucketConfiguration><LocationConstraint>"
                   f"{REGION}</LocationConstraint></CreateBucketConfiguration>")
         self.call("s3", "PUT", f"/{BUCKET}?versioning",
                   "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>")
+        self.instance, *_ = [self._launch(machine.tag) for machine in machines]
+
+    def _launch(self, tag: str) -> str:
         launched = self.query("ec2", Action="RunInstances", ImageId="ami-1", MinCount="1", MaxCount="1")
-        self.instance = launched.split("<instanceId>")[1].split("<")[0]
-        self.query("ec2", Action="CreateTags", **{"ResourceId.1": self.instance, "Tag.1.Key": "Name",
-                                                  "Tag.1.Value": TAG})
+        instance = launched.split("<instanceId>")[1].split("<")[0]
+        self.query("ec2", Action="CreateTags", **{"ResourceId.1": instance, "Tag.1.Key": "Name", "Tag.1.Value": tag})
+        return instance
+
+    def put(self, key: str, body: bytes) -> None:
+        """Replaces an object of the bucket as a deployer would have written it."""
+        self.call("s3", "PUT", f"/{BUCKET}/{key}", body, **{"x-amz-meta-sha256": hashlib.sha256(body).hexdigest()})
+
+    def get(self, key: str) -> bytes:
+        return self.call("s3", "GET", f"/{BUCKET}/{key}")
+
+    def forget(self, key: str) -> None:
+        """Puts a mark of deletion over an object."""
+        self.call("s3", "DELETE", f"/{BUCKET}/{key}")
 
     @property
     def environment(self) -> dict[str, str]:
         return {"AWS_ENDPOINT_URL": self.url, "AWS_REGION": REGION, "AWS_ACCESS_KEY_ID": ACCOUNT,
                 "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
 
-    def call(self, service: str, method: str, path: str, body: str = "", **headers: str) -> bytes:
+    def call(self, service: str, method: str, path: str, body: str | bytes = "", **headers: str) -> bytes:
         """One request, past any faults. Nothing checks its signature."""
         scope = f"{ACCOUNT}/20300101/{REGION}/{service}/aws4_request"
         signed = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"}
@@ -124,21 +149,26 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[:limit - len(TRUNCATED)] + TRUNCATED
 
 
-def patch(hostname: str, prefix: list[str]) -> None:
-    """Lets ministack run commands in the host and answer about it as AWS does."""
+def patch(machines: dict[str, Machine]) -> None:
+    """Lets ministack run commands in the machines and answer about them as AWS does."""
     from ministack.core.responses import json_response
     from ministack.services import ec2, ssm
 
-    def run(_instance: str, argv: list[str]) -> tuple[int, str, str]:
+    def machine(instance: str) -> Machine | None:
+        names = [tag["Value"] for tag in ec2._tags.get(instance, []) if tag["Key"] == "Name"]
+        return machines.get(names[0]) if names else None
+
+    def run(instance: str, argv: list[str]) -> tuple[int, str, str]:
         # ministack's own way: sh -c COMMANDS
-        done = subprocess.run([*prefix, "sh", "-c", AGENT], input=argv[-1].encode(), capture_output=True)
+        done = subprocess.run([*machine(instance).prefix, "sh", "-c", AGENT], input=argv[-1].encode(), capture_output=True)
         out, err = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
         return done.returncode, cut(out, STDOUT_LIMIT), cut(err, STDERR_LIMIT)
 
     def describe(request: dict):
         instances = json.loads(everything({"MaxResults": 50})[2])["InstanceInformationList"]
         for instance in instances:
-            instance["ComputerName"] = hostname
+            of = machine(instance["InstanceId"])
+            instance["ComputerName"] = of.hostname if of else "nobody"
             tags = {f"tag:{tag['Key']}": tag["Value"] for tag in ec2._tags.get(instance["InstanceId"], [])}
             facts = instance | tags | {"InstanceIds": instance["InstanceId"]}
             instance["_shown"] = all(facts.get(f["Key"]) in f["Values"] for f in request.get("Filters", []))
@@ -151,7 +181,7 @@ def patch(hostname: str, prefix: list[str]) -> None:
     ec2.exec_in_instance_blocking = run
 
 
-def serve(port: str, hostname: str, *prefix: str) -> None:
+def serve(port: str, machines: str) -> None:
     # Read when ministack is imported.
     os.environ |= {"MINISTACK_REGION": REGION, "MINISTACK_ACCOUNT_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": SECRET}
     from hypercorn.asyncio import serve
@@ -163,7 +193,7 @@ def serve(port: str, hostname: str, *prefix: str) -> None:
         os._exit(0)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    patch(hostname, list(prefix))
+    patch({machine[0]: Machine(*machine) for machine in json.loads(machines)})
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     asyncio.run(serve(app, config))

@@ -7,19 +7,22 @@ that the deployer gets, or None: the connection breaks. Rules say which requests
         faults.on("PutObject", s3_error(503, "SlowDown"), times=2)
         faults.on("GetObject", forbidden_if_missing, times=ALWAYS)
         faults.on("*", instead(deployer.kill), skip=6)      # kill -9 when the 7th request comes
+        faults.command("activate", lost)                    # what SSM says of the host script's next switch
 
-All rules that fit apply, the first one outermost. Every request is recorded, with the answer's status.
+All rules that fit apply, the first one outermost: one that doesn't go on hides those after it, so a test asks
+`unused` at its end. Every request is recorded, with the answer's status.
 """
 import http.client
 import http.server
 import json
 import math
+import re
 import sys
 import threading
 import urllib.parse
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from emulator import STDOUT_LIMIT, cut
@@ -73,19 +76,37 @@ Fault = Callable[[Request, Forward], Answer | None]
 
 @dataclass
 class Rule:
-    """Which requests a fault is for: after `skip` that fit, the next `times`."""
+    """Which requests a fault is for: after `skip` that fit, the next `times`.
+
+    `seen` requests did fit, and the fault came `used` times.
+    """
     operation: str
     fault: Fault
     times: float
     skip: int
     key: str
+    where: Callable[[Request], bool]
     seen: int = 0
+    used: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def applies(self, request: Request) -> bool:
-        if self.operation not in ("*", request.operation) or self.key not in request.path:
+        if self.operation not in ("*", request.operation) or not re.search(self.key, request.path):
+            return False
+        if not self.where(request):
             return False
         self.seen += 1
         return self.skip < self.seen <= self.skip + self.times
+
+    def use(self, request: Request, forward: Forward) -> Answer | None:
+        with self.lock:
+            self.used += 1
+        return self.fault(request, forward)
+
+    @property
+    def is_used(self) -> bool:
+        """As often as was said; at least once, if that was always."""
+        return self.used >= (1 if self.times == ALWAYS else self.times)
 
 
 class Faults:
@@ -94,16 +115,42 @@ class Faults:
     def __init__(self, port: int) -> None:
         self.requests: list[Request] = []
         self._rules: list[Rule] = []
+        self._commands: list[Rule] = []
         self._lock = threading.Lock()
         self._server = Server(("127.0.0.1", 0), handler(self, port))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
-    def on(self, operation: str, fault: Fault, times: float = 1, skip: int = 0, key: str = "") -> None:
-        """Adds a rule. Operations are AWS's, "*" is any; `key` is a part of the path."""
-        self._rules.append(Rule(operation, fault, times, skip, key))
+    def on(self, operation: str, fault: Fault, times: float = 1, skip: int = 0, key: str = "",
+           where: Callable[[Request], bool] = lambda _: True) -> Rule:
+        """Adds a rule. Operations are AWS's, "*" is any; `key` is a pattern of a part of the path."""
+        self._rules.append(Rule(operation, fault, times, skip, key, where))
+        return self._rules[-1]
 
-    def undelivered(self, status: str = "Failed", details: str = "Undeliverable", skip: int = 0) -> None:
+    def command(self, operation: str, fault: Fault, times: float = 1, skip: int = 0) -> Rule:
+        """A fault of what SSM says of ended commands that run an operation of the host script."""
+        commands: set[str] = set()
+
+        def note(request: Request, forward: Forward) -> Answer | None:
+            answer = forward()
+            commands.add(json.loads(answer.body)["Command"]["CommandId"])
+            return answer
+
+        def once_ended(request: Request, forward: Forward) -> Answer | None:
+            answer = forward()
+            ended = answer.status == 200 and json.loads(answer.body)["Status"] not in ("Pending", "InProgress")
+            return rule.use(request, lambda: answer) if ended else answer
+
+        self.on("SendCommand", note, times, skip, where=runs(operation))
+        self.on("GetCommandInvocation", once_ended, ALWAYS,
+                where=lambda request: json.loads(request.body)["CommandId"] in commands)
+        # Stands for both: it is used once a command whose end is told.
+        rule = Rule(operation, fault, times, skip, "", runs(operation))
+        self._commands.append(rule)
+        return rule
+
+    def undelivered(self, status: str = "Failed", details: str = "Undeliverable", skip: int = 0,
+                    operation: str = "") -> Rule:
         """The next command, or one after it, is taken and never runs; also TimedOut with DeliveryTimedOut."""
         command = str(uuid.uuid4())
         ends = {"CommandId": command, "Status": status, "StatusDetails": details, "ResponseCode": -1,
@@ -119,8 +166,13 @@ class Faults:
                 return forward()
             return in_json(200, ends | {"InstanceId": asked["InstanceId"]})
 
-        self.on("SendCommand", send, skip=skip)
         self.on("GetCommandInvocation", get, times=ALWAYS)
+        return self.on("SendCommand", send, skip=skip, where=runs(operation))
+
+    @property
+    def unused(self) -> list[Rule]:
+        """Rules whose fault didn't come as often as was said."""
+        return [rule for rule in [*self._rules, *self._commands] if not rule.is_used]
 
     def count(self, operation: str) -> int:
         return sum(request.operation == operation for request in self.requests)
@@ -129,6 +181,7 @@ class Faults:
         """No rules, no records."""
         with self._lock:
             self._rules.clear()
+            self._commands.clear()
             self.requests.clear()
 
     def close(self) -> None:
@@ -145,7 +198,7 @@ class Faults:
         """The emulator's answer through all faults that apply."""
         with self._lock:
             self.requests.append(request)
-            faults = [rule.fault for rule in self._rules if rule.applies(request)]
+            faults = [rule.use for rule in self._rules if rule.applies(request)]
         for fault in reversed(faults):
             forward = bind(fault, request, forward)
         answer = forward()
@@ -212,6 +265,11 @@ def in_json(status: int, value: dict) -> Answer:
     return Answer(status, {"Content-Type": "application/x-amz-json-1.1", "Content-Length": str(len(body))}, body)
 
 
+def runs(operation: str) -> Callable[[Request], bool]:
+    """Whether a command runs this operation of the host script; any, without a name."""
+    return lambda request: not operation or json.loads(request.body).get("Comment") == f"magellan {operation}"
+
+
 def s3_error(status: int, code: str) -> Fault:
     """500 InternalError, 503 SlowDown, 409 ConditionalRequestConflict, 403 AccessDenied."""
     body = f"<Error><Code>{code}</Code><Message>Injected.</Message></Error>".encode()
@@ -257,6 +315,11 @@ def edited(edit: Callable[[dict], dict]) -> Fault:
         answer = forward()
         return in_json(200, edit(json.loads(answer.body))) if answer.status == 200 else answer
     return fault
+
+
+def lost(request: Request, forward: Forward) -> Answer | None:
+    """The command was done, and SSM doesn't know how it ended."""
+    return invocation(Status="TimedOut", StatusDetails="ExecutionTimedOut", StandardOutputContent="")(request, forward)
 
 
 def before(function: Callable[[], object]) -> Fault:

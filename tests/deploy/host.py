@@ -20,7 +20,7 @@ import tempfile
 import time
 from typing import NamedTuple
 
-NAME = "magellan-test"
+NAME, SECOND = "magellan-test", "magellan-second"
 USER = "magellan"
 ROOT = "/opt/magellan"
 RELEASES = "/opt/magellan/releases"
@@ -44,14 +44,14 @@ PREFIX = "magellan-host-"
 NAMESPACES = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 TOOLS = ["chroot", "git", "mount", "nsenter", "setpriv", "systemd-nspawn", "unshare", "useradd"]
 
-# Runs in the namespaces, with the scratch folder and the rest of nspawn's arguments.
+# Runs in the namespaces, with the scratch folder, the machine's name and the rest of nspawn's arguments.
 # - What is mounted over /run and /mnt keeps files of nspawn and of the machine out of this system; an
 #   overlay's upper layer can't be on an overlay, a tmpfs is fine.
 # - Without a control group of its own, two machines would share one.
 SETUP = f"""
 set -eu
-scratch=$1
-shift
+scratch=$1 name=$2
+shift 2
 for tree in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
     [ -e $tree/cgroup.procs ] || continue
     mkdir $tree/${{scratch##*/}}
@@ -67,11 +67,11 @@ cd /mnt/root
 rm -rf .{UNITS} etc/fstab var/lib/dbus/machine-id var/log/journal
 mkdir -p .{UNITS}
 : > etc/machine-id
-echo {NAME} > etc/hostname
+echo "$name" > etc/hostname
 chroot . useradd --system --no-create-home --shell /usr/sbin/nologin {USER}
 chroot . useradd --create-home {OLD_USER}
 mkdir .{ROOT} .{OLD_RELEASES}
-exec systemd-nspawn --quiet --directory=/mnt/root --machine={NAME} --register=no --keep-unit \
+exec systemd-nspawn --quiet --directory=/mnt/root --machine="$name" --register=no --keep-unit \
     --resolv-conf=off --timezone=off --link-journal=no --console=pipe \
     --bind="$scratch" --bind=/mnt/disk/magellan:{ROOT} --bind=/mnt/disk:{DISK} "$@"
 """
@@ -113,17 +113,18 @@ class Host:
         if os.geteuid() != 0 or missing:
             return False, f"needs root and {', '.join(TOOLS)}; missing: {', '.join(missing) or 'root'}"
         with Scratch() as scratch:
-            setup = [*NAMESPACES, "bash", "-c", SETUP, "setup", str(scratch), "--as-pid2", "true"]
+            setup = [*NAMESPACES, "bash", "-c", SETUP, "setup", str(scratch), NAME, "--as-pid2", "true"]
             tried = subprocess.run(setup, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         return tried.returncode == 0, tried.stderr.strip()
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = NAME, beside: "Host | None" = None) -> None:
+        """`beside` is another machine whose repositories this one sees, too."""
         self._scratch = Scratch()
         self.shared = self._scratch.path
         self.remote = self.shared / "magellan.git"
         self.work = self.shared / "work"
-        boot = ["setpriv", "--pdeathsig", "KILL", *NAMESPACES, "bash", "-c", SETUP, "setup", str(self.shared),
-                "--boot", "systemd.unit=basic.target"]
+        boot = ["setpriv", "--pdeathsig", "KILL", *NAMESPACES, "bash", "-c", SETUP, "setup", str(self.shared), name,
+                *([f"--bind={beside.shared}"] if beside else []), "--boot", "systemd.unit=basic.target"]
         self._log = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(boot, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
         atexit.register(self.close)
@@ -134,7 +135,7 @@ class Host:
         self._wait_for(lambda: self.run(["systemctl", "is-system-running"]).out.strip() in ("running", "degraded"))
         self.sh("systemctl reset-failed")
         # No remote is a path in real life: git's check of its owner would say nothing about a deploy.
-        self.sh(f"git config --system --add safe.directory {self.remote}")
+        self.sh("git config --system --add safe.directory '*'")
         self._make_repositories()
 
     def run(self, argv: list[str], timeout: float = 120, **options) -> Result:

@@ -5,10 +5,17 @@
 PROGRAM is a magellan with the features deploy and live. After each scenario the host must be on one complete
 release, and the summary must say which.
 """
+import base64
+import contextlib
+import datetime
+import glob
+import gzip
+import hashlib
 import json
 import os
 import pathlib
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -17,18 +24,27 @@ import tempfile
 import threading
 import time
 import unittest
+import zoneinfo
 
-from emulator import ACCOUNT, BUCKET, TAG, Emulator
-from faults import (ALWAYS, Faults, after, before, flip_byte, forbidden_if_missing, instead, invocation, json_error,
-                    noisy, s3_error)
-from host import CHECKOUT, DEPLOY_STATE, NAME, RELEASES, STATE, UNITS, Host, git
+import bad_service
+from emulator import ACCOUNT, BUCKET, TAG, Emulator, Machine
+from faults import (ALWAYS, Faults, Request, after, before, edited, flip_byte, forbidden_if_missing, instead,
+                    json_error, lost, noisy, runs, s3_error)
+from host import (BOUND, CHECKOUT, COMMITS, DEPLOY_STATE, ETC, MIRROR, NAME, OLD_RELEASES, OLD_USER, RELEASES, ROOT,
+                  SECOND, STATE, UNITS, USER, Host, git)
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
 STRATEGY, UNIT = "bear_trap", "magellan-bear-trap"
+OTHER, OTHER_UNIT = "daily_trend", "magellan-daily-trend"
 CONFIG = f"deployed/{STRATEGY}/config.json"
-PASSED, UNTOUCHED, UNRESOLVED, UNWELL, REFUSED = 0, 5, 6, 7, 8
-ROLLED_BACK = 5
+PASSED, USAGE, UNTOUCHED, UNRESOLVED, UNWELL, REFUSED = 0, 2, 5, 6, 7, 8
+ROLLED_BACK = RESTORED = 5
+# The journal's writes, in their order: its beginning, then two for each step.
+JOURNAL = "/deploys/"
+STAGE_BEGINS, STAGE_ENDS, ACTIVATE_BEGINS, ACTIVATE_ENDS, HEALTH_BEGINS = 5, 6, 7, 8, 9
+# All that a rollout writes but its bundle and its lock, which it renews by the clock.
+WRITES = "/(deploys|index|audit)/"
 
 
 def setUpModule() -> None:
@@ -56,24 +72,50 @@ def unswept(path: str) -> str:
     return re.sub(r"\[criteria\.pbo\]\n[^\[]*", "", text)
 
 
+def files_of(*strategies: str) -> dict[str, str]:
+    """Config and unit of strategies, as they are deployed."""
+    paths = [f"deployed/{name}/{file}" for name in strategies
+             for file in ("config.json", f"magellan-{name.replace('_', '-')}.service")]
+    return {path: unswept(path) for path in paths}
+
+
+def eventually(condition, seconds: float = 30):
+    """What the condition comes to, once it is true."""
+    end = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
+
+
+def ahead(seconds: float) -> dict[str, str]:
+    """The variables that set a program's clock ahead."""
+    library, = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+    return {"LD_PRELOAD": library, "FAKETIME": f"{seconds:+.0f}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
 class Deployed(unittest.TestCase):
     """A project of its own in a developer's clone, and a host as it was booted."""
 
     def setUp(self) -> None:
         host.reset()
         faults.clear()
+        # Whoever had the host before is gone with it.
+        emulator.forget(f"lock/host/{NAME}.json")
         # What earlier scenarios left in the bucket is another environment's.
         self.environment = re.sub("[^a-z0-9]+", "-", self.id().split(".")[-1])[:40].strip("-")
-        self.files = {".gitignore": (PROJECT / ".gitignore").read_text(), CONFIG: unswept(CONFIG)}
-        unit = f"deployed/{STRATEGY}/{UNIT}.service"
-        self.files[unit] = (PROJECT / unit).read_text()
-        self.files[f"deployed/environments/{self.environment}.toml"] = self.environment_file()
+        self.files = {".gitignore": (PROJECT / ".gitignore").read_text(), **files_of(STRATEGY)}
+        self.files[self.toml] = self.environment_file()
         shutil.copytree(PROJECT / "data/sample", host.work / "data/sample", dirs_exist_ok=True,
                         ignore=shutil.ignore_patterns("cache"))
         self.commit = host.push(self.files)
 
+    @property
+    def toml(self) -> str:
+        return f"deployed/environments/{self.environment}.toml"
+
     def environment_file(self, kind: str = "staging", when: str = "always", archived: bool = True,
-                         services: str = f'"{UNIT}"') -> str:
+                         services: str = f'"{UNIT}"', blackout: str = "", rollout: str = "", tag: str = TAG,
+                         hostname: str = NAME) -> str:
         return f"""kind = "{kind}"
 account = "{ACCOUNT}"
 region = "us-east-2"
@@ -81,14 +123,14 @@ bucket = "{BUCKET}"
 deploy_when = "{when}"
 archived_data = {str(archived).lower()}
 services = [{services}]
-[target]
-tag = "{TAG}"
-hostname = "{NAME}"
+[window]
+minutes_before_open = 0
+minutes_after_close = 0
+blackout_dates = [{blackout}]
+{rollout}[target]
+tag = "{tag}"
+hostname = "{hostname}"
 [host]
-user = "ssm-user"
-checkout = "{CHECKOUT}"
-releases = "{RELEASES}"
-state = "{STATE}"
 remote = "{host.remote}"
 """
 
@@ -97,7 +139,7 @@ remote = "{host.remote}"
     def stand_in(self, mode: str = "good", note: str = "") -> pathlib.Path:
         """A release's binary that serves well or badly."""
         path = host.shared / f"stand-in-{mode}{note}"
-        path.write_text((HERE / "bad_service.py").read_text().replace('MODE = "good"', f'MODE = "{mode}"') + f"\n# {note}\n")
+        path.write_bytes(bad_service.binary(mode, note))
         path.chmod(0o755)
         return path
 
@@ -112,56 +154,128 @@ remote = "{host.remote}"
         return subprocess.Popen([program, *arguments], cwd=host.work, env=self.variables(**variables), text=True,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-    def ended(self, process: subprocess.Popen, timeout: float = 180) -> tuple[int, str, str]:
-        out, err = process.communicate(timeout=timeout)
+    def ended(self, process: subprocess.Popen, timeout: float = 300) -> tuple[int, str, str]:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise AssertionError(f"it goes on after {timeout} s: {process.communicate()}")
         self.assertNotIn("panicked", err)
         return process.returncode, out, err
 
     def magellan(self, *arguments: str, **variables: str) -> tuple[int, str, str]:
         return self.ended(self.start(*arguments, **variables))
 
+    def here(self, *words: str, **variables: str) -> tuple[int, str, str]:
+        """A command about this environment: all words but options come before it."""
+        commands = [word for word in words[:2] if not word.startswith("-")]
+        return self.magellan(*commands, "--environment", self.environment, *words[len(commands):], **variables)
+
+    def succeeds(self, *words: str, **variables: str) -> str:
+        code, out, err = self.here(*words, **variables)
+        self.assertEqual(code, PASSED, f"{out}\n{err}")
+        return out
+
+    def refused(self, code: str, *words: str, **variables: str) -> str:
+        """It ends with this code of an error, and changes nothing; what it says."""
+        before = self.bound(), self.property("ExecMainPID")
+        got, out, err = self.here(*words, **variables)
+        self.assertEqual(got, REFUSED, f"{out}\n{err}")
+        self.assertIn(f"error[{code}]", err)
+        self.assertEqual((self.bound(), self.property("ExecMainPID")), before)
+        return out + err
+
     def deploying(self, binary: pathlib.Path | None = None, stabilize: int = 2, *more: str) -> list[str]:
-        shipped = ["--binary", str(binary), "--override", "a stand-in", "--who", "ada"] if binary else []
+        shipped = ["--binary", str(binary), "--override", "no-verdict=a stand-in", "--who", "ada"] if binary else []
         return ["deploy", "--environment", self.environment, "--yes", "--stabilize", str(stabilize), *shipped, *more]
 
-    def deploy(self, binary: pathlib.Path | None = None, stabilize: int = 2, *more: str, code: int = PASSED) -> dict:
+    def deploy(self, binary: pathlib.Path | None = None, stabilize: int = 2, *more: str, code: int = PASSED,
+               **variables: str) -> dict:
         """Deploys, and holds the record to the host."""
-        got, out, err = self.magellan(*self.deploying(binary, stabilize, "--json", *more))
-        self.assertEqual(got, code, f"{out}\n{err}")
+        return self.rolled(code, *self.magellan(*self.deploying(binary, stabilize, "--json", *more), **variables))
+
+    def resume(self, *more: str, code: int = PASSED) -> dict:
+        return self.rolled(code, *self.here("deploy", "resume", "--json", *more))
+
+    def rollback(self, *more: str, code: int = PASSED, **variables: str) -> dict:
+        return self.rolled(code, *self.here(*self.going_back("--json", *more), **variables))
+
+    def going_back(self, *more: str) -> list[str]:
+        return ["rollback", "--yes", "--stabilize", "2", *more]
+
+    def rolled(self, expected: int, code: int, out: str, err: str) -> dict:
+        self.assertEqual(code, expected, f"{out}\n{err}")
         record = json.loads(out)
         self.holds(record)
         return record
 
+    def refused_deploy(self, code: str, binary: pathlib.Path | None, *more: str, **variables: str) -> str:
+        words = self.deploying(binary, 2, *more)
+        return self.refused(code, "deploy", *words[3:], **variables)
+
     # ---- what must be true ----
 
-    def current(self) -> str | None:
-        link = host.path(f"{RELEASES}/current")
-        return os.readlink(link) if os.path.islink(link) else None
+    def bound(self, unit: str = UNIT, on: Host | None = None) -> tuple[str, str] | None:
+        """The release and the binding of a unit."""
+        link = (on or host).path(f"{BOUND}/{unit}/current")
+        return tuple(os.readlink(link).split("-")) if os.path.islink(link) else None
 
-    def checked_out(self) -> str:
-        return host.sh(f"runuser -u ssm-user -- git -C {CHECKOUT} rev-parse HEAD").strip()
+    def current(self, unit: str = UNIT, on: Host | None = None) -> str | None:
+        """The release of a unit."""
+        bound = self.bound(unit, on)
+        return bound and bound[0]
 
-    def complete(self, release: str) -> bool:
-        return host.run(["bash", "-c", f"cd {RELEASES}/{release} && sha256sum --check --strict --quiet checksums"]).code == 0
+    def trees(self) -> list[str]:
+        """The commits that are on the host."""
+        return os.listdir(host.path(COMMITS)) if host.exists(COMMITS) else []
+
+    def complete(self, release: str, on: Host | None = None) -> bool:
+        check = f"cd {RELEASES}/{release} && sha256sum --check --strict --quiet checksums"
+        return (on or host).run(["bash", "-c", check]).code == 0
 
     def property(self, name: str, unit: str = UNIT) -> str:
         return host.run(["systemctl", "show", "-p", name, "--value", f"{unit}.service"]).out.strip()
 
-    def holds(self, record: dict) -> None:
+    def holds(self, record: dict, on: Host | None = None) -> None:
         """The record says of the host what is so."""
-        outcome, current = record["outcome"]["outcome"], self.current()
-        expected = {"running": record["release"], "untouched": record["previous"], "stopped": None,
-                    "rolled_back": record["previous"]}
-        if outcome in expected:
-            self.assertEqual(current, expected[outcome])
-        if current is not None:
-            self.assertTrue(self.complete(current))
-        if outcome in ("running", "rolled_back"):
-            self.assertEqual((self.property("ActiveState"), self.property("SubState")), ("active", "running"))
-            beat = json.loads(host.read(f"{STATE}/{STRATEGY}/heartbeat.json"))
-            self.assertEqual(beat["release"], current)
+        outcome = record["outcome"]["outcome"]
+        for judged in record["strategies"].values():
+            unit = judged["unit"]
+            former, current = record["previous"].get(unit, {}).get("release"), self.current(unit, on)
+            expected = {"running": record["release"], "untouched": former, "stopped": None, "rolled_back": former}
+            if outcome in expected:
+                self.assertEqual(current, expected[outcome])
+            if current is not None:
+                self.assertTrue(self.complete(current, on))
+            if outcome in ("running", "rolled_back"):
+                self.runs(unit, current, on)
         operations = {request.operation for request in faults.requests}
         self.assertFalse({o for o in operations if o.startswith(("Delete", "List"))}, "nothing is deleted or listed")
+
+    def runs(self, unit: str, release: str, on: Host | None = None) -> None:
+        on = on or host
+        shown = on.run(["systemctl", "show", "-p", "ActiveState", "-p", "SubState", f"{unit}.service"]).out.split()
+        self.assertEqual(shown, ["ActiveState=active", "SubState=running"])
+        strategy = unit.removeprefix("magellan-").replace("-", "_")
+        beat = json.loads(on.read(f"{STATE}/{strategy}/heartbeat.json"))
+        self.assertEqual(beat["release"], release)
+
+    def faults_came(self) -> None:
+        """No rule hid another one, and each was needed."""
+        self.assertEqual(faults.unused, [])
+
+    def lock(self) -> dict:
+        return json.loads(emulator.get(f"lock/host/{NAME}.json"))
+
+    def journal(self) -> dict:
+        """The record of the rollout that the lock is for, as it is in the store."""
+        return json.loads(emulator.get(f"deploys/{self.environment}/{self.lock()['deploy']}.json"))
+
+    def history(self) -> list[dict]:
+        folder = host.path(f"{DEPLOY_STATE}/records")
+        return [json.loads(path.read_text()) for path in sorted(folder.iterdir())]
+
+    # ---- changes ----
 
     def change(self) -> str:
         """Another seed in the config, committed; its commit."""
@@ -169,46 +283,79 @@ remote = "{host.remote}"
         config["performance_criteria"]["seed"] += 1
         return host.push({CONFIG: json.dumps(config, indent=2) + "\n"})
 
-    def first(self) -> dict:
+    def first(self, mode: str = "good") -> dict:
+        return self.deploy(self.stand_in(mode))
+
+    def second(self) -> dict:
+        self.change()
         return self.deploy(self.stand_in())
+
+    def two_strategies(self, **environment: str) -> None:
+        services = f'"{UNIT}", "{OTHER_UNIT}"'
+        host.push(files_of(OTHER) | {self.toml: self.environment_file(services=services, **environment)})
+
+    def is_rolled_back(self, mode: str, fault: str, stabilize: int = 4) -> dict:
+        """A release of this mode is seen failing, is rolled back, and isn't chosen again."""
+        good = self.first()
+        record = self.deploy(self.stand_in(mode), stabilize, code=ROLLED_BACK)
+        self.assertEqual(record["outcome"], {"outcome": "rolled_back", "to": good["release"]})
+        said = json.dumps(record["health"]) + json.dumps(record["steps"])
+        self.assertRegex(said, fault)
+        self.assertEqual([step["step"] for step in record["steps"]].count("roll_back"), 1)
+        self.assertIn("was seen failing here before", self.refused_deploy("release-bad", self.stand_in(mode)))
+        # What runs came with the first rollout, not with the one that failed.
+        self.assertIn(good["id"], self.succeeds("status"))
+        return record
 
 
 class Deploys(Deployed):
     def test_a_first_deploy_runs_the_commit_and_status_says_so(self) -> None:
         record = self.first()
-        self.assertEqual(record["previous"], None)
-        self.assertEqual(self.checked_out(), self.commit)
-        code, out, err = self.magellan("status", "--environment", self.environment)
-        self.assertEqual(code, PASSED, out + err)
+        self.assertEqual(record["previous"], {})
+        self.assertEqual(self.trees(), [self.commit])
+        self.assertEqual(host.read(f"{COMMITS}/{self.commit}/{CONFIG}"), self.files[CONFIG])
+        out = self.succeeds("status")
         self.assertIn(record["release"][:12], out)
-        self.assertIn("OVERRIDDEN by ada: a stand-in", out)
-        self.assertEqual(self.magellan("health", "--environment", self.environment, "--stabilize", "1")[0], PASSED)
-        self.assertIn("running", self.magellan("releases", "--environment", self.environment)[1])
-        history = host.read(f"{DEPLOY_STATE}/history").splitlines()
-        self.assertEqual([json.loads(line)["id"] for line in history], [record["id"]])
+        self.assertIn("OVERRIDDEN by ada: no-verdict: a stand-in", out)
+        self.succeeds("health", "--stabilize", "1")
+        self.assertIn("running", self.succeeds("releases"))
+        self.assertEqual([line["id"] for line in self.history()], [record["id"]])
+        self.assertEqual(host.read(f"{ETC}/environment").strip(), self.environment)
 
     def test_only_what_changed_is_restarted(self) -> None:
-        other, unit = "daily_trend", "magellan-daily-trend"
-        files = {f"deployed/{other}/{name}": unswept(f"deployed/{other}/{name}")
-                 for name in ("config.json", f"{unit}.service")}
-        services = f'"{UNIT}", "{unit}"'
-        host.push(files | {f"deployed/environments/{self.environment}.toml": self.environment_file(services=services)})
+        self.two_strategies()
         self.first()
-        pids = self.property("ExecMainPID"), self.property("ExecMainPID", unit)
+        pids = self.property("ExecMainPID"), self.property("ExecMainPID", OTHER_UNIT)
         self.change()
-        code, out, err = self.magellan("deploy", "--environment", self.environment, "--dry-run", "--binary",
-                                       str(self.stand_in()), "--override", "x", "--who", "ada")
+        code, out, err = self.magellan(*self.deploying(self.stand_in(), 2, "--dry-run"))
         self.assertEqual(code, PASSED, out + err)
-        self.assertIn(f"~ {UNIT}: restarted\n    config\n    performance_criteria.seed: 1 → 2", err)
-        self.assertIn(f"= {unit}: left running", err)
+        self.assertRegex(err, rf"~ {UNIT}: restarted; release .{{12}} → .{{12}}, positions 0 .*\n    config\n"
+                              "    performance_criteria.seed: 1 → 2")
+        self.assertIn(f"= {OTHER_UNIT}: left running", err)
         record = self.deploy(self.stand_in())
         self.assertNotEqual(self.property("ExecMainPID"), pids[0])
-        self.assertEqual(self.property("ExecMainPID", unit), pids[1])
+        self.assertEqual(self.property("ExecMainPID", OTHER_UNIT), pids[1])
         # The same again restarts nothing and uploads nothing.
         pid = self.property("ExecMainPID")
         again = self.deploy(self.stand_in())
         self.assertEqual((again["release"], self.property("ExecMainPID")), (record["release"], pid))
         self.assertIn("is there", again["steps"][0]["seen"][0])
+
+    def test_new_code_for_one_strategy_runs_beside_old_code_for_the_others(self) -> None:
+        self.two_strategies()
+        first = self.first()
+        pid = self.property("ExecMainPID", OTHER_UNIT)
+        record = self.deploy(self.stand_in("good", "new"), 2, "--strategy", STRATEGY)
+        self.assertEqual((self.current(), self.current(OTHER_UNIT)), (record["release"], first["release"]))
+        self.assertEqual(self.property("ExecMainPID", OTHER_UNIT), pid)
+        out = self.succeeds("status")
+        self.assertIn(first["id"], out)
+        self.assertIn(record["id"], out)
+        # And back, alone.
+        self.rollback("--strategy", STRATEGY)
+        self.assertEqual((self.current(), self.current(OTHER_UNIT)), (first["release"], first["release"]))
+        self.assertEqual(self.property("ExecMainPID", OTHER_UNIT), pid)
+        self.succeeds("status")
 
     def test_a_branch_that_moves_meanwhile_changes_nothing(self) -> None:
         moved = []
@@ -225,7 +372,7 @@ class Deploys(Deployed):
         git(host.work, "push", "--quiet", "origin", "HEAD:refs/heads/judged")
         faults.on("PutObject", before(move), key="bundles/")
         self.first()
-        self.assertEqual(self.checked_out(), self.commit)
+        self.assertEqual(self.trees(), [self.commit])
         self.assertNotEqual(moved, [self.commit])
 
     def test_without_a_verdict_nothing_is_deployed(self) -> None:
@@ -236,18 +383,45 @@ class Deploys(Deployed):
 
     def test_what_was_not_committed_is_not_deployed(self) -> None:
         (host.work / CONFIG).write_text((host.work / CONFIG).read_text() + "\n")
-        code, _, err = self.magellan(*self.deploying(self.stand_in()))
-        self.assertEqual(code, REFUSED, err)
-        self.assertIn("error[not-committed]", err)
+        self.refused_deploy("not-committed", self.stand_in())
 
     def test_another_account_or_machine_is_refused(self) -> None:
-        toml = f"deployed/environments/{self.environment}.toml"
         for old, new in ((ACCOUNT, "210987654321"), (f'"{NAME}"', '"another"'), (f'tag = "{TAG}"', 'tag = "nobody"')):
-            host.push({toml: self.environment_file().replace(old, new)})
-            code, _, err = self.magellan(*self.deploying(self.stand_in()))
-            self.assertEqual(code, REFUSED, err)
-            self.assertIn("error[wrong-target]", err)
+            host.push({self.toml: self.environment_file().replace(old, new)})
+            self.refused_deploy("wrong-target", self.stand_in())
         self.assertEqual((self.current(), faults.count("SendCommand")), (None, 0))
+
+    def test_each_refusal_needs_a_reason_of_its_own(self) -> None:
+        """One that is barred and has no verdict, too."""
+        self.is_rolled_back("silent", "no log was written")
+        bad = self.stand_in("silent")
+        for reason in ("release-bad=it was the disk", "no-verdict=a stand-in"):
+            words = ["--binary", str(bad), "--override", reason, "--who", "ada"]
+            other = "no-verdict" if "release-bad" in reason else "release-bad"
+            self.refused(other, "deploy", "--yes", "--stabilize", "2", *words)
+        self.assertEqual(self.magellan(*self.deploying(bad, 2, "--override", "no such code"))[0], USAGE)
+        both = self.deploy(bad, 4, "--override", "release-bad=it was the disk", code=ROLLED_BACK)
+        reasons = {reason["code"]: reason["why"] for reason in both["overridden"]["reasons"]}
+        self.assertEqual(reasons, {"no-verdict": "a stand-in", "release-bad": "it was the disk"})
+
+    def test_production_watches_for_half_a_minute_at_least(self) -> None:
+        host.push({self.toml: self.environment_file("production")})
+        for command in (self.deploying(self.stand_in(), 29), ["rollback", "--environment", self.environment, "--yes",
+                                                              "--stabilize", "29"]):
+            code, _, err = self.magellan(*command)
+            self.assertEqual(code, USAGE, err)
+            self.assertIn("error[bad-argument]", err)
+        self.assertEqual(faults.requests, [])
+
+    def test_old_releases_are_pruned_but_never_what_runs_or_ran_before(self) -> None:
+        releases = [self.first()["release"]]
+        releases += [self.second()["release"] for _ in range(3)]
+        out = self.succeeds("prune", "--keep", "1")
+        self.assertEqual(sorted(os.listdir(host.path(RELEASES))), sorted(releases[2:]))
+        for release in releases[:2]:
+            self.assertIn(f"pruned {release}", out)
+        self.succeeds("status")
+        self.assertEqual(self.rollback()["release"], releases[2])
 
     def test_the_summary_and_the_record_are_where_they_were_asked_for(self) -> None:
         more = ["--markdown", "summary.md", "--out", "records/of/this.json"]
@@ -264,32 +438,15 @@ class Deploys(Deployed):
     def test_values_never_reach_a_shell_unquoted(self) -> None:
         trap = host.path("/tmp/pwned")
         why = "a 'quoted' \"reason\" $(touch /tmp/pwned) `touch /tmp/pwned`; touch /tmp/pwned\nsecond line \\ & | * ~"
-        record = self.deploy(None, 2, "--binary", str(self.stand_in()), "--override", why, "--who", "$(touch /tmp/pwned)'")
+        record = self.deploy(None, 2, "--binary", str(self.stand_in()), "--override", f"no-verdict={why}",
+                             "--who", "$(touch /tmp/pwned)'")
         self.assertFalse(trap.exists())
-        self.assertEqual(record["overridden"]["why"], why)
-        line = json.loads(host.read(f"{DEPLOY_STATE}/history").splitlines()[-1])
-        self.assertEqual(line["overridden"]["why"], why)
+        for line in (record, self.history()[-1]):
+            self.assertEqual(line["overridden"]["reasons"][0]["why"], why)
 
 
 class Unwell(Deployed):
     """A release that isn't well is red, rolled back to the one before, and not chosen again."""
-
-    def is_rolled_back(self, mode: str, fault: str, stabilize: int = 4) -> dict:
-        good = self.first()
-        record = self.deploy(self.stand_in(mode), stabilize, code=ROLLED_BACK)
-        self.assertEqual(record["outcome"], {"outcome": "rolled_back", "to": good["release"]})
-        said = json.dumps(record["health"]) + json.dumps(record["steps"])
-        self.assertRegex(said, fault)
-        backs = [step for step in record["steps"] if step["step"] == "roll_back"]
-        self.assertEqual(len(backs), 1)
-        code, _, err = self.magellan(*self.deploying(None, 2, "--binary", str(self.stand_in(mode))))
-        self.assertEqual(code, REFUSED, err)
-        self.assertIn("failed here before", err)
-        # What runs came with the first rollout, not with the one that failed.
-        code, out, err = self.magellan("status", "--environment", self.environment)
-        self.assertEqual(code, PASSED, out + err)
-        self.assertIn(good["id"], out)
-        return record
 
     def test_a_unit_that_crash_loops(self) -> None:
         self.is_rolled_back("crash", "ActiveState|NRestarts|didn't start")
@@ -308,7 +465,7 @@ class Unwell(Deployed):
         self.is_rolled_back("wrong_digest", "it runs 000000000000, expected")
 
     def test_a_burst_of_errors(self) -> None:
-        self.is_rolled_back("errors", "errors since it started")
+        self.is_rolled_back("errors", "errors in its log since it started")
 
     def test_a_unit_that_is_missing(self) -> None:
         good = self.first()
@@ -319,7 +476,7 @@ class Unwell(Deployed):
                 host.sh(f"rm -f {UNITS}/{UNIT}.service; systemctl kill -s KILL {UNIT}; systemctl daemon-reload")
 
         # Once the new release is current, before it is observed.
-        faults.on("PutObject", before(remove), skip=9, key="deploys/")
+        faults.on("PutObject", before(remove), skip=HEALTH_BEGINS, key=JOURNAL)
         record = self.deploy(self.stand_in(), 3, code=ROLLED_BACK)
         self.assertRegex(json.dumps(record["health"]), "LoadState|ActiveState")
 
@@ -329,30 +486,183 @@ class Unwell(Deployed):
         self.assertEqual(self.property("ActiveState"), "inactive")
 
     def test_rollback_by_hand_with_local_state_lost(self) -> None:
-        first = self.first()
-        self.change()
-        second = self.deploy(self.stand_in())
+        first, second = self.first(), self.second()
         shutil.rmtree(host.work / "gate", ignore_errors=True)
-        rollback = ["rollback", "--environment", self.environment, "--yes", "--stabilize", "2", "--json"]
-        code, out, err = self.magellan(*rollback)
-        self.assertEqual(code, PASSED, out + err)
+        self.rollback()
         self.assertEqual(self.current(), first["release"])
-        self.assertEqual(self.checked_out(), first["commit"])
-        # The one that was left is not gone back to.
-        code, _, err = self.magellan(*rollback)
-        self.assertEqual(code, REFUSED, err)
-        code, _, err = self.magellan(*rollback, "--to", second["release"][:12])
-        self.assertEqual(code, REFUSED, err)
-        self.assertIn("error[release-bad]", err)
+        self.assertIn(first["commit"], self.trees())
+        # The one that was left is not gone back to, unless it is named: it was never seen failing.
+        self.refused("no-release", *self.going_back())
+        self.rollback("--to", second["release"][:12])
+        self.assertEqual(self.current(), second["release"])
+        self.succeeds("status")
+
+    def test_what_failed_here_is_not_gone_back_to(self) -> None:
+        self.first()
+        record = self.deploy(self.stand_in("silent"), 2, code=ROLLED_BACK)
+        self.refused("no-release", *self.going_back("--to", record["release"][:12]))
 
     def test_what_runs_is_not_bad_for_having_been_tried_again(self) -> None:
         good = self.first()
         host.sh(f"systemctl stop {UNIT}; "
                 f"printf '[Service]\\nExecStartPre=false\\n' > {UNITS}/{UNIT}.service.d/zz.conf; systemctl daemon-reload")
         record = self.deploy(self.stand_in(), code=UNRESOLVED)
-        self.assertEqual((record["previous"], record["release"]), (good["release"], good["release"]))
+        self.assertEqual((record["previous"][UNIT]["release"], record["release"]), (good["release"], good["release"]))
         host.sh(f"rm {UNITS}/{UNIT}.service.d/zz.conf; systemctl daemon-reload")
         self.deploy(self.stand_in())
+
+    def test_a_strategy_is_retired(self) -> None:
+        self.two_strategies()
+        self.first()
+        shutil.rmtree(host.work / "deployed" / OTHER)
+        host.push({self.toml: self.environment_file()})
+        self.second()
+        self.assertEqual(self.property("LoadState", OTHER_UNIT), "not-found")
+        self.succeeds("status")
+
+
+class Misleading(Deployed):
+    """Services that look well from afar."""
+
+    def test_a_unit_that_crashes_a_second_after_it_was_ready(self) -> None:
+        self.is_rolled_back("late_crash", "ActiveState is|it has ended meanwhile|NRestarts is")
+
+    def test_a_unit_whose_phase_stays_starting(self) -> None:
+        self.is_rolled_back("starting", "its heartbeat that it is starting")
+
+    def test_a_unit_with_a_heartbeat_of_the_future(self) -> None:
+        self.is_rolled_back("future", r"the heartbeat is of 3\d\d\d s from now")
+
+    def test_a_unit_that_logs_worse_than_errors(self) -> None:
+        self.is_rolled_back("fatal", "20 errors in its log since it started")
+
+    def test_a_unit_that_floods_stderr(self) -> None:
+        self.is_rolled_back("stderr_burst", r"\d+ lines on stderr that aren't in its log since it started")
+
+    def test_a_unit_whose_log_cannot_be_counted(self) -> None:
+        self.is_rolled_back("huge_log", "errors in its log couldn't be counted")
+
+    def test_a_unit_whose_process_is_another_program(self) -> None:
+        self.is_rolled_back("foreign_process", "its process runs the program .{12}, expected .{12}")
+
+    def test_many_services_are_deployed_and_shown(self) -> None:
+        """All strategies that the program has, and more facts than a command's output holds."""
+        names = ["bear_trap", "daily_trend", "hourly_swing"]
+        services = ", ".join(f'"magellan-{name.replace("_", "-")}"' for name in names)
+        host.push(files_of(*names) | {self.toml: self.environment_file(services=services)})
+        record = self.first()
+        self.assertEqual(sorted(record["strategies"]), names)
+        shown = json.loads(self.succeeds("status", "--json"))
+        self.assertEqual([unit["faults"] for unit in shown["units"]], [[], [], []])
+        # Noise packs badly: some 80 KB of it.
+        strangers = [f"{RELEASES}/{secrets.token_hex(100)}" for _ in range(400)]
+        host.sh(f"cd {RELEASES} && touch " + " ".join(os.path.basename(path) for path in strangers))
+        code, out, err = self.here("status", "--json")
+        self.assertEqual(code, REFUSED, err)
+        drift = json.loads(out)["drift"]
+        self.assertEqual(sorted(drift), sorted(f"{path} belongs to nothing that was rolled out" for path in strangers))
+        self.assertEqual([unit["faults"] for unit in json.loads(out)["units"]], [[], [], []])
+
+
+class Attacked(Deployed):
+    """Whoever is the services' user, or was here before."""
+
+    def as_service(self, script: str) -> int:
+        return host.run(["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups", "bash", "-c", script]).code
+
+    def test_the_services_user_cannot_become_root(self) -> None:
+        record = self.first()
+        release, bound = f"{RELEASES}/{record['release']}", f"{BOUND}/{UNIT}"
+        self.assertEqual(self.property("User"), USER)
+        self.assertEqual(host.sh(f"id -nG {USER}").split(), [USER])
+        for attempt in (f"mv {RELEASES} {RELEASES}.x", f"mv {ROOT} {ROOT}.x", f"mv {release} {release}.x",
+                        f"chmod u+w {release}", f"echo >> {release}/magellan", f"rm -f {release}/checksums",
+                        f"ln -sfn /tmp {bound}/current", f"mv {bound} {bound}.x", f"touch {bound}/x",
+                        f"touch {COMMITS}/{self.commit}/x", f"touch {MIRROR}/x", f"mkdir {MIRROR}/hooks",
+                        f"touch {UNITS}/magellan-x.service", f"touch {UNITS}/{UNIT}.service.d/x.conf",
+                        f"touch {ETC}/trusted-keys", f"touch {DEPLOY_STATE}/x", f"ls {DEPLOY_STATE}",
+                        f"mv {STATE}/{STRATEGY} {STATE}/x", "sudo -n true", "touch /run/magellan/x"):
+            self.assertNotEqual(self.as_service(attempt), 0, attempt)
+        # What it may do is of no use: links in its state lead root nowhere.
+        host.write("/root/secret/bear_trap_20990101.jsonl", '{"message": "for root only"}\n')
+        shadow = host.read("/etc/shadow")
+        self.assertEqual(self.as_service(
+            f"cd {STATE}/{STRATEGY} && rm -rf logs heartbeat.json* && ln -s /root/secret logs && "
+            "ln -s /etc/shadow heartbeat.json && ln -s /etc/shadow heartbeat.json.new"), 0)
+        said = [self.here("status", "--json"), self.here("health", "--json", "--stabilize", "1"),
+                self.here("logs", "--strategy", STRATEGY)]
+        for _, out, err in said:
+            for secret in ("for root only", "root:", "daemon:"):
+                self.assertNotIn(secret, out + err)
+        self.as_service(f"cd {STATE}/{STRATEGY} && rm -f logs heartbeat.json heartbeat.json.new")
+        self.second()
+        self.assertEqual(host.read("/etc/shadow"), shadow)
+        self.assertEqual(host.sh(f"find {ROOT} {ETC} {DEPLOY_STATE} ! -user root -o -type f -perm /0022"), "")
+
+    def test_a_root_that_others_may_write_is_refused(self) -> None:
+        first = self.first()
+        self.change()
+        for break_it, mend in ((f"chmod 0777 {ROOT}", f"chmod 0755 {ROOT}"),
+                               (f"chown {USER} {ROOT}", f"chown root {ROOT}"), ("chmod 0777 /opt", "chmod 0755 /opt")):
+            host.sh(break_it)
+            got, out, err = self.magellan(*self.deploying(self.stand_in()))
+            self.assertNotEqual(got, PASSED, break_it)
+            self.assertRegex(out + err, "root-folder|unsafe|isn't a folder of root|writable by others")
+            host.sh(mend)
+            self.assertEqual(self.current(), first["release"])
+        self.deploy(self.stand_in())
+
+    def old_layout(self) -> None:
+        """As a deploy left it that knew one user for everything."""
+        host.make_checkout()
+        release = "9" * 64
+        host.write(f"{OLD_RELEASES}/{release}/magellan", "#!/bin/sh\nexec sleep 100000\n", 0o755)
+        self.old = f"""[Unit]
+Description=of old
+[Service]
+User={OLD_USER}
+WorkingDirectory={CHECKOUT}
+ExecStart={OLD_RELEASES}/current/magellan run --strategy {STRATEGY} --state-dir {STATE}/{STRATEGY}
+Restart=always
+StateDirectory=magellan/{STRATEGY}
+[Install]
+WantedBy=multi-user.target
+"""
+        host.write(f"{UNITS}/{UNIT}.service", self.old)
+        host.write(f"{UNITS}/{UNIT}.service.d/magellan.conf", "[Service]\nEnvironment=OLD=yes\n")
+        host.sh(f"ln -sfn {release} {OLD_RELEASES}/current; systemctl daemon-reload; systemctl enable --now {UNIT}")
+
+    def is_of_old(self) -> None:
+        self.assertEqual(host.read(f"{UNITS}/{UNIT}.service"), self.old)
+        self.assertEqual([self.property(name) for name in ("ActiveState", "User", "UnitFileState")],
+                         ["active", OLD_USER, "enabled"])
+        self.assertIn("OLD=yes", self.property("Environment"))
+
+    def test_a_good_first_deploy_replaces_the_old_layout(self) -> None:
+        self.old_layout()
+        code, out, err = self.here("status")
+        self.assertEqual(code, REFUSED, out + err)
+        self.assertIn("units run from releases below a user's home", out)
+        self.is_of_old()
+        code, out, err = self.magellan(*self.deploying(self.stand_in(), 2, "--dry-run"))
+        self.assertEqual(code, PASSED, err)
+        self.assertIn("a unit of this name was installed by a Magellan of another layout", err)
+        self.first()
+        self.assertEqual(self.property("User"), USER)
+        self.assertEqual(host.sh(f"stat -c %U {STATE}/{STRATEGY}").strip(), USER)
+        self.succeeds("status")
+        self.assertTrue(host.exists(f"{OLD_RELEASES}/current"), "nothing below /home is removed")
+        self.second()
+
+    def test_a_first_deploy_that_isnt_well_hands_back_the_old_layout(self) -> None:
+        self.old_layout()
+        for mode in ("silent", "crash", "foreign_process"):
+            code, out, err = self.magellan(*self.deploying(self.stand_in(mode), 4))
+            self.assertEqual(code, RESTORED, out + err)
+            self.assertIn(f"FAILED; what was there before runs again: {UNIT}", out)
+            self.is_of_old()
+        # And a good one may follow.
+        self.first()
 
     def test_a_unit_that_somebody_made_is_said_and_kept(self) -> None:
         host.write(f"{UNITS}/{UNIT}.service", "[Service]\nExecStart=sleep 9999\n[Install]\nWantedBy=basic.target\n")
@@ -360,35 +670,1069 @@ class Unwell(Deployed):
         code, _, err = self.magellan(*self.deploying(self.stand_in(), 2, "--dry-run"))
         self.assertEqual(code, PASSED, err)
         self.assertIn("a unit of this name was installed by hand", err)
-        self.deploy(self.stand_in("silent"), 2, code=UNRESOLVED)
+        record = self.deploy(self.stand_in("silent"), 2, code=RESTORED)
+        self.assertEqual(record["outcome"], {"outcome": "stopped", "restored": [UNIT]})
         self.assertIn("sleep 9999", host.read(f"{UNITS}/{UNIT}.service"))
+        self.assertEqual([self.property(name) for name in ("ActiveState", "UnitFileState")], ["active", "enabled"])
 
-    def test_a_strategy_is_retired(self) -> None:
-        other, unit = "daily_trend", "magellan-daily-trend"
-        files = {f"deployed/{other}/{name}": unswept(f"deployed/{other}/{name}")
-                 for name in ("config.json", f"{unit}.service")}
-        services = f'"{UNIT}", "{unit}"'
-        toml = f"deployed/environments/{self.environment}.toml"
-        host.push(files | {toml: self.environment_file(services=services)})
+    def test_two_environments_on_one_host_are_refused(self) -> None:
+        record = self.first()
+        mine, history = self.environment, self.history()
+        self.environment = "another-environment"
+        host.push({self.toml: self.environment_file()})
+        self.assertIn(mine, self.refused_deploy("wrong-target", self.stand_in("good", "another")))
+        self.refused("wrong-target", *self.going_back())
+        code, out, _ = self.here("status")
+        self.assertEqual(code, REFUSED)
+        self.assertIn(f"the host belongs to the environment `{mine}`", out)
+        for command in (["prune", "--keep", "1"], ["doctor", "host"], ["doctor", "host", "--fix", "--yes"]):
+            self.assertNotEqual(self.here(*command)[0], PASSED, command)
+        self.environment = mine
+        self.assertEqual((self.current(), self.history()), (record["release"], history))
+        self.succeeds("status")
+
+
+class Drift(Deployed):
+    """Whatever differs on the host from what was rolled out."""
+
+    def drifts(self, *found: str) -> None:
+        code, out, err = self.here("status")
+        self.assertEqual(code, REFUSED, f"not seen: {found}\n{out}\n{err}")
+        self.assertIn("error[drift]", err)
+        for what in found:
+            self.assertRegex(out, what)
+
+    def test_drift_is_seen_and_a_deploy_mends_what_is_magellans(self) -> None:
         self.first()
-        shutil.rmtree(host.work / "deployed" / other)
-        host.push({toml: self.environment_file()})
-        self.change()
+        host.sh(f"echo '# edited' >> {UNITS}/{UNIT}.service; echo edited >> {COMMITS}/{self.commit}/README.md; "
+                f"printf '[Service]\\nNice=5\\n' > {UNITS}/{UNIT}.service.d/zz.conf; systemctl daemon-reload")
+        self.drifts("its unit file isn't the release's", "tree of commit .* was altered: README.md", "zz.conf changes it")
+        self.deploy(self.stand_in("good", "another"))
+        # What is somebody's stays, and is still told.
+        code, out, _ = self.here("status")
+        self.assertEqual((code, re.findall("DRIFT: (.*)", out)),
+                         (REFUSED, [f"{UNIT}: {UNITS}/{UNIT}.service.d/zz.conf changes it",
+                                    f"{UNITS}/{UNIT}.service.d/zz.conf belongs to nothing that was rolled out"]))
+
+    def test_files_units_and_drop_ins(self) -> None:
+        record = self.first()
+        release, bound = f"{RELEASES}/{record['release']}", f"{BOUND}/{UNIT}/{'-'.join(self.bound())}"
+        unit, drop_in = f"{UNITS}/{UNIT}.service", f"{UNITS}/{UNIT}.service.d/magellan.conf"
+        kept, runtime = "/root/kept", "/run/systemd/system"
+        reload = "systemctl daemon-reload"
+        replace = "cp -a {0} " + kept + "; cp -a {0} {0}.new; echo '# x' >> {0}.new; mv {0}.new {0}; " + reload
+        bring_back = f"mv {kept} {{0}}; {reload}"
+        cases = {
+            "release .* was altered: magellan": (replace.format(f"{release}/magellan"),
+                                                 bring_back.format(f"{release}/magellan")),
+            "release .* was altered: checksums|holds other than what the store has": (
+                replace.format(f"{release}/checksums"), bring_back.format(f"{release}/checksums")),
+            r"release .* was altered: .*mode": (f"chmod 0755 {release}/magellan; chmod 4555 {release}/magellan",
+                                               f"chmod 0555 {release}/magellan"),
+            r"release .* was altered: .*owner": (f"chown {USER} {release}/magellan", f"chown root {release}/magellan"),
+            r"release .* was altered: .*extra": (f"touch {release}/extra; chmod 0444 {release}/extra",
+                                                f"rm -f {release}/extra"),
+            "its unit file isn't the release's": (replace.format(unit), bring_back.format(unit)),
+            "its drop-in isn't the release's": (replace.format(drop_in), bring_back.format(drop_in)),
+            "what is started when it fails isn't the release's": (
+                replace.format(f"{UNITS}/magellan-failed@.service"), bring_back.format(f"{UNITS}/magellan-failed@.service")),
+            f"{UNIT} is bound to|binding|isn't": (replace.format(f"{bound}/binding.json"),
+                                                 bring_back.format(f"{bound}/binding.json")),
+            "system.control/.*CPUWeight.conf changes it": (
+                f"systemctl set-property --runtime {UNIT} CPUWeight=50",
+                f"rm -rf /run/systemd/system.control/{UNIT}.service.d; {reload}"),
+            f"{runtime}/.*override.conf changes it": (
+                f"mkdir -p {runtime}/{UNIT}.service.d; printf '[Service]\\nEnvironment=A=b\\n' > "
+                f"{runtime}/{UNIT}.service.d/override.conf; {reload}", f"rm -r {runtime}/{UNIT}.service.d; {reload}"),
+            # A drop-in for all units of a name's beginning.
+            "magellan-.service.d/all.conf changes it": (
+                f"mkdir {UNITS}/magellan-.service.d; printf '[Service]\\nNice=5\\n' > "
+                f"{UNITS}/magellan-.service.d/all.conf; {reload}", f"rm -r {UNITS}/magellan-.service.d; {reload}"),
+            "User is `root`, expected `magellan`": (
+                f"mkdir -p {runtime}/{UNIT}.service.d; printf '[Service]\\nUser=root\\n' > "
+                f"{runtime}/{UNIT}.service.d/override.conf; {reload}", f"rm -r {runtime}/{UNIT}.service.d; {reload}"),
+            "NeedDaemonReload is `yes`": (f"touch {unit}", reload),
+            f"{RELEASES}/stranger belongs to nothing": (f"touch {RELEASES}/stranger", f"rm {RELEASES}/stranger"),
+            f"{UNITS}/magellan-x.service belongs to nothing": (f"touch {UNITS}/magellan-x.service",
+                                                              f"rm {UNITS}/magellan-x.service"),
+            "tree of commit .* was altered: README.md": (
+                replace.format(f"{COMMITS}/{self.commit}/README.md"), bring_back.format(f"{COMMITS}/{self.commit}/README.md")),
+            "tree of commit .* isn't there": (f"mv {COMMITS}/{self.commit} {kept}", f"mv {kept} {COMMITS}/{self.commit}"),
+        }
+        self.succeeds("status")
+        for found, (alter, undo) in cases.items():
+            with self.subTest(found):
+                host.sh(alter)
+                try:
+                    self.drifts(found)
+                finally:
+                    host.sh(undo)
+                self.succeeds("status")
+
+    def test_a_process_that_isnt_the_releases(self) -> None:
+        """The file is right again, and another program runs."""
+        record = self.first()
+        program = f"{RELEASES}/{record['release']}/magellan"
+        host.write("/root/other", bad_service.binary("good", "another"), 0o555)
+        host.sh(f"mv {program} /root/kept; mv /root/other {program}; systemctl restart {UNIT}; "
+                f"mv {program} /root/other; mv /root/kept {program}")
+        code, out, err = self.here("status")
+        self.assertEqual(code, UNWELL, out + err)
+        self.assertRegex(out, "its process runs the program .{12}, expected .{12}")
+        self.assertEqual(self.here("health", "--stabilize", "1")[0], UNWELL)
+        # A deploy of the same starts it anew.
         self.deploy(self.stand_in())
-        self.assertEqual(self.property("LoadState", unit), "not-found")
+        self.succeeds("status")
 
-    def test_drift_is_seen(self) -> None:
-        self.first()
-        host.sh(f"echo '# edited' >> {UNITS}/{UNIT}.service; echo edited >> {CHECKOUT}/README.md; "
-                f"mkdir -p {UNITS}/{UNIT}.service.d; printf '[Service]\\nNice=5\\n' > {UNITS}/{UNIT}.service.d/zz.conf; "
-                "systemctl daemon-reload")
-        code, out, err = self.magellan("status", "--environment", self.environment)
-        self.assertEqual(code, REFUSED, err)
-        for drift in ("its unit file isn't the release's", "edited in the checkout", "zz.conf changes it"):
-            self.assertIn(drift, out)
-        # A deploy doesn't go over what somebody edited.
+    def test_histories_that_differ(self) -> None:
+        self.first(), self.second()
+        records, index = f"{DEPLOY_STATE}/records", f"index/{self.environment}/2.json"
+        names = sorted(host.sh(f"ls {records}").split())
+        kept = emulator.get(index)
+        self.succeeds("status")
+        forge = f"sed -i 's/\"running\"/\"untouched\"/' {records}/{names[-1]}"
+        line = "{\"id\":\"forged\",\"outcome\":{\"outcome\":\"running\"}}"
+        number = int(names[-1].split("-")[0]) + 1
+        added = f"{number:010}-{hashlib.sha256(line.encode()).hexdigest()}"
+        cases = {
+            "a forged line": (forge, "the host's history of .* isn't what the store has on record"),
+            "a forged line under its own name": (
+                f"{forge}; f=$(head -n1 {records}/{names[-1]} | tr -d '\\n' | sha256sum | cut -c1-64); "
+                f"mv {records}/{names[-1]} {records}/{names[-1].split('-')[0]}-$f",
+                "the host's history of .* isn't what the store has on record"),
+            "an added line": (f"echo '{line}' > {records}/{added}", "the host remembers the rollout forged"),
+            "the last line removed": (f"rm {records}/{names[-1]}", "the host's history lacks the rollout"),
+            "all lines removed": (f"rm {records}/*", "the host's history lacks the rollout"),
+        }
+        for name, (alter, found) in cases.items():
+            with self.subTest(name):
+                host.sh(f"cp -a {records} /root/records; {alter}")
+                try:
+                    self.drifts(found)
+                finally:
+                    host.sh(f"rm -rf {records}; mv /root/records {records}")
+        with self.subTest("an index that lacks the rollout"):
+            rollouts = json.loads(kept)["rollouts"]
+            emulator.put(index, json.dumps({"rollouts": rollouts[:-1]}).encode())
+            self.drifts("the host remembers the rollout .*, the store doesn't", "which no rollout on record brought")
+            emulator.put(index, kept)
+        self.succeeds("status")
+
+
+class Timely(Deployed):
+    """When an environment may be changed, by a deploy or a rollback."""
+
+    # A Tuesday at eleven in New York.
+    OPEN = datetime.datetime(2026, 3, 10, 15, tzinfo=datetime.timezone.utc)
+
+    def env(self, **environment: str) -> None:
+        host.push({self.toml: self.environment_file(**environment)})
+
+    def until(self, moment: datetime.datetime) -> float:
+        return moment.timestamp() - time.time()
+
+    def closed(self) -> float:
+        """Seconds until a Saturday at noon."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        saturday = now.replace(hour=16, minute=0) + datetime.timedelta(days=(5 - now.weekday()) % 7 or 7)
+        return self.until(saturday)
+
+    def with_the_hosts_clock(self, seconds: float) -> None:
+        """The deployer's clock is ahead: so is what the host says of its own before a rollout."""
+        def edit(said: dict) -> dict:
+            first, facts, *rest = said["StandardOutputContent"].splitlines()
+            *words, chunk = facts.split(" ")
+            lines = gzip.decompress(base64.b64decode(chunk)).decode()
+            lines = re.sub(r"(?m)^now=(.*)$", lambda now: f"now={float(now[1]) + seconds:.3f}", lines)
+            facts = " ".join([*words, base64.b64encode(gzip.compress(lines.encode())).decode()])
+            return said | {"StandardOutputContent": "\n".join([first, facts, *rest]) + "\n"}
+
+        faults.command("preflight", edited(edit), times=ALWAYS)
+
+    def test_nothing_is_changed_on_a_blackout_date(self) -> None:
+        first, second = self.first(), self.second()
+        now = datetime.datetime.now(zoneinfo.ZoneInfo("America/New_York"))
+        dates = [now + datetime.timedelta(days=days) for days in (-1, 0, 1)]
+        self.env(blackout=", ".join(f'"{date:%Y-%m-%d}"' for date in dates))
         self.change()
-        self.assertIn("edited", json.dumps(self.deploy(self.stand_in(), code=UNTOUCHED)["steps"]))
+        # The reason for one refusal isn't one for the other.
+        said = self.refused_deploy("deploy-untimely", self.stand_in())
+        self.assertIn("is one of the blackout dates", said)
+        self.refused("deploy-untimely", *self.going_back())
+        why = ["--override", "deploy-untimely=it loses money"]
+        record = self.rollback(*why, "--who", "bob")
+        self.assertEqual((self.current(), record["overridden"]["who"]), (first["release"], "bob"))
+        self.assertIn("OVERRIDDEN by bob: deploy-untimely: it loses money", self.succeeds("status"))
+        record = self.deploy(self.stand_in(), 2, *why)
+        self.assertEqual([reason["code"] for reason in record["overridden"]["reasons"]],
+                         ["no-verdict", "deploy-untimely"])
+        self.assertNotEqual(self.current(), second["release"])
+
+    def test_nothing_is_changed_while_the_market_is_open(self) -> None:
+        self.first(), self.second()
+        self.env(when="market-closed")
+        clock = ahead(self.until(self.OPEN))
+        self.assertIn("the market is open until", self.refused_deploy("deploy-untimely", self.stand_in("good", "x"), **clock))
+        self.assertIn("the market is open until", self.refused("deploy-untimely", *self.going_back(), **clock))
+
+    def test_nothing_that_holds_positions_is_restarted(self) -> None:
+        holding = self.stand_in("positions")
+        self.deploy(holding)
+        second = self.deploy(self.stand_in("positions", "second"))
+        self.env(when="market-closed")
+        host.write(f"{STATE}/{STRATEGY}/positions", "2")
+        time.sleep(3)
+        seconds = self.closed()
+        clock = ahead(seconds)
+        third = self.stand_in("positions", "third")
+        said = "holds positions: 2 (its heartbeat, "
+        self.assertIn(said, self.refused_deploy("deploy-untimely", third, **clock))
+        self.assertIn(said, self.refused("deploy-untimely", *self.going_back(), **clock))
+        # The same again restarts nothing.
+        self.with_the_hosts_clock(seconds)
+        pid = self.property("ExecMainPID")
+        self.deploy(self.stand_in("positions", "second"), **clock)
+        self.assertEqual((self.current(), self.property("ExecMainPID")), (second["release"], pid))
+        record = self.deploy(third, 2, "--override", "deploy-untimely=the broker says flat", **clock)
+        self.assertEqual(self.current(), record["release"])
+
+    def test_positions_are_asked_again_at_the_switch(self) -> None:
+        first = self.deploy(self.stand_in("positions"))
+        self.env(when="market-closed")
+        seconds = self.closed()
+        self.with_the_hosts_clock(seconds)
+
+        def buy() -> None:
+            host.write(f"{STATE}/{STRATEGY}/positions", "1")
+            time.sleep(3)
+
+        faults.on("PutObject", before(buy), skip=ACTIVATE_BEGINS, key=JOURNAL)
+        new = self.stand_in("positions", "new")
+        record = self.deploy(new, code=UNTOUCHED, **ahead(seconds))
+        self.faults_came()
+        self.assertIn("holds positions: 1", json.dumps(record["steps"]))
+        self.assertEqual((record["outcome"]["outcome"], self.current()), ("untouched", first["release"]))
+        # That says nothing of the release.
+        host.write(f"{STATE}/{STRATEGY}/positions", "0")
+        time.sleep(3)
+        self.deploy(new, **ahead(seconds))
+
+
+class OneAtATime(Deployed):
+    def holding(self, skip: int = 0, key: str = JOURNAL) -> tuple[threading.Event, threading.Event]:
+        """Holds a deployer at a write: it is there, and it may go on."""
+        held, go_on = threading.Event(), threading.Event()
+
+        def wait() -> None:
+            held.set()
+            go_on.wait(60)
+
+        faults.on("PutObject", before(wait), skip=skip, key=key)
+        return held, go_on
+
+    def test_of_two_one_proceeds_and_the_other_names_it(self) -> None:
+        binary = self.stand_in()
+        held, go_on = self.holding(key="bundles/")
+        one = self.start(*self.deploying(binary), "--json")
+        self.assertTrue(held.wait(60))
+        code, _, err = self.magellan(*self.deploying(binary), USER="bob")
+        go_on.set()
+        self.assertEqual(code, REFUSED, err)
+        self.assertIn("error[deploy-locked]", err)
+        self.assertIn(f"process {one.pid}", err)
+        self.rolled(PASSED, *self.ended(one))
+
+    def test_one_that_was_taken_over_can_do_nothing_more(self) -> None:
+        self.first()
+        self.change()
+        held, go_on = self.holding(ACTIVATE_BEGINS)
+        one = self.start(*self.deploying(self.stand_in()))
+        self.assertTrue(held.wait(60))
+        record = self.resume("--take-over")
+        go_on.set()
+        code, _, err = self.ended(one)
+        self.assertEqual(code, REFUSED, err)
+        self.assertIn("error[lock-lost]", err)
+        self.holds(record)
+
+    def test_a_host_that_changed_since_it_was_planned_is_planned_again(self) -> None:
+        self.first()
+        self.change()
+        binary, other = self.stand_in(), []
+
+        def deploy_another() -> None:
+            other.append(self.magellan(*self.deploying(self.stand_in("good", "another"))))
+
+        faults.on("GetObject", before(deploy_another), key="lock/")
+        code, _, err = self.magellan(*self.deploying(binary))
+        self.assertEqual(other[0][0], PASSED, other)
+        self.assertEqual(code, REFUSED, err)
+        self.assertIn("error[plan-outdated]", err)
+        self.deploy(binary)
+
+    def test_the_lease_is_renewed_while_services_are_watched(self) -> None:
+        """So that a deployer whose clock is ahead takes nothing over."""
+        one = self.start(*self.deploying(self.stand_in(), 30), "--json")
+        self.assertTrue(eventually(lambda: self.current() and self.property("ActiveState") == "active"))
+        time.sleep(5)
+        renewed, before = {self.lock()["renewed"]}, self.lock()
+        code, _, err = self.here("deploy", "resume", USER="bob", **ahead(1200))
+        self.assertEqual(code, REFUSED, err)
+        self.assertIn("error[deploy-locked]", err)
+        self.refused_deploy("deploy-locked", self.stand_in(), **ahead(1200))
+        self.assertTrue(eventually(lambda: renewed.add(self.lock()["renewed"]) or len(renewed) > 2))
+        self.assertEqual(self.lock()["generation"], before["generation"])
+        self.rolled(PASSED, *self.ended(one))
+
+    def test_a_lease_is_renewed_while_it_is_rolled_back(self) -> None:
+        self.first()
+        renewed, rolling_back = set(), threading.Event()
+
+        def look(request: Request, forward):
+            if request.path.endswith(f"lock/host/{NAME}.json"):
+                if rolling_back.is_set():
+                    renewed.add(json.loads(request.body)["renewed"])
+            elif b'"health_after_rollback"' in request.body:
+                rolling_back.set()
+            return forward()
+
+        faults.on("PutObject", look, times=ALWAYS)
+        self.deploy(self.stand_in("crash"), 25, code=ROLLED_BACK)
+        self.assertGreater(len(renewed), 2)
+
+
+class Killed(Deployed):
+    """Rollouts that end before their end."""
+
+    def unfinished(self, skip: int, binary: pathlib.Path | None = None, hook=instead, key: str = JOURNAL,
+                   where=lambda _: True, expected: tuple[int, ...] = (-signal.SIGKILL,)) -> tuple[int, str]:
+        """A deploy that is killed at a write; its exit code."""
+        faults.clear()
+        process = None
+        faults.on("PutObject", hook(lambda: process.kill()), skip=skip, key=key, where=where)
+        process = self.start(*self.deploying(binary or self.stand_in(), 1))
+        code, _, err = self.ended(process)
+        faults.clear()
+        self.assertIn(code, expected, err)
+        return code, err
+
+    def converges(self, *codes: int) -> dict | None:
+        """Whoever goes on brings it to its end; none, if there was nothing to go on with."""
+        code, out, err = self.here("deploy", "resume", "--json")
+        if code == REFUSED:
+            # Killed before the lock was taken, or after it was given back.
+            self.assertIn("error[nothing-to-resume]", err)
+            return None
+        if "had not begun" in out:
+            return None
+        record = json.loads(out)
+        self.assertIn(code, codes, out + err)
+        self.holds(record)
+        return record
+
+    def test_a_kill_after_any_step_is_gone_on_with(self) -> None:
+        """kill -9 at every write of journal, index and audit record, before or after it is done."""
+        previous, killed = self.first()["release"], 0
+        while True:
+            self.change()
+            hook = after if killed % 2 else instead
+            code, _ = self.unfinished(killed, hook=hook, key=WRITES, expected=(-signal.SIGKILL, PASSED))
+            if code == PASSED:
+                break
+            self.assertIn(self.current(), [previous, *os.listdir(host.path(RELEASES))])
+            self.assertTrue(self.complete(self.current()))
+            record = self.converges(PASSED, UNTOUCHED)
+            if record:
+                staged = any(step["step"] == "stage" and step["ok"] for step in record["steps"])
+                self.assertEqual(record["outcome"]["outcome"] == "running", staged or record["outcome"]["outcome"] == "running")
+                self.succeeds("status")
+            previous = self.current()
+            killed += 1
+        # Begun, five steps, the outcome, the record's two; index and audit.
+        self.assertGreaterEqual(killed, 16)
+
+    def test_a_kill_while_the_lock_is_taken_or_given_back(self) -> None:
+        first = self.first()
+        taken = lambda request: b'"released": false' in request.body
+        given = lambda request: b'"released": true' in request.body
+        for where in (taken, given):
+            for hook in (instead, after):
+                self.change()
+                self.unfinished(0, hook=hook, key="/lock/", where=where)
+                self.assertTrue(self.complete(self.current()))
+                record = self.converges(PASSED)
+                self.assertEqual(record is not None, where is given and hook is instead)
+                self.succeeds("status")
+        self.assertNotEqual(self.current(), first["release"])
+        self.second()
+
+    def test_a_kill_while_it_fails_is_gone_on_with(self) -> None:
+        """kill -9 at the writes from the switch on, of a release that isn't well or doesn't start."""
+        good, writes = self.first(), ACTIVATE_BEGINS
+        while True:
+            self.change()
+            binary = self.stand_in("crash" if writes % 4 < 2 else "silent", str(writes))
+            hook = after if writes % 3 else instead
+            code, _ = self.unfinished(writes, binary, hook, WRITES, expected=(-signal.SIGKILL, ROLLED_BACK))
+            if code == ROLLED_BACK:
+                break
+            self.assertTrue(self.complete(self.current()))
+            self.converges(ROLLED_BACK)
+            self.assertEqual(self.current(), good["release"])
+            writes += 1
+        self.assertGreaterEqual(writes, 19)
+
+    def test_a_dead_rollout_is_told_and_gone_on_with(self) -> None:
+        self.first()
+        self.change()
+        self.unfinished(STAGE_BEGINS)
+        code, out, err = self.here("status")
+        self.assertEqual(code, REFUSED, out + err)
+        self.assertIn("error[abandoned]", err)
+        self.assertRegex(out, "UNFINISHED: .* step stage|UNFINISHED: .* step preflight")
+        self.assertIn("nobody goes on with it: `magellan deploy resume`", out)
+        self.refused_deploy("deploy-locked", self.stand_in())
+        self.resume("--if-unfinished")
+        self.succeeds("status")
+        # As the last step of a workflow asks, whatever became of it.
+        self.assertIn(f"no rollout of {self.environment} is unfinished", self.succeeds("deploy", "resume", "--if-unfinished"))
+        self.refused("nothing-to-resume", "deploy", "resume")
+
+    def test_a_dead_rollout_of_another_machine_is_taken_over_once_it_was_silent(self) -> None:
+        self.first()
+        self.change()
+        self.unfinished(STAGE_BEGINS)
+        emulator.put(f"lock/host/{NAME}.json", json.dumps(self.lock() | {"owner": "bob@elsewhere process 1"}).encode())
+        code, out, err = self.here("status")
+        self.assertEqual(code, REFUSED, out + err)
+        self.assertIn("error[abandoned]", err)
+        began = time.monotonic()
+        self.resume()
+        self.assertGreater(time.monotonic() - began, 100)
+
+    def test_a_rollout_that_is_asked_to_end_ends_at_a_steps_boundary(self) -> None:
+        for number, (name, moment) in enumerate({"stage": STAGE_BEGINS, "health": HEALTH_BEGINS}.items()):
+            self.change()
+            faults.clear()
+            process = None
+            faults.on("PutObject", after(lambda: process.send_signal((signal.SIGTERM, signal.SIGINT)[number])),
+                      skip=moment, key=JOURNAL)
+            process = self.start(*self.deploying(self.stand_in(), 60))
+            began = time.monotonic()
+            code, out, err = self.ended(process)
+            self.assertEqual(code, UNRESOLVED, out + err)
+            self.assertLess(time.monotonic() - began, 45)
+            self.assertIn("error[interrupted]", err)
+            self.assertIn("unfinished; `magellan deploy resume` goes on", out)
+            self.assertEqual((self.lock()["left"], self.lock()["released"]), (True, False))
+            code, out, err = self.here("status")
+            self.assertEqual(code, REFUSED, out + err)
+            self.assertIn("nobody goes on with it", out)
+            # Nobody needs to wait for what was left; its window is as long as it was.
+            faults.clear()
+            key = f"deploys/{self.environment}/{self.lock()['deploy']}.json"
+            emulator.put(key, json.dumps(json.loads(emulator.get(key)) | {"stabilize": 2}).encode())
+            began = time.monotonic()
+            self.resume()
+            self.assertLess(time.monotonic() - began, 60)
+            self.succeeds("status")
+
+    def test_a_resume_is_never_stale(self) -> None:
+        self.first()
+        self.change()
+        self.unfinished(ACTIVATE_BEGINS)
+        host.write(f"{DEPLOY_STATE}/generation", "7000123\n")
+        self.resume()
+        self.succeeds("status")
+        self.second()
+
+
+class Faulty(Deployed):
+    """Whatever AWS does, the host is on one complete release and the summary tells which."""
+
+    def test_a_store_that_answers_403_for_what_is_missing(self) -> None:
+        faults.on("*", forbidden_if_missing, times=ALWAYS)
+        self.first()
+        self.second()
+
+    def test_errors_that_pass(self) -> None:
+        # Apart from each other, so that none hides another: two in a row, then one that goes through.
+        for number, fault in enumerate((s3_error(500, "InternalError"), s3_error(503, "SlowDown"),
+                                        s3_error(409, "ConditionalRequestConflict"))):
+            faults.on("PutObject", fault, times=2, skip=1 + 4 * number, key=WRITES)
+            faults.on("PutObject", fault, times=2, skip=4 * number, key="/lock/")
+        faults.on("GetObject", s3_error(500, "InternalError"), times=2)
+        faults.on("GetObject", s3_error(503, "SlowDown"), times=2, skip=3)
+        faults.on("HeadObject", s3_error(503, "SlowDown"), times=2)
+        for number, operation in enumerate(("facts", "stage", "activate", "record")):
+            faults.on("SendCommand", json_error("ThrottlingException"), times=2, where=runs(operation))
+        faults.on("GetCommandInvocation", json_error("InvocationDoesNotExist"), times=3)
+        faults.on("GetCommandInvocation", json_error("ThrottlingException"), times=2, skip=6)
+        faults.on("DescribeInstanceInformation", json_error("ThrottlingException"), times=2)
+        self.first()
+        self.faults_came()
+
+    def test_a_lock_that_is_written_on_a_conflict(self) -> None:
+        """409 to each condition, once: it is asked again, not taken for somebody else's."""
+        faults.on("PutObject", s3_error(409, "ConditionalRequestConflict"), key="/lock/",
+                  where=lambda request: b'"released": true' in request.body)
+        faults.on("PutObject", s3_error(409, "ConditionalRequestConflict"), key="/audit/")
+        faults.on("PutObject", s3_error(409, "ConditionalRequestConflict"), key="/index/")
+        self.first()
+        self.faults_came()
+        self.succeeds("status")
+
+    def test_answers_of_the_store_that_are_lost(self) -> None:
+        """Done, and nobody hears of it: one's own write is found again."""
+        unheard = lambda request, forward: forward() and None
+        for skip in (0, 3, 6, 9, 12):
+            faults.on("PutObject", unheard, skip=skip, key=WRITES)
+        for key in ("/lock/", "/index/", "/audit/", "/bundles/"):
+            faults.on("PutObject", unheard, key=key)
+        self.first()
+        self.faults_came()
+
+    def test_a_store_that_fails_for_good_leaves_it_to_resume(self) -> None:
+        first = self.first()
+        self.change()
+        faults.on("PutObject", s3_error(500, "InternalError"), times=ALWAYS, skip=ACTIVATE_ENDS, key=JOURNAL)
+        code, out, err = self.magellan(*self.deploying(self.stand_in()))
+        self.assertEqual(code, UNRESOLVED, err)
+        self.assertIn("unfinished", out)
+        self.faults_came()
+        self.assertTrue(self.complete(self.current()))
+        faults.clear()
+        self.resume()
+        self.assertNotEqual(self.current(), first["release"])
+
+    def test_a_record_that_cannot_be_kept_is_no_success(self) -> None:
+        for key in ("/index/", "/audit/"):
+            faults.clear()
+            faults.on("PutObject", s3_error(500, "InternalError"), times=ALWAYS, key=key)
+            self.change()
+            code, out, err = self.magellan(*self.deploying(self.stand_in()))
+            self.assertEqual(code, UNRESOLVED, err)
+            self.assertIn("error[unfinished]", err)
+            faults.clear()
+            self.resume()
+            self.assertIn("running", self.succeeds("releases"))
+            self.succeeds("status")
+
+    def test_a_bundle_that_is_damaged_on_the_way(self) -> None:
+        self.first()
+        self.change()
+        faults.on("GetObject", flip_byte, times=ALWAYS, key="bundles/")
+        record = self.deploy(self.stand_in(), code=UNTOUCHED)
+        self.assertIn("digest", json.dumps(record["steps"]))
+
+    def test_commands_that_are_never_delivered(self) -> None:
+        """Once each, whichever it is: they are sent again."""
+        operations = ("facts", "preflight", "stage", "activate", "record")
+        for number, operation in enumerate(operations):
+            faults.undelivered(*(("TimedOut", "DeliveryTimedOut") if number % 2 else ()), operation=operation)
+        self.first()
+        self.faults_came()
+
+    def test_a_change_that_is_never_delivered_changes_nothing(self) -> None:
+        first = self.first()
+        self.change()
+        binary = self.stand_in()
+        for operation in ("stage", "activate"):
+            faults.clear()
+            # Sent three times, each of three times.
+            rules = [faults.undelivered("TimedOut", "DeliveryTimedOut", operation=operation, skip=0) for _ in range(1)]
+            rules += [faults.undelivered(operation=operation, skip=number) for number in range(1, 9)]
+            code, out, err = self.magellan(*self.deploying(binary, 2, "--json"))
+            self.assertEqual([rule.used for rule in rules], [1] * 9)
+            self.assertEqual(self.current(), first["release"])
+            if operation == "stage":
+                self.assertEqual((code, json.loads(out)["outcome"]["outcome"]), (UNTOUCHED, "untouched"), err)
+            else:
+                self.assertEqual((code, json.loads(out)["outcome"]["outcome"]), (ROLLED_BACK, "rolled_back"), err)
+            self.holds(json.loads(out))
+            self.succeeds("status")
+        faults.clear()
+        # Nobody saw the release failing.
+        self.deploy(binary)
+
+    def test_a_command_that_is_never_delivered_before_anything_began(self) -> None:
+        self.first()
+        self.change()
+        for number in range(3):
+            faults.undelivered("TimedOut", "DeliveryTimedOut", skip=number)
+        code, _, err = self.magellan(*self.deploying(self.stand_in()))
+        self.assertEqual(code, UNRESOLVED, err)
+        self.assertIn("error[host-silent]", err)
+        self.faults_came()
+
+    def test_a_switch_whose_answer_is_lost_once_goes_on(self) -> None:
+        first = self.first()
+        self.change()
+        for operation in ("stage", "activate", "record"):
+            faults.command(operation, lost)
+        record = self.deploy(self.stand_in())
+        self.faults_came()
+        self.assertNotEqual(record["release"], first["release"])
+
+    def test_a_switch_whose_answer_is_always_lost_does_not_bar_the_release(self) -> None:
+        first = self.first()
+        self.change()
+        binary = self.stand_in()
+        rule = faults.command("activate", lost, times=3)
+        record = self.deploy(binary, code=ROLLED_BACK)
+        self.assertEqual((record["outcome"]["outcome"], rule.used), ("rolled_back", 3))
+        # Even if the way back is lost, too.
+        faults.clear()
+        faults.command("activate", lost, times=ALWAYS)
+        code, out, err = self.magellan(*self.deploying(binary, 2, "--json"))
+        self.assertEqual((code, json.loads(out)["outcome"]["outcome"]), (UNRESOLVED, "unresolved"), out + err)
+        self.faults_came()
+        self.assertEqual(self.current(), first["release"])
+        self.assertTrue(self.complete(self.current()))
+        faults.clear()
+        self.deploy(binary)
+        self.succeeds("status")
+
+    def test_more_output_than_ssm_keeps(self) -> None:
+        """The answer comes first, so that what is cut off isn't it."""
+        faults.on("GetCommandInvocation", noisy(after="x" * 30_000), times=ALWAYS)
+        self.first()
+
+    def test_output_that_isnt_the_scripts_is_no_answer(self) -> None:
+        faults.on("GetCommandInvocation", noisy(before="x" * 30_000), times=ALWAYS)
+        code, _, err = self.magellan(*self.deploying(self.stand_in()))
+        self.assertEqual(code, UNRESOLVED, err)
+        self.assertIn("error[host-silent]", err)
+
+    def test_garbled_answers_of_changes(self) -> None:
+        """Once each: they are asked again. Always: what is there is seen, and what was there comes back."""
+        first = self.first()
+        self.change()
+        for operation in ("stage", "activate", "record"):
+            faults.command(operation, noisy(before="Warning: "))
+        record = self.deploy(self.stand_in())
+        self.faults_came()
+        self.change()
+        faults.clear()
+        faults.command("activate", noisy(before="Warning: "), times=3)
+        again = self.deploy(self.stand_in(), code=ROLLED_BACK)
+        self.faults_came()
+        self.assertEqual(again["outcome"], {"outcome": "rolled_back", "to": record["release"]})
+        self.assertNotEqual(record["release"], first["release"])
+
+    def test_a_half_of_an_answer_is_none(self) -> None:
+        self.first()
+        self.change()
+        cut = edited(lambda said: said | {"StandardOutputContent": said["StandardOutputContent"][:-20]})
+        for operation in ("preflight", "stage", "activate", "record"):
+            faults.command(operation, cut)
+        record = self.rolled(*self.either(self.magellan(*self.deploying(self.stand_in(), 2, "--json"))))
+        self.assertIn(record["outcome"]["outcome"], ("running", "untouched"))
+
+    def either(self, ended: tuple[int, str, str]) -> tuple[int, int, str, str]:
+        """Whichever end, if the host is as the record says."""
+        return ended[0], *ended
+
+
+class Disk(Deployed):
+    """No room, and no time, at whatever step."""
+
+    def test_a_disk_that_is_full(self) -> None:
+        self.first()
+        self.change()
+        for disk, kib in (("releases", 64), ("system", 0)):
+            host.fill_disk(disk, kib)
+            record = self.deploy(self.stand_in("good", disk), code=UNTOUCHED)
+            self.assertRegex(json.dumps(record["steps"]), "disk|room|space")
+            host.free_disk()
+        self.deploy(self.stand_in())
+
+    def test_a_disk_that_fills_after_the_preflight(self) -> None:
+        """At the beginning of each step that writes; then there is room, and the same is deployed."""
+        self.first()
+        for moment, disk, kib in ((STAGE_BEGINS, "releases", 0), (STAGE_BEGINS, "releases", 200),
+                                  (STAGE_BEGINS, "releases", 1500), (STAGE_BEGINS, "system", 0),
+                                  (ACTIVATE_BEGINS, "releases", 0), (ACTIVATE_BEGINS, "system", 0)):
+            with self.subTest(moment=moment, disk=disk, kib=kib):
+                former = self.current()
+                self.change()
+                faults.clear()
+                faults.on("PutObject", before(lambda: host.fill_disk(disk, kib)), skip=moment, key=JOURNAL)
+                code, out, err = self.magellan(*self.deploying(self.stand_in(), 2, "--json"))
+                self.faults_came()
+                host.free_disk()
+                faults.clear()
+                self.assertIn(code, (PASSED, UNTOUCHED, UNRESOLVED), out + err)
+                if code == UNRESOLVED:
+                    self.resume(code=self.here("status")[0] and UNTOUCHED)
+                self.assertTrue(self.complete(self.current()))
+                if code == UNTOUCHED:
+                    self.assertEqual(self.current(), former)
+                    self.assertRegex(json.dumps(json.loads(out)["steps"]), "disk|room|space")
+                self.deploy(self.stand_in())
+                self.succeeds("status")
+
+    def test_a_disk_that_fills_after_the_switch(self) -> None:
+        """Services that can't write aren't well; whatever became of it, a host with room can be deployed to."""
+        self.first()
+        self.change()
+        faults.on("PutObject", before(lambda: host.fill_disk("system")), skip=HEALTH_BEGINS, key=JOURNAL)
+        code, out, err = self.magellan(*self.deploying(self.stand_in(), 4))
+        self.faults_came()
+        self.assertIn(code, (ROLLED_BACK, UNRESOLVED), out + err)
+        self.assertTrue(self.complete(self.current()))
+        host.free_disk()
+        faults.clear()
+        self.here("deploy", "resume", "--if-unfinished")
+        self.deploy(self.stand_in("good", "next"))
+        self.succeeds("status")
+
+    def kill_git(self, whole: bool) -> None:
+        """In the machine, once git is at work there; the script that started it, too."""
+        script = "pkill -KILL -f '^bash -s -- stage'; " if whole else ""
+        threading.Thread(target=host.run, daemon=True, args=(
+            ["bash", "-c", f"for n in $(seq 400); do pkill -KILL -x git && {{ {script}exit; }}; sleep 0.01; done"],)).start()
+
+    def test_a_checkout_that_is_killed(self) -> None:
+        """Once: it is asked again. Each time: nothing was switched, and the next deploy works."""
+        for whole in (False, True):
+            self.change()
+            faults.clear()
+            faults.on("SendCommand", before(lambda: self.kill_git(whole)), where=runs("stage"))
+            code, out, err = self.magellan(*self.deploying(self.stand_in(), 2, "--json"))
+            self.faults_came()
+            self.assertIn(code, (PASSED, UNTOUCHED, UNRESOLVED), out + err)
+            self.deploy(self.stand_in())
+        former = self.current()
+        self.change()
+        faults.clear()
+        faults.on("SendCommand", before(lambda: self.kill_git(True)), where=runs("stage"), times=ALWAYS)
+        self.deploy(self.stand_in(), code=UNTOUCHED)
+        self.faults_came()
+        self.assertEqual(self.current(), former)
+        faults.clear()
+        self.deploy(self.stand_in())
+        self.succeeds("status")
+
+
+class Bare(Deployed):
+    def test_a_bare_host_is_made_ready_by_a_plan(self) -> None:
+        """No user, no folders, and a root that others may write."""
+        host.sh(f"userdel {USER}; find {ROOT} -mindepth 1 -delete; rm -rf {ETC} {STATE} {DEPLOY_STATE}; chmod 0777 {ROOT}")
+        code, out, err = self.here("doctor", "host")
+        self.assertEqual(code, UNWELL, out + err)
+        self.assertIn(f"there is no user {USER}", out)
+        # Shown first, and nothing is done unless somebody says so.
+        code, out, err = self.here("doctor", "host", "--fix")
+        self.assertIn("error[unconfirmed]", err)
+        self.assertIn("to do: user: useradd", err)
+        self.assertNotEqual(host.run(["id", USER]).code, 0)
+        code, _, err = self.magellan(*self.deploying(self.stand_in()))
+        self.assertNotEqual((code, self.current()), (PASSED, None), err)
+        # That one has failed before it began, or is told.
+        self.here("deploy", "resume", "--if-unfinished")
+        out = self.succeeds("doctor", "host", "--fix", "--yes")
+        self.assertIn("nothing speaks against a deploy", out)
+        self.assertIn("nothing speaks against a deploy", self.succeeds("doctor", "host"))
+        self.first()
+        self.succeeds("status")
+
+    def test_pins_come_by_hand_only(self) -> None:
+        self.first()
+        policy = host.work / "policy.toml"
+        policy.write_text("# least\n")
+        self.succeeds("doctor", "host", "--fix", "--yes", "--policy", str(policy))
+        self.assertEqual(host.read(f"{ETC}/policy").strip(), hashlib.sha256(policy.read_bytes()).hexdigest())
+        trust = host.work / "trusted-keys"
+        trust.write_text("nobody\n")
+        code, out, err = self.here("doctor", "host", "--fix", "--yes", "--trust", str(trust))
+        self.assertNotEqual(code, PASSED, out + err)
+        self.assertFalse(host.exists(f"{ETC}/trusted-keys"))
+
+
+class Watched(Deployed):
+    """`watch` and `logs`."""
+
+    def test_a_watch_tells_each_look_and_ends_with_0(self) -> None:
+        self.first()
+        out = self.succeeds("watch", "--for", "4s", "--every", "1")
+        looks = out.splitlines()
+        self.assertGreaterEqual(len(looks), 3)
+        for look in looks:
+            self.assertRegex(look, rf"{UNIT}: active \(running\), trading, decisions 0 .*, errors 0, restarts 0: well")
+        looks = self.succeeds("watch", "--for", "2s", "--every", "1", "--json").splitlines()
+        self.assertEqual([json.loads(look)[0]["faults"] for look in looks], [[]] * len(looks))
+
+    def test_a_watch_ends_with_the_first_reason(self) -> None:
+        self.first()
+        watching = self.start("watch", "--environment", self.environment, "--for", "5m", "--every", "1")
+        time.sleep(5)
+        began = time.monotonic()
+        host.sh(f"systemctl kill --signal=KILL {UNIT}")
+        code, out, err = self.ended(watching)
+        self.assertEqual(code, UNWELL, out + err)
+        self.assertLess(time.monotonic() - began, 30)
+        self.assertIn("error[unhealthy]", err)
+        self.assertRegex(err, f"{UNIT}: .*(ActiveState is|SubState is|NRestarts changed|ExecMainPID changed)")
+        self.assertIn(": well", out)
+
+    def test_a_watch_over_nothing_is_no_success(self) -> None:
+        code, _, err = self.here("watch", "--for", "2s")
+        self.assertEqual(code, UNWELL, err)
+        self.assertIn("nothing is deployed", err)
+
+    def test_one_look_that_is_lost_is_no_failure(self) -> None:
+        self.first()
+        # Each command is sent three times.
+        for number in range(3, 6):
+            faults.undelivered(skip=number)
+        self.succeeds("watch", "--for", "6s", "--every", "1")
+        self.faults_came()
+
+    def test_logs_of_a_service(self) -> None:
+        self.first()
+        time.sleep(4)
+        logs = ["logs", "--strategy", STRATEGY]
+        lines = self.succeeds(*logs).splitlines()
+        self.assertGreater(len(lines), 3)
+        self.assertEqual({json.loads(line)["fields"]["message"] for line in lines}, {"alive"})
+        last = self.succeeds(*logs, "--lines", "2").splitlines()
+        self.assertEqual(len(last), 2)
+        self.assertEqual(len(self.succeeds(*logs, "--since", "2s").splitlines()), 2, "a line a second")
+        self.assertGreater(len(self.succeeds(*logs, "--since", "10m").splitlines()), len(lines))
+        code, _, err = self.here("logs", "--strategy", "nobody")
+        self.assertNotEqual(code, PASSED)
+
+    def test_logs_are_followed(self) -> None:
+        self.first()
+        following = self.start("logs", "--environment", self.environment, "--strategy", STRATEGY, "--lines", "1", "--follow")
+        time.sleep(10)
+        log = host.sh(f"ls {STATE}/{STRATEGY}/logs/*.jsonl").split()[-1]
+        host.sh(f"echo '{{\"mark\": 1}}' >> {log}")
+        time.sleep(5)
+        following.send_signal(signal.SIGINT)
+        out, err = following.communicate(timeout=30)
+        lines = [json.loads(line) for line in out.splitlines()]
+        self.assertGreater(len(lines), 8, err)
+        self.assertIn({"mark": 1}, lines)
+        times = [line["timestamp"] for line in lines if "timestamp" in line]
+        self.assertEqual(times, sorted(set(times)), "each line once, in order")
+
+
+class Gradual(Deployed):
+    """One unit first, and the others once it has proved itself."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.two_strategies()
+        self.before = self.first()
+
+    def soaking(self, seconds: int, clock: str = "wall") -> None:
+        rollout = f'[rollout]\nfirst = "{UNIT}"\nsoak_seconds = {seconds}\nclock = "{clock}"\n'
+        self.two_strategies(rollout=rollout)
+
+    def both(self) -> tuple[str | None, str | None]:
+        return self.current(), self.current(OTHER_UNIT)
+
+    def at(self, step: str, ended: bool = False) -> list[tuple[str, str]]:
+        """Fills, when the journal says that a step has begun or ended, what the units are bound to."""
+        seen: list[tuple[str, str]] = []
+
+        def look(request: Request, forward):
+            steps = json.loads(request.body)["steps"]
+            if steps and steps[-1]["step"] == step and bool(steps[-1]["ended"]) == ended:
+                seen.append(self.both())
+            return forward()
+
+        faults.on("PutObject", look, times=ALWAYS, key=JOURNAL)
+        return seen
+
+    def soaks(self, process: subprocess.Popen) -> str:
+        """Waits until the first unit proves itself; until when it does."""
+        def deadline() -> str | None:
+            with contextlib.suppress(Exception):
+                return (self.journal()["soak"] or {}).get("deadline")
+
+        found = eventually(lambda: process.poll() is not None or deadline(), 60)
+        self.assertIsInstance(found, str, f"it ended: {process.poll()}")
+        return found
+
+    def test_the_first_unit_goes_alone_and_then_the_others(self) -> None:
+        self.soaking(6)
+        code, _, err = self.magellan(*self.deploying(self.stand_in("good", "new"), 2, "--dry-run"))
+        self.assertEqual(code, PASSED)
+        self.assertRegex(err, f"first +{UNIT}, alone for 0.0 h")
+        old, during, then = self.before["release"], self.at("soak", ended=True), self.at("health_rest")
+        record = self.deploy(self.stand_in("good", "new"))
+        new = record["release"]
+        self.assertEqual((set(during), set(then)), ({(new, old)}, {(new, new)}))
+        self.assertEqual(self.both(), (new, new))
+        self.assertEqual([step["step"] for step in record["steps"]],
+                         ["upload", "preflight", "stage", "activate", "health", "soak", "activate_rest", "health_rest",
+                          "record"])
+        soak = next(step for step in record["steps"] if step["step"] == "soak")
+        self.assertGreaterEqual(soak["ended"], record["soak"]["deadline"])
+        self.succeeds("status")
+
+    def test_a_rollout_of_one_unit_needs_no_first(self) -> None:
+        self.soaking(3600)
+        self.change()
+        self.assertIsNone(self.deploy(self.stand_in())["soak"])
+
+    def test_a_unit_that_fails_late_in_its_soak_goes_back_alone(self) -> None:
+        self.soaking(45)
+        pid = self.property("ExecMainPID", OTHER_UNIT)
+        record = self.deploy(self.stand_in("dies_at_20s"), code=ROLLED_BACK)
+        self.assertEqual(self.both(), (self.before["release"],) * 2)
+        self.assertEqual(self.property("ExecMainPID", OTHER_UNIT), pid)
+        self.assertNotIn("activate_rest", [step["step"] for step in record["steps"]])
+        self.refused_deploy("release-bad", self.stand_in("dies_at_20s"))
+        self.succeeds("status")
+
+    def test_a_rest_that_fails_takes_all_back(self) -> None:
+        self.soaking(2)
+        binary = self.stand_in("good", "new")
+        faults.on("PutObject", after(lambda: host.sh(f"systemctl kill --signal=KILL {OTHER_UNIT}")), key=JOURNAL,
+                  where=lambda request: json.loads(request.body)["steps"][-1:] != []
+                  and json.loads(request.body)["steps"][-1]["step"] == "health_rest")
+        self.deploy(binary, 8, code=ROLLED_BACK)
+        self.faults_came()
+        self.assertEqual(self.both(), (self.before["release"],) * 2)
+        self.succeeds("status")
+
+    def test_a_kill_in_the_soak_keeps_the_deadline(self) -> None:
+        self.soaking(25)
+        process = self.start(*self.deploying(self.stand_in("good", "new")))
+        deadline = self.soaks(process)
+        process.kill()
+        self.ended(process)
+        self.assertEqual(self.here("status")[0], REFUSED)
+        time.sleep(5)
+        record = self.resume()
+        self.assertEqual(record["soak"]["deadline"], deadline)
+        soak = next(step for step in reversed(record["steps"]) if step["step"] == "soak")
+        self.assertGreaterEqual(soak["ended"], deadline)
+        self.assertEqual(self.both(), (record["release"],) * 2)
+        self.succeeds("status")
+
+    def test_nobody_needs_to_wait_for_a_soak(self) -> None:
+        self.soaking(40)
+        binary = self.stand_in("good", "new")
+        code, out, err = self.magellan(*self.deploying(binary, 2, "--no-wait"))
+        self.assertEqual(code, PASSED, out + err)
+        self.assertIn(f"{UNIT} runs it, healthy so far, until", out)
+        deadline = self.journal()["soak"]["deadline"]
+        # That is as it should be: neither drift nor a rollout that nobody goes on with.
+        out = self.succeeds("status")
+        self.assertIn(f"its first unit proves itself until {deadline}", out)
+        self.refused_deploy("deploy-locked", binary)
+        self.assertIn("healthy so far", self.succeeds("deploy", "resume", "--no-wait"))
+        self.assertEqual(self.current(OTHER_UNIT), self.before["release"])
+        until = datetime.datetime.fromisoformat(deadline).timestamp()
+        time.sleep(max(0, until - time.time()) + 1)
+        code, out, err = self.here("status")
+        self.assertEqual(code, PASSED, out + err)
+        record = self.resume("--no-wait")
+        self.assertEqual((record["soak"]["deadline"], self.both()), (deadline, (record["release"],) * 2))
+        self.succeeds("status")
+
+    def test_a_unit_that_fails_while_nobody_waits_goes_back_with_the_next_look(self) -> None:
+        self.soaking(3600)
+        code, out, err = self.magellan(*self.deploying(self.stand_in("dies_at_20s"), 2, "--no-wait"))
+        self.assertEqual(code, PASSED, out + err)
+        time.sleep(20)
+        self.resume("--no-wait", code=ROLLED_BACK)
+        self.assertEqual(self.both(), (self.before["release"],) * 2)
+
+    def test_market_time_passes_only_while_the_market_is_open(self) -> None:
+        self.soaking(3600, "market")
+        code, out, err = self.magellan(*self.deploying(self.stand_in("good", "new"), 2, "--no-wait"))
+        self.assertEqual(code, PASSED, out + err)
+        deadline = datetime.datetime.fromisoformat(self.journal()["soak"]["deadline"])
+        local = deadline.astimezone(zoneinfo.ZoneInfo("America/New_York"))
+        self.assertLess(local.weekday(), 5)
+        self.assertTrue(datetime.time(9, 30) < local.time() <= datetime.time(16), local)
+
+
+class Promoted(Deployed):
+    """What one host runs, on another: the very same digest."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        global emulator, faults
+        cls.host = Host(SECOND, beside=host)
+        cls.addClassCleanup(cls.host.close)
+        kept = emulator, faults
+        emulator = Emulator(host.prefix, NAME, Machine(SECOND, SECOND, cls.host.prefix))
+        faults = Faults(emulator.port)
+
+        def put_back() -> None:
+            global emulator, faults
+            faults.close()
+            emulator.close()
+            emulator, faults = kept
+
+        cls.addClassCleanup(put_back)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.host.reset()
+        emulator.forget(f"lock/host/{SECOND}.json")
+        self.source, self.target = self.environment, f"to-{self.environment}"[:40].strip("-")
+        host.push({f"deployed/environments/{self.target}.toml": self.environment_file(tag=SECOND, hostname=SECOND)})
+
+    def promoting(self, hours: str) -> list[str]:
+        return ["deploy", "--environment", self.target, "--promote-from", self.source, "--healthy-for", hours, "--yes",
+                "--stabilize", "2", "--override", "no-verdict=a stand-in", "--who", "ada"]
+
+    def not_promoted(self, hours: str, why: str) -> None:
+        code, out, err = self.magellan(*self.promoting(hours))
+        self.assertEqual(code, REFUSED, out + err)
+        self.assertIn("error[not-proved]", err)
+        self.assertRegex(err, why)
+        self.assertIsNone(self.current(on=self.host))
+
+    def promoted(self) -> dict:
+        code, out, err = self.magellan(*self.promoting("0.001"), "--json")
+        self.assertEqual(code, PASSED, out + err)
+        record = json.loads(out)
+        self.holds(record, self.host)
+        return record
+
+    def test_the_very_digest_that_has_run_in_health_is_taken(self) -> None:
+        first = self.first()
+        self.not_promoted("5", "has run for 0.0 h")
+        time.sleep(4)
+        uploaded = faults.count("PutObject")
+        record = self.promoted()
+        self.assertEqual((record["release"], record["contents"]), (first["release"], first["contents"]))
+        self.assertEqual(self.current(on=self.host), self.current())
+        # The environment is what differs.
+        self.assertNotEqual(self.bound(on=self.host)[1], self.bound()[1])
+        self.assertEqual(self.host.read(f"{ETC}/environment").strip(), self.target)
+        bundles = [request.path for request in faults.requests if "bundles/" in request.path and request.method == "PUT"]
+        self.assertEqual(len(bundles), 1, f"nothing is built or uploaded again: {bundles}, {uploaded}")
+        for environment in (self.source, self.target):
+            code, out, err = self.magellan("status", "--environment", environment)
+            self.assertEqual(code, PASSED, out + err)
+
+    def test_what_moved_on_here_is_not_what_is_promoted(self) -> None:
+        first = self.first()
+        self.change()
+        time.sleep(4)
+        self.assertEqual(self.promoted()["release"], first["release"])
+
+    def test_what_isnt_well_or_was_restarted_is_not_promoted(self) -> None:
+        self.first()
+        time.sleep(4)
+        host.sh(f"systemctl restart {UNIT}")
+        time.sleep(4)
+        self.not_promoted("0.001", "was restarted|has ended meanwhile")
+        host.sh(f"systemctl stop {UNIT}")
+        self.not_promoted("0.001", "isn't well: .*ActiveState is `inactive`")
+
+    def test_nothing_is_promoted_from_nothing(self) -> None:
+        self.not_promoted("0.001", "nothing runs on")
 
 
 class Judged(Deployed):
@@ -402,10 +1746,7 @@ class Judged(Deployed):
 
     def deployed_as(self, kind: str, strategies: list[str]) -> None:
         services = ", ".join(f'"{self.STRATEGIES[name]}"' for name in strategies)
-        files = {f"deployed/environments/{self.environment}.toml": self.environment_file(kind, services=services)}
-        for name in strategies:
-            for file in ("config.json", f"{self.STRATEGIES[name]}.service"):
-                files[f"deployed/{name}/{file}"] = unswept(f"deployed/{name}/{file}")
+        files = {self.toml: self.environment_file(kind, services=services), **files_of(*strategies)}
         if STRATEGY not in strategies:
             shutil.rmtree(host.work / "deployed" / STRATEGY)
         host.push(files)
@@ -461,7 +1802,7 @@ class Judged(Deployed):
     def test_production_refuses_a_synthetic_verdict_and_takes_one_of_csv_data(self) -> None:
         self.deployed_as("production", ["daily_trend"])
         self.judge()
-        code, _, err = self.magellan(*self.deploying())
+        code, _, err = self.magellan(*self.deploying(None, 30))
         self.assertEqual(code, REFUSED, err)
         self.assertIn("error[synthetic-verdict]", err)
         self.assertEqual(self.current(), None)
@@ -470,16 +1811,16 @@ class Judged(Deployed):
         real = ["--archive", str(archive), "--ledger", "data/ledger"]
         asked = [*real, "--committed-ledger"]
         self.judge(*real)
-        code, _, err = self.magellan(*self.deploying(None, 3, *real))
+        code, _, err = self.magellan(*self.deploying(None, 30, *real))
         self.assertEqual(code, REFUSED, err)
         for missing in ("no-policy", "trial-not-committed"):
             self.assertIn(f"({missing})", err)
         host.push({"deployed/policy.toml": unswept("deployed/policy.toml")})
         self.judge(*asked)
-        code, out, err = self.magellan(*self.deploying(None, 3, *real, "--ledger-of", "origin/main"))
+        code, out, err = self.magellan(*self.deploying(None, 30, *real, "--ledger-of", "origin/main"))
         self.assertEqual(code, PASSED, out + err)
         # The same again is what runs: what it was compared with is gone.
-        self.assertEqual(self.magellan(*self.deploying(None, 3, *real))[0], PASSED)
+        self.assertEqual(self.magellan(*self.deploying(None, 30, *real))[0], PASSED)
         self.assertEqual(self.beat("daily_trend")["environment"], self.environment)
         # What runs is what the next candidate is compared with, or it isn't let through.
         baseline = host.work / "data/baseline/daily_trend.json"
@@ -493,15 +1834,18 @@ class Judged(Deployed):
         baseline.chmod(0o644)
         baseline.unlink()
         self.judge(*asked)
-        code, _, err = self.magellan(*self.deploying(None, 3, *real))
+        code, _, err = self.magellan(*self.deploying(None, 30, *real))
         self.assertEqual(code, REFUSED, err)
         self.assertIn("error[not-paired]", err)
         baseline.write_bytes(kept)
         self.judge(*asked)
-        self.assertEqual(self.magellan(*self.deploying(None, 3, *real))[0], PASSED)
+        self.assertEqual(self.magellan(*self.deploying(None, 30, *real))[0], PASSED)
 
-    def archive_of_csv(self) -> pathlib.Path:
-        """The daily bars of the sample as somebody else's CSV files: no longer marked as made up."""
+    def archive_of_csv(self, archive: pathlib.Path | None = None, renamed: str = "") -> pathlib.Path:
+        """The daily bars of the sample as somebody else's CSV files: no longer marked as made up.
+
+        Symbols may have another name than in the sample.
+        """
         import pyarrow
         from pyarrow import csv, parquet
 
@@ -510,12 +1854,30 @@ class Judged(Deployed):
         bars.mkdir()
         for symbol in sorted((PROJECT / "data/sample/synthetic/raw/1Day").iterdir()):
             years = [parquet.read_table(year, partitioning=None) for year in sorted(symbol.glob("*.parquet"))]
-            csv.write_csv(pyarrow.concat_tables(years), bars / f"{symbol.name}_1day.csv")
-        archive = host.shared / "archive"
+            csv.write_csv(pyarrow.concat_tables(years), bars / f"{renamed}{symbol.name}_1day.csv")
+        archive = archive or host.shared / "archive"
         shutil.rmtree(archive, ignore_errors=True)
         code, out, err = self.magellan("data", "import", str(bars), "--archive", str(archive))
         self.assertEqual(code, PASSED, out + err)
         return archive
+
+    def test_own_symbols_are_judged_and_deployed(self) -> None:
+        """Those of another archive than the sample, which the commit brings to the host."""
+        self.deployed_as("staging", [OTHER])
+        archive = self.archive_of_csv(host.work / "data/own", "OWN")
+        config = json.loads((host.work / f"deployed/{OTHER}/config.json").read_text())
+        config["symbols"] = [f"OWN{symbol}" for symbol in config["symbols"]]
+        unit = f"deployed/{OTHER}/{OTHER_UNIT}.service"
+        text = (host.work / unit).read_text().replace("[Install]", "Environment=MAGELLAN_ARCHIVE=data/own\n\n[Install]")
+        (host.work / ".gitignore").write_text("gate/\n")
+        host.push({f"deployed/{OTHER}/config.json": json.dumps(config, indent=2) + "\n", unit: text})
+        self.judge("--archive", str(archive))
+        self.deploy(None, 3, "--archive", str(archive))
+        self.assertEqual(self.beat(OTHER)["environment"], self.environment)
+        self.assertTrue(eventually(lambda: "OWN" in host.read(f"{STATE}/{OTHER}/heartbeat.json") or
+                                   self.beat(OTHER)["last_bar"]))
+        code, out, err = self.magellan("status", "--environment", self.environment)
+        self.assertEqual(code, PASSED, out + err)
 
     def test_one_box_without_aws(self) -> None:
         self.deployed_as("staging", [STRATEGY])
@@ -532,241 +1894,12 @@ class Judged(Deployed):
         self.assertEqual(code, PASSED, out + err)
         self.holds(json.loads(out))
         self.assertEqual(faults.requests, [])
-        for command in ("status", "health", "releases"):
-            self.assertEqual(run(command, *local)[0], PASSED)
+        for command in (["status"], ["health"], ["releases"], ["prune"], ["logs", "--strategy", STRATEGY],
+                        ["watch", "--for", "2s", "--every", "1"]):
+            code, out, err = run(*command, *local)
+            self.assertEqual(code, PASSED, f"{command}: {out}{err}")
         code, out, err = run("doctor", "host", *local)
         self.assertEqual(code, PASSED, out + err)
-
-
-class OneAtATime(Deployed):
-    def test_of_two_one_proceeds_and_the_other_names_it(self) -> None:
-        binary = self.stand_in()
-        held, go_on = threading.Event(), threading.Event()
-
-        def wait() -> None:
-            held.set()
-            go_on.wait(60)
-
-        faults.on("PutObject", before(wait), key="bundles/")
-        one = self.start(*self.deploying(binary), "--json")
-        self.assertTrue(held.wait(60))
-        code, _, err = self.magellan(*self.deploying(binary), USER="bob")
-        go_on.set()
-        self.assertEqual(code, REFUSED, err)
-        self.assertIn("error[deploy-locked]", err)
-        self.assertIn(f"process {one.pid}", err)
-        code, out, err = self.ended(one)
-        self.assertEqual(code, PASSED, err)
-        self.holds(json.loads(out))
-
-    def test_one_that_was_taken_over_can_do_nothing_more(self) -> None:
-        self.first()
-        self.change()
-        binary = self.stand_in()
-        held, go_on = threading.Event(), threading.Event()
-
-        def wait() -> None:
-            held.set()
-            go_on.wait(60)
-
-        faults.on("PutObject", before(wait), skip=7, key="deploys/")
-        one = self.start(*self.deploying(binary))
-        self.assertTrue(held.wait(60))
-        code, _, err = self.magellan("deploy", "resume", "--environment", self.environment)
-        self.assertEqual(code, REFUSED, err)
-        code, out, err = self.magellan("deploy", "resume", "--environment", self.environment, "--take-over", "--json")
-        self.assertEqual(code, PASSED, err)
-        go_on.set()
-        self.assertEqual(self.ended(one)[0], REFUSED)
-        self.holds(json.loads(out))
-
-    def test_a_host_that_changed_since_it_was_planned_is_planned_again(self) -> None:
-        self.first()
-        self.change()
-        binary, other = self.stand_in(), []
-
-        def deploy_another() -> None:
-            other.append(self.magellan(*self.deploying(self.stand_in("good", "another"))))
-
-        faults.on("GetObject", before(deploy_another), key="lock/")
-        code, _, err = self.magellan(*self.deploying(binary))
-        self.assertEqual(other[0][0], PASSED, other)
-        self.assertEqual(code, REFUSED, err)
-        self.assertIn("error[plan-outdated]", err)
-        self.deploy(binary)
-
-    def test_a_kill_while_it_fails_is_gone_on_with(self) -> None:
-        """kill -9 at the writes from the switch on, of a release that isn't well or doesn't start."""
-        good, writes = self.first(), 12
-        while True:
-            self.change()
-            faults.clear()
-            process, binary = None, self.stand_in("crash" if writes % 4 else "silent", str(writes))
-            faults.on("PutObject", (after if writes % 3 else instead)(lambda: process.kill()), skip=writes)
-            process = self.start(*self.deploying(binary, 1))
-            code, _, err = self.ended(process)
-            if code != -signal.SIGKILL:
-                self.assertEqual(code, ROLLED_BACK, err)
-                break
-            self.assertTrue(self.complete(self.current()))
-            faults.clear()
-            code, out, err = self.magellan("deploy", "resume", "--environment", self.environment, "--json")
-            if code != REFUSED:
-                record = json.loads(out)
-                self.assertEqual((code, record["outcome"]["outcome"]), (ROLLED_BACK, "rolled_back"), err)
-                self.holds(record)
-            self.assertEqual(self.current(), good["release"])
-            writes += 2
-        self.assertGreater(writes, 20)
-
-    def test_a_kill_after_any_step_is_gone_on_with(self) -> None:
-        """kill -9 at every write of lock, journal, index and audit record, before and after it is done."""
-        previous, binary = self.first()["release"], self.stand_in()
-        writes, killed = 0, 0
-        while True:
-            self.change()
-            faults.clear()
-            process = None
-            hook = after if killed % 2 else instead
-            faults.on("PutObject", hook(lambda: process.kill()), skip=writes)
-            process = self.start(*self.deploying(binary, 1))
-            code, _, err = self.ended(process)
-            if code == PASSED:
-                break
-            self.assertEqual(code, -signal.SIGKILL, err)
-            self.assertIn(self.current(), [previous, *self.releases()])
-            self.assertTrue(self.complete(self.current()))
-            faults.clear()
-            code, out, err = self.magellan("deploy", "resume", "--environment", self.environment, "--json")
-            if code == REFUSED:
-                # Killed before the lock was taken, or after it was given back.
-                self.assertIn("error[nothing-to-resume]", err)
-            elif "had not begun" not in out:
-                record = json.loads(out)
-                staged = any(step["step"] == "stage" and step["ok"] for step in record["steps"])
-                self.assertIn(code, (PASSED,) if staged else (PASSED, UNTOUCHED), err)
-                self.holds(record)
-                self.assertEqual(self.magellan("status", "--environment", self.environment)[0], PASSED)
-            previous = self.current()
-            killed += 1
-            writes += 1
-        self.assertGreater(killed, 20)
-
-    def releases(self) -> list[str]:
-        return os.listdir(host.path(RELEASES))
-
-
-class Faulty(Deployed):
-    """Whatever AWS does, the host is on one complete release and the summary tells which."""
-
-    def test_a_store_that_answers_403_for_what_is_missing(self) -> None:
-        faults.on("*", forbidden_if_missing, times=ALWAYS)
-        self.first()
-        self.change()
-        self.deploy(self.stand_in())
-
-    def test_errors_that_pass(self) -> None:
-        for operation, fault in (("PutObject", s3_error(500, "InternalError")), ("PutObject", s3_error(503, "SlowDown")),
-                                 ("GetObject", s3_error(500, "InternalError")),
-                                 ("PutObject", s3_error(409, "ConditionalRequestConflict")),
-                                 ("SendCommand", json_error("ThrottlingException")),
-                                 ("GetCommandInvocation", json_error("ThrottlingException")),
-                                 ("GetCommandInvocation", json_error("InvocationDoesNotExist")),
-                                 ("DescribeInstanceInformation", json_error("ThrottlingException"))):
-            faults.on(operation, fault, times=2, skip=1)
-        faults.on("GetCommandInvocation", json_error("InvocationDoesNotExist"), times=3)
-        self.first()
-
-    def test_answers_that_are_lost(self) -> None:
-        """Done, and nobody hears of it: one's own write is found again."""
-        lost = lambda request, forward: forward() and None
-        for skip in (0, 2, 4, 6, 8):
-            faults.on("PutObject", lost, skip=skip)
-        self.first()
-
-    def test_a_store_that_fails_for_good_leaves_it_to_resume(self) -> None:
-        first = self.first()
-        self.change()
-        faults.on("PutObject", s3_error(500, "InternalError"), times=ALWAYS, skip=6)
-        code, out, err = self.magellan(*self.deploying(self.stand_in()))
-        self.assertEqual(code, UNRESOLVED, err)
-        self.assertIn("unfinished", out)
-        self.assertTrue(self.complete(self.current()))
-        faults.clear()
-        code, out, err = self.magellan("deploy", "resume", "--environment", self.environment, "--json")
-        self.assertEqual(code, PASSED, err)
-        self.holds(json.loads(out))
-        self.assertNotEqual(self.current(), first["release"])
-
-    def test_a_record_that_cannot_be_kept_is_no_success(self) -> None:
-        faults.on("PutObject", s3_error(500, "InternalError"), times=ALWAYS, key="index/")
-        code, out, err = self.magellan(*self.deploying(self.stand_in()))
-        self.assertEqual(code, UNRESOLVED, err)
-        self.assertIn("error[unfinished]", err)
-        faults.clear()
-        code, out, err = self.magellan("deploy", "resume", "--environment", self.environment, "--json")
-        self.assertEqual(code, PASSED, err)
-        self.assertIn("running", self.magellan("releases", "--environment", self.environment)[1])
-
-    def test_a_bundle_that_is_damaged_on_the_way(self) -> None:
-        self.first()
-        self.change()
-        faults.on("GetObject", flip_byte, times=ALWAYS, key="bundles/")
-        record = self.deploy(self.stand_in(), code=UNTOUCHED)
-        self.assertIn("digest", json.dumps(record["steps"]))
-
-    def test_a_command_that_is_never_delivered(self) -> None:
-        faults.undelivered()
-        self.first()
-        self.change()
-        faults.clear()
-        for number in range(3):
-            faults.undelivered("TimedOut", "DeliveryTimedOut", skip=number)
-        code, _, err = self.magellan(*self.deploying(self.stand_in()))
-        self.assertEqual(code, UNRESOLVED, err)
-        self.assertIn("error[host-silent]", err)
-
-    def test_a_command_whose_end_is_lost(self) -> None:
-        """SSM says TimedOut of the switch, which was done: what runs is observed, and rolled back."""
-        first = self.first()
-        self.change()
-        lost = invocation(Status="TimedOut", StatusDetails="ExecutionTimedOut", StandardOutputContent="")
-        going_back = threading.Event()
-
-        def lose(request, forward):
-            switched = self.current() != first["release"]
-            return lost(request, forward) if switched and not going_back.is_set() else forward()
-
-        def notice(request, forward):
-            if b'"roll_back"' in request.body:
-                going_back.set()
-            return forward()
-
-        faults.on("GetCommandInvocation", lose, times=ALWAYS)
-        faults.on("PutObject", notice, times=ALWAYS, key="deploys/")
-        record = self.deploy(self.stand_in(), code=ROLLED_BACK)
-        self.assertEqual(record["outcome"]["outcome"], "rolled_back")
-
-    def test_more_output_than_ssm_keeps(self) -> None:
-        """The answer comes first, so that what is cut off isn't it."""
-        faults.on("GetCommandInvocation", noisy(after="x" * 30_000), times=ALWAYS)
-        self.first()
-
-    def test_output_that_isnt_the_scripts_is_no_answer(self) -> None:
-        faults.on("GetCommandInvocation", noisy(before="x" * 30_000), times=ALWAYS)
-        code, _, err = self.magellan(*self.deploying(self.stand_in()))
-        self.assertEqual(code, UNRESOLVED, err)
-        self.assertIn("error[host-silent]", err)
-
-    def test_a_disk_that_is_full(self) -> None:
-        self.first()
-        self.change()
-        for disk, kib in (("releases", 64), ("system", 0)):
-            host.fill_disk(disk, kib)
-            record = self.deploy(self.stand_in("good", disk), code=UNTOUCHED)
-            self.assertRegex(json.dumps(record["steps"]), "disk|room|space")
-            host.free_disk()
-        self.deploy(self.stand_in())
 
 
 if __name__ == "__main__":

@@ -21,10 +21,11 @@ from faults import instead
 from test_deploy import PASSED, PROJECT, Deployed
 
 # Commands of magellan that change or look at a host, and programs that run on it.
-COMMANDS = ["bundle", "deploy", "doctor", "health", "releases", "rollback", "status"]
+COMMANDS = ["bundle", "deploy", "doctor", "health", "logs", "prune", "releases", "rollback", "status", "watch"]
 PROGRAMS = ["journalctl", "systemctl"]
-# Services are watched for a second instead of thirty.
+# Services are watched for a second instead of thirty, and for some seconds instead of minutes.
 WATCHED = ["deploy --environment", "health", "rollback"]
+ABRIDGED = r"--for \d+[mh]\b", "--for 3s"
 
 
 class Command(NamedTuple):
@@ -84,6 +85,8 @@ class Documented(Deployed):
     def setUp(self) -> None:
         super().setUp()
         self.environment = "staging"
+        # Each page begins with a bucket in which nothing has been deployed.
+        test_deploy.emulator.forget("index/staging/2.json")
         self.deployed_as("staging", ["daily_trend"])
         self.judge()
         path = test_deploy.host.shared / "bin"
@@ -98,7 +101,7 @@ class Documented(Deployed):
             self.assertEqual(code, command.exit, f"{command}\n{out}\n{err}")
 
     def run_in_shell(self, command: Command, **variables: str) -> tuple[int, str, str]:
-        host, text = test_deploy.host, command.text
+        host, text = test_deploy.host, re.sub(*ABRIDGED, command.text)
         if any(text.startswith(f"magellan {words}") for words in WATCHED) and "--dry-run" not in text:
             text += " --stabilize 1"
         environment = self.variables(PATH=self.path, **variables)
@@ -136,7 +139,8 @@ class Documented(Deployed):
         self.judge()
         process = None
         if killed:
-            test_deploy.faults.on("PutObject", instead(lambda: process.kill()), skip=6)
+            test_deploy.faults.on("PutObject", instead(lambda: process.kill()), skip=test_deploy.STAGE_ENDS,
+                                   key=test_deploy.JOURNAL)
         process = self.start(*self.deploying(stabilize=1))
         code, out, err = self.ended(process)
         test_deploy.faults.clear()

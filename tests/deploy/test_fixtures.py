@@ -15,14 +15,16 @@ import unittest
 import urllib.error
 import urllib.request
 
-from emulator import BUCKET, TAG, Emulator, Refused
+import bad_service
+from emulator import BUCKET, TAG, Emulator, Machine, Refused
 from faults import (ALWAYS, Faults, after, before, flip_byte, forbidden_if_missing, instead, invocation, json_error,
-                    noisy, s3_error)
-from host import CHECKOUT, NAME, RELEASES, STATE, UNITS, USER, Host
+                    lost, noisy, s3_error)
+from host import (BOUND, CHECKOUT, COMMITS, DEPLOY_STATE, ETC, NAME, OLD_USER, RELEASES, ROOT, SECOND, STATE, UNITS,
+                  USER, Host)
 
 HERE = pathlib.Path(__file__).parent
-UNIT = "magellan-bear-trap"
-DIGESTS = {"release": "a" * 64, "unit": "b" * 64}
+STRATEGY, UNIT = "bear_trap", "magellan-bear-trap"
+RELEASE, BINDING = "a" * 64, "b" * 64
 
 
 def setUpModule() -> None:
@@ -64,14 +66,16 @@ class OfTheHost(unittest.TestCase):
 
     def test_what_a_developer_pushes_can_be_fetched(self) -> None:
         commit = host.push({"a/b.txt": "1\n"}, branch="feature")
-        host.sh(f"cd {CHECKOUT}; runuser -u {USER} -- git fetch --quiet; "
-                f"runuser -u {USER} -- git checkout --quiet --detach {commit}")
-        self.assertEqual(host.read(f"{CHECKOUT}/a/b.txt"), "1\n")
-        origin = host.sh(f"cd {CHECKOUT}; runuser -u {USER} -- git remote get-url origin")
+        host.sh(f"rm -rf /root/mirror; git clone --quiet --mirror {host.remote} /root/mirror")
+        self.assertEqual(host.sh(f"git -C /root/mirror show {commit}:a/b.txt"), "1\n")
+        # As the old layout has it: a checkout of another user's.
+        self.assertFalse(host.exists(CHECKOUT))
+        host.make_checkout()
+        origin = host.sh(f"cd {CHECKOUT}; runuser -u {OLD_USER} -- git remote get-url origin")
         self.assertEqual(origin.strip(), str(host.remote))
 
     def test_disks_fill(self) -> None:
-        for disk, folder in (("releases", RELEASES), ("system", UNITS)):
+        for disk, folder in (("releases", ROOT), ("system", UNITS)):
             write = f"head --bytes=100000 /dev/zero > {folder}/magellan-big"
             host.fill_disk(disk, leave_kib=32)
             self.assertIn("No space left", host.run(["bash", "-c", write]).err)
@@ -81,12 +85,28 @@ class OfTheHost(unittest.TestCase):
     def test_a_reset_forgets_a_deploy(self) -> None:
         host.write(f"{UNITS}/{UNIT}.service", "[Service]\nType=exec\nExecStart=sleep infinity\n"
                    "[Install]\nWantedBy=multi-user.target\n")
-        host.write(f"{STATE}/bear_trap/heartbeat.json", "{}")
-        host.sh(f"systemctl enable --now {UNIT} && mkdir {RELEASES}/x && ln -s x {RELEASES}/current")
+        for path in (f"{STATE}/{STRATEGY}/heartbeat.json", f"{ETC}/environment", f"{DEPLOY_STATE}/generation",
+                     f"{RELEASES}/{RELEASE}/magellan", f"{COMMITS}/x/y"):
+            host.write(path, "{}")
+        host.sh(f"systemctl enable --now {UNIT}; userdel {USER}; chmod 0777 {ROOT}")
         host.reset()
         self.assertEqual(host.sh(f"systemctl show -P LoadState {UNIT}"), "not-found\n")
-        self.assertEqual(host.sh(f"find {RELEASES} {UNITS} -mindepth 1 -not -type d"), "")
-        self.assertFalse(host.exists(STATE))
+        self.assertEqual(host.sh(f"find {ROOT} {UNITS} -mindepth 1 -not -type d"), "")
+        self.assertEqual([path for path in (STATE, ETC, DEPLOY_STATE) if host.exists(path)], [])
+        self.assertEqual(host.sh(f"stat -c '%U %a' {ROOT}; id -u {USER} >/dev/null"), "root 755\n")
+
+    def test_two_machines_are_each_of_its_own(self) -> None:
+        second = Host(SECOND, beside=host)
+        try:
+            self.assertEqual([machine.run(["hostname"]).out for machine in (host, second)], [f"{NAME}\n", f"{SECOND}\n"])
+            second.write("/etc/only-there", "x")
+            self.assertFalse(host.exists("/etc/only-there"))
+            second.sh(f"git ls-remote {host.remote} HEAD")
+            second.fill_disk("releases")
+            host.sh(f"head --bytes=100000 /dev/zero > {ROOT}/big")
+        finally:
+            second.close()
+        self.assertEqual(host.run(["systemctl", "is-system-running"]).out, "running\n")
 
     def test_it_ends_with_a_test_that_is_killed(self) -> None:
         script = "import host, time; h = host.Host(); print(h.prefix[2], h.shared, flush=True); time.sleep(60)"
@@ -161,6 +181,26 @@ class OfTheEmulator(unittest.TestCase):
         long = command("echo first; yes | head --bytes=30000")["StandardOutputContent"]
         self.assertEqual((len(long), long[:6], long[-20:]), (24000, "first\n", "--output truncated--"))
 
+    def test_several_machines_are_told_apart(self) -> None:
+        emulated = Emulator(["env", "WHERE=here"], "here", Machine("there", "there.example.org", ["env", "WHERE=there"]))
+        try:
+            for tag, name in ((TAG, "here"), ("there", "there.example.org")):
+                filters = [{"Key": "tag:Name", "Values": [tag]}]
+                one, = emulated.ssm("DescribeInstanceInformation", Filters=filters)["InstanceInformationList"]
+                self.assertEqual(one["ComputerName"], name)
+                said = command("echo $WHERE", emulated.url, one["InstanceId"])
+                self.assertEqual(said["StandardOutputContent"], name.split(".")[0] + "\n")
+        finally:
+            emulated.close()
+
+    def test_objects_are_put_got_and_forgotten(self) -> None:
+        emulator.put("some/thing", b"x")
+        self.assertEqual(emulator.get("some/thing"), b"x")
+        emulator.forget("some/thing")
+        self.refused(404, b"NoSuchKey", emulator.get, "some/thing")
+        self.key = f"/{BUCKET}/some/thing"
+        self.put(If_None_Match="*")
+
     def test_it_ends_with_what_started_it(self) -> None:
         with_it = subprocess.Popen([sys.executable, "-c", "import emulator, time\n"
                                     "print(emulator.Emulator(['env'], 'x').port, flush=True); time.sleep(60)"],
@@ -190,6 +230,16 @@ class OfTheFaults(unittest.TestCase):
         faults.on("PutObject", s3_error(503, "SlowDown"), times=2, skip=1, key="here")
         self.assertEqual([self.s3("PUT", "here", b"x")[0] for _ in range(4)], [200, 503, 503, 200])
         self.assertEqual(self.s3("PUT", "there", b"x")[0], 200)
+
+    def test_rules_that_did_not_come_are_told(self) -> None:
+        """One that doesn't go on hides those after it."""
+        first = faults.on("PutObject", s3_error(500, "InternalError"), times=2, key="here")
+        second = faults.on("PutObject", s3_error(503, "SlowDown"), times=2, key="he.e$")
+        third = faults.on("PutObject", s3_error(409, "ConditionalRequestConflict"), skip=2, key="here",
+                          where=lambda request: request.body == b"x")
+        self.assertEqual([self.s3("PUT", "here", b"x")[0] for _ in range(4)], [500, 500, 409, 200])
+        self.assertEqual([(rule.seen, rule.used) for rule in (first, second, third)], [(4, 2), (4, 0), (4, 1)])
+        self.assertEqual(faults.unused, [second])
 
     def test_what_is_missing_is_forbidden(self) -> None:
         faults.on("GetObject", forbidden_if_missing, times=ALWAYS)
@@ -242,6 +292,20 @@ class OfTheFaults(unittest.TestCase):
         faults.on("GetCommandInvocation", invocation(Status="TimedOut", StatusDetails="ExecutionTimedOut"))
         self.assertEqual(command("true", faults.url)["StatusDetails"], "ExecutionTimedOut")
 
+    def test_commands_of_one_operation_fail(self) -> None:
+        """By what a deployer says of them; they are done, and it is another answer that comes."""
+        rule = faults.command("activate", lost)
+        self.assertEqual(command("true", faults.url, comment="magellan facts")["Status"], "Success")
+        self.assertEqual(faults.unused[-1], rule)
+        said = command("sleep 0.3; touch /run/activated", faults.url, comment="magellan activate")
+        self.assertEqual((said["Status"], said["StandardOutputContent"]), ("TimedOut", ""))
+        self.assertTrue(host.exists("/run/activated"))
+        self.assertEqual((rule.used, faults.unused), (1, []))
+        self.assertEqual(command("true", faults.url, comment="magellan activate")["Status"], "Success")
+        faults.undelivered(operation="stage")
+        self.assertEqual(command("true", faults.url, comment="magellan facts")["Status"], "Success")
+        self.assertEqual(command("true", faults.url, comment="magellan stage")["StatusDetails"], "Undeliverable")
+
     def test_output_can_be_long(self) -> None:
         for where in ("before", "after"):
             faults.on("GetCommandInvocation", noisy(**{where: "x" * 30_000}), times=ALWAYS)
@@ -254,32 +318,46 @@ class OfTheBadService(unittest.TestCase):
     """bad_service.py under a real unit: what each way to be bad looks like from outside."""
 
     def start(self, mode: str) -> dict:
-        """Starts a release of that mode; what is to be seen of it 1.5 s later."""
+        """Starts a release of that mode; what is to be seen of it 2 s later."""
         host.reset()
-        release = f"{RELEASES}/{DIGESTS['release']}"
-        script = (HERE / "bad_service.py").read_text().replace('MODE = "good"', f'MODE = "{mode}"')
-        host.write(f"{release}/magellan", script, 0o755)
-        host.write(f"{release}/manifest.json", json.dumps(
-            {"environment": "staging", "strategies": {"bear_trap": {"unit_digest": DIGESTS["unit"]}}}))
-        unit = (HERE.parents[1] / f"deployed/bear_trap/{UNIT}.service").read_text()
+        release, bound = f"{RELEASES}/{RELEASE}", f"{BOUND}/{UNIT}/{RELEASE}-{BINDING}"
+        unit = (HERE.parents[1] / f"deployed/{STRATEGY}/{UNIT}.service").read_text()
+        self.binary = bad_service.binary(mode)
+        files = {"magellan": self.binary, f"deployed/{STRATEGY}/config.json": b"{}",
+                 f"deployed/{STRATEGY}/{UNIT}.service": unit.encode(),
+                 "manifest.json": json.dumps({"strategies": {STRATEGY: {"unit": UNIT}}}).encode()}
+        for path, content in files.items():
+            host.write(f"{release}/{path}", content, 0o755 if path == "magellan" else 0o644)
+        host.write(f"{bound}/binding.json", '{"environment": "staging"}\n')
         host.write(f"{UNITS}/{UNIT}.service", unit)
-        host.sh(f"ln -s {DIGESTS['release']} {RELEASES}/current; runuser -u {USER} -- {release}/magellan --version; "
-                f"systemctl daemon-reload; systemctl start {UNIT}")
-        time.sleep(1.5)
-        shown = host.sh(f"systemctl show -p ActiveState,SubState,NRestarts,StatusText,Result {UNIT}")
-        logs = host.path(f"{STATE}/bear_trap/logs")
-        heartbeat = host.path(f"{STATE}/bear_trap/heartbeat.json")
+        host.write(f"{UNITS}/{UNIT}.service.d/magellan.conf",
+                   f"[Service]\nEnvironment=MAGELLAN_BINDING={BOUND}/%p/current/binding.json\n")
+        host.sh(f"chmod 0755 {ROOT}; ln -s ../../../releases/{RELEASE} {bound}/release; "
+                f"ln -s {RELEASE}-{BINDING} {BOUND}/{UNIT}/current; "
+                f"runuser -u {USER} -- {release}/magellan --version; systemctl daemon-reload; systemctl start {UNIT}")
+        time.sleep(2)
+        shown = host.sh(f"systemctl show -p ActiveState,SubState,NRestarts,StatusText,Result,MainPID {UNIT}")
+        logs = host.path(f"{STATE}/{STRATEGY}/logs")
+        heartbeat = host.path(f"{STATE}/{STRATEGY}/heartbeat.json")
+        texts = [path.read_text() for path in logs.glob("*")] if logs.exists() else []
         return {**dict(line.split("=", 1) for line in shown.splitlines()),
                 "logs": {path: path.stat().st_mtime for path in logs.glob("*.jsonl")} if logs.exists() else {},
-                "errors": sum(path.read_text().count('"ERROR"') for path in logs.glob("*")) if logs.exists() else 0,
+                "errors": sum(text.count('"ERROR"') + text.count('"FATAL"') for text in texts),
+                "bytes": sum(map(len, texts)),
                 "heartbeat": json.loads(heartbeat.read_text()) if heartbeat.exists() else None}
+
+    def program(self, pid: str) -> str:
+        return host.sh(f"sha256sum < /proc/{pid}/exe | cut -c1-64").strip()
 
     def test_good(self) -> None:
         seen = self.start("good")
         self.assertEqual((seen["ActiveState"], seen["SubState"], seen["StatusText"], seen["errors"]),
                          ("active", "running", "standing in", 0))
-        self.assertEqual({k: seen["heartbeat"][k] for k in ("release", "unit_digest", "environment")},
-                         {"release": DIGESTS["release"], "unit_digest": DIGESTS["unit"], "environment": "staging"})
+        beat = seen["heartbeat"]
+        self.assertEqual((beat["release"], beat["environment"], beat["phase"], beat["open_positions"]),
+                         (RELEASE, "staging", "trading", 0))
+        self.assertEqual(str(beat["pid"]), seen["MainPID"])
+        self.assertEqual(self.program(seen["MainPID"]), hashlib.sha256(self.binary).hexdigest())
         self.assertLess(time.time() - max(seen["logs"].values()), 3)
         self.assertEqual(host.run(["systemctl", "stop", UNIT]).code, 0)
         self.assertEqual(host.sh(f"systemctl show -P Result {UNIT}"), "success\n")
@@ -289,9 +367,14 @@ class OfTheBadService(unittest.TestCase):
         self.assertEqual((seen["ActiveState"], seen["SubState"], seen["Result"]),
                          ("activating", "auto-restart", "exit-code"))
 
+    def test_late_crash(self) -> None:
+        self.start("late_crash")
+        self.assertTrue(eventually(lambda: "auto-restart" in host.sh(f"systemctl show -P SubState {UNIT}"), 10))
+        self.assertTrue(host.exists(f"{STATE}/{STRATEGY}/heartbeat.json"))
+
     def test_dies_at_20s(self) -> None:
         self.assertEqual(self.start("dies_at_20s")["ActiveState"], "active")
-        self.assertTrue(eventually(lambda: "auto-restart" in host.sh(f"systemctl show -P SubState {UNIT}"), 20))
+        self.assertTrue(eventually(lambda: "auto-restart" in host.sh(f"systemctl show -P SubState {UNIT}"), 30))
 
     def test_silent(self) -> None:
         seen = self.start("silent")
@@ -307,15 +390,36 @@ class OfTheBadService(unittest.TestCase):
         seen = self.start("no_heartbeat")
         self.assertEqual((seen["ActiveState"], seen["heartbeat"]), ("active", None))
 
-    def test_wrong_digest(self) -> None:
+    def test_heartbeats_that_are_wrong(self) -> None:
         self.assertEqual(self.start("wrong_digest")["heartbeat"]["unit_digest"], "0" * 64)
+        self.assertEqual(self.start("starting")["heartbeat"]["phase"], "starting")
+        self.assertGreater(self.start("future")["heartbeat"]["written_at"], time.time() + 3500)
 
     def test_errors(self) -> None:
         self.assertGreaterEqual(self.start("errors")["errors"], 40)
+        self.assertEqual(self.start("fatal")["errors"], 20)
+        self.assertGreater(self.start("huge_log")["bytes"], 20_000_000)
+
+    def test_stderr_burst(self) -> None:
+        self.assertEqual(self.start("stderr_burst")["errors"], 0)
+        self.assertEqual(host.sh(f"journalctl --unit {UNIT} --output cat | grep -c 'something is off'").strip(), "200")
+
+    def test_foreign_process(self) -> None:
+        seen = self.start("foreign_process")
+        self.assertEqual((seen["ActiveState"], seen["NRestarts"]), ("active", "0"))
+        self.assertNotEqual(self.program(seen["MainPID"]), hashlib.sha256(self.binary).hexdigest())
+
+    def test_positions(self) -> None:
+        self.assertEqual(self.start("positions")["heartbeat"]["open_positions"], 0)
+        host.write(f"{STATE}/{STRATEGY}/positions", "3")
+        beat = lambda: json.loads(host.read(f"{STATE}/{STRATEGY}/heartbeat.json"))["open_positions"]
+        self.assertTrue(eventually(lambda: beat() == 3))
 
 
-def command(script: str, url: str | None = None) -> dict:
+def command(script: str, url: str | None = None, instance: str | None = None, comment: str = "") -> dict:
     """Runs a command through SSM at `url`, or past the proxy; what is said of it at its end."""
+    instance = instance or emulator.instance
+
     def ssm(operation: str, **parameters) -> dict:
         headers = {"X-Amz-Target": f"AmazonSSM.{operation}", "Content-Type": "application/x-amz-json-1.1",
                    "Authorization": "AWS4-HMAC-SHA256 Credential=123456789012/20300101/us-east-2/ssm/aws4_request"}
@@ -323,12 +427,12 @@ def command(script: str, url: str | None = None) -> dict:
         with urllib.request.urlopen(request) as answer:
             return json.loads(answer.read())
 
-    sent = ssm("SendCommand", InstanceIds=[emulator.instance], DocumentName="AWS-RunShellScript",
+    sent = ssm("SendCommand", InstanceIds=[instance], DocumentName="AWS-RunShellScript", Comment=comment,
                Parameters={"commands": [script]})["Command"]["CommandId"]
     said = {"Status": "Pending"}
     while said["Status"] in ("Pending", "InProgress"):
         time.sleep(0.05)
-        said = ssm("GetCommandInvocation", CommandId=sent, InstanceId=emulator.instance)
+        said = ssm("GetCommandInvocation", CommandId=sent, InstanceId=instance)
     return said
 
 
