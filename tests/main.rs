@@ -32,6 +32,8 @@ mod research;
 mod run;
 mod runner;
 mod sample;
+#[cfg(feature = "deploy")]
+mod signing;
 mod support;
 mod sweep;
 mod tidy;

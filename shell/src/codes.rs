@@ -13,6 +13,15 @@ magellan::error_codes! {
         NOT_DEPLOYED "not-deployed":
             "The strategy has no folder under `deployed`.";
             "leave out --strategy to take all that are deployed, or add deployed/<strategy>/config.json"
+        NO_KEY "no-key":
+            "Something is to be signed, and no key was named.";
+            "name the file with --key FILE, or put its text into the variable MAGELLAN_SIGNING_KEY"
+        BAD_KEY "bad-key":
+            "It is no private Ed25519 key in PEM, or others than its owner may read its file.";
+            "make one with `magellan keys new`, or with `openssl genpkey -algorithm ed25519`; chmod 600 its file"
+        BAD_TRUSTED_KEYS "bad-trusted-keys":
+            "A line of the trusted keys isn't `ROLE[,ROLE...] KEYID PUBLIC-KEY NAME`, or names a key that stands there already.";
+            "copy the line of the file FILE.pub that `magellan keys new --out FILE` wrote"
     }
     Config {
         SHARED_ACCOUNT "shared-account":
@@ -131,14 +140,23 @@ magellan::error_codes! {
     }
     Refused {
         NOT_EMPTY "not-empty":
-            "Something is where a new repository or strategy would be written. Nothing is ever replaced.";
-            "name another folder or strategy, or move away what the message lists"
+            "Something is where a new repository, strategy or key would be written. Nothing is ever replaced.";
+            "name another folder, strategy or file, or move away what the message lists"
         NO_VERDICT "no-verdict":
             "No verdict that deploys is about what would be shipped.";
             "judge exactly this with `magellan gate --out gate`, and name the folder with --verdicts"
         NOT_PAIRED "not-paired":
             "The verdict compares the candidate with something else than what runs in production.";
             "record what runs with `magellan baseline record DIR`, and judge again"
+        UNSIGNED "unsigned":
+            "Nobody has signed this.";
+            "sign it: `magellan keys sign` for verdicts, `magellan keys sign-acknowledgements` for accepted failures"
+        UNTRUSTED "untrusted":
+            "No signature is a right one by a trusted key with the role that this needs.";
+            "let somebody sign it whose key is trusted for it; whoever owns the host decides which keys are"
+        BAD_ENVELOPE "bad-envelope":
+            "An envelope with signatures, or what it states, isn't written as it must be.";
+            "sign again: envelopes are never edited"
         SYNTHETIC_VERDICT "synthetic-verdict":
             "A verdict on synthetic bars never authorises production.";
             "judge on real bars: `magellan gate --archive DIR --out gate`"

@@ -15,6 +15,9 @@ pub mod policy;
 
 pub mod stray;
 
+#[cfg(feature = "deploy")]
+pub mod signing;
+
 pub mod validate;
 
 pub mod records;

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use magellan::disk::hash::sha256_hex;
+use magellan::disk::map;
 use magellan::error::Result;
 use magellan::gate::policy::{FILE, Policy};
 
@@ -20,6 +22,19 @@ pub fn read(deployed: &Path) -> Result<Option<Policy>> {
     let (policy, text) = toml_file::read::<Policy>(&path, codes::BAD_POLICY)?;
     toml_file::refuse(policy.faults(), &path, &text, codes::BAD_POLICY)?;
     Ok(Some(policy))
+}
+
+/// SHA-256 of the policy's file below `deployed`, as a host pins it; empty, if there is none.
+///
+/// # Errors
+/// Config error if the file can't be read.
+pub fn sha256(deployed: &Path) -> Result<String> {
+    let path = deployed.join(FILE);
+    if !path.exists() && !path.is_symlink() {
+        return Ok(String::new());
+    }
+    let bytes = map::bytes_up_to(&path, toml_file::LARGEST).map_err(|e| e.recode(codes::BAD_POLICY))?;
+    Ok(sha256_hex(&bytes))
 }
 
 #[cfg(test)]

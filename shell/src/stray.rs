@@ -30,7 +30,7 @@ const OF_SYSTEMD: [&str; 12] = [
 /// What nothing reads of a strategy's folder.
 pub fn of_strategy(folder: &Path, strategy: &str) -> Vec<Finding> {
     let unit = unit_file(strategy);
-    let read = ["config.json", &unit, acknowledge::FILE];
+    let read = ["config.json", &unit, acknowledge::FILE, acknowledge::SIGNATURES];
     let strays = entries(folder).into_iter().filter(|entry| !read.contains(&name(entry).as_str()));
     strays.flat_map(|entry| stray(&entry, Some(&unit))).collect()
 }

@@ -7,7 +7,8 @@ use magellan::error::{Code, Error, Result};
 use magellan::finding::{Span, nearest};
 use serde::de::DeserializeOwned;
 
-const LARGEST: u64 = 64 << 10;
+/// Largest file read, bytes.
+pub(crate) const LARGEST: u64 = 64 << 10;
 
 /// Reads a file; what it says, and its text.
 ///

@@ -3,18 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::json;
 
 pub use super::check::LONGEST_DAYS;
 use super::check::{Acknowledgement, Check, Status};
+use super::digest::{canonical, remove};
 use super::policy::Policy;
 use super::verdict::StrategyVerdict;
 use crate::bar::Date;
+use crate::disk::hash::sha256_hex;
 use crate::disk::map;
 use crate::disk::write::write_whole;
 use crate::error::{Error, Result, codes};
 
 /// The file beside a config.
 pub const FILE: &str = "acknowledgements.json";
+/// The file beside a config with the signatures of what was accepted.
+pub const SIGNATURES: &str = "acknowledgements.dsse.jsonl";
 const LARGEST: u64 = 1 << 20;
 /// Longest word of who, why and what.
 const LONGEST_TEXT: usize = 500;
@@ -40,6 +45,13 @@ impl Entry {
 }
 
 impl Acknowledgement {
+    /// SHA-256 of what was accepted, on any day: whether it has expired is no part of it.
+    pub fn sha256(&self) -> String {
+        let mut fields = json!(self);
+        remove(&mut fields, "expired");
+        sha256_hex(canonical(&fields).as_bytes())
+    }
+
     /// Refuses what says nothing, or holds for too long.
     ///
     /// # Errors
@@ -116,7 +128,7 @@ pub fn add(config: &Path, one: Acknowledgement, policy: Option<&Policy>) -> Resu
     all.retain(|a| (&a.check, &a.period) != (&one.check, &one.period));
     all.push(one);
     all.sort_by(|a, b| (&a.period, &a.check).cmp(&(&b.period, &b.check)));
-    let mut written = serde_json::json!(all);
+    let mut written = json!(all);
     for one in written.as_array_mut().into_iter().flatten().filter_map(|one| one.as_object_mut()) {
         one.shift_remove("expired");
     }

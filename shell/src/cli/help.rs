@@ -8,7 +8,7 @@ use clap::Command;
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Begin", &["init", "new", "list", "data"]),
     ("Research", &["backtest", "sweep", "walk-forward", "ledger", "holdout"]),
-    ("Judge", &["validate", "gate", "verdict", "baseline", "ci", "test"]),
+    ("Judge", &["validate", "gate", "verdict", "keys", "baseline", "ci", "test"]),
     ("Deploy", &["run", "deploy", "rollback", "status", "health", "releases", "doctor", "bundle"]),
 ];
 

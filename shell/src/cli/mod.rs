@@ -25,6 +25,8 @@ mod init;
 mod interrupt;
 #[cfg(feature = "deploy")]
 mod keeping;
+#[cfg(feature = "deploy")]
+mod keys;
 mod ledger;
 mod ledger_import;
 mod list;
@@ -154,6 +156,12 @@ enum Command {
         #[command(subcommand)]
         command: verdict::VerdictCommand,
     },
+    /// Make keys, sign verdicts and what was accepted, and check who has signed.
+    #[cfg(feature = "deploy")]
+    Keys {
+        #[command(subcommand)]
+        command: keys::Keys,
+    },
     /// Record what is deployed, to compare candidates with.
     Baseline {
         #[command(subcommand)]
@@ -255,6 +263,8 @@ fn run(command: Command, strategies: &[&dyn AnyStrategy], started: Instant) -> R
         Command::Run(options) => run::run(&options, strategies),
         Command::Gate(options) => gate::run(&options, strategies, started),
         Command::Verdict { command } => verdict::run(command, strategies),
+        #[cfg(feature = "deploy")]
+        Command::Keys { command } => keys::run(&command, strategies),
         Command::Baseline { command } => verdict::baseline(command),
         #[cfg(feature = "deploy")]
         Command::Deploy(options) => deploy::run(*options, strategies),
