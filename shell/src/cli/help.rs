@@ -9,7 +9,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Begin", &["init", "new", "list", "data"]),
     ("Research", &["backtest", "sweep", "walk-forward", "ledger", "holdout"]),
     ("Judge", &["validate", "gate", "verdict", "baseline", "ci", "test"]),
-    ("Deploy", &["run", "deploy", "rollback", "status", "health", "releases", "doctor", "bundle"]),
+    ("Deploy", &["run", "deploy", "rollback", "status", "health", "releases", "doctor", "notify", "bundle"]),
 ];
 
 /// What is left.
