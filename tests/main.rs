@@ -25,6 +25,8 @@ mod init;
 mod least_policy;
 mod look_ahead;
 mod metrics;
+#[cfg(feature = "deploy")]
+mod notify;
 mod pages;
 mod reference;
 mod research;

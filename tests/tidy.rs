@@ -103,7 +103,7 @@ const OUTSIDE: [(&str, &[&str], &[&str]); 4] = [
     (
         "the clock",
         &["Instant::now", "SystemTime::now", "Timestamp::now", "Zoned::now"],
-        &["shell/src/cli", "shell/src/service", "shell/src/aws/ssm.rs"],
+        &["shell/src/cli", "shell/src/service", "shell/src/notify", "shell/src/aws/ssm.rs"],
     ),
     (
         "the environment",
@@ -115,7 +115,11 @@ const OUTSIDE: [(&str, &[&str], &[&str]); 4] = [
         &["process::Command"],
         &["shell/src/cli/programs.rs", "shell/src/deploy/transport/local.rs", "shell/src/git.rs"],
     ),
-    ("the network", &["std::net", "aws_config", "aws_sdk", "aws_smithy", "tokio::"], &["shell/src/aws"]),
+    (
+        "the network",
+        &["std::net", "aws_config", "aws_sdk", "aws_smithy", "tokio::", "ureq::"],
+        &["shell/src/aws", "shell/src/notify"],
+    ),
 ];
 
 #[test]

@@ -60,6 +60,12 @@ magellan::error_codes! {
         BAD_POLICY "bad-policy":
             "deployed/policy.toml isn't TOML, lacks a key, has one that nothing reads, or a value that can't be right.";
             "correct the named line; deployed/README.md describes the keys"
+        BAD_WEBHOOK "bad-webhook":
+            "The address of a webhook can't be read, or is neither https nor http to this machine. It is never shown.";
+            "write the address as Slack or Discord gave it into the credential or the variable, and nothing else"
+        NO_WEBHOOK "no-webhook":
+            "There is no webhook to notify: no credential `slack-webhook` or `discord-webhook`, and no variable.";
+            "set MAGELLAN_SLACK_WEBHOOK or MAGELLAN_DISCORD_WEBHOOK, or give the unit a credential with LoadCredential="
         NO_FEED "no-feed":
             "A service was started without archived data, and this binary has no other source of bars.";
             "set USE_ARCHIVED_DATA=true where the environment file says archived_data = true"
@@ -137,6 +143,9 @@ magellan::error_codes! {
         UNHEALTHY "unhealthy":
             "A service isn't well, or nothing runs.";
             "read its faults and the end of its journal; `magellan rollback` goes back"
+        NOT_DELIVERED "not-delivered":
+            "Notifications could not be delivered; those that wait in the outbox are tried again for a day.";
+            "mend what the message names, and run `magellan notify deliver`"
     }
     Refused {
         NOT_EMPTY "not-empty":

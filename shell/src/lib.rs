@@ -28,6 +28,9 @@ pub mod report;
 pub mod service;
 
 #[cfg(feature = "deploy")]
+pub mod notify;
+
+#[cfg(feature = "deploy")]
 pub mod deploy;
 
 #[cfg(feature = "aws")]

@@ -9,7 +9,13 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Begin", &["init", "new", "list", "data"]),
     ("Research", &["backtest", "sweep", "walk-forward", "ledger", "holdout"]),
     ("Judge", &["validate", "gate", "verdict", "keys", "baseline", "ci", "test"]),
-    ("Deploy", &["run", "deploy", "rollback", "status", "health", "releases", "doctor", "bundle"]),
+    (
+        "Deploy",
+        &[
+            "run", "deploy", "rollback", "status", "health", "watch", "logs", "releases", "prune", "doctor", "notify",
+            "bundle",
+        ],
+    ),
 ];
 
 /// What is left.

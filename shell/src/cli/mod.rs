@@ -31,6 +31,8 @@ mod ledger;
 mod ledger_import;
 mod list;
 mod new;
+#[cfg(feature = "deploy")]
+mod notify;
 mod options;
 mod output;
 mod page;
@@ -200,6 +202,16 @@ enum Command {
         #[command(subcommand)]
         command: keeping::Doctor,
     },
+    /// Notify Slack and Discord.
+    ///
+    /// The addresses of their webhooks are credentials: files `slack-webhook` and `discord-webhook` in the folder that
+    /// CREDENTIALS_DIRECTORY names, or MAGELLAN_SLACK_WEBHOOK and MAGELLAN_DISCORD_WEBHOOK. What can't be delivered
+    /// now waits in the outbox, for a day.
+    #[cfg(feature = "deploy")]
+    Notify {
+        #[command(subcommand)]
+        command: notify::Notify,
+    },
     /// Make and check bundles.
     #[cfg(feature = "deploy")]
     Bundle {
@@ -284,6 +296,8 @@ fn run(command: Command, strategies: &[&dyn AnyStrategy], started: Instant) -> R
         Command::Prune(options) => keeping::prune(&options),
         #[cfg(feature = "deploy")]
         Command::Doctor { command } => keeping::doctor(&command),
+        #[cfg(feature = "deploy")]
+        Command::Notify { command } => notify::run(&command),
         #[cfg(feature = "deploy")]
         Command::Bundle { command } => bundle::run(&command),
     }
