@@ -184,6 +184,12 @@ magellan::error_codes! {
         WRONG_TARGET "wrong-target":
             "Account, region or machine isn't the one that the environment file names.";
             "correct the environment file or use other credentials; nothing was touched"
+        NO_TRUST "no-trust":
+            "Production demands signatures, and its host trusts no key.";
+            "pin the keys on the host: `magellan doctor host --fix --trust FILE --policy deployed/policy.toml`"
+        POLICY_NOT_PINNED "policy-not-pinned":
+            "The least policy here isn't the one that the host demands.";
+            "have whoever owns the host pin it: `magellan doctor host --fix --policy deployed/policy.toml`"
         DEPLOY_LOCKED "deploy-locked":
             "Another rollout owns the host.";
             "wait until it has ended; if its process died, run `magellan deploy resume`"

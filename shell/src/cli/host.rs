@@ -10,6 +10,7 @@ use magellan::error::{Error, Result};
 
 use super::deploy::{is_gone, now};
 use super::destination::{Connected, Destination};
+use super::hearing::unhealthy;
 use super::output::{print, to_json};
 use crate::codes;
 use crate::deploy::facts::Facts;
@@ -208,6 +209,8 @@ pub(super) fn watch(options: &WatchOptions) -> Result<u8> {
             }
             print(&if options.to.json { one_line(&watch) } else { look_text(&watch) })?;
             if let Some(fault) = watch.first_fault() {
+                let pids: Vec<String> = watch.judge().iter().map(|u| format!("{} {}", u.unit, u.pid)).collect();
+                unhealthy(&environment.name, &connected.host, &pids.join(", "), &fault);
                 return Err(Error::new(codes::UNHEALTHY, fault));
             }
             if look.watched >= options.for_so_long {

@@ -17,6 +17,8 @@ mod engine;
 mod explain;
 mod findings;
 mod gate;
+#[cfg(feature = "deploy")]
+mod hearing;
 mod help;
 mod holdout;
 #[cfg(feature = "deploy")]

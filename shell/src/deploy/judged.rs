@@ -7,7 +7,7 @@ use magellan::deployed::Deployed;
 use magellan::error::{Error, Result};
 use magellan::gate::subject::{self, Subject, subject_of};
 use magellan::gate::verify::{self, StoredVerdict};
-use magellan::gate::{Policy, StrategyVerdict, policy};
+use magellan::gate::{Acknowledgement, Policy, StrategyVerdict, policy};
 use magellan::registry::{self, AnyStrategy};
 
 use super::record::Judged;
@@ -36,6 +36,12 @@ impl Verdicts {
         let of_strategy =
             || self.0.iter().filter_map(|(file, stored)| Some((file.as_path(), stored, stored.strategy(strategy)?)));
         of_strategy().find(|(_, _, one)| is_about(one, subject)).or_else(|| of_strategy().next())
+    }
+
+    /// Failures of a strategy that somebody accepted, and that verdicts here rest on.
+    pub fn accepted(&self, strategy: &str) -> Vec<Acknowledgement> {
+        let verdicts = self.0.iter().filter_map(|(_, stored)| stored.strategy(strategy));
+        verdicts.flat_map(|one| one.acknowledgements.iter().filter(|a| !a.expired)).cloned().collect()
     }
 
     /// The folder of the verdict of a strategy about exactly this subject.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::store::{Store, write};
 use crate::codes;
 use crate::release::{Bound, Rollout};
+use crate::signing::{Envelope, IndexStatement, SigningKey, Trusted};
 
 /// 1 knew one release a host.
 const SCHEMA_VERSION: u32 = 2;
@@ -511,6 +512,12 @@ pub struct Indexed {
     pub strategies: BTreeMap<String, Judged>,
     /// What somebody overrode.
     pub overridden: Option<Override>,
+    /// Envelopes that the host checks whenever it stages the release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub envelopes: Vec<String>,
+    /// The envelope of this entry, if somebody has signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<String>,
     /// SHA-256 of the line in the host's history.
     pub line: String,
     /// When the rollout ended, UTC.
@@ -533,10 +540,38 @@ impl Indexed {
             back_to: record.back_to.clone(),
             strategies: record.strategies.clone(),
             overridden: record.overridden.clone(),
+            envelopes: record.envelopes.clone(),
+            signed: None,
             line: sha256_hex(line.as_bytes()),
             ended,
             outcome,
         }
+    }
+
+    /// What is signed of it.
+    fn statement(&self, environment: &str) -> IndexStatement {
+        let unsigned = serde_json::to_string(&Self { signed: None, ..self.clone() }).unwrap_or_default();
+        IndexStatement { entry: sha256_hex(unsigned.as_bytes()), environment: environment.to_owned() }
+    }
+
+    /// Signs it.
+    ///
+    /// # Errors
+    /// If it can't be signed.
+    pub fn sign(&mut self, environment: &str, key: &SigningKey) -> Result<()> {
+        self.signed = Some(Envelope::sign(&self.statement(environment), key)?.to_string());
+        Ok(())
+    }
+
+    /// Who has signed it.
+    ///
+    /// # Errors
+    /// Refused if nobody has whose key is trusted.
+    pub fn signer(&self, environment: &str, trusted: &Trusted) -> Result<String> {
+        let unsigned = || Error::new(codes::UNSIGNED, format!("nobody has signed the store's entry of {}", self.id));
+        let envelope = Envelope::parse(self.signed.as_ref().ok_or_else(unsigned)?)?;
+        let (statement, by) = envelope.verify::<IndexStatement>(trusted)?;
+        if statement == self.statement(environment) { Ok(by) } else { Err(unsigned()) }
     }
 
     /// What a unit was bound to by this rollout; none, if it isn't one of its units.

@@ -18,6 +18,7 @@ use super::store::Store;
 use super::transport::Transport;
 use crate::codes;
 use crate::release::{BINARY, Environment};
+use crate::signing::SigningKey;
 
 /// How far the host's clock may be off, seconds.
 const CLOCK: f64 = 60.0;
@@ -48,6 +49,8 @@ pub struct Rollout<'a> {
     pub journal: Journal<'a>,
     /// The bundle's file, if it is at hand.
     pub bundle: Option<&'a std::path::Path>,
+    /// Signs what the store has on record of it; nobody does without.
+    pub key: Option<&'a SigningKey>,
     /// Whether it is left to somebody else while a unit proves itself.
     pub no_wait: bool,
     /// The clock.
@@ -653,7 +656,10 @@ impl Rollout<'_> {
             Ok(_) => seen.push("on the host".to_owned()),
             Err(err) => seen.push(format!("not on the host: {err}")),
         }
-        let indexed = Indexed::of(record, &line, ended, outcome);
+        let mut indexed = Indexed::of(record, &line, ended, outcome);
+        if let Some(key) = self.key {
+            indexed.sign(&self.environment.name, key)?;
+        }
         Index::add(self.store, &self.environment.name, &indexed)?;
         seen.push("in the store".to_owned());
         // A host that was not changed has nothing to remember; its disk may be full.

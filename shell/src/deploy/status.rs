@@ -10,6 +10,7 @@ use super::lock::Held;
 use super::plan;
 use super::record::{Index, Indexed, Outcome, Record, UnitHealth};
 use crate::release::{BINARY, Environment, short};
+use crate::signing::Trusted;
 use crate::unit;
 
 /// A host as observed.
@@ -172,7 +173,24 @@ fn drift(facts: &Facts, index: &Index, environment: &Environment) -> Vec<String>
     }
     found.extend(facts.untracked.iter().map(|path| format!("{path} belongs to nothing that was rolled out")));
     found.extend(history_drift(facts, index));
+    found.extend(unsigned(facts, index, environment));
     found
+}
+
+/// Entries of the store that brought what runs, and that nobody has signed whom the host trusts.
+fn unsigned(facts: &Facts, index: &Index, environment: &Environment) -> Vec<String> {
+    let trusted: String = facts.trusted.iter().map(|line| format!("{line}\n")).collect();
+    if trusted.is_empty() {
+        return Vec::new();
+    }
+    let trusted = match Trusted::parse(&trusted) {
+        Ok(trusted) => trusted,
+        Err(err) => return vec![format!("the host's trusted keys can't be read: {err}")],
+    };
+    let brought = facts.bound_units().filter_map(|(name, unit)| index.brought(name, &unit.release, &unit.binding));
+    let found: BTreeSet<String> =
+        brought.filter_map(|entry| entry.signer(&environment.name, &trusted).err()).map(|e| e.to_string()).collect();
+    found.into_iter().collect()
 }
 
 /// Releases and trees of commits that aren't what was shipped.

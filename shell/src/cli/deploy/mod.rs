@@ -4,6 +4,7 @@ mod overriding;
 mod promotion;
 mod rollback;
 mod rolling;
+mod signing;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ use crate::{codes, git, policy};
 pub(super) use rollback::{Rollback, run as rollback};
 use rolling::{Resume, Rolling, beginning, exit_code, roll};
 pub(super) use rolling::{is_gone, now};
+use signing::Demand;
 
 #[derive(Args, Debug)]
 #[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
@@ -110,6 +112,7 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let verdicts = Verdicts::read(&options.verdicts)?;
     let candidate = candidate(options, &deployed, selected)?;
     let bound = Bound::to(&environment);
+    let key = options.rolling.signing.key()?;
     options.to.connect(&environment, |connected| {
         let seen = Facts::observe(connected.transport, &environment)?;
         if let Some(foreign) = plan::foreign(&environment, &seen) {
@@ -151,7 +154,19 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
         if let Some(why) = &options.not_judged_again {
             eprintln!("  NOT JUDGED AGAIN: {why}");
         }
+        let demand = Demand {
+            environment: &environment,
+            seen: &seen,
+            candidate: &candidate,
+            key: key.as_ref(),
+            deployed: &deployed,
+            verdicts: &options.verdicts,
+            read: &verdicts,
+        };
+        let shown = demand.shown()?;
+        against.extend(shown.against);
         let overridden = options.rolling.overriding.settle(&against)?;
+        let overriding = demand.overriding(overridden.as_ref())?;
         if options.rolling.dry_run {
             return Ok(0);
         }
@@ -166,6 +181,7 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
             previous: plan::placed(&seen, &index, changes.iter().map(|(unit, _)| unit)),
             retired: retired(&changes),
             complete: goal.complete,
+            envelopes: shown.envelopes.into_iter().chain(overriding).collect(),
             soak: soak(&environment, &changes),
             bound: bound.clone(),
             ..beginning(Action::Deploy, connected).of(

@@ -63,6 +63,7 @@ pub(in crate::cli) fn run(options: &Rollback) -> Result<u8> {
             strategies: strategies.collect(),
             previous: plan::placed(&seen, &index, changes.iter().map(|(unit, _)| unit)),
             bound: target.bound.clone(),
+            envelopes: target.envelopes.clone(),
             back_to: Some(target.id.clone()),
             stabilize: options.rolling.stabilize,
             overridden,

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use magellan::error::{Error, Result};
 
 use super::overriding::Overriding;
+use super::signing::Signing;
 use crate::cli::destination::{Connected, Destination, machine};
+use crate::cli::hearing::Heard;
 use crate::cli::output::{print, to_json, write};
 use crate::codes;
 use crate::deploy::facts::Facts;
@@ -18,6 +20,7 @@ use crate::deploy::record::{Action, Journal, Outcome, Record, Step};
 use crate::deploy::rollout::{Rollout, STEPS};
 use crate::deploy::summary;
 use crate::release::{Environment, Kind};
+use crate::signing::SigningKey;
 
 /// In production services are watched for at least so long, seconds.
 const LEAST_IN_PRODUCTION: u64 = 30;
@@ -36,6 +39,8 @@ pub(in crate::cli) struct Rolling {
     pub(super) dry_run: bool,
     #[command(flatten)]
     pub(super) overriding: Overriding,
+    #[command(flatten)]
+    pub(super) signing: Signing,
     #[command(flatten)]
     pub(super) waiting: Waiting,
     #[command(flatten)]
@@ -87,6 +92,8 @@ pub(in crate::cli) struct Resume {
     if_unfinished: bool,
     #[command(flatten)]
     waiting: Waiting,
+    #[command(flatten)]
+    signing: Signing,
     #[command(flatten)]
     telling: Telling,
 }
@@ -178,7 +185,9 @@ pub(super) fn roll(
     }
     let record = Record { generation: lock.generation(), ..record };
     let journal = Journal::begin(*store, record).map_err(unfinished)?;
-    go_on(connected, lock, journal, bundle, rolling.waiting, &rolling.telling, json)
+    let means =
+        Means { bundle, waiting: rolling.waiting, key: rolling.signing.key()?, telling: &rolling.telling, json };
+    go_on(connected, lock, journal, &means)
 }
 
 /// What each unit is bound to.
@@ -186,16 +195,18 @@ fn binds(facts: &Facts) -> Vec<(String, String, String)> {
     facts.bound_units().map(|(name, unit)| (name.to_owned(), unit.release.clone(), unit.binding.clone())).collect()
 }
 
-/// Rolls out from wherever the journal stands.
-fn go_on(
-    connected: &Connected<'_>,
-    lock: Lock<'_>,
-    journal: Journal<'_>,
-    bundle: Option<&Path>,
+/// What a rollout is given beside its record.
+struct Means<'a> {
+    bundle: Option<&'a Path>,
     waiting: Waiting,
-    telling: &Telling,
+    /// Signs the entry of the index.
+    key: Option<SigningKey>,
+    telling: &'a Telling,
     json: bool,
-) -> Result<Record> {
+}
+
+/// Rolls out from wherever the journal stands.
+fn go_on(connected: &Connected<'_>, lock: Lock<'_>, journal: Journal<'_>, means: &Means<'_>) -> Result<Record> {
     let interrupted = interruptions()?;
     let Connected { environment, store, transport, .. } = connected;
     let rollout = Rollout {
@@ -203,18 +214,22 @@ fn go_on(
         transport: *transport,
         environment,
         journal,
-        bundle,
-        no_wait: waiting.no_wait,
+        bundle: means.bundle,
+        key: means.key.as_ref(),
+        no_wait: means.waiting.no_wait,
         now: &now,
         interrupted: &|| interrupted.load(Ordering::Relaxed),
         tell: &tell,
         lock: Keeper::of(lock, &now),
         unwell: false,
     };
+    let heard = Heard::of(&rollout.journal.record);
+    heard.begins();
     let (record, done) = rollout.run();
-    tell_all(&record, json, telling)?;
+    heard.ends(&record);
+    tell_all(&record, means.json, means.telling)?;
     match done {
-        Err(err) if err.code() == codes::INTERRUPTED && waiting.no_wait && is_left_soaking(&record) => Ok(record),
+        Err(err) if err.code() == codes::INTERRUPTED && means.waiting.no_wait && is_left_soaking(&record) => Ok(record),
         done => done.map(|()| record).map_err(unfinished),
     }
 }
@@ -272,7 +287,14 @@ pub(super) fn resume(options: &Resume) -> Result<u8> {
             return Err(Error::new(codes::WRONG_TARGET, what));
         }
         journal.record.generation = lock.generation();
-        let record = go_on(connected, lock, journal, None, options.waiting, &options.telling, options.to.json)?;
+        let means = Means {
+            bundle: None,
+            waiting: options.waiting,
+            key: options.signing.key()?,
+            telling: &options.telling,
+            json: options.to.json,
+        };
+        let record = go_on(connected, lock, journal, &means)?;
         if record.outcome == Some(Outcome::Running) && environment.kind == Kind::Production {
             eprintln!("baselines are NOT recorded: run `magellan baseline record DIR` with the folder of the verdict");
         }
