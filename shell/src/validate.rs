@@ -106,13 +106,16 @@ pub fn validate(
             Err(err) => done.push(&err),
         }
     }
+    let mut environments = Vec::new();
     for path in Environment::all(deployed) {
         done.environments += 1;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        if let Err(err) = Environment::read_as(&path, &name).and_then(|e| e.check_services(&all_units)) {
-            done.push(&err);
+        match Environment::read_as(&path, &name).and_then(|e| e.check_services(&all_units).map(|()| e)) {
+            Ok(environment) => environments.push(environment),
+            Err(err) => done.push(&err),
         }
     }
+    shared_targets(&environments).iter().for_each(|err| done.push(err));
     if let Err(err) = policy::read(deployed) {
         done.push(&err);
     }
@@ -162,6 +165,21 @@ fn shared_accounts<'a>(documents: &[(&'a Deployed, Document)]) -> Vec<(&'a Deplo
                 let what = format!("{path} is {value}, which is also that of {}", other.name);
                 let finding = Finding::new(codes::SHARED_ACCOUNT, path, what).value(value, "a name of its own");
                 found.push((*one, document.place(finding, Part::Value)));
+            }
+        }
+    }
+    found
+}
+
+/// A live strategy runs on one target only: two would trade its account. Archived bars trade nothing.
+fn shared_targets(environments: &[Environment]) -> Vec<Error> {
+    let live: Vec<&Environment> = environments.iter().filter(|e| !e.archived_data).collect();
+    let mut found = Vec::new();
+    for (i, one) in live.iter().enumerate() {
+        for other in &live[..i] {
+            if let Some(unit) = one.services.iter().find(|unit| other.services.contains(unit)) {
+                let what = format!("services names {unit}, which {} has, too", other.name);
+                found.push(Error::new(codes::SHARED_ACCOUNT, what).at_line(&one.path, one.line_of(unit), None));
             }
         }
     }

@@ -232,13 +232,18 @@ impl Environment {
         }
     }
 
+    /// The line that names a unit.
+    pub fn line_of(&self, unit: &str) -> usize {
+        self.text.lines().position(|line| line.contains(unit)).map_or(1, |i| i + 1)
+    }
+
     /// Holds its services to the units that there are.
     ///
     /// # Errors
     /// Config error at the first that is of no deployed strategy.
     pub fn check_services(&self, units: &[String]) -> Result<()> {
         let Some(unknown) = self.services.iter().find(|service| !units.contains(service)) else { return Ok(()) };
-        let line = self.text.lines().position(|l| l.contains(unknown.as_str())).map_or(1, |i| i + 1);
+        let line = self.line_of(unknown);
         Err(Error::new(codes::BAD_ENVIRONMENT, format!("services names {unknown}, and no such strategy is deployed"))
             .at_line(&self.path, line, None)
             .help(format!("units are {}", units.join(", "))))
