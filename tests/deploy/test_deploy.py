@@ -241,24 +241,26 @@ remote = "{host.remote}"
         outcome = record["outcome"]["outcome"]
         for judged in record["strategies"].values():
             unit = judged["unit"]
-            former, current = record["previous"].get(unit, {}).get("release"), self.current(unit, on)
+            before, current = record["previous"].get(unit, {}), self.current(unit, on)
+            former = before.get("release")
             expected = {"running": record["release"], "untouched": former, "stopped": None, "rolled_back": former}
             if outcome in expected:
                 self.assertEqual(current, expected[outcome])
             if current is not None:
                 self.assertTrue(self.complete(current, on))
             if outcome in ("running", "rolled_back"):
-                self.runs(unit, current, on)
+                self.runs(unit, (judged if outcome == "running" else before)["unit_digest"], on)
         operations = {request.operation for request in faults.requests}
         self.assertFalse({o for o in operations if o.startswith(("Delete", "List"))}, "nothing is deleted or listed")
 
-    def runs(self, unit: str, release: str, on: Host | None = None) -> None:
+    def runs(self, unit: str, digest: str, on: Host | None = None) -> None:
+        """Its process is made of this. One that was left running says which release brought it."""
         on = on or host
         shown = on.run(["systemctl", "show", "-p", "ActiveState", "-p", "SubState", f"{unit}.service"]).out.split()
         self.assertEqual(shown, ["ActiveState=active", "SubState=running"])
         strategy = unit.removeprefix("magellan-").replace("-", "_")
         beat = json.loads(on.read(f"{STATE}/{strategy}/heartbeat.json"))
-        self.assertEqual(beat["release"], release)
+        self.assertEqual(beat["unit_digest"], digest)
 
     def faults_came(self) -> None:
         """No rule hid another one, and each was needed."""
@@ -305,6 +307,32 @@ remote = "{host.remote}"
         self.assertIn("was seen failing here before", self.refused_deploy("release-bad", self.stand_in(mode)))
         # What runs came with the first rollout, not with the one that failed.
         self.assertIn(good["id"], self.succeeds("status"))
+        return record
+
+    def unfinished(self, skip: int, binary: pathlib.Path | None = None, hook=instead, key: str = JOURNAL,
+                   where=lambda _: True, expected: tuple[int, ...] = (-signal.SIGKILL,)) -> tuple[int, str]:
+        """A deploy that is killed at a write; its exit code."""
+        faults.clear()
+        process = None
+        faults.on("PutObject", hook(lambda: process.kill()), skip=skip, key=key, where=where)
+        process = self.start(*self.deploying(binary or self.stand_in(), 1))
+        code, _, err = self.ended(process)
+        faults.clear()
+        self.assertIn(code, expected, err)
+        return code, err
+
+    def converges(self, *codes: int) -> dict | None:
+        """Whoever goes on brings it to its end; none, if there was nothing to go on with."""
+        code, out, err = self.here("deploy", "resume", "--json")
+        if code == REFUSED:
+            # Killed before the lock was taken, or after it was given back.
+            self.assertIn("error[nothing-to-resume]", err)
+            return None
+        if "had not begun" in out:
+            return None
+        record = json.loads(out)
+        self.assertIn(code, codes, out + err)
+        self.holds(record)
         return record
 
 
@@ -736,7 +764,7 @@ class Drift(Deployed):
             "its drop-in isn't the release's": (replace.format(drop_in), bring_back.format(drop_in)),
             "what is started when it fails isn't the release's": (
                 replace.format(f"{UNITS}/magellan-failed@.service"), bring_back.format(f"{UNITS}/magellan-failed@.service")),
-            f"{UNIT} is bound to|binding|isn't": (replace.format(f"{bound}/binding.json"),
+            f"{UNIT}: .*binding": (replace.format(f"{bound}/binding.json"),
                                                  bring_back.format(f"{bound}/binding.json")),
             "system.control/.*CPUWeight.conf changes it": (
                 f"systemctl set-property --runtime {UNIT} CPUWeight=50",
@@ -757,7 +785,7 @@ class Drift(Deployed):
                                                               f"rm {UNITS}/magellan-x.service"),
             "tree of commit .* was altered: README.md": (
                 replace.format(f"{COMMITS}/{self.commit}/README.md"), bring_back.format(f"{COMMITS}/{self.commit}/README.md")),
-            "tree of commit .* isn't there": (f"mv {COMMITS}/{self.commit} {kept}", f"mv {kept} {COMMITS}/{self.commit}"),
+            "tree of commit .* was altered: no tree": (f"mv {COMMITS}/{self.commit} {kept}", f"mv {kept} {COMMITS}/{self.commit}"),
         }
         self.succeeds("status")
         for found, (alter, undo) in cases.items():
@@ -878,7 +906,7 @@ class Timely(Deployed):
     def test_nothing_that_holds_positions_is_restarted(self) -> None:
         holding = self.stand_in("positions")
         self.deploy(holding)
-        second = self.deploy(self.stand_in("positions", "second"))
+        self.deploy(self.stand_in("positions", "second"))
         self.env(when="market-closed")
         host.write(f"{STATE}/{STRATEGY}/positions", "2")
         time.sleep(3)
@@ -892,7 +920,7 @@ class Timely(Deployed):
         self.with_the_hosts_clock(seconds)
         pid = self.property("ExecMainPID")
         self.deploy(self.stand_in("positions", "second"), **clock)
-        self.assertEqual((self.current(), self.property("ExecMainPID")), (second["release"], pid))
+        self.assertEqual(self.property("ExecMainPID"), pid)
         record = self.deploy(third, 2, "--override", "deploy-untimely=the broker says flat", **clock)
         self.assertEqual(self.current(), record["release"])
 
@@ -1002,33 +1030,7 @@ class OneAtATime(Deployed):
 
 
 class Killed(Deployed):
-    """Rollouts that end before their end."""
-
-    def unfinished(self, skip: int, binary: pathlib.Path | None = None, hook=instead, key: str = JOURNAL,
-                   where=lambda _: True, expected: tuple[int, ...] = (-signal.SIGKILL,)) -> tuple[int, str]:
-        """A deploy that is killed at a write; its exit code."""
-        faults.clear()
-        process = None
-        faults.on("PutObject", hook(lambda: process.kill()), skip=skip, key=key, where=where)
-        process = self.start(*self.deploying(binary or self.stand_in(), 1))
-        code, _, err = self.ended(process)
-        faults.clear()
-        self.assertIn(code, expected, err)
-        return code, err
-
-    def converges(self, *codes: int) -> dict | None:
-        """Whoever goes on brings it to its end; none, if there was nothing to go on with."""
-        code, out, err = self.here("deploy", "resume", "--json")
-        if code == REFUSED:
-            # Killed before the lock was taken, or after it was given back.
-            self.assertIn("error[nothing-to-resume]", err)
-            return None
-        if "had not begun" in out:
-            return None
-        record = json.loads(out)
-        self.assertIn(code, codes, out + err)
-        self.holds(record)
-        return record
+    """kill -9, at every write."""
 
     def test_a_kill_after_any_step_is_gone_on_with(self) -> None:
         """kill -9 at every write of journal, index and audit record, before or after it is done."""
@@ -1044,7 +1046,7 @@ class Killed(Deployed):
             record = self.converges(PASSED, UNTOUCHED)
             if record:
                 staged = any(step["step"] == "stage" and step["ok"] for step in record["steps"])
-                self.assertEqual(record["outcome"]["outcome"] == "running", staged or record["outcome"]["outcome"] == "running")
+                self.assertIn(record["outcome"]["outcome"], ("running",) if staged else ("running", "untouched"))
                 self.succeeds("status")
             previous = self.current()
             killed += 1
@@ -1066,6 +1068,8 @@ class Killed(Deployed):
         self.assertNotEqual(self.current(), first["release"])
         self.second()
 
+
+class KilledWhileFailing(Deployed):
     def test_a_kill_while_it_fails_is_gone_on_with(self) -> None:
         """kill -9 at the writes from the switch on, of a release that isn't well or doesn't start."""
         good, writes = self.first(), ACTIVATE_BEGINS
@@ -1081,6 +1085,10 @@ class Killed(Deployed):
             self.assertEqual(self.current(), good["release"])
             writes += 1
         self.assertGreaterEqual(writes, 19)
+
+
+class Abandoned(Deployed):
+    """Rollouts that nobody goes on with, until somebody does."""
 
     def test_a_dead_rollout_is_told_and_gone_on_with(self) -> None:
         self.first()
@@ -1148,7 +1156,7 @@ class Killed(Deployed):
 
 
 class Faulty(Deployed):
-    """Whatever AWS does, the host is on one complete release and the summary tells which."""
+    """Whatever the store does, the host is on one complete release and the summary tells which."""
 
     def test_a_store_that_answers_403_for_what_is_missing(self) -> None:
         faults.on("*", forbidden_if_missing, times=ALWAYS)
@@ -1225,6 +1233,10 @@ class Faulty(Deployed):
         record = self.deploy(self.stand_in(), code=UNTOUCHED)
         self.assertIn("digest", json.dumps(record["steps"]))
 
+
+class Commands(Deployed):
+    """Whatever becomes of a command: the host is on one complete release and the summary tells which."""
+
     def test_commands_that_are_never_delivered(self) -> None:
         """Once each, whichever it is: they are sent again."""
         operations = ("facts", "preflight", "stage", "activate", "record")
@@ -1240,7 +1252,7 @@ class Faulty(Deployed):
         for operation in ("stage", "activate"):
             faults.clear()
             # Sent three times, each of three times.
-            rules = [faults.undelivered("TimedOut", "DeliveryTimedOut", operation=operation, skip=0) for _ in range(1)]
+            rules = [faults.undelivered("TimedOut", "DeliveryTimedOut", operation=operation)]
             rules += [faults.undelivered(operation=operation, skip=number) for number in range(1, 9)]
             code, out, err = self.magellan(*self.deploying(binary, 2, "--json"))
             self.assertEqual([rule.used for rule in rules], [1] * 9)
@@ -1321,17 +1333,19 @@ class Faulty(Deployed):
         self.assertNotEqual(record["release"], first["release"])
 
     def test_a_half_of_an_answer_is_none(self) -> None:
-        self.first()
+        former = self.first()
         self.change()
         cut = edited(lambda said: said | {"StandardOutputContent": said["StandardOutputContent"][:-20]})
-        for operation in ("preflight", "stage", "activate", "record"):
+        faults.command("preflight", cut)
+        record = self.deploy(self.stand_in(), code=UNTOUCHED)
+        self.faults_came()
+        self.assertIn("isn't whole", json.dumps(record["steps"]))
+        self.assertEqual(self.current(), former["release"])
+        faults.clear()
+        for operation in ("stage", "activate", "record"):
             faults.command(operation, cut)
-        record = self.rolled(*self.either(self.magellan(*self.deploying(self.stand_in(), 2, "--json"))))
-        self.assertIn(record["outcome"]["outcome"], ("running", "untouched"))
-
-    def either(self, ended: tuple[int, str, str]) -> tuple[int, int, str, str]:
-        """Whichever end, if the host is as the record says."""
-        return ended[0], *ended
+        self.deploy(self.stand_in())
+        self.faults_came()
 
 
 class Disk(Deployed):
@@ -1491,14 +1505,15 @@ class Watched(Deployed):
 
     def test_logs_of_a_service(self) -> None:
         self.first()
-        time.sleep(4)
+        time.sleep(15)
         logs = ["logs", "--strategy", STRATEGY]
         lines = self.succeeds(*logs).splitlines()
         self.assertGreater(len(lines), 3)
         self.assertEqual({json.loads(line)["fields"]["message"] for line in lines}, {"alive"})
         last = self.succeeds(*logs, "--lines", "2").splitlines()
         self.assertEqual(len(last), 2)
-        self.assertEqual(len(self.succeeds(*logs, "--since", "2s").splitlines()), 2, "a line a second")
+        # A line a second, and some time goes by until the host is asked.
+        self.assertIn(len(self.succeeds(*logs, "--since", "2s").splitlines()), range(1, 12))
         self.assertGreater(len(self.succeeds(*logs, "--since", "10m").splitlines()), len(lines))
         code, _, err = self.here("logs", "--strategy", "nobody")
         self.assertNotEqual(code, PASSED)
