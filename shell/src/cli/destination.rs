@@ -10,6 +10,7 @@ use super::options::Place;
 #[cfg(feature = "aws")]
 use crate::aws::{Aws, s3::S3, ssm::Ssm};
 use crate::codes;
+use crate::deploy::lock::Claim;
 use crate::deploy::store::{Folder, Store};
 use crate::deploy::transport::{Local, Transport};
 use crate::release::Environment;
@@ -58,6 +59,11 @@ impl Connected<'_> {
     /// The machine, as its lock is called: whichever environment it belongs to.
     pub(super) fn lock(&self) -> &str {
         &self.environment.target.hostname
+    }
+
+    /// Asks for the machine, for a rollout of this name.
+    pub(super) fn claim<'c>(&'c self, deploy: &'c str, owner: &'c str) -> Claim<'c> {
+        Claim { host: self.lock(), environment: &self.environment.name, deploy, owner }
     }
 }
 

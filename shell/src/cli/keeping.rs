@@ -139,7 +139,7 @@ fn owned<T>(connected: &Connected<'_>, change: impl FnOnce(u64) -> Result<T>) ->
     let owner = format!("{} process {}", machine(), std::process::id());
     let name = format!("{}-upkeep", at.strftime("%Y%m%dT%H%M%SZ"));
     let least = seen.generation / STEPS;
-    let lock = Lock::take(connected.store, connected.lock(), &name, &owner, at, least)?;
+    let lock = Lock::take(connected.store, connected.claim(&name, &owner), at, least)?;
     let done = change(lock.generation() * STEPS);
     lock.release(now())?;
     done

@@ -26,6 +26,8 @@ pub const SILENCE: Duration = Duration::from_secs(120);
 pub struct Held {
     /// Number of the owner, from 1.
     pub generation: u64,
+    /// The environment that it is about.
+    pub environment: String,
     /// The rollout.
     pub deploy: String,
     /// Who runs it.
@@ -39,6 +41,19 @@ pub struct Held {
     /// Whether its owner ended before it was done, and leaves it to anybody to go on.
     #[serde(default)]
     pub left: bool,
+}
+
+/// Who asks for a host, and what for.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// The host's name.
+    pub host: &'a str,
+    /// The environment.
+    pub environment: &'a str,
+    /// The rollout.
+    pub deploy: &'a str,
+    /// Who runs it.
+    pub owner: &'a str,
 }
 
 /// The lock of a host, owned.
@@ -70,60 +85,56 @@ impl<'a> Lock<'a> {
     ///
     /// # Errors
     /// Refused, naming the owner.
-    pub fn take(
-        store: &'a dyn Store,
-        host: &str,
-        deploy: &str,
-        owner: &str,
-        now: Timestamp,
-        at_least: u64,
-    ) -> Result<Self> {
-        let there = read(store, host)?;
+    pub fn take(store: &'a dyn Store, claim: Claim<'_>, now: Timestamp, at_least: u64) -> Result<Self> {
+        let there = read(store, claim.host)?;
         if let Some((held, _)) = there.as_ref().filter(|(held, _)| !held.released) {
             return Err(busy(held));
         }
         let before = there.as_ref().map_or(0, |(held, _)| held.generation).max(at_least);
-        Self::write(store, host, deploy, owner, now, before, there.map(|t| t.1))
+        Self::write(store, claim, now, before, there.map(|t| t.1))
     }
 
-    /// Takes the lock from its owner, to go on with its rollout. Its number is above `at_least`, which the host has
-    /// seen.
+    /// Takes the lock from its owner, to go on with its rollout (the claim's counts for nothing). Its number is above
+    /// `at_least`, which the host has seen.
     ///
     /// # Errors
-    /// Refused if the owner was heard of while it was waited for, unless that doesn't matter (`surely`).
+    /// Refused if it is about another environment, or if the owner was heard of while it was waited for, unless that doesn't matter (`surely`).
     pub fn take_over(
         store: &'a dyn Store,
-        host: &str,
-        owner: &str,
+        claim: Claim<'_>,
         now: Timestamp,
         at_least: u64,
         surely: impl FnOnce(&Held) -> bool,
         silence: Duration,
     ) -> Result<Option<Self>> {
+        let host = claim.host;
         let Some((held, version)) = read(store, host)?.filter(|(held, _)| !held.released) else {
             return Ok(None);
         };
+        if held.environment != claim.environment {
+            return Err(busy(&held).help(format!("go on with it as --environment {}", held.environment)));
+        }
         if !held.left && !surely(&held) && is_heard(store, host, &version, silence)? {
             return Err(
                 busy(&held).help(format!("wait until it has ended; if {} is surely gone, add --take-over", held.owner))
             );
         }
         let before = held.generation.max(at_least);
-        Self::write(store, host, &held.deploy, owner, now, before, Some(version)).map(Some)
+        Self::write(store, Claim { deploy: &held.deploy, ..claim }, now, before, Some(version)).map(Some)
     }
 
     fn write(
         store: &'a dyn Store,
-        host: &str,
-        deploy: &str,
-        owner: &str,
+        claim: Claim<'_>,
         now: Timestamp,
         before: u64,
         version: Option<String>,
     ) -> Result<Self> {
-        let (deploy, owner) = (deploy.to_owned(), owner.to_owned());
+        let Claim { host, environment, deploy, owner } = claim;
+        let [environment, deploy, owner] = [environment, deploy, owner].map(str::to_owned);
+        let generation = before + 1;
         let held =
-            Held { generation: before + 1, deploy, owner, since: now, renewed: now, released: false, left: false };
+            Held { generation, environment, deploy, owner, since: now, renewed: now, released: false, left: false };
         let key = key(host);
         match write(store, &key, text(&held).as_bytes(), version.as_deref())? {
             Some(version) => Ok(Self { store, key, version, held }),
@@ -273,27 +284,31 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
+    fn claim<'c>(host: &'c str, deploy: &'c str, owner: &'c str) -> Claim<'c> {
+        Claim { host, environment: "staging", deploy, owner }
+    }
+
     const INSTANT: Duration = Duration::from_millis(40);
 
     #[test]
     fn one_owner_at_a_time_with_rising_generations() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Folder::open(folder.path()).expect("opened");
-        let first = Lock::take(&store, "box", "d1", "ada", NOW, 0).expect("free");
-        let refused = Lock::take(&store, "box", "d2", "bob", NOW, 0).err().expect("refused");
+        let first = Lock::take(&store, claim("box", "d1", "ada"), NOW, 0).expect("free");
+        let refused = Lock::take(&store, claim("box", "d2", "bob"), NOW, 0).err().expect("refused");
         assert!(refused.code() == codes::DEPLOY_LOCKED && refused.to_string().contains("ada"), "{refused}");
-        assert!(Lock::take(&store, "other", "d2", "bob", NOW, 0).is_ok(), "another host");
+        assert!(Lock::take(&store, claim("other", "d2", "bob"), NOW, 0).is_ok(), "another host");
         first.release(NOW).expect("released");
-        assert_eq!(Lock::take(&store, "box", "d2", "bob", NOW, 0).expect("free").generation(), 2);
+        assert_eq!(Lock::take(&store, claim("box", "d2", "bob"), NOW, 0).expect("free").generation(), 2);
     }
 
     #[test]
     fn who_was_taken_over_can_do_nothing_more() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Folder::open(folder.path()).expect("opened");
-        let mut first = Lock::take(&store, "box", "d1", "ada", NOW, 0).expect("free");
-        let second =
-            Lock::take_over(&store, "box", "bob", NOW, 7, |held| held.owner == "ada", SILENCE).expect("taken over");
+        let mut first = Lock::take(&store, claim("box", "d1", "ada"), NOW, 0).expect("free");
+        let second = Lock::take_over(&store, claim("box", "", "bob"), NOW, 7, |held| held.owner == "ada", SILENCE)
+            .expect("taken over");
         // Above what the host has seen, so that going on is never stale there.
         assert_eq!(second.map(|l| (l.generation(), l.deploy().to_owned())), Some((8, "d1".to_owned())));
         assert_eq!(first.renew(NOW).map_err(|e| e.code()), Err(codes::LOCK_LOST));
@@ -303,12 +318,13 @@ mod tests {
     fn silence_is_seen_and_not_reckoned_by_a_clock() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Folder::open(folder.path()).expect("opened");
-        let mut first = Lock::take(&store, "box", "d1", "ada", NOW, 0).expect("free");
+        let mut first = Lock::take(&store, claim("box", "d1", "ada"), NOW, 0).expect("free");
         // A clock that is a day ahead takes nothing from an owner who is heard of.
         let tomorrow = Timestamp::from_second(86_400).expect("a time");
         let refused = std::thread::scope(|scope| {
             let other = scope.spawn(|| {
-                Lock::take_over(&store, "box", "bob", tomorrow, 0, |_| false, Duration::from_secs(2)).map(drop)
+                Lock::take_over(&store, claim("box", "", "bob"), tomorrow, 0, |_| false, Duration::from_secs(2))
+                    .map(drop)
             });
             std::thread::sleep(Duration::from_millis(300));
             first.renew(Timestamp::from_second(1).expect("a time")).expect("still owned");
@@ -317,16 +333,26 @@ mod tests {
         assert_eq!(refused.map_err(|e| e.code()), Err(codes::DEPLOY_LOCKED));
         // An owner whose clock is ahead, and who says nothing, is gone all the same.
         first.renew(tomorrow).expect("still owned");
-        assert!(Lock::take_over(&store, "box", "bob", NOW, 0, |_| false, INSTANT).expect("asked").is_some());
+        assert!(Lock::take_over(&store, claim("box", "", "bob"), NOW, 0, |_| false, INSTANT).expect("asked").is_some());
+    }
+
+    #[test]
+    fn a_rollout_of_another_environment_isnt_gone_on_with() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Folder::open(folder.path()).expect("opened");
+        Lock::take(&store, claim("box", "d1", "ada"), NOW, 0).expect("free").leave(NOW).expect("left");
+        let other = Claim { environment: "production", ..claim("box", "", "bob") };
+        let refused = Lock::take_over(&store, other, NOW, 0, |_| true, INSTANT).map(drop);
+        assert_eq!(refused.map_err(|e| e.code()), Err(codes::DEPLOY_LOCKED));
     }
 
     #[test]
     fn what_its_owner_left_is_anybodys() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Folder::open(folder.path()).expect("opened");
-        Lock::take(&store, "box", "d1", "ada", NOW, 0).expect("free").leave(NOW).expect("left");
-        assert!(Lock::take(&store, "box", "d2", "bob", NOW, 0).is_err(), "it isn't done");
-        assert!(Lock::take_over(&store, "box", "bob", NOW, 0, |_| false, SILENCE).expect("asked").is_some());
+        Lock::take(&store, claim("box", "d1", "ada"), NOW, 0).expect("free").leave(NOW).expect("left");
+        assert!(Lock::take(&store, claim("box", "d2", "bob"), NOW, 0).is_err(), "it isn't done");
+        assert!(Lock::take_over(&store, claim("box", "", "bob"), NOW, 0, |_| false, SILENCE).expect("asked").is_some());
     }
 
     #[test]
@@ -336,7 +362,7 @@ mod tests {
         let owners: Vec<String> = (0..8).map(|i| format!("owner {i}")).collect();
         let store = &store;
         let got = std::thread::scope(|scope| {
-            let try_one = |owner| scope.spawn(move || Lock::take(store, "box", owner, owner, NOW, 0).is_ok());
+            let try_one = |owner| scope.spawn(move || Lock::take(store, claim("box", owner, owner), NOW, 0).is_ok());
             let all: Vec<_> = owners.iter().map(|owner| try_one(owner)).collect();
             all.into_iter().filter_map(|t| t.join().ok()).filter(|got| *got).count()
         });

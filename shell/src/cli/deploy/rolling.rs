@@ -171,7 +171,7 @@ pub(super) fn roll(
     let Connected { environment, store, transport, .. } = connected;
     check_writable(&rolling.telling)?;
     let number = planned.generation;
-    let lock = Lock::take(*store, connected.lock(), &record.id, &record.owner, now(), number / STEPS)?;
+    let lock = Lock::take(*store, connected.claim(&record.id, &record.owner), now(), number / STEPS)?;
     // The plan is about a host that was seen before the lock was held.
     let now_is = Facts::observe(*transport, environment).and_then(|seen| {
         match (seen.generation, binds(&seen)) == (number, binds(planned)) {
@@ -270,7 +270,7 @@ pub(super) fn resume(options: &Resume) -> Result<u8> {
         let surely = |held: &Held| options.take_over || is_gone(held);
         // Whatever was here since, going on isn't stale on the host.
         let seen = Facts::observe(*transport, &environment).map_or(0, |facts| facts.generation / STEPS);
-        let lock = Lock::take_over(*store, connected.lock(), &owner(), now(), seen, surely, SILENCE)?;
+        let lock = Lock::take_over(*store, connected.claim("", &owner()), now(), seen, surely, SILENCE)?;
         let Some(lock) = lock else {
             let nothing = format!("no rollout of {} is unfinished", environment.name);
             return match options.if_unfinished {
