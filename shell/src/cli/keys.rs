@@ -23,7 +23,7 @@ use crate::signing::{
 use crate::{codes, policy};
 
 /// The variable with the text of a private key.
-const VARIABLE: &str = "MAGELLAN_SIGNING_KEY";
+pub(super) const VARIABLE: &str = "MAGELLAN_SIGNING_KEY";
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Keys {
@@ -124,6 +124,7 @@ pub(super) fn run(command: &Keys, strategies: &[&dyn AnyStrategy]) -> Result<u8>
 pub(super) fn signing_key(named: Option<&Path>) -> Result<SigningKey> {
     match (named, std::env::var(VARIABLE)) {
         (Some(path), _) => SigningKey::read(path),
+        (None, Ok(pem)) if pem.is_empty() => Err(Error::new(codes::NO_KEY, "there is no key to sign with")),
         (None, Ok(pem)) => SigningKey::from_pem(&pem).map_err(|e| e.at(VARIABLE)),
         (None, Err(std::env::VarError::NotPresent)) => Err(Error::new(codes::NO_KEY, "there is no key to sign with")),
         // The error holds the text.

@@ -15,7 +15,7 @@ use crate::cli::hearing::Heard;
 use crate::cli::output::{print, to_json, write};
 use crate::codes;
 use crate::deploy::facts::Facts;
-use crate::deploy::lock::{Held, Keeper, Lock, SILENCE};
+use crate::deploy::lock::{self, Held, Keeper, Lock, SILENCE};
 use crate::deploy::record::{Action, Journal, Outcome, Record, Step};
 use crate::deploy::rollout::{Rollout, STEPS};
 use crate::deploy::summary;
@@ -106,22 +106,24 @@ pub(in crate::cli) fn now() -> Timestamp {
 /// Who deploys: a run of a workflow, or somebody on a machine.
 fn owner() -> String {
     let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let run = || {
-        Some(format!(
-            "{}/{}/actions/runs/{}",
-            var("GITHUB_SERVER_URL")?,
-            var("GITHUB_REPOSITORY")?,
-            var("GITHUB_RUN_ID")?
-        ))
-    };
-    run().unwrap_or_else(|| {
+    workflow_run().unwrap_or_else(|| {
         let user = var("USER").or_else(|| var("LOGNAME")).unwrap_or_else(|| "somebody".to_owned());
         format!("{user}@{} process {}", machine(), std::process::id())
     })
 }
 
-/// Whether an owner was a process of this machine that is no more.
+/// The run of a workflow that this is part of.
+fn workflow_run() -> Option<String> {
+    let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (server, repository) = (var("GITHUB_SERVER_URL")?, var("GITHUB_REPOSITORY")?);
+    Some(format!("{server}/{repository}/actions/runs/{}", var("GITHUB_RUN_ID")?))
+}
+
+/// Whether an owner was a process of this machine that is no more, or an earlier step of this run.
 pub(in crate::cli) fn is_gone(held: &Held) -> bool {
+    if workflow_run().is_some_and(|run| run == held.owner) {
+        return true;
+    }
     let here = format!("@{} process ", machine());
     let process = held.owner.split_once(&here).and_then(|(_, process)| process.parse::<u32>().ok());
     process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists())
@@ -267,6 +269,11 @@ pub(super) fn resume(options: &Resume) -> Result<u8> {
     let environment = options.to.named.environment()?;
     options.to.connect(&environment, |connected| {
         let Connected { store, transport, .. } = connected;
+        if options.if_unfinished
+            && let Some(other) = somebody_elses(connected)?
+        {
+            return print(&format!("the unfinished rollout is of {other}, who goes on with it\n")).map(|()| 0);
+        }
         let surely = |held: &Held| options.take_over || is_gone(held);
         // Whatever was here since, going on isn't stale on the host.
         let seen = Facts::observe(*transport, &environment).map_or(0, |facts| facts.generation / STEPS);
@@ -300,6 +307,13 @@ pub(super) fn resume(options: &Resume) -> Result<u8> {
         }
         Ok(exit_code(&record))
     })
+}
+
+/// In a workflow, who owns an unfinished rollout that another run began: what failed there isn't brought to its end here.
+fn somebody_elses(connected: &Connected<'_>) -> Result<Option<String>> {
+    let Some(run) = workflow_run() else { return Ok(None) };
+    let held = lock::read(connected.store, connected.lock())?.map(|(held, _)| held);
+    Ok(held.filter(|held| !held.released && held.owner != run).map(|held| held.owner))
 }
 
 /// Gives back a lock whose owner died before it wrote anything down, and so before it did anything.
