@@ -16,8 +16,8 @@ use crate::codes;
 use crate::deploy::facts::Facts;
 use crate::deploy::health::{Looks, Watch};
 use crate::deploy::host::{Answer, Call};
-use crate::deploy::lock::{self, RENEWED_EVERY};
-use crate::deploy::record::{Index, Journal, UnitHealth};
+use crate::deploy::lock::{self, Held, RENEWED_EVERY};
+use crate::deploy::record::{Index, Journal, Record, UnitHealth};
 use crate::deploy::status::{self, Brought, Status, Unfinished};
 use crate::release::heartbeat::Heartbeat;
 use crate::release::short;
@@ -72,13 +72,13 @@ fn time_span(text: &str) -> std::result::Result<Duration, String> {
 pub(super) fn status(to: &Destination) -> Result<u8> {
     let environment = to.named.environment()?;
     to.connect(&environment, |connected| {
-        let index = Index::read(connected.store, &environment.name)?;
+        let (held, index) = on_record(connected)?;
         let seen = Facts::observe(connected.transport, &environment)?;
         let expected = status::expected(&seen, &index, &environment);
         let mut watch = Watch::over(&expected);
         watch.see(seen);
         let mut status = Status::of(&watch, &index, &environment, connected.host.clone());
-        status.unfinished = unfinished(connected)?;
+        status.unfinished = held.map(|held| unfinished(connected, held)).transpose()?;
         print(&if to.json { to_json(&status) } else { status_text(&status) })?;
         if let Some(first) = status.drift.first() {
             return Err(Error::new(codes::DRIFT, first.clone()));
@@ -91,17 +91,35 @@ pub(super) fn status(to: &Destination) -> Result<u8> {
     })
 }
 
-/// A rollout that hasn't ended, and whether its owner is heard of while it is waited for one.
-fn unfinished(connected: &Connected<'_>) -> Result<Option<Unfinished>> {
-    let Some((held, version)) = lock::read(connected.store, connected.lock())? else { return Ok(None) };
-    if held.released {
-        return Ok(None);
-    }
-    let journal = Journal::open(connected.store, &connected.environment.name, &held.deploy)?;
+/// A rollout that hasn't ended: its lock, the lock's version, and its record, if it has begun one.
+struct Begun {
+    held: Held,
+    version: String,
+    record: Option<Record>,
+}
+
+/// What the store knows: what has ended, and what hasn't.
+fn on_record(connected: &Connected<'_>) -> Result<(Option<Begun>, Index)> {
+    let environment = &connected.environment.name;
+    let begun = match lock::read(connected.store, connected.lock())? {
+        Some((held, version)) if !held.released && held.environment == *environment => {
+            let record = Journal::open(connected.store, environment, &held.deploy)?.map(|journal| journal.record);
+            Some(Begun { held, version, record })
+        }
+        _ => None,
+    };
+    let index = Index::read(connected.store, environment)?;
+    let index = index.with_unfinished(begun.as_ref().and_then(|begun| begun.record.as_ref()));
+    Ok((begun, index))
+}
+
+/// How far it is, and whether its owner is heard of while it is waited for one.
+fn unfinished(connected: &Connected<'_>, begun: Begun) -> Result<Unfinished> {
+    let Begun { held, version, record } = begun;
     let under_way = !held.left
         && !is_gone(&held)
         && lock::is_heard(connected.store, connected.lock(), &version, RENEWED_EVERY * 5 / 2)?;
-    Ok(Some(Unfinished::of(&held, journal.as_ref().map(|journal| &journal.record), under_way)))
+    Ok(Unfinished::of(&held, record.as_ref(), under_way))
 }
 
 fn status_text(status: &Status) -> String {
@@ -161,7 +179,7 @@ fn units_text(units: &[UnitHealth]) -> String {
 pub(super) fn health(options: &Health) -> Result<u8> {
     let environment = options.to.named.environment()?;
     options.to.connect(&environment, |connected| {
-        let index = Index::read(connected.store, &environment.name)?;
+        let (_, index) = on_record(connected)?;
         let first = Facts::observe(connected.transport, &environment)?;
         let expected = status::expected(&first, &index, &environment);
         let mut watch = Watch::over(&expected);
@@ -183,7 +201,7 @@ pub(super) fn health(options: &Health) -> Result<u8> {
 pub(super) fn watch(options: &WatchOptions) -> Result<u8> {
     let environment = options.to.named.environment()?;
     options.to.connect(&environment, |connected| {
-        let index = Index::read(connected.store, &environment.name)?;
+        let (_, index) = on_record(connected)?;
         let observe = || Facts::observe(connected.transport, &environment);
         let first = observe()?;
         let expected = status::expected(&first, &index, &environment);

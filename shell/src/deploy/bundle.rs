@@ -103,6 +103,23 @@ pub struct Verified {
     pub manifest: Manifest,
     /// Bytes once it is unpacked.
     pub unpacked: u64,
+    /// Its configs and units, by path.
+    pub deployed: BTreeMap<String, Vec<u8>>,
+}
+
+impl Verified {
+    /// Writes its configs and units below a folder, as `deployed/…`.
+    ///
+    /// # Errors
+    /// Usage error if they can't be written.
+    pub fn write_deployed(&self, folder: &Path) -> Result<()> {
+        for (path, bytes) in &self.deployed {
+            let file = folder.join(path);
+            let made = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+            made.and_then(|()| std::fs::write(&file, bytes)).map_err(|e| Error::io(&file, &e))?;
+        }
+        Ok(())
+    }
 }
 
 /// What was read of one file of a bundle.
@@ -154,7 +171,9 @@ pub fn verify(bundle: &Path) -> Result<Verified> {
     }
     strategies(&manifest, bytes)?;
     let unpacked = entries.values().map(|entry| entry.size).sum();
-    Ok(Verified { digest: sha256_hex(&file), manifest, unpacked })
+    let deployed = entries.into_iter().filter(|(path, _)| path.starts_with("deployed/"));
+    let deployed = deployed.map(|(path, entry)| (path, entry.bytes)).collect();
+    Ok(Verified { digest: sha256_hex(&file), manifest, unpacked, deployed })
 }
 
 /// Every strategy of a bundle as a host must find it: digests of their parts, and units that the project's rules allow.

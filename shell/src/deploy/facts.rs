@@ -106,6 +106,8 @@ pub struct UnitFacts {
     pub release: String,
     /// SHA-256 of its binding, as found.
     pub binding: String,
+    /// What is wrong with the folder that it is bound to.
+    pub bound_altered: Vec<String>,
     /// systemd's properties, as it prints them.
     pub properties: BTreeMap<String, String>,
     /// systemd's ExecMainStartTimestamp.
@@ -281,7 +283,11 @@ fn commits(answer: &Answer) -> BTreeMap<String, Vec<String>> {
 /// Of facts with one name the last counts.
 fn units(answer: &Answer) -> BTreeMap<String, UnitFacts> {
     let units = grouped(answer, "unit");
-    units.into_iter().map(|(name, fields)| (name.to_owned(), UnitFacts::read(&fields.into_iter().collect()))).collect()
+    let read = |fields: Vec<(&str, &str)>| UnitFacts {
+        bound_altered: listed(&fields, "bound_altered"),
+        ..UnitFacts::read(&fields.into_iter().collect())
+    };
+    units.into_iter().map(|(name, fields)| (name.to_owned(), read(fields))).collect()
 }
 
 impl UnitFacts {
@@ -295,6 +301,7 @@ impl UnitFacts {
         Self {
             release: text("release"),
             binding: text("binding"),
+            bound_altered: Vec::new(),
             properties: of_systemd.map(|(field, value)| ((*field).to_owned(), (*value).to_owned())).collect(),
             started_at: time("ExecMainStartTimestamp"),
             started_with: text("started"),

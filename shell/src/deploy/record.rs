@@ -593,6 +593,9 @@ impl Indexed {
 pub struct Index {
     /// The rollouts.
     pub rollouts: Vec<Indexed>,
+    /// One that hasn't ended, and has brought units to what they are bound to.
+    #[serde(skip)]
+    pub under_way: Option<Box<Indexed>>,
 }
 
 impl Index {
@@ -619,11 +622,20 @@ impl Index {
 
     /// The latest rollout that brought a unit to what it is bound to, and ran well or brought it back.
     pub fn brought(&self, unit: &str, release: &str, binding: &str) -> Option<&Indexed> {
-        self.rollouts.iter().rev().filter(|entry| entry.outcome == Outcome::Running).find(|entry| {
+        let well = self.rollouts.iter().rev().filter(|entry| entry.outcome == Outcome::Running);
+        self.under_way.as_deref().into_iter().chain(well).find(|entry| {
             entry
                 .placed(unit)
                 .is_some_and(|placed| (placed.release.as_str(), placed.binding.as_str()) == (release, binding))
         })
+    }
+
+    /// With a rollout that is under way: it has brought what it has switched.
+    #[must_use]
+    pub fn with_unfinished(self, record: Option<&Record>) -> Self {
+        let switched = record.filter(|record| record.outcome.is_none() && record.step(Step::Activate).is_some());
+        let entry = switched.map(|record| Box::new(Indexed::of(record, "", String::new(), Outcome::Running)));
+        Self { under_way: entry, ..self }
     }
 
     /// Adds a rollout that has ended, unless it is there.

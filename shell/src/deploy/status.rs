@@ -228,7 +228,11 @@ fn release_drift(facts: &Facts, index: &Index) -> Vec<String> {
 fn unit_drift(name: &str, facts: &UnitFacts, host: &Facts) -> Vec<String> {
     let (installed, released) = (&facts.installed, &facts.released);
     let files = [("unit file", &installed.unit, &released.unit), ("drop-in", &installed.drop_in, &released.drop_in)];
-    let mut found = Vec::new();
+    let mut found: Vec<String> = facts
+        .bound_altered
+        .iter()
+        .map(|what| format!("what binds it to its environment was altered: {what}"))
+        .collect();
     for (what, installed, released) in files {
         if installed.is_empty() {
             found.push(format!("its {what} isn't installed"));
@@ -306,8 +310,9 @@ fn history_drift(facts: &Facts, index: &Index) -> Vec<String> {
             Some(_) => {}
         }
     }
-    let Some(oldest) = facts.history.first() else { return found };
-    let kept = index.rollouts.iter().skip_while(|entry| entry.id != oldest.id);
+    // The host keeps the latest; of those before its first it has forgotten nothing.
+    let oldest = facts.history.first().map(|line| line.id.as_str());
+    let kept = index.rollouts.iter().skip_while(|entry| oldest.is_some_and(|oldest| entry.id != oldest));
     let forgotten = kept.filter(|entry| entry.outcome != Outcome::Untouched);
     let forgotten = forgotten.filter(|entry| !facts.history.iter().any(|line| line.id == entry.id));
     found.extend(forgotten.map(|entry| format!("the host's history lacks the rollout {}", entry.id)));

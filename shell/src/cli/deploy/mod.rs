@@ -234,6 +234,15 @@ fn candidate(options: &Deploy, deployed: &Path, selected: Vec<Deployed>) -> Resu
     let file = folder.path().join("release.tar.zst");
     if let (Some(from), Some(hours)) = (&options.promote_from, options.healthy_for) {
         let promoted = promotion::fetch(&options.to, from, hours, &file)?;
+        // What is judged are the configs that were shipped, whatever is checked out here.
+        promoted.verified.write_deployed(folder.path())?;
+        let names: Vec<String> = selected.into_iter().map(|one| one.name).collect();
+        let shipped = discover(&folder.path().join("deployed"))?;
+        let selected: Vec<Deployed> = shipped.into_iter().filter(|one| names.contains(&one.name)).collect();
+        if selected.len() != names.len() {
+            let what = format!("the release of {from} doesn't have all of {}", names.join(", "));
+            return Err(Error::new(codes::NOT_DEPLOYED, what));
+        }
         return Ok(Candidate {
             manifest: promoted.verified.manifest,
             digest: promoted.verified.digest,

@@ -40,13 +40,14 @@ under_way() {
     flock -n -s 8 8<"$DEPLOY/lock" || word "$DEPLOY/owner"
 }
 
-history_lines() { # names on stdin
-    local name text who outcome
+history_lines() { # names on stdin; a file's name says nothing of what is in it
+    local name text who outcome sum
     while IFS= read -r name; do
         text=$(<"$DEPLOY/records/$name") who='' outcome=''
         [[ ! $text =~ \"id\":\"([^\"]*)\" ]] || who=${BASH_REMATCH[1]}
         [[ ! $text =~ \"outcome\":(\{\"outcome\":)?\"([^\"]*)\" ]] || outcome=${BASH_REMATCH[2]}
-        printf '%s %s %s\n' "${who:--}" "${outcome:--}" "${name#*-}"
+        sum=$(printf %s "$text" | sha256sum)
+        printf '%s %s %s\n' "${who:--}" "${outcome:--}" "${sum%% *}"
     done
 }
 
