@@ -161,12 +161,13 @@ impl Queue {
         let is_over = |path: &Path| read(path).is_none_or(|entry| now.duration_since(entry.event.at) > KEPT);
         for ending in [DELIVERED, DROPPED] {
             let paths = self.ids(ending)?.into_iter().map(|id| self.path(&id, ending));
-            paths.filter(|path| is_over(path)).try_for_each(fs::remove_file).map_err(|e| self.fault(&e))?;
+            let mut over = paths.filter(|path| is_over(path));
+            over.try_for_each(fs::remove_file).map_err(|e| self.fault(&e))?;
         }
         let is_left = |path: &Path| path.metadata().and_then(|m| m.modified()).is_ok_and(|at| is_older(at, now));
         let halves = self.names()?.into_iter().filter(|name| name.starts_with(TEMPORARY));
-        let halves = halves.map(|name| self.folder.join(name)).filter(|path| is_left(path));
-        halves.into_iter().try_for_each(fs::remove_file).map_err(|e| self.fault(&e))
+        let mut halves = halves.map(|name| self.folder.join(name)).filter(|path| is_left(path));
+        halves.try_for_each(fs::remove_file).map_err(|e| self.fault(&e))
     }
 
     fn ids(&self, ending: &str) -> Result<Vec<String>> {

@@ -500,7 +500,7 @@ fn samples(channel: Channel) -> Value {
 fn payloads_are_as_committed() {
     for channel in Channel::ALL {
         let text = serde_json::to_string_pretty(&samples(channel)).expect("JSON") + "\n";
-        let name = format!("src/notify/golden/{}.json", channel.name());
+        let name = format!("src/notify/{}.golden.json", channel.name());
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);
         if std::env::var_os("MAGELLAN_GOLDEN").is_some() {
             std::fs::write(&path, &text).expect("written");
@@ -518,7 +518,7 @@ fn any_text() -> impl Strategy<Value = String> {
 
 prop_compose! {
     fn any_event()(
-        kind in prop::sample::select(&EventKind::ALL[..]),
+        kind in prop::sample::select(EventKind::ALL.to_vec()),
         texts in [any_text(), any_text(), any_text(), any_text()],
         details in prop::collection::vec(any_text(), 0..60),
     ) -> Event {
