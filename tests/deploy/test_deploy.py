@@ -413,6 +413,17 @@ class Deploys(Deployed):
         (host.work / CONFIG).write_text((host.work / CONFIG).read_text() + "\n")
         self.refused_deploy("not-committed", self.stand_in())
 
+    def test_what_git_is_told_to_overlook_is_not_deployed(self) -> None:
+        unit = f"deployed/{STRATEGY}/{UNIT}.service"
+        for flag, path in (("assume-unchanged", CONFIG), ("skip-worktree", CONFIG), ("assume-unchanged", unit)):
+            git(host.work, "update-index", f"--{flag}", path)
+            (host.work / path).write_text(self.files[path] + "\n")
+            self.assertEqual(git(host.work, "status", "--porcelain", "--", path), "")
+            self.refused_deploy("not-committed", self.stand_in())
+            (host.work / path).write_text(self.files[path])
+            git(host.work, "update-index", f"--no-{flag}", path)
+        self.first()
+
     def test_another_account_or_machine_is_refused(self) -> None:
         for old, new in ((ACCOUNT, "210987654321"), (f'"{NAME}"', '"another"'), (f'tag = "{TAG}"', 'tag = "nobody"')):
             host.push({self.toml: self.environment_file().replace(old, new)})
@@ -512,6 +523,10 @@ class Unwell(Deployed):
         record = self.deploy(self.stand_in("silent"), 3, code=UNRESOLVED)
         self.assertEqual((record["outcome"]["outcome"], self.current()), ("stopped", None))
         self.assertEqual(self.property("ActiveState"), "inactive")
+
+
+class ByHand(Deployed):
+    """Rollbacks that somebody asks for, and what else becomes of releases that were left."""
 
     def test_rollback_by_hand_with_local_state_lost(self) -> None:
         first, second = self.first(), self.second()
@@ -1786,7 +1801,7 @@ class Judged(Deployed):
                              (record["release"], record["strategies"][name]["unit_digest"]))
         code, out, err = self.magellan("status", "--environment", self.environment)
         self.assertEqual(code, PASSED, out + err)
-        self.assertRegex(out, "daily_trend: (PASS|WARN), verdict [0-9a-f]{12}")
+        self.assertRegex(out, f"{OTHER_UNIT}: release .* by {record['id']}\n  (PASS|WARN), verdict [0-9a-f]{{12}}")
         # One changed byte of a config, and the verdict isn't about it any more.
         self.change()
         code, _, err = self.magellan(*self.deploying())
