@@ -296,22 +296,25 @@ fn is_open_since(now: f64, seconds: f64) -> bool {
     session.trades() && session.open <= at && now < session.close
 }
 
+/// What counts something of a look; none, if that wasn't counted.
+type Count<'c> = &'c dyn Fn(&Look) -> Option<u64>;
+
 /// Counts all errors of a service that has just started; of another only those that came while it was watched, since
 /// last week's errors say nothing of today.
 fn error_bursts(first: &Look, last: &Look) -> Vec<String> {
     let runs_long = last.since(last.unit.started_at).is_some_and(|age| age > JUST_STARTED);
     let since = if runs_long { "while it was watched" } else { "since it started" };
-    let grown = |count: &dyn Fn(&Look) -> Option<u64>| match runs_long {
+    let grown = |count: Count<'_>| match runs_long {
         true => Some(count(last)?.saturating_sub(count(first)?)),
         false => count(last),
     };
     let beyond_log = |look: &Look| Some(look.unit.stderr?.saturating_sub(look.unit.log_lines?));
-    let counts: [(&str, &dyn Fn(&Look) -> Option<u64>, u64); 3] = [
+    let counts: [(&str, Count<'_>, u64); 3] = [
         ("errors in its log", &Look::errors, BURST),
         ("errors on stderr", &|look| look.unit.stderr_errors, BURST),
         ("lines on stderr that aren't in its log", &beyond_log, STDERR_BURST),
     ];
-    let fault = |(what, count, burst): (&str, &dyn Fn(&Look) -> Option<u64>, u64)| match grown(count) {
+    let fault = |(what, count, burst): (&str, Count<'_>, u64)| match grown(count) {
         None => Some(format!("{what} couldn't be counted")),
         Some(n) if n >= burst => Some(format!("{n} {what} {since}")),
         Some(_) => None,

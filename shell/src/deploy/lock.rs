@@ -209,7 +209,6 @@ pub struct Keeper<'a> {
 
 impl<'a> Keeper<'a> {
     /// Keeps a lock by this clock.
-    #[expect(clippy::disallowed_methods, reason = "how long ago the lock was renewed is no result")]
     pub fn of(lock: Lock<'a>, now: &'a dyn Fn() -> Timestamp) -> Self {
         Self { lock: RefCell::new(lock), renewed: Cell::new(Instant::now()), lost: RefCell::new(None), now }
     }
@@ -232,7 +231,6 @@ impl<'a> Keeper<'a> {
     ///
     /// # Errors
     /// Refused if somebody else owns the lock by now.
-    #[expect(clippy::disallowed_methods, reason = "how long ago the lock was renewed is no result")]
     pub fn renew(&self) -> Result<()> {
         self.renewed.set(Instant::now());
         self.lock.borrow_mut().renew((self.now)())

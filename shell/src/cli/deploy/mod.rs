@@ -162,6 +162,7 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
             deployed: &deployed,
             verdicts: &options.verdicts,
             read: &verdicts,
+            judged: &judged,
         };
         let shown = demand.shown()?;
         against.extend(shown.against);

@@ -1,24 +1,22 @@
 //! What a host that trusts keys must be shown: who signed the release, its verdicts, and what was overridden
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use magellan::disk::hash::sha256_hex;
-use magellan::disk::map;
 use magellan::error::{Error, Result};
-use magellan::gate::policy;
 
 use super::Candidate;
 use crate::cli::keys::{VARIABLE as KEY_VARIABLE, signing_key};
-use crate::codes;
 use crate::deploy::facts::Facts;
 use crate::deploy::judged::Verdicts;
-use crate::deploy::record::Override;
+use crate::deploy::record::{Judged, Override};
 use crate::release::{BINARY, Environment, Kind, unit_path};
 use crate::signing::{
     Envelope, Envelopes, OverrideStatement, ReleaseStatement, SigningKey, Trusted, VerdictStatement,
     acknowledgements_signed, envelopes_of,
 };
+use crate::{codes, policy};
 
 /// The key of whoever deploys.
 #[derive(Args, Debug)]
@@ -49,6 +47,8 @@ pub(super) struct Demand<'a> {
     /// The folder of verdicts.
     pub(super) verdicts: &'a Path,
     pub(super) read: &'a Verdicts,
+    /// What the deploy relies on, by strategy.
+    pub(super) judged: &'a BTreeMap<String, Judged>,
 }
 
 /// Envelopes for the host, and all that speaks against them.
@@ -74,7 +74,7 @@ impl Demand<'_> {
             let what = format!("the host trusts no key, and {} is production", self.environment.name);
             return Ok(Shown { envelopes: Vec::new(), against: vec![Error::new(codes::NO_TRUST, what)] });
         }
-        let policy = self.policy()?;
+        let policy = policy::sha256(self.deployed)?;
         let mut shown = Shown::default();
         shown.against.extend(self.policy_differs(&policy));
         shown.add(self.release(&policy, &trusted));
@@ -86,15 +86,6 @@ impl Demand<'_> {
             }
         }
         Ok(shown)
-    }
-
-    /// SHA-256 of the least policy; empty if there is none.
-    fn policy(&self) -> Result<String> {
-        let path = self.deployed.join(policy::FILE);
-        if !path.exists() {
-            return Ok(String::new());
-        }
-        Ok(sha256_hex(&map::bytes_up_to(&path, 1 << 20)?))
     }
 
     fn policy_differs(&self, policy: &str) -> Option<Error> {
@@ -129,6 +120,8 @@ impl Demand<'_> {
         let is = |s: &VerdictStatement| {
             let parts = [s.strategy.as_str(), &s.binary, &s.config, &s.unit, &s.policy];
             parts == [strategy, manifest.sha256(BINARY), config, manifest.sha256(&unit_path(strategy)), policy]
+                // The very verdict that the deploy relies on, not another of the same files.
+                && self.judged.get(strategy).and_then(|judged| judged.verdict.as_ref()) == Some(&s.verdict)
         };
         signed.find(&format!("the verdict of {strategy}"), is, trusted).map(|found| found.envelope)
     }
