@@ -1354,7 +1354,7 @@ class Commands(Deployed):
         faults.command("preflight", cut)
         record = self.deploy(self.stand_in(), code=UNTOUCHED)
         self.faults_came()
-        self.assertIn("isn't whole", json.dumps(record["steps"]))
+        self.assertIn("facts can't be read", json.dumps(record["steps"]))
         self.assertEqual(self.current(), former["release"])
         faults.clear()
         for operation in ("stage", "activate", "record"):
