@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import test_deploy
 from faults import instead
+from host import Host
 from test_deploy import PASSED, PROJECT, Deployed
 
 # Commands of magellan that change or look at a host, and programs that run on it.
@@ -94,6 +95,9 @@ class Page(Deployed):
         (path / "magellan").unlink(missing_ok=True)
         (path / "magellan").symlink_to(test_deploy.program)
         self.path = f"{path}:{os.environ['PATH']}"
+
+    def current(self, unit: str = test_deploy.OTHER_UNIT, on: Host | None = None) -> str | None:
+        return super().current(unit, on)
 
     def run_page(self, shown: list[Command]) -> None:
         for command in shown:
