@@ -13,7 +13,7 @@ use magellan::disk::hash::sha256_hex;
 use magellan::disk::map::Access;
 use magellan::research::backtest::Request;
 use magellan_shell::records::{DECISIONS, TRADES, order_text};
-use magellan_shell::release::{Manifest, Shipped, ShippedFile};
+use magellan_shell::release::{Bound, Environment, Manifest, Shipped, ShippedFile, strategy_digest};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -418,14 +418,10 @@ fn a_run_logs_where_deploys_look_only() {
     }
 }
 
-/// A release of bear_trap in `folder`, for an environment of the project.
+/// A release of bear_trap below `folder`, with the tree of its commit, and what binds it to an environment of the project.
 fn release(folder: &Path, environment: &str) -> PathBuf {
-    let release = folder.join("ab".repeat(32));
-    let (config, unit, drop_in) = (
-        "deployed/bear_trap/config.json",
-        "deployed/bear_trap/magellan-bear-trap.service",
-        "drop-ins/magellan-bear-trap.conf",
-    );
+    let release = folder.join("releases").join("ab".repeat(32));
+    let (config, unit) = ("deployed/bear_trap/config.json", "deployed/bear_trap/magellan-bear-trap.service");
     let put = |path: &str, bytes: &[u8]| {
         let target = release.join(path);
         fs::create_dir_all(target.parent().expect("a folder")).expect("made");
@@ -433,29 +429,29 @@ fn release(folder: &Path, environment: &str) -> PathBuf {
     };
     put(config, &fs::read(root().join(config)).expect("read"));
     put(unit, &fs::read(root().join(unit)).expect("read"));
-    put(drop_in, b"[Service]\n");
-    put("environment.toml", &fs::read(root().join(format!("deployed/environments/{environment}.toml"))).expect("read"));
     fs::hard_link(env!("CARGO_BIN_EXE_magellan"), release.join("magellan")).expect("linked");
     let shipped = |path: &str| {
         let bytes = fs::read(release.join(path)).expect("read");
         (path.to_owned(), ShippedFile { sha256: sha256_hex(&bytes), size: bytes.len() as u64 })
     };
-    let files: std::collections::BTreeMap<_, _> =
-        ["magellan", "environment.toml", config, unit, drop_in].map(shipped).into();
-    let parts = ["magellan", config, unit, drop_in].map(|path| files[path].sha256.clone());
-    let strategy = Shipped {
-        unit: "magellan-bear-trap".to_owned(),
-        unit_digest: magellan_shell::release::unit_digest(&parts[0], &parts[1], &parts[2], &parts[3]),
-        config_sha256: parts[1].clone(),
-    };
-    let manifest = Manifest::new(environment, &"0".repeat(40), files, [("bear_trap".to_owned(), strategy)].into());
+    let files: std::collections::BTreeMap<_, _> = ["magellan", config, unit].map(shipped).into();
+    let [binary, config_sha256, unit] = ["magellan", config, unit].map(|path| files[path].sha256.clone());
+    let digest = strategy_digest(&binary, &config_sha256, &unit);
+    let strategy = Shipped { unit: "magellan-bear-trap".to_owned(), digest, config_sha256 };
+    let commit = "0".repeat(40);
+    let manifest = Manifest::new(&commit, files, [("bear_trap".to_owned(), strategy)].into());
     put("manifest.json", manifest.text().as_bytes());
+    fs::create_dir_all(folder.join("commits")).expect("made");
+    std::os::unix::fs::symlink(root(), folder.join("commits").join(commit)).expect("linked");
+    let environment = Environment::read(&root().join("deployed"), environment).expect("read");
+    fs::write(folder.join("binding.json"), Bound::to(&environment).binding).expect("written");
     release
 }
 
 fn from_release(release: &Path, state: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(release.join("magellan"));
     command.current_dir(root()).args(["run", "--strategy", "bear_trap", "--once"]).env_remove("MAGELLAN_ARCHIVE");
+    command.env("MAGELLAN_BINDING", release.ancestors().nth(2).expect("a folder").join("binding.json"));
     with_archived_data(command, state, args)
 }
 
@@ -467,13 +463,15 @@ fn a_run_in_a_release_reports_its_digests_and_refuses_what_was_not_shipped() {
     let (code, _, err) = run(from_release(&release, state.path(), &short));
     assert_eq!(code, 0, "{err}");
     let last = heartbeat(state.path()).expect("a heartbeat");
-    let manifest: Value =
-        serde_json::from_str(&fs::read_to_string(release.join("manifest.json")).expect("read")).expect("JSON");
+    let manifest = Manifest::parse(&fs::read(release.join("manifest.json")).expect("read")).expect("a manifest");
+    let binding = sha256_hex(&fs::read(place.path().join("binding.json")).expect("read"));
     assert_eq!((&last["release"], &last["environment"]), (&"ab".repeat(32).into(), &"staging".into()));
-    assert_eq!(last["unit_digest"], manifest["strategies"]["bear_trap"]["unit_digest"]);
+    assert_eq!(last["unit_digest"], Value::from(manifest.unit_digest("bear_trap", &binding)));
 
     let (code, _, err) = run(from_release(&release, state.path(), &["--deployed", "deployed"]));
     assert!(code == 2 && err.contains("ships"), "{err}");
+    let (code, _, err) = run(from_release(&release, state.path(), &short).env_remove("MAGELLAN_BINDING"));
+    assert!(code == 2 && err.contains("not-bound"), "{err}");
     let config = release.join("deployed/bear_trap/config.json");
     let text = fs::read_to_string(&config).expect("read").replace("\"bear_trap\"", "\"bear_trap\" ");
     fs::write(&config, text).expect("written");

@@ -179,8 +179,9 @@ fn what_was_accepted_is_signed_beside_the_config_and_no_stray() {
 }
 
 fn openssl() -> Option<PathBuf> {
-    let found = std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join("openssl"));
-    optional("openssl", found.into_iter().find(|program| program.is_file()))
+    let path = std::env::var_os("PATH")?;
+    let found = std::env::split_paths(&path).map(|folder| folder.join("openssl")).find(|program| program.is_file());
+    optional("openssl", found)
 }
 
 /// What openssl prints, asked in a folder.
@@ -220,7 +221,8 @@ fn what_we_sign_openssl_verifies() {
     }
     let payload = fs::read(place.path().join("payload")).expect("read");
     assert_eq!(payload, release().canonical().into_bytes());
-    let message = [format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len()).as_bytes(), &payload];
+    let head = format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len());
+    let message = [head.as_bytes(), &payload];
     fs::write(place.path().join("message"), message.concat()).expect("written");
     let verify = "pkeyutl -verify -rawin -pubin -inkey public.pem -in message -sigfile sig";
     assert!(ask_openssl(&openssl, place.path(), verify).contains("Success"));
