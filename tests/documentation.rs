@@ -20,7 +20,8 @@ use tempfile::TempDir;
 use crate::support::{browser, magellan, python, root, run};
 
 /// Run in the deploy tests: commands of magellan and programs that change a host or look at it.
-const ON_A_HOST: &[&str] = &["bundle", "deploy", "doctor", "health", "releases", "rollback", "status"];
+const ON_A_HOST: &[&str] =
+    &["bundle", "deploy", "doctor", "health", "logs", "prune", "releases", "rollback", "status", "watch"];
 const PROGRAMS_OF_A_HOST: &[&str] = &["journalctl", "systemctl"];
 /// Run by `scripts/check`, since it needs cargo and the whole project.
 const BY_THE_CHECK: &[&str] = &["test", "validate --code"];
@@ -386,7 +387,7 @@ fn the_deploy_tests_run_what_is_left_to_them() {
     assert!(left.len() > 10, "{left:?}");
     let script = "tests/deploy/test_documentation.py";
     assert!(
-        text_of("scripts/test-deploy").contains("test_documentation.py"),
+        text_of("scripts/test-deploy").contains(" test_documentation "),
         "scripts/test-deploy doesn't run {script}"
     );
     let Some(python) = python() else { return };

@@ -3,14 +3,11 @@
 
 use super::expressions::{self, Name, RunState, normalized};
 use super::findings::Findings;
-use super::jobs::{Job, Step, is_stage};
+use super::jobs::{DEPLOY, Job, Step, is_stage};
 use super::shell::Simple;
 use super::table;
 use super::yaml::{Node, events, placed};
 use crate::codes;
-
-/// The stage's job, and its command.
-pub(super) const DEPLOY: &str = "deploy";
 
 pub(super) fn examine(root: &Node, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     for job in jobs {
@@ -157,23 +154,4 @@ fn is_never_cancelled(root: &Node, job: &Job<'_>, findings: &mut Findings<'_>) {
             );
         }
     }
-}
-
-/// The condition of a job in lower case, without white space, the parentheses around it, and the `success()` that
-/// GitHub asks for anyway.
-pub(super) fn plain_condition(job: &Job<'_>) -> Option<String> {
-    let condition = normalized(job.node.get("if")?);
-    let condition = unwrapped(&condition);
-    Some(unwrapped(condition.strip_prefix("success()&&").unwrap_or(condition)).to_owned())
-}
-
-/// Without parentheses around all of it.
-pub(super) fn unwrapped(text: &str) -> &str {
-    let Some(inside) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) else { return text };
-    let mut depth = 0_i64;
-    let closes = inside.chars().any(|c| {
-        depth += i64::from(c == '(') - i64::from(c == ')');
-        depth < 0
-    });
-    if closes { text } else { inside }
 }

@@ -1,9 +1,13 @@
 //! The jobs of a workflow and their steps.
 
+use super::expressions::normalized;
 use super::findings::Findings;
 use super::shell::{self, Script, ShellOptions, Unreadable};
 use super::yaml::{Key, Node};
 use crate::codes;
+
+/// The stage's job, and its command.
+pub(super) const DEPLOY: &str = "deploy";
 
 /// A job and its steps.
 pub(super) struct Job<'a> {
@@ -164,4 +168,23 @@ fn job<'a>(key: &'a Key, node: &'a Node, shell: Option<&'a Node>, findings: &mut
     });
     let steps = steps.collect();
     Job { key, node, steps }
+}
+
+/// The condition of a job in lower case, without white space, the parentheses around it, and the `success()` that
+/// GitHub asks for anyway.
+pub(super) fn plain_condition(job: &Job<'_>) -> Option<String> {
+    let condition = normalized(job.node.get("if")?);
+    let condition = unwrapped(&condition);
+    Some(unwrapped(condition.strip_prefix("success()&&").unwrap_or(condition)).to_owned())
+}
+
+/// Without parentheses around all of it.
+pub(super) fn unwrapped(text: &str) -> &str {
+    let Some(inside) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) else { return text };
+    let mut depth = 0_i64;
+    let closes = inside.chars().any(|c| {
+        depth += i64::from(c == '(') - i64::from(c == ')');
+        depth < 0
+    });
+    if closes { text } else { inside }
 }

@@ -34,9 +34,9 @@ mod foreign;
 
 mod forks;
 
-mod deploys;
-
 mod table;
+
+mod deploys;
 
 mod stages;
 

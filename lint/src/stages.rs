@@ -3,10 +3,9 @@
 
 use std::ops::Range;
 
-use super::deploys::{self, DEPLOY};
 use super::expressions::{is_regardless, normalized};
 use super::findings::Findings;
-use super::jobs::{Job, Step, needs};
+use super::jobs::{self, DEPLOY, Job, Step, needs};
 use super::paths::{self, Setting};
 use super::shell;
 use super::yaml::Node;
@@ -83,12 +82,12 @@ fn runs_its_command(stage: &Stage, job: &Job<'_>, findings: &mut Findings<'_>) {
 
 fn is_never_passed_over(stage: &Stage, job: &Job<'_>, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     if let Some((key, value)) = job.node.entry("if") {
-        let when = jobs.iter().find(|job| job.id() == DEPLOY).and_then(deploys::plain_condition);
+        let when = jobs.iter().find(|job| job.id() == DEPLOY).and_then(jobs::plain_condition);
         let what = match job.id() {
             id if is_regardless(value) => Some(format!("`{id}` runs even if what it needs failed")),
             id if stage.required => Some(format!("`{id}` may be skipped")),
             // A run that deploys must verify.
-            id if id != DEPLOY && deploys::plain_condition(job) != when => {
+            id if id != DEPLOY && jobs::plain_condition(job) != when => {
                 Some(format!("`{id}` may be skipped where `deploy` isn't: leave out its condition"))
             }
             _ => None,
@@ -138,12 +137,12 @@ fn always_runs(job: &Job<'_>, jobs: &[Job<'_>], findings: &mut Findings<'_>) {
     let condition = job.node.entry("if");
     let later = needs(job).iter().any(|name| STAGES.iter().any(|s| !s.required && s.names.contains(name)));
     // Deploying may have a condition, and the job that checks it the same one.
-    let when = jobs.iter().find(|job| later && job.id() == DEPLOY).and_then(deploys::plain_condition);
+    let when = jobs.iter().find(|job| later && job.id() == DEPLOY).and_then(jobs::plain_condition);
     let holds = condition.is_some_and(|(_, value)| match normalized(value).strip_prefix("always()") {
         Some("") => true,
         // A condition that asks for success would skip this job after a failure.
         Some(rest) if rest.contains("success()") || rest.contains("failure()") || rest.contains("cancelled()") => false,
-        Some(rest) => when.is_some() && rest.strip_prefix("&&").map(deploys::unwrapped) == when.as_deref(),
+        Some(rest) => when.is_some() && rest.strip_prefix("&&").map(jobs::unwrapped) == when.as_deref(),
         None => false,
     });
     if !holds {

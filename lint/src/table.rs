@@ -5,10 +5,9 @@
 
 use std::ops::Range;
 
-use super::deploys::{self, DEPLOY};
 use super::expressions::{self, is_regardless, normalized};
 use super::findings::Findings;
-use super::jobs::{Job, Step, needs};
+use super::jobs::{self, DEPLOY, Job, Step, needs};
 use super::shell::{Assigned, HIDDEN, Node as Shell, Part, Pattern, Redirect, Script, Simple, Statement, Word};
 use super::yaml::{Node, placed};
 use crate::codes;
@@ -67,7 +66,7 @@ pub(super) fn examine(root: &Node, jobs: &[Job<'_>], deploy: &Job<'_>, findings:
 /// The expression whose value decides whether the job deploys: `needs.validate.outputs.environment`.
 fn answer(deploy: &Job<'_>) -> Option<String> {
     let is_answer = |text: &&str| matches!(text.split('.').collect::<Vec<_>>()[..], ["needs", _, "outputs", _]);
-    let condition = deploys::plain_condition(deploy)?;
+    let condition = jobs::plain_condition(deploy)?;
     condition.strip_suffix("!=''").filter(is_answer).map(str::to_owned)
 }
 
@@ -284,7 +283,10 @@ fn asks_the_table(job: &Job<'_>, table: &Table<'_, '_>, findings: &mut Findings<
     for key in ["if", "environment", "concurrency"] {
         repeats(job.node, key, &job.subject(), findings);
     }
-    job.steps.iter().for_each(|step| repeats(step.node, "if", &step.subject, findings));
+    // Elsewhere a step may ask for a branch: it deploys nothing.
+    if deploys {
+        job.steps.iter().for_each(|step| repeats(step.node, "if", &step.subject, findings));
+    }
     if deploys && job.steps.iter().any(Step::runs_magellan) {
         is_in_the_environment(job, table, findings);
         job.steps.iter().for_each(|step| names_the_environment(job, step, table, findings));

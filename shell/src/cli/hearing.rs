@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::deploy::now;
 use super::destination::machine;
+use super::owner::now;
 use crate::deploy::record::{Outcome, Record};
 use crate::deploy::summary;
 use crate::notify::{Channels, Event, EventKind, Outbox, notify};

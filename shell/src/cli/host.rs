@@ -8,10 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use magellan::deployed::unit_name;
 use magellan::error::{Error, Result};
 
-use super::deploy::{is_gone, now};
 use super::destination::{Connected, Destination};
 use super::hearing::unhealthy;
 use super::output::{print, to_json};
+use super::owner::{is_gone, now};
 use crate::codes;
 use crate::deploy::facts::Facts;
 use crate::deploy::health::{Looks, Watch};

@@ -8,9 +8,9 @@ use magellan::disk::map;
 use magellan::error::Result;
 use serde_json::json;
 
-use super::deploy::now;
 use super::destination::{Connected, Destination, Named, confirm, machine};
 use super::output::{print, to_json};
+use super::owner::now;
 use crate::deploy::facts::Facts;
 use crate::deploy::host::{Answer, Call};
 use crate::deploy::iam;

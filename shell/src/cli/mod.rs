@@ -37,6 +37,8 @@ mod new;
 mod notify;
 mod options;
 mod output;
+#[cfg(feature = "deploy")]
+mod owner;
 mod page;
 mod programs;
 mod project;

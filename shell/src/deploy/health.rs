@@ -464,7 +464,7 @@ mod tests {
         let looks =
             [look(100.0, &[]), look(110.0, &[("ActiveState", "activating")]), look(130.0, &[("NRestarts", "1")])];
         assert!(faults(&looks).iter().any(|f| f.contains("NRestarts")));
-        assert!(watched(&looks[..2], expected(), Watch::has_failed));
+        assert!(watched(&looks[..2], expected(), |watch| watch.has_failed()));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! comparing clocks, which may be wrong by more than anybody is silent.
 
 use std::cell::{Cell, RefCell};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use magellan::error::{Error, Result};
@@ -202,7 +202,7 @@ impl<'a> Lock<'a> {
 /// A lock that is renewed while something lasts.
 pub struct Keeper<'a> {
     lock: RefCell<Lock<'a>>,
-    renewed: Cell<Instant>,
+    renewed: Cell<Timestamp>,
     lost: RefCell<Option<Error>>,
     now: &'a dyn Fn() -> Timestamp,
 }
@@ -210,7 +210,7 @@ pub struct Keeper<'a> {
 impl<'a> Keeper<'a> {
     /// Keeps a lock by this clock.
     pub fn of(lock: Lock<'a>, now: &'a dyn Fn() -> Timestamp) -> Self {
-        Self { lock: RefCell::new(lock), renewed: Cell::new(Instant::now()), lost: RefCell::new(None), now }
+        Self { lock: RefCell::new(lock), renewed: Cell::new(now()), lost: RefCell::new(None), now }
     }
 
     /// The lock's number.
@@ -220,7 +220,7 @@ impl<'a> Keeper<'a> {
 
     /// Says that the owner is still at it, unless it has just said so. What is wrong is found by [`Keeper::check`].
     pub fn keep(&self) {
-        if self.renewed.get().elapsed() >= RENEWED_EVERY
+        if (self.now)().duration_since(self.renewed.get()).unsigned_abs() >= RENEWED_EVERY
             && let Err(err) = self.renew()
         {
             self.lost.borrow_mut().get_or_insert(err);
@@ -232,8 +232,9 @@ impl<'a> Keeper<'a> {
     /// # Errors
     /// Refused if somebody else owns the lock by now.
     pub fn renew(&self) -> Result<()> {
-        self.renewed.set(Instant::now());
-        self.lock.borrow_mut().renew((self.now)())
+        let now = (self.now)();
+        self.renewed.set(now);
+        self.lock.borrow_mut().renew(now)
     }
 
     /// What was wrong when it was kept.

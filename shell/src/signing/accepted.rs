@@ -72,7 +72,7 @@ mod tests {
     use super::super::trusted::Role;
     use super::super::trusted::tests::trusting;
     use super::*;
-    use crate::codes::Code;
+    use magellan::error::Code;
 
     fn accepted(check: &str, who: &str) -> Acknowledgement {
         Acknowledgement {

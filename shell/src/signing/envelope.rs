@@ -239,7 +239,7 @@ mod tests {
     use super::super::trusted::Role;
     use super::super::trusted::tests::trusting;
     use super::*;
-    use crate::codes::Code;
+    use magellan::error::Code;
 
     fn signed() -> Envelope {
         Envelope::sign(&release(), &key(0)).expect("signed")

@@ -1,5 +1,6 @@
 //! `magellan deploy`, `deploy resume` and `rollback`: whatever changes a host
 
+mod candidate;
 mod overriding;
 mod promotion;
 mod rollback;
@@ -17,12 +18,10 @@ use magellan::gate::verify::{self, StoredVerdict};
 use magellan::ledger::Ledger;
 use magellan::registry::AnyStrategy;
 
-use super::bundle::program;
 use super::destination::{Connected, Destination, confirm};
 use super::gate::{GateInputs, Judging};
 use super::options::{Baselines, Counting, Place, is_synthetic};
-use crate::deploy::bundle::{self, Bundle, Parts};
-use crate::deploy::commit::Commit;
+use super::owner::now;
 use crate::deploy::facts::Facts;
 use crate::deploy::judged::{Asked, Running, Verdicts};
 use crate::deploy::plan::{self, Change, Goal};
@@ -31,9 +30,9 @@ use crate::release::{BINARY, Bound, Environment, Kind, Manifest, short};
 use crate::unit::Unit;
 use crate::{codes, git, policy};
 
+use candidate::Candidate;
 pub(super) use rollback::{Rollback, run as rollback};
 use rolling::{Resume, Rolling, beginning, exit_code, roll};
-pub(super) use rolling::{is_gone, now};
 use signing::Demand;
 
 #[derive(Args, Debug)]
@@ -88,18 +87,6 @@ pub(super) fn run(options: Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8
     }
 }
 
-/// What would be rolled out.
-struct Candidate {
-    manifest: Manifest,
-    digest: String,
-    /// Bytes of the bundle, and of what it unpacks to.
-    size: (u64, u64),
-    key: String,
-    file: PathBuf,
-    deployed: Vec<Deployed>,
-    _folder: tempfile::TempDir,
-}
-
 fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let deployed = options.to.named.folder()?;
     let environment = options.to.named.environment()?;
@@ -110,7 +97,12 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let (archive, ledger) = (bars.manifest().sha256.clone(), options.counting.folder(&place, is_synthetic(&bars))?);
     let policy = policy::read(&deployed)?;
     let verdicts = Verdicts::read(&options.verdicts)?;
-    let candidate = candidate(options, &deployed, selected)?;
+    let asked = candidate::Asked {
+        to: &options.to,
+        binary: options.binary.as_deref(),
+        promoted: options.promote_from.as_deref().zip(options.healthy_for),
+    };
+    let candidate = candidate::candidate(&asked, &deployed, selected)?;
     let bound = Bound::to(&environment);
     let key = options.rolling.signing.key()?;
     options.to.connect(&environment, |connected| {
@@ -227,47 +219,6 @@ fn soak(environment: &Environment, changes: &[(String, Change)]) -> Option<Soak>
     let changing = || changes.iter().filter(|(_, change)| *change != Change::Kept);
     let first = changing().any(|(unit, change)| *unit == asked.first && *change != Change::Removed);
     (first && changing().count() > 1).then_some(Soak { asked, deadline: None })
-}
-
-/// The release: built of what is committed here, or the one that another environment runs.
-fn candidate(options: &Deploy, deployed: &Path, selected: Vec<Deployed>) -> Result<Candidate> {
-    let folder = tempfile::tempdir().map_err(|e| Error::new(codes::IO, e.to_string()))?;
-    let file = folder.path().join("release.tar.zst");
-    if let (Some(from), Some(hours)) = (&options.promote_from, options.healthy_for) {
-        let promoted = promotion::fetch(&options.to, from, hours, &file)?;
-        // What is judged are the configs that were shipped, whatever is checked out here.
-        promoted.verified.write_deployed(folder.path())?;
-        let names: Vec<String> = selected.into_iter().map(|one| one.name).collect();
-        let shipped = discover(&folder.path().join("deployed"))?;
-        let selected: Vec<Deployed> = shipped.into_iter().filter(|one| names.contains(&one.name)).collect();
-        if selected.len() != names.len() {
-            let what = format!("the release of {from} doesn't have all of {}", names.join(", "));
-            return Err(Error::new(codes::NOT_DEPLOYED, what));
-        }
-        return Ok(Candidate {
-            manifest: promoted.verified.manifest,
-            digest: promoted.verified.digest,
-            size: (promoted.size, promoted.verified.unpacked),
-            key: promoted.key,
-            file,
-            deployed: selected,
-            _folder: folder,
-        });
-    }
-    let commit = Commit::of(deployed)?;
-    let binary = program(options.binary.as_deref())?;
-    let all = discover(deployed)?;
-    let bundle = Bundle::build(&Parts { strategies: &all, binary: &binary, commit: &commit.id })?;
-    bundle::write(&bundle, &file)?;
-    Ok(Candidate {
-        key: bundle::key(commit.made, &commit.id, &bundle.digest),
-        digest: bundle.digest,
-        size: (bundle.bytes.len() as u64, bundle.unpacked),
-        manifest: bundle.manifest,
-        file,
-        deployed: selected,
-        _folder: folder,
-    })
 }
 
 /// The judgement of each strategy that would run, and all that speaks against them.

@@ -37,7 +37,7 @@ fn known(code: &str) -> bool {
 
 /// Responsibility for refusals.
 #[derive(Args, Debug)]
-pub(in crate::cli) struct Overriding {
+pub(crate) struct Overriding {
     /// Go on although it is refused with this code, and why. One for each code; recorded and shown everywhere.
     #[arg(long = "override", value_name = "CODE=WHY", requires = "who")]
     reasons: Vec<Why>,

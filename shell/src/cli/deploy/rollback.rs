@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use clap::Args;
 use magellan::error::{Error, Result};
 
-use super::rolling::{Rolling, beginning, exit_code, now, roll};
+use super::rolling::{Rolling, beginning, exit_code, roll};
 use crate::cli::destination::{Destination, confirm};
+use crate::cli::owner::now;
 use crate::codes;
 use crate::deploy::facts::Facts;
 use crate::deploy::plan::{self, Change};
@@ -14,7 +15,7 @@ use crate::deploy::record::{Action, Index, Indexed, Outcome, Record};
 use crate::release::short;
 
 #[derive(Args, Debug)]
-pub(in crate::cli) struct Rollback {
+pub(crate) struct Rollback {
     #[command(flatten)]
     to: Destination,
     #[command(flatten)]
@@ -27,7 +28,7 @@ pub(in crate::cli) struct Rollback {
     strategy: Option<String>,
 }
 
-pub(in crate::cli) fn run(options: &Rollback) -> Result<u8> {
+pub(crate) fn run(options: &Rollback) -> Result<u8> {
     let environment = options.to.named.environment()?;
     options.rolling.check(&environment)?;
     options.to.connect(&environment, |connected| {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use jiff::Timestamp;
 use magellan::error::{Error, Result};
 
 use super::overriding::Overriding;
 use super::signing::Signing;
-use crate::cli::destination::{Connected, Destination, machine};
+use crate::cli::destination::{Connected, Destination};
 use crate::cli::hearing::Heard;
 use crate::cli::output::{print, to_json, write};
+use crate::cli::owner::{is_gone, now, owner, workflow_run};
 use crate::codes;
 use crate::deploy::facts::Facts;
 use crate::deploy::lock::{self, Held, Keeper, Lock, SILENCE};
@@ -27,7 +27,7 @@ const LEAST_IN_PRODUCTION: u64 = 30;
 
 /// How a rollout is told.
 #[derive(Args, Debug)]
-pub(in crate::cli) struct Rolling {
+pub(crate) struct Rolling {
     /// Seconds that services must be healthy; in production at least 30.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub(super) stabilize: u64,
@@ -63,7 +63,7 @@ impl Rolling {
 
 /// Whether it is waited for a unit that goes first.
 #[derive(Args, Debug, Clone, Copy)]
-pub(in crate::cli) struct Waiting {
+pub(crate) struct Waiting {
     /// While the first unit of a gradual rollout proves itself, end with 0 and leave the rest to `deploy resume`.
     #[arg(long)]
     pub(super) no_wait: bool,
@@ -71,7 +71,7 @@ pub(in crate::cli) struct Waiting {
 
 /// Where its summary goes.
 #[derive(Args, Debug)]
-pub(in crate::cli) struct Telling {
+pub(crate) struct Telling {
     /// Append a block of Markdown to this file, e.g. $GITHUB_STEP_SUMMARY.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
@@ -81,7 +81,7 @@ pub(in crate::cli) struct Telling {
 }
 
 #[derive(Args, Debug)]
-pub(in crate::cli) struct Resume {
+pub(crate) struct Resume {
     #[command(flatten)]
     to: Destination,
     /// The owner is surely gone, though it was heard of a moment ago on another machine.
@@ -96,37 +96,6 @@ pub(in crate::cli) struct Resume {
     signing: Signing,
     #[command(flatten)]
     telling: Telling,
-}
-
-#[expect(clippy::disallowed_methods, reason = "the command line is where time enters")]
-pub(in crate::cli) fn now() -> Timestamp {
-    Timestamp::now()
-}
-
-/// Who deploys: a run of a workflow, or somebody on a machine.
-fn owner() -> String {
-    let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    workflow_run().unwrap_or_else(|| {
-        let user = var("USER").or_else(|| var("LOGNAME")).unwrap_or_else(|| "somebody".to_owned());
-        format!("{user}@{} process {}", machine(), std::process::id())
-    })
-}
-
-/// The run of a workflow that this is part of.
-fn workflow_run() -> Option<String> {
-    let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let (server, repository) = (var("GITHUB_SERVER_URL")?, var("GITHUB_REPOSITORY")?);
-    Some(format!("{server}/{repository}/actions/runs/{}", var("GITHUB_RUN_ID")?))
-}
-
-/// Whether an owner was a process of this machine that is no more, or an earlier step of this run.
-pub(in crate::cli) fn is_gone(held: &Held) -> bool {
-    if workflow_run().is_some_and(|run| run == held.owner) {
-        return true;
-    }
-    let here = format!("@{} process ", machine());
-    let process = held.owner.split_once(&here).and_then(|(_, process)| process.parse::<u32>().ok());
-    process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists())
 }
 
 fn tell(step: &str) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use magellan::error::{Error, Result};
 
-use super::Candidate;
+use super::candidate::Candidate;
 use crate::cli::keys::{VARIABLE as KEY_VARIABLE, signing_key};
 use crate::deploy::facts::Facts;
 use crate::deploy::judged::Verdicts;
@@ -20,7 +20,7 @@ use crate::{codes, policy};
 
 /// The key of whoever deploys.
 #[derive(Args, Debug)]
-pub(in crate::cli) struct Signing {
+pub(crate) struct Signing {
     /// The private key that signs the release [default: the text in the variable MAGELLAN_SIGNING_KEY].
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
