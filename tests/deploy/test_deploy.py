@@ -11,6 +11,7 @@ import datetime
 import glob
 import gzip
 import hashlib
+import http.server
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -1765,6 +1767,82 @@ class Promoted(Deployed):
         self.not_promoted("0.001", "nothing runs on")
 
 
+class Told(Deployed):
+    """Rollouts and failures are told on Slack and Discord, and nobody waits for that."""
+
+    STRATEGIES = {"bear_trap": UNIT, "daily_trend": "magellan-daily-trend"}
+
+    def setUp(self) -> None:
+        super().setUp()
+        shutil.rmtree(host.shared / ".local", ignore_errors=True)
+        self.messages: list[tuple[str, dict]] = []
+        self.failing = 0
+        test = self
+
+        class Webhook(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if test.failing:
+                    test.failing -= 1
+                    self.send_error(500)
+                    return
+                test.messages.append((self.path, json.loads(body)))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_) -> None:
+                """Messages are kept, not printed."""
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Webhook)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.shutdown)
+        self.address = f"http://127.0.0.1:{server.server_port}"
+
+    def hooks(self, address: str | None = None) -> dict[str, str]:
+        address = address or self.address
+        return {"MAGELLAN_SLACK_WEBHOOK": f"{address}/slack/s3cret", "MAGELLAN_DISCORD_WEBHOOK": f"{address}/discord/s3cret"}
+
+    def heard(self, channel: str) -> list[str]:
+        return [json.dumps(body) for path, body in self.messages if path == f"/{channel}/s3cret"]
+
+    def test_each_rollout_is_told_from_begin_to_end(self) -> None:
+        self.failing = 1
+        self.deploy(self.stand_in(), **self.hooks())
+        code, out, err = self.magellan(*self.deploying(self.stand_in("silent")), **self.hooks())
+        self.assertEqual(code, ROLLED_BACK, err)
+        self.assertNotIn("s3cret", out + err)
+        for channel in ("slack", "discord"):
+            heard = self.heard(channel)
+            for said, words in zip(heard, ("started", "succeeded", "started", "rolled back"), strict=True):
+                self.assertIn(words, said)
+            self.assertIn("no log was written", heard[-1])
+        kept = [path.read_text() for path in (host.shared / ".local").rglob("*") if path.is_file()]
+        self.assertFalse([text for text in kept if "s3cret" in text], "an address is kept nowhere")
+
+    def test_a_channel_that_fails_fails_no_deploy(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as nobody:
+            port = nobody.getsockname()[1]
+        record = self.deploy(self.stand_in(), **self.hooks(f"http://127.0.0.1:{port}"))
+        self.assertEqual(record["outcome"]["outcome"], "running")
+        # What waited is delivered with what comes.
+        self.deploy(self.stand_in(), **self.hooks())
+        self.assertGreaterEqual(len(self.heard("slack")), 2)
+
+    def test_a_service_that_failed_for_good_is_told_by_its_host(self) -> None:
+        Judged.deployed_as(self, "staging", ["daily_trend"])
+        Judged.judge(self)
+        code, out, err = self.magellan(*self.deploying(None, 3))
+        self.assertEqual(code, PASSED, out + err)
+        host.sh("install -d -m 0700 /etc/magellan/credentials")
+        host.write("/etc/magellan/credentials/slack-webhook", f"{self.address}/slack/s3cret", 0o600)
+        host.sh("systemctl start magellan-failed@magellan-daily-trend.service.service")
+        self.assertEqual(len(self.heard("slack")), 1, host.sh("journalctl --no-pager -n 20 -u 'magellan-failed@*'"))
+        self.assertIn("magellan-daily-trend", self.heard("slack")[0])
+        self.assertIn("magellan-daily-trend", host.read(f"{DEPLOY_STATE}/failures"))
+        self.succeeds("status")
+
+
 class Judged(Deployed):
     """The program itself: what was judged by it is what runs, and nothing else is let through."""
 
@@ -1847,10 +1925,30 @@ class Judged(Deployed):
             self.assertIn(f"({missing})", err)
         host.push({"deployed/policy.toml": unswept("deployed/policy.toml")})
         self.judge(*asked)
-        code, out, err = self.magellan(*self.deploying(None, 30, *real, "--ledger-of", "origin/main"))
+        # Somebody whom the host trusts must have signed: first nobody is trusted, then nothing is signed.
+        code, _, err = self.magellan(*self.deploying(None, 30, *real))
+        self.assertEqual((code, err.count("(no-trust)")), (REFUSED, 1), err)
+        signer = self.trusted_key()
+        code, _, err = self.magellan(*self.deploying(None, 30, *real), **signer)
+        self.assertEqual((code, err.count("(unsigned)")), (REFUSED, 1), err)
+        self.signed(signer)
+        code, _, err = self.magellan(*self.deploying(None, 30, *real))
+        self.assertEqual((code, err.count("(unsigned)")), (REFUSED, 1), err)
+        self.assertEqual(self.current(), None)
+        code, out, err = self.magellan(*self.deploying(None, 30, *real, "--ledger-of", "origin/main"), **signer)
         self.assertEqual(code, PASSED, out + err)
+        self.succeeds("status")
         # The same again is what runs: what it was compared with is gone.
-        self.assertEqual(self.magellan(*self.deploying(None, 30, *real))[0], PASSED)
+        self.assertEqual(self.magellan(*self.deploying(None, 30, *real), **signer)[0], PASSED)
+        # A host that trusts another key takes nothing more, and its status says who hasn't signed.
+        kept = host.read("/etc/magellan/trusted-keys")
+        self.trusted_key("other")
+        code, _, err = self.magellan(*self.deploying(None, 30, *real), **signer)
+        self.assertEqual((code, "(untrusted)" in err), (REFUSED, True), err)
+        code, out, err = self.here("status")
+        self.assertEqual((code, "isn't trusted" in out), (REFUSED, True), out + err)
+        host.write("/etc/magellan/trusted-keys", kept)
+        self.succeeds("status")
         self.assertEqual(self.beat("daily_trend")["environment"], self.environment)
         # What runs is what the next candidate is compared with, or it isn't let through.
         baseline = host.work / "data/baseline/daily_trend.json"
@@ -1864,12 +1962,30 @@ class Judged(Deployed):
         baseline.chmod(0o644)
         baseline.unlink()
         self.judge(*asked)
-        code, _, err = self.magellan(*self.deploying(None, 30, *real))
+        self.signed(signer)
+        code, _, err = self.magellan(*self.deploying(None, 30, *real), **signer)
         self.assertEqual(code, REFUSED, err)
         self.assertIn("error[not-paired]", err)
         baseline.write_bytes(kept)
         self.judge(*asked)
-        self.assertEqual(self.magellan(*self.deploying(None, 30, *real))[0], PASSED)
+        self.signed(signer)
+        self.assertEqual(self.magellan(*self.deploying(None, 30, *real), **signer)[0], PASSED)
+
+    def trusted_key(self, name: str = "ci") -> dict[str, str]:
+        """A new key that the host trusts for everything, with the least policy pinned; the variable that signs."""
+        key = host.shared / f"{name}.pem"
+        for file in (key, pathlib.Path(f"{key}.pub")):
+            file.unlink(missing_ok=True)
+        roles = [word for role in ("verdict", "release", "override") for word in ("--role", role)]
+        code, out, err = self.magellan("keys", "new", "--name", name, *roles, "--out", str(key))
+        self.assertEqual(code, PASSED, out + err)
+        self.succeeds("doctor", "host", "--fix", "--yes", "--trust", f"{key}.pub", "--policy", "deployed/policy.toml")
+        self.assertEqual(host.read("/etc/magellan/trusted-keys"), pathlib.Path(f"{key}.pub").read_text())
+        return {"MAGELLAN_SIGNING_KEY": key.read_text()}
+
+    def signed(self, signer: dict[str, str]) -> None:
+        code, out, err = self.magellan("keys", "sign", "gate", **signer)
+        self.assertEqual(code, PASSED, out + err)
 
     def archive_of_csv(self, archive: pathlib.Path | None = None, name=lambda symbol: symbol) -> pathlib.Path:
         """The daily bars of the sample as somebody else's CSV files: no longer marked as made up.

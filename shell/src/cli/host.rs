@@ -15,7 +15,7 @@ use super::owner::{is_gone, now};
 use crate::codes;
 use crate::deploy::facts::Facts;
 use crate::deploy::health::{Looks, Watch};
-use crate::deploy::host::{Answer, Call};
+use crate::deploy::host::Call;
 use crate::deploy::lock::{self, Held, RENEWED_EVERY};
 use crate::deploy::record::{Index, Journal, Record, UnitHealth};
 use crate::deploy::status::{self, Brought, Status, Unfinished};
@@ -279,7 +279,7 @@ pub(super) fn logs(options: &Logs) -> Result<u8> {
             call = call.with("since", now().as_second() - i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
         }
         loop {
-            let answer = Answer::ask(connected.transport, &call, &|| {})?.done("logs")?;
+            let answer = connected.transport.call(&call)?.done("logs")?;
             print(answer.get("log").unwrap_or_default())?;
             if !options.follow {
                 return Ok(0);

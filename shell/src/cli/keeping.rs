@@ -12,7 +12,7 @@ use super::destination::{Connected, Destination, Named, confirm, machine};
 use super::output::{print, to_json};
 use super::owner::now;
 use crate::deploy::facts::Facts;
-use crate::deploy::host::{Answer, Call};
+use crate::deploy::host::Call;
 use crate::deploy::iam;
 use crate::deploy::lock::Lock;
 use crate::deploy::rollout::{KEEP, KEEP_DAYS, STEPS};
@@ -69,14 +69,14 @@ fn doctor_host(options: &DoctorHost) -> Result<u8> {
     let environment = options.to.named.environment()?;
     options.to.connect(&environment, |connected| {
         let call = pinned(Call::new("doctor", &environment).with_units(&environment.services), options)?;
-        let asked = Answer::ask(connected.transport, &call, &|| {})?.done("doctor")?;
+        let asked = connected.transport.call(&call)?.done("doctor")?;
         let todo: Vec<&str> = asked.all("todo").collect();
         if options.fix && !todo.is_empty() {
             todo.iter().for_each(|line| eprintln!("to do: {line}"));
             confirm(options.yes, &environment.name)?;
             owned(connected, |generation| {
                 let call = call.clone().with("fix", "yes").with("generation", generation);
-                Answer::ask(connected.transport, &call, &|| {})?.done("doctor")
+                connected.transport.call(&call)?.done("doctor")
             })?;
         }
         checked(connected, options.to.json)
@@ -100,7 +100,7 @@ fn pinned(call: Call, options: &DoctorHost) -> Result<Call> {
 fn checked(connected: &Connected<'_>, as_json: bool) -> Result<u8> {
     let environment = connected.environment;
     let call = Call::preflight(environment, environment.services.iter());
-    let answer = Answer::ask(connected.transport, &call, &|| {})?;
+    let answer = connected.transport.call(&call)?;
     let problems: Vec<&str> = answer.all("problem").collect();
     let sick = answer.failed.is_some();
     let text = problems.iter().map(|p| format!("✗ {p}\n")).collect::<String>();
@@ -120,7 +120,7 @@ pub(super) fn prune(options: &Prune) -> Result<u8> {
                 .with("keep", options.keep)
                 .with("keep_days", options.keep_days)
                 .with("generation", generation);
-            Answer::ask(connected.transport, &call, &|| {})?.done("prune")
+            connected.transport.call(&call)?.done("prune")
         })?;
         let pruned: Vec<&str> = answer.all("pruned").collect();
         let text = match pruned.len() {

@@ -174,7 +174,7 @@ impl Facts {
     }
 
     fn ask(transport: &dyn Transport, call: Call, waiting: &dyn Fn()) -> Result<Self> {
-        Ok(Self::read(&Answer::ask(transport, &call, waiting)?.done("facts")?))
+        Ok(Self::read(&transport.call_while(&call, waiting)?.done("facts")?))
     }
 
     /// Reads an answer to `facts`.

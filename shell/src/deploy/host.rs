@@ -6,7 +6,6 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::read::GzDecoder;
 use magellan::error::{Error, Result};
 
-use super::transport::Transport;
 use crate::codes;
 use crate::release::Environment;
 
@@ -25,8 +24,6 @@ pub const SCRIPT: &str = concat!(
 
 /// No answer has more to say once it is unpacked, bytes.
 const LONGEST: u64 = 8 << 20;
-/// No answer has more pages.
-const MOST_PAGES: usize = 100;
 
 /// One call of the script.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +59,11 @@ impl Call {
         self.with(key, BASE64_STANDARD.encode(text))
     }
 
+    /// The call for another page of an answer.
+    pub(super) fn page(id: &str, number: usize) -> Self {
+        Self { operation: "page", arguments: Vec::new() }.with("id", id).with("page", number)
+    }
+
     /// With one more argument; its value may hold anything but NUL.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl std::fmt::Display) -> Self {
@@ -90,17 +92,18 @@ pub struct Answer {
 }
 
 /// One page of an answer, as the host prints it.
-struct Page {
-    failed: Option<(String, String)>,
+pub(super) struct Page {
+    /// The code and why, if it failed.
+    pub(super) failed: Option<(String, String)>,
     /// Number of the page from 1, how many there are, and how to ask for another; none if it has no facts.
-    part: Option<(usize, usize, String)>,
+    pub(super) part: Option<(usize, usize, String)>,
     /// A piece of the facts' text: packed, in base64.
-    chunk: String,
+    pub(super) chunk: String,
 }
 
 impl Page {
     /// Reads the script's output. An output that doesn't begin as the script's does, says nothing.
-    fn parse(output: &str) -> Result<Self> {
+    pub(super) fn parse(output: &str) -> Result<Self> {
         let silent = |begins: &str| {
             let begins: String = begins.chars().take(200).collect();
             Error::new(codes::HOST_SILENT, format!("the host's answer begins with `{begins}`"))
@@ -125,26 +128,12 @@ impl Page {
 }
 
 impl Answer {
-    /// Asks the host, and reads all pages of what it says.
+    /// An answer of its parts: how it went, and the pieces of its facts' text, joined.
     ///
     /// # Errors
-    /// Deploy error if it is no answer, or not a whole one.
-    pub fn ask(transport: &dyn Transport, call: &Call, waiting: &dyn Fn()) -> Result<Self> {
-        let incomplete = |what: &str| Error::new(codes::HOST_SILENT, format!("the host's answer isn't whole: {what}"));
-        let Page { failed, part, mut chunk } = Page::parse(&transport.output(call, waiting)?)?;
-        let Some((first, pages, id)) = part else { return Ok(Self { failed, facts: Vec::new() }) };
-        if first != 1 || pages > MOST_PAGES {
-            return Err(incomplete(&format!("page {first} of {pages}")));
-        }
-        for number in 2..=pages {
-            let more = Call { operation: "page", arguments: Vec::new() }.with("id", &id).with("page", number);
-            let page = Page::parse(&transport.output(&more, waiting)?)?;
-            match page.part {
-                Some((got, of, whose)) if (got, of, &whose) == (number, pages, &id) => chunk += &page.chunk,
-                _ => return Err(incomplete(&format!("page {number} of {pages} isn't there"))),
-            }
-        }
-        Ok(Self { failed, facts: unpacked(&chunk)? })
+    /// Deploy error if the facts can't be read.
+    pub(super) fn of(failed: Option<(String, String)>, chunks: &str) -> Result<Self> {
+        Ok(Self { failed, facts: unpacked(chunks)? })
     }
 
     /// Reads an answer of one page.
@@ -154,7 +143,7 @@ impl Answer {
     #[cfg(test)]
     pub fn parse(output: &str) -> Result<Self> {
         let Page { failed, chunk, .. } = Page::parse(output)?;
-        Ok(Self { failed, facts: unpacked(&chunk)? })
+        Self::of(failed, &chunk)
     }
 
     /// An answer with these facts, `key=value` a line.
@@ -241,62 +230,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What a script says that has these facts, in pages of so many characters.
-    struct Said {
-        pages: Vec<String>,
-    }
-
-    impl Said {
-        fn of(facts: &str, characters: usize) -> Self {
-            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-            std::io::Write::write_all(&mut gzip, facts.as_bytes()).expect("packed");
-            let packed = BASE64_STANDARD.encode(gzip.finish().expect("packed"));
-            let chunks: Vec<&[u8]> = packed.as_bytes().chunks(characters).collect();
-            let page = |(i, chunk): (usize, &&[u8])| {
-                let chunk = String::from_utf8_lossy(chunk).into_owned();
-                format!("magellan-host 2 ok facts\nfacts {} {} x {chunk}\n", i + 1, chunks.len())
-            };
-            Self { pages: chunks.iter().enumerate().map(page).collect() }
-        }
-    }
-
-    impl Transport for Said {
-        fn output(&self, call: &Call, _: &dyn Fn()) -> Result<String> {
-            let page = call.words().find_map(|word| word.strip_prefix("page=")?.parse::<usize>().ok());
-            Ok(self.pages.get(page.unwrap_or(1) - 1).cloned().unwrap_or_default())
-        }
-
-        fn name(&self) -> String {
-            "what a script says".to_owned()
-        }
-    }
-
-    fn ask(said: &Said) -> Result<Answer> {
-        Answer::ask(said, &Call { operation: "facts", arguments: Vec::new() }, &|| {})
-    }
-
     #[test]
-    fn an_answer_is_read_whole_or_not_at_all() {
-        let facts = "now=5\nrelease=a\nrelease=b\nunit.x.log:b64=YQpi\n";
-        for characters in [10_000, 7, 1] {
-            let answer = ask(&Said::of(facts, characters)).expect("an answer");
-            assert_eq!((answer.number("now"), answer.all("release").count()), (Some(5.0), 2));
-            assert_eq!(answer.get("unit.x.log"), Some("a\nb"));
-        }
-        let mut torn = Said::of(facts, 20);
-        torn.pages.swap_remove(1);
-        assert_eq!(ask(&torn).map_err(|e| e.code()).err(), Some(codes::HOST_SILENT));
+    fn an_answer_that_is_none_is_silence() {
         let failed = Answer::parse("magellan-host 2 failed stage wrong-digest: it is: other\n").expect("an answer");
         assert_eq!(failed.failed, Some(("wrong-digest".to_owned(), "it is: other".to_owned())));
         for silent in ["", "ok", "magellan-host 1 ok facts", "bash: no such file", "magellan-host 2 ok facts\nnow=5"] {
             assert_eq!(Answer::parse(silent).map_err(|e| e.code()), Err(codes::HOST_SILENT), "{silent}");
         }
-    }
-
-    #[test]
-    fn facts_without_end_are_no_answer() {
-        let endless = Said::of(&"x".repeat(LONGEST as usize), 1 << 20);
-        assert_eq!(ask(&endless).map_err(|e| e.code()).err(), Some(codes::HOST_SILENT));
     }
 
     proptest! {

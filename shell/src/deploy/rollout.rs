@@ -227,7 +227,7 @@ impl Rollout<'_> {
     }
 
     fn ask(&self, call: &Call) -> Result<Answer> {
-        let answer = Answer::ask(self.transport, call, &|| self.lock.keep());
+        let answer = self.transport.call_while(call, &|| self.lock.keep());
         self.lock.check()?;
         answer
     }

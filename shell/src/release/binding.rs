@@ -8,7 +8,7 @@ use magellan::disk::map;
 use magellan::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, Kind};
+use super::environment::{Environment, Kind};
 use crate::{codes, unit};
 
 /// The variable that names a service's binding.

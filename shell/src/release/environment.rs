@@ -275,7 +275,7 @@ mod tests {
             ("kind = \"staging\"", "kinds = \"staging\"", "kinds"),
             ("region = \"us-east-2\"", "region = \"Ohio\"", "region"),
             ("[host]", "[host]\nuser = \"ssm-user\"", "user"),
-            ("minutes_before_open = ", "minutes_before_open = 1", "minutes_before_open"),
+            ("minutes_before_open = 0", "minutes_before_open = 601", "minutes_before_open"),
             ("blackout_dates = []", "blackout_dates = [\"2026-02-30\"]", "blackout_dates"),
             ("archived_data = true", "archived_data = \"true\"", "archived_data"),
         ] {
