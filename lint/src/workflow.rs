@@ -515,7 +515,7 @@ mod tests {
             "--if-unfinished\n          --markdown \"$GITHUB_STEP_SUMMARY\" --out deploy/record.json\n",
             "--if-unfinished || true\n",
             "masked-failure",
-            "exec target/release/magellan deploy resume --environment \"$ENVIRONMENT\" --if-unfinished || true",
+            "exec target/release/magellan deploy resume --environment \"$ENVIRONMENT\" --no-wait --if-unfinished || true",
         ),
         // Keys and addresses.
         (

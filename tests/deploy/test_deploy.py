@@ -1761,7 +1761,7 @@ class Promoted(Deployed):
         time.sleep(4)
         self.not_promoted("0.001", "was restarted|has ended meanwhile")
         host.sh(f"systemctl stop {UNIT}")
-        self.not_promoted("0.001", "isn't well: .*ActiveState is `inactive`")
+        self.not_promoted("0.001", "isn't well: .*ActiveState is `(inactive|failed)`")
 
     def test_nothing_is_promoted_from_nothing(self) -> None:
         self.not_promoted("0.001", "nothing runs on")
@@ -1937,6 +1937,7 @@ class Judged(Deployed):
         self.assertEqual(self.current(), None)
         code, out, err = self.magellan(*self.deploying(None, 30, *real, "--ledger-of", "origin/main"), **signer)
         self.assertEqual(code, PASSED, out + err)
+        self.assertIn("baseline recorded", err)
         self.succeeds("status")
         # The same again is what runs: what it was compared with is gone.
         self.assertEqual(self.magellan(*self.deploying(None, 30, *real), **signer)[0], PASSED)
@@ -1952,7 +1953,6 @@ class Judged(Deployed):
         self.assertEqual(self.beat("daily_trend")["environment"], self.environment)
         # What runs is what the next candidate is compared with, or it isn't let through.
         baseline = host.work / "data/baseline/daily_trend.json"
-        self.assertIn("baseline recorded", err)
         self.assertTrue(baseline.exists())
         config = host.work / "deployed/daily_trend/config.json"
         changed = json.loads(config.read_text())
