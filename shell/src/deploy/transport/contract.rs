@@ -32,7 +32,7 @@ impl dyn Transport + '_ {
     /// The same, and all pages of it; meanwhile `waiting` is called.
     ///
     /// # Errors
-    /// As for [`call`](Self::call).
+    /// As for `call`.
     pub fn call_while(&self, call: &Call, waiting: &dyn Fn()) -> Result<Answer> {
         let incomplete = |what: &str| Error::new(codes::HOST_SILENT, format!("the host's answer isn't whole: {what}"));
         let Page { failed, part, mut chunk } = Page::parse(&self.output(call, waiting)?)?;
