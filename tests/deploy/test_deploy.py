@@ -720,6 +720,15 @@ WantedBy=multi-user.target
         self.assertIn("sleep 9999", host.read(f"{UNITS}/{UNIT}.service"))
         self.assertEqual([self.property(name) for name in ("ActiveState", "UnitFileState")], ["active", "enabled"])
 
+    def test_what_the_services_user_did_to_its_state_fails_no_deploy(self) -> None:
+        self.first()
+        for number, spoil in enumerate(("rm -rf logs; echo x > logs", "chmod 000 logs", "chmod 500 .",
+                                        "rm -rf logs heartbeat.json; mkdir logs heartbeat.json; mkfifo logs/x.jsonl",
+                                        "rm -rf logs; ln -s /etc logs")):
+            with self.subTest(spoil):
+                host.sh(f"cd {STATE}/{STRATEGY} && runuser -u magellan -- bash -c '{spoil}'")
+                self.deploy(self.stand_in("good", str(number)))
+
     def test_two_environments_on_one_host_are_refused(self) -> None:
         record = self.first()
         mine, history = self.environment, self.history()

@@ -280,7 +280,7 @@ pub(super) fn logs(options: &Logs) -> Result<u8> {
         }
         loop {
             let answer = connected.transport.call(&call)?.done("logs")?;
-            print(answer.get("log").unwrap_or_default())?;
+            print(&harmless(answer.get("log").unwrap_or_default()))?;
             if !options.follow {
                 return Ok(0);
             }
@@ -289,6 +289,13 @@ pub(super) fn logs(options: &Logs) -> Result<u8> {
             std::thread::sleep(Duration::from_secs(2));
         }
     })
+}
+
+/// A service may have logged what a terminal would obey.
+fn harmless(text: &str) -> String {
+    let shown =
+        |c: char| if c.is_control() && c != '\n' && c != '\t' { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
 }
 
 pub(super) fn releases(to: &Destination) -> Result<u8> {

@@ -17,6 +17,8 @@ use crate::codes;
 
 /// How often an owner says that it is still at it.
 pub const RENEWED_EVERY: Duration = Duration::from_secs(10);
+/// No host ever sees more owners; its numbers are a thousand times that, and have fifteen digits.
+const MOST_GENERATIONS: u64 = 100_000_000_000;
 /// An owner that says nothing for so long is gone. A slow upload says nothing while it lasts.
 pub const SILENCE: Duration = Duration::from_secs(120);
 
@@ -75,9 +77,15 @@ fn key(host: &str) -> String {
 pub fn read(store: &dyn Store, host: &str) -> Result<Option<(Held, String)>> {
     let key = key(host);
     let Some(object) = store.get(&key)? else { return Ok(None) };
-    let held = serde_json::from_slice(&object.bytes)
-        .map_err(|e| Error::new(codes::STORE_FAILED, format!("no lock: {e}")).at(store.name(&key)))?;
-    Ok(Some((held, object.version)))
+    let damaged = |what: String| {
+        let help = "somebody else has written it: find out who, and bring an earlier version of the object back";
+        Error::new(codes::STORE_FAILED, format!("it is no lock: {what}")).at(store.name(&key)).help(help)
+    };
+    let held: Held = serde_json::from_slice(&object.bytes).map_err(|e| damaged(e.to_string()))?;
+    match held.generation <= MOST_GENERATIONS {
+        true => Ok(Some((held, object.version))),
+        false => Err(damaged(format!("generation {} is more than a host ever sees", held.generation))),
+    }
 }
 
 impl<'a> Lock<'a> {
@@ -343,6 +351,20 @@ mod tests {
         let other = Claim { environment: "production", ..claim("box", "", "bob") };
         let refused = Lock::take_over(&store, other, NOW, 0, |_| true, INSTANT).map(drop);
         assert_eq!(refused.map_err(|e| e.code()), Err(codes::DEPLOY_LOCKED));
+    }
+
+    #[test]
+    fn a_lock_that_somebody_else_wrote_is_refused_and_overflows_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Folder::open(folder.path()).expect("opened");
+        Lock::take(&store, claim("box", "d1", "ada"), NOW, 0).expect("free").release(NOW).expect("released");
+        let object = folder.path().join("lock/host/box.json");
+        let text = std::fs::read_to_string(&object).expect("read");
+        for forged in [text.replace("\"generation\": 1", "\"generation\": 18446744073709551614"), "{".to_owned()] {
+            std::fs::write(&object, forged).expect("written");
+            let refused = Lock::take(&store, claim("box", "d2", "bob"), NOW, 0).map(drop);
+            assert_eq!(refused.map_err(|e| e.code()), Err(codes::STORE_FAILED));
+        }
     }
 
     #[test]

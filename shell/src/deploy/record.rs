@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::store::{Store, write};
 use crate::codes;
-use crate::release::{Bound, Rollout};
+use crate::release::{Bound, Environment, Rollout};
 use crate::signing::{Envelope, IndexStatement, SigningKey, Trusted};
 
 /// 1 knew one release a host.
@@ -546,6 +546,22 @@ impl Indexed {
             ended,
             outcome,
         }
+    }
+
+    /// Holds what a store has of it to what can be right: parts of it reach the host.
+    ///
+    /// # Errors
+    /// Refused, naming what can't be.
+    pub fn check(&self, environment: &Environment) -> Result<()> {
+        let hex = |text: &str, length: usize| {
+            text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        let commit = hex(&self.commit, 40) || hex(&self.commit, 64);
+        if !(commit && hex(&self.release, 64) && hex(&self.contents, 64)) {
+            let what = format!("the store's entry of {} has a commit or digest that is none", self.id);
+            return Err(Error::new(codes::STORE_FAILED, what));
+        }
+        self.bound.check(environment)
     }
 
     /// What is signed of it.

@@ -648,7 +648,7 @@ impl Rollout<'_> {
         let mut call = self.call("record").with("line", &line);
         if outcome == Outcome::Running {
             call = call.with("good", &record.release);
-        } else if record.steps.iter().any(|step| step.unwell) && !self.ran_before() {
+        } else if record.steps.iter().any(|step| step.unwell) && !self.ran_before() && !self.former_failed() {
             call = call.with("bad", &record.release);
         }
         let on_host = self.ask_again(&call).and_then(|answer| answer.done("record"));
@@ -673,6 +673,12 @@ impl Rollout<'_> {
             Err(err) => seen.push(format!("not pruned: {err}")),
         }
         Ok(())
+    }
+
+    /// Where what ran before doesn't run any more either, it may be the host that fails.
+    fn former_failed(&self) -> bool {
+        let failed = |step: Step| self.journal.record.ended(step) && !self.journal.record.did(step);
+        failed(Step::RollBack) || failed(Step::HealthAfterRollback)
     }
 
     /// What ran before isn't bad for having been tried again.

@@ -42,7 +42,7 @@ impl Binding {
             kind: environment.kind,
             archived_data: environment.archived_data,
             region: environment.region.clone(),
-            drop_in_sha256: sha256_hex(drop_in(environment).as_bytes()),
+            drop_in_sha256: sha256_hex(drop_in(&environment.name, environment.archived_data).as_bytes()),
         }
     }
 
@@ -68,13 +68,12 @@ impl Binding {
 }
 
 /// What units get beside their own file. systemd puts the unit's name for `%p`, so one text is enough for all of them.
-pub(super) fn drop_in(environment: &Environment) -> String {
-    let archived = if environment.archived_data { "Environment=USE_ARCHIVED_DATA=true\n" } else { "" };
+fn drop_in(name: &str, archived_data: bool) -> String {
+    let archived = if archived_data { "Environment=USE_ARCHIVED_DATA=true\n" } else { "" };
     format!(
         "# Rendered by magellan for {name}.\n[Unit]\nOnFailure=magellan-failed@%n.service\n\n\
          [Service]\nEnvironment=MAGELLAN_ENVIRONMENT={name}\n\
          Environment={BINDING_VARIABLE}={root}/units/%p/current/binding.json\n{archived}",
-        name = environment.name,
         root = unit::ROOT,
     )
 }
@@ -95,13 +94,55 @@ impl Bound {
     /// What binds a release to an environment.
     pub fn to(environment: &Environment) -> Self {
         let binding = Binding::of(environment).text();
-        Self { sha256: sha256_hex(binding.as_bytes()), binding, drop_in: drop_in(environment) }
+        let drop_in = drop_in(&environment.name, environment.archived_data);
+        Self { sha256: sha256_hex(binding.as_bytes()), binding, drop_in }
+    }
+
+    /// Holds one that comes from a store to what this program would have rendered: root installs it.
+    ///
+    /// # Errors
+    /// Refused if it is another environment's, or holds anything more.
+    pub fn check(&self, environment: &Environment) -> Result<()> {
+        let damaged = |what: &str| {
+            Error::new(codes::BUNDLE_DAMAGED, format!("what binds the release to its environment {what}")).help(
+                "deploy the release again, which binds it anew; if nobody has changed how, find out who wrote this",
+            )
+        };
+        let binding: Binding = serde_json::from_str(&self.binding).map_err(|e| damaged(&format!("is none: {e}")))?;
+        if (binding.environment.as_str(), binding.kind) != (&environment.name, environment.kind) {
+            return Err(damaged("is another environment's"));
+        }
+        let rendered = drop_in(&binding.environment, binding.archived_data);
+        let hashes = [&self.sha256, &binding.drop_in_sha256];
+        let expected = [&sha256_hex(self.binding.as_bytes()), &sha256_hex(rendered.as_bytes())];
+        match self.drop_in == rendered && hashes == expected && binding.text() == self.binding {
+            true => Ok(()),
+            false => Err(damaged("isn't as this program renders it")),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_binding_that_somebody_else_wrote_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("staging.toml");
+        std::fs::write(&path, include_str!("../../../deployed/environments/staging.toml")).expect("written");
+        let environment = Environment::read_as(&path, "staging").expect("read");
+        let good = Bound::to(&environment);
+        good.check(&environment).expect("ours");
+        // Consistent with itself, and with a line that would make somebody root.
+        let drop_in = good.drop_in.clone() + "User=root\n";
+        let was = sha256_hex(good.drop_in.as_bytes());
+        let binding = good.binding.replace(&was, &sha256_hex(drop_in.as_bytes()));
+        let forged = Bound { sha256: sha256_hex(binding.as_bytes()), binding, drop_in };
+        assert_eq!(forged.check(&environment).map_err(|e| e.code()), Err(codes::BUNDLE_DAMAGED));
+        let other = Environment { name: "production".to_owned(), ..environment };
+        assert_eq!(good.check(&other).map_err(|e| e.code()), Err(codes::BUNDLE_DAMAGED));
+    }
 
     #[test]
     fn a_binding_is_read_as_it_was_written_and_names_its_drop_in() {

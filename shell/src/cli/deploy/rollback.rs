@@ -117,13 +117,18 @@ fn earlier<'i>(index: &'i Index, seen: &Facts, named: Option<&str>, strategy: Op
         index.rollouts.iter().filter(|entry| entry.outcome == Outcome::Running).filter(concerns).collect();
     let differs = |entry: &&Indexed| units(entry, strategy).any(|unit| is_elsewhere(seen, entry, unit));
     let found = match named {
-        Some(named) => {
-            let fits = |entry: &&&Indexed| named.len() >= 8 && entry.release.starts_with(named);
-            let found = well.iter().rev().find(|entry| fits(entry) && differs(entry)).copied();
-            found.ok_or_else(|| none(format!("no other release `{named}` has run well here")))?
+        Some(named) if named.len() < 8 => {
+            return Err(Error::new(codes::BAD_ARGUMENT, format!("--to `{named}`: at least 8 digits name a release"))
+                .help("`magellan releases` shows them"));
         }
-        None => before(&well, strategy, &differs)
-            .ok_or_else(|| none("no other release has run well here before this one".to_owned()))?,
+        Some(named) => {
+            let fits = |entry: &&&Indexed| entry.release.starts_with(named);
+            let found = well.iter().rev().find(|entry| fits(entry) && differs(entry)).copied();
+            found.ok_or_else(|| none(format!("no release `{named}` has run well here that isn't what runs")))?
+        }
+        None => before(&well, strategy, seen, &differs).ok_or_else(|| {
+            none("nothing else has run well here before what runs; --to names what has since".to_owned())
+        })?,
     };
     match seen.is_bad(&found.release) {
         true => Err(Error::new(codes::RELEASE_BAD, format!("release {} failed here", short(&found.release)))),
@@ -136,6 +141,7 @@ fn earlier<'i>(index: &'i Index, seen: &Facts, named: Option<&str>, strategy: Op
 fn before<'i>(
     well: &[&'i Indexed],
     strategy: Option<&str>,
+    seen: &Facts,
     differs: &dyn Fn(&&Indexed) -> bool,
 ) -> Option<&'i Indexed> {
     let last = well.last()?;
@@ -145,7 +151,8 @@ fn before<'i>(
         at = well.iter().position(|entry| entry.id == *back_to)?;
     }
     let has_all = |entry: &&&Indexed| wanted.iter().all(|unit| entry.placed(unit).is_some());
-    well[..at].iter().rev().find(|entry| has_all(entry) && differs(entry)).copied()
+    let is_good = |entry: &&&Indexed| has_all(entry) && differs(entry) && !seen.is_bad(&entry.release);
+    well[..at].iter().rev().find(is_good).copied()
 }
 
 /// The units of an entry, of one strategy or of all.

@@ -262,6 +262,7 @@ pub(super) fn resume(options: &Resume) -> Result<u8> {
             let what = format!("the rollout was on {host}, and {} is {}", environment.name, connected.host);
             return Err(Error::new(codes::WRONG_TARGET, what));
         }
+        journal.record.bound.check(&environment)?;
         journal.record.generation = lock.generation();
         let means = Means {
             bundle: None,

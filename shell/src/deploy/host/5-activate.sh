@@ -157,8 +157,28 @@ settled() { # UNIT: runs, and was started with what is there now
         $(program_of "$pid" "$1") == "$(listed "${program%/*}" magellan)" ]]
 }
 
+# What a service needs in its state folder is there, whatever its user did to it: as that user, so that no link leads root
+# astray. What is in the way is put aside.
+readonly MEND='
+cd -- "$1" || exit 0
+chmod u+rwx .
+aside() { mv -T -- "$1" ".aside-$(date +%s%N)-$1"; }
+is() { [[ ! -L $2 ]] && test "$1" "$2"; }
+for name in logs heartbeat.json lock; do
+    [[ -e $name || -L $name ]] || continue
+    if [[ $name == logs ]]; then is -d "$name" && chmod u+rwx "$name"; else is -f "$name"; fi || aside "$name"
+done
+[[ ! -d logs ]] || find logs -maxdepth 1 ! -type f ! -type d -exec mv -T -- {} {}.aside \;
+'
+
+mend_state() { # UNIT
+    local strategy=${1#magellan-}
+    [[ ! -d $STATE/${strategy//-/_} ]] || logged as_user 20 bash -c "$MEND" mend "$STATE/${strategy//-/_}" || :
+}
+
 restart() { # UNIT
     rm -f -- "$DEPLOY/started/$1"
+    mend_state "$1"
     # A unit that crashed too often isn't started again before its counter is reset.
     systemctl_ reset-failed "$1.service" || :
     systemctl_ restart "$1.service" || not_started "$1"
@@ -167,8 +187,12 @@ restart() { # UNIT
 }
 
 not_started() { # UNIT
-    fact "unit.$1.journal" "$(journal_of "$1")"
-    die restart "$1 didn't start"
+    local journal_of_it
+    journal_of_it=$(journal_of "$1")
+    fact "unit.$1.journal" "$journal_of_it"
+    # Its own word says more than systemd's.
+    journal_of_it=$(grep -F 'error' <<<"$journal_of_it" | tail -n 1 | sed 's/^[^:]*: //') || :
+    die restart "$1 didn't start${journal_of_it:+: ${journal_of_it:0:300}}"
 }
 
 process_of() { # UNIT: PID, monotonic start, restarts
