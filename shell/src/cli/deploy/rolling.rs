@@ -142,7 +142,8 @@ pub(super) fn roll(
     let Connected { environment, store, transport, .. } = connected;
     check_writable(&rolling.telling)?;
     let number = planned.generation;
-    let lock = Lock::take(*store, connected.claim(&record.id, &record.owner), now(), number / STEPS)?;
+    let lock = Lock::take(*store, connected.claim(&record.id, &record.owner), now(), number / STEPS)
+        .map_err(|err| if_gone(connected, err))?;
     // The plan is about a host that was seen before the lock was held.
     let now_is = Facts::observe(*transport, environment).and_then(|seen| {
         match (seen.generation, binds(&seen)) == (number, binds(planned)) {
@@ -159,6 +160,18 @@ pub(super) fn roll(
     let means =
         Means { bundle, waiting: rolling.waiting, key: rolling.signing.key()?, telling: &rolling.telling, json };
     go_on(connected, lock, journal, &means)
+}
+
+/// A lock whose owner is gone isn't waited for.
+fn if_gone(connected: &Connected<'_>, err: Error) -> Error {
+    let held = lock::read(connected.store, connected.lock()).ok().flatten().map(|(held, _)| held);
+    match held.filter(|held| err.code() == codes::DEPLOY_LOCKED && !held.released && (held.left || is_gone(held))) {
+        None => err,
+        Some(held) => err.help(format!(
+            "nobody goes on with it: run `magellan deploy resume --environment {}` first",
+            held.environment
+        )),
+    }
 }
 
 /// What each unit is bound to.
