@@ -1615,6 +1615,25 @@ class Gradual(Deployed):
         self.assertGreaterEqual(soak["ended"], record["soak"]["deadline"])
         self.succeeds("status")
 
+    def test_who_was_taken_over_in_a_soak_ends_in_it(self) -> None:
+        """Not only when the soak is over, which may be tomorrow."""
+        self.soaking(600)
+        process = self.start(*self.deploying(self.stand_in("good", "new"), 2))
+        self.soaks(process)
+        code, out, err = self.here("deploy", "resume", "--take-over", "--no-wait")
+        self.assertEqual(code, PASSED, out + err)
+        code, _, err = self.ended(process, 60)
+        self.assertEqual(code, REFUSED, err)
+        self.assertIn("error[lock-lost]", err)
+        self.assertEqual(self.both()[1], self.before["release"])
+
+    def test_a_store_that_fails_for_a_moment_ends_no_soak(self) -> None:
+        self.soaking(30)
+        soaks = self.at("soak")
+        rule = faults.on("PutObject", s3_error(403, "AccessDenied"), times=2, key="lock/", where=lambda _: bool(soaks))
+        self.deploy(self.stand_in("good", "new"))
+        self.assertGreater(rule.used, 0)
+
     def test_a_rollout_of_one_unit_needs_no_first(self) -> None:
         self.soaking(3600)
         self.change()

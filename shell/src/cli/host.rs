@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use magellan::deployed::unit_name;
 use magellan::error::{Error, Result};
 
+use super::announcements::unhealthy;
 use super::destination::{Connected, Destination};
-use super::hearing::unhealthy;
 use super::output::{print, to_json};
 use super::owner::{is_gone, now};
 use crate::codes;

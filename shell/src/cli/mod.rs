@@ -1,6 +1,8 @@
 //! The command line: arguments (typed) → options (meant) → run.
 
 mod address_space;
+#[cfg(feature = "deploy")]
+mod announcements;
 mod backtest;
 mod bars;
 #[cfg(feature = "deploy")]
@@ -17,16 +19,12 @@ mod engine;
 mod explain;
 mod findings;
 mod gate;
-#[cfg(feature = "deploy")]
-mod hearing;
 mod help;
 mod holdout;
 #[cfg(feature = "deploy")]
 mod host;
 mod init;
 mod interrupt;
-#[cfg(feature = "deploy")]
-mod keeping;
 #[cfg(feature = "deploy")]
 mod keys;
 mod ledger;
@@ -51,6 +49,8 @@ mod stdout;
 mod sweep;
 mod template;
 mod test;
+#[cfg(feature = "deploy")]
+mod upkeep;
 mod validate;
 mod verdict;
 mod walk_forward;
@@ -199,12 +199,12 @@ enum Command {
     Releases(destination::Destination),
     /// Remove old releases and histories from the host. What runs and what ran before stay.
     #[cfg(feature = "deploy")]
-    Prune(keeping::Prune),
+    Prune(upkeep::Prune),
     /// Check the host and make it ready, or print the policy that a deployer needs.
     #[cfg(feature = "deploy")]
     Doctor {
         #[command(subcommand)]
-        command: keeping::Doctor,
+        command: upkeep::Doctor,
     },
     /// Notify Slack and Discord.
     ///
@@ -297,9 +297,9 @@ fn run(command: Command, strategies: &[&dyn AnyStrategy], started: Instant) -> R
         #[cfg(feature = "deploy")]
         Command::Logs(options) => host::logs(&options),
         #[cfg(feature = "deploy")]
-        Command::Prune(options) => keeping::prune(&options),
+        Command::Prune(options) => upkeep::prune(&options),
         #[cfg(feature = "deploy")]
-        Command::Doctor { command } => keeping::doctor(&command),
+        Command::Doctor { command } => upkeep::doctor(&command),
         #[cfg(feature = "deploy")]
         Command::Notify { command } => notify::run(&command),
         #[cfg(feature = "deploy")]

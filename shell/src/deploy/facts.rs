@@ -10,7 +10,7 @@ use super::host::{Answer, Call};
 use super::record::Process;
 use super::transport::Transport;
 use crate::release::heartbeat::Heartbeat;
-use crate::release::{Environment, Manifest};
+use crate::release::{BINARY, Environment, Manifest};
 
 /// A release that a unit is bound to, as it lies on the host.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -221,6 +221,12 @@ impl Facts {
     /// A release as it lies on the host, if a unit is bound to it.
     pub fn release(&self, release: &str) -> Option<&ReleaseFacts> {
         self.bound.get(release)
+    }
+
+    /// SHA-256 of the binary of a release, if that lies here as it was shipped.
+    pub fn binary_of(&self, release: &str, contents: &str) -> Option<String> {
+        let release = self.bound.get(release).filter(|release| release.contents == contents)?;
+        Some(release.manifest.as_ref()?.sha256(BINARY).to_owned())
     }
 
     /// The manifest of the release that a unit is bound to.

@@ -17,9 +17,9 @@ pub const SCRIPT: &str = concat!(
     include_str!("host/3-there.sh"),
     include_str!("host/4-stage.sh"),
     include_str!("host/5-activate.sh"),
-    include_str!("host/6-keep.sh"),
+    include_str!("host/6-record.sh"),
     include_str!("host/7-look.sh"),
-    include_str!("host/8-ready.sh"),
+    include_str!("host/8-doctor.sh"),
 );
 
 /// No answer has more to say once it is unpacked, bytes.

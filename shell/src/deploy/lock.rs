@@ -228,8 +228,12 @@ impl<'a> Keeper<'a> {
 
     /// Says that the owner is still at it, unless it has just said so. What is wrong is found by [`Keeper::check`].
     pub fn keep(&self) {
-        if (self.now)().duration_since(self.renewed.get()).unsigned_abs() >= RENEWED_EVERY
-            && let Err(err) = self.renew()
+        if (self.now)().duration_since(self.renewed.get()).unsigned_abs() < RENEWED_EVERY {
+            return;
+        }
+        // A store that fails for a moment takes nothing from an owner: it is asked again in a moment.
+        if let Err(err) = self.renew()
+            && err.code() == codes::LOCK_LOST
         {
             self.lost.borrow_mut().get_or_insert(err);
         }

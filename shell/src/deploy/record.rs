@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use magellan::disk::hash::sha256_hex;
-use magellan::error::{Error, Result};
+use magellan::error::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::store::{Store, write};
@@ -394,6 +394,12 @@ impl Record {
         line.steps.retain(|step| step.step != Step::Record);
         line.generation = 0;
         serde_json::to_string(&line).unwrap_or_default()
+    }
+
+    /// Whether somebody took responsibility for what is refused with this code.
+    pub fn overrides(&self, code: Code) -> bool {
+        let reasons = self.overridden.iter().flat_map(|overridden| &overridden.reasons);
+        reasons.into_iter().any(|reason| reason.code == code.slug())
     }
 
     /// The step as it went, if it was begun.

@@ -13,11 +13,11 @@ use super::host::{Answer, Call};
 use super::lock::Keeper;
 use super::market_time;
 use super::plan::{self, Change};
-use super::record::{Action, Index, Indexed, Journal, Outcome, Placed, Record, Step, Stepped, UnitHealth};
+use super::record::{Action, Index, Indexed, Journal, Outcome, Placed, Process, Record, Step, Stepped, UnitHealth};
 use super::store::Store;
 use super::transport::Transport;
 use crate::codes;
-use crate::release::{BINARY, Environment};
+use crate::release::Environment;
 use crate::signing::SigningKey;
 
 /// How far the host's clock may be off, seconds.
@@ -234,21 +234,30 @@ impl Rollout<'_> {
 
     /// Asks again if the answer is lost: nothing is done twice that way.
     fn ask_again(&self, call: &Call) -> Result<Answer> {
-        let mut answer = self.ask(call);
-        for _ in 1..TRIES {
-            match &answer {
-                Err(err) if [codes::HOST_SILENT, codes::AWS_FAILED].contains(&err.code()) => {
-                    self.check_interrupted()?;
-                    answer = self.ask(call);
-                }
-                _ => break,
-            }
-        }
-        answer
+        self.until_answered(&|| self.ask(call))
     }
 
+    /// The host's facts, asked again if they are lost.
     fn facts(&self) -> Result<Facts> {
-        Facts::observe_while(self.transport, self.environment, &|| self.lock.keep())
+        self.until_answered(&|| self.look())
+    }
+
+    /// One look at the host.
+    fn look(&self) -> Result<Facts> {
+        let facts = Facts::observe_while(self.transport, self.environment, &|| self.lock.keep());
+        self.lock.check()?;
+        facts
+    }
+
+    fn until_answered<T>(&self, ask: &dyn Fn() -> Result<T>) -> Result<T> {
+        let is_lost = |err: &Error| [codes::HOST_SILENT, codes::AWS_FAILED].contains(&err.code());
+        for _ in 1..TRIES {
+            match ask() {
+                Err(err) if is_lost(&err) => self.check_interrupted()?,
+                answer => return answer,
+            }
+        }
+        ask()
     }
 
     // ---- Which units ----
@@ -276,15 +285,11 @@ impl Rollout<'_> {
 
     fn expected(&self, units: &Units, facts: &Facts) -> Vec<Expected> {
         let record = &self.journal.record;
-        let binary = |placed: &Placed| {
-            let release = facts.release(&placed.release).filter(|release| release.contents == placed.contents)?;
-            Some(release.manifest.as_ref()?.sha256(BINARY).to_owned())
-        };
         let expect = |(unit, placed): (&String, &Placed)| Expected {
             unit: unit.clone(),
             unit_digest: placed.unit_digest.clone(),
             // One that can't be read is expected nowhere.
-            binary: Some(binary(placed).unwrap_or_default()),
+            binary: Some(facts.binary_of(&placed.release, &placed.contents).unwrap_or_default()),
             process: record.activated.get(unit).cloned(),
             archived_data: self.environment.archived_data,
         };
@@ -372,9 +377,7 @@ impl Rollout<'_> {
 
     /// What speaks against these changes now, unless somebody took responsibility for that.
     fn untimely(&self, facts: &Facts, units: &Units, retired: &[String]) -> Vec<Error> {
-        let overridden = self.journal.record.overridden.as_ref();
-        let code = codes::DEPLOY_UNTIMELY.slug();
-        if overridden.is_some_and(|o| o.reasons.iter().any(|reason| reason.code == code)) {
+        if self.journal.record.overrides(codes::DEPLOY_UNTIMELY) {
             return Vec::new();
         }
         let restarts = |(unit, placed): (&String, &Placed)| {
@@ -412,29 +415,29 @@ impl Rollout<'_> {
         }
         // A unit that didn't start is the release's own failure; anything else may be the host's.
         self.unwell = answer.failed.as_ref().is_some_and(|(code, _)| code == "restart");
-        answer.done("activate")?;
-        self.remember_processes(units)
+        let answer = answer.done("activate")?;
+        self.remember_processes(units, &answer);
+        Ok(())
     }
 
     /// The processes that this rollout began. A unit that was left running may have any.
-    fn remember_processes(&mut self, units: &Units) -> Result<()> {
-        let facts = self.facts()?;
+    fn remember_processes(&mut self, units: &Units, answer: &Answer) {
+        let fact = |unit: &str, field: &str| answer.get(&format!("unit.{unit}.{field}")).unwrap_or_default().to_owned();
         for (unit, placed) in units {
             let was = self.journal.record.previous.get(unit).map(|was| was.unit_digest.as_str());
             let began = was != Some(placed.unit_digest.as_str()) || self.journal.record.activated.contains_key(unit);
             if began {
-                self.journal.record.activated.insert(unit.clone(), facts.unit(unit).started_process);
+                let process = Process { pid: fact(unit, "pid"), started_monotonic: fact(unit, "started_monotonic") };
+                self.journal.record.activated.insert(unit.clone(), process);
             }
         }
-        Ok(())
     }
 
     /// A way back that somebody took responsibility for, or that ran, isn't barred.
     fn may_be_bad(&self, units: &Units) -> bool {
         let record = &self.journal.record;
-        let slug = codes::RELEASE_BAD.slug();
-        let overridden = record.overridden.as_ref().is_some_and(|o| o.reasons.iter().any(|r| r.code == slug));
-        overridden || units.iter().all(|(unit, placed)| record.previous.get(unit) == Some(placed))
+        record.overrides(codes::RELEASE_BAD)
+            || units.iter().all(|(unit, placed)| record.previous.get(unit) == Some(placed))
     }
 
     fn observe(&mut self, seen: &mut Seen) -> Result<()> {
@@ -464,7 +467,7 @@ impl Rollout<'_> {
         let window = Duration::from_secs(self.journal.record.stabilize);
         let pause = (window / 6).clamp(Duration::from_millis(200), Duration::from_secs(5));
         let expected = self.expected(units, &self.bound(units)?);
-        let observe = || self.facts();
+        let observe = || self.look();
         let mut watch = Watch::over(&expected);
         let mut looks = Looks::every(pause, &observe, self.now);
         let watched = loop {
@@ -547,7 +550,7 @@ impl Rollout<'_> {
         let units = self.first_units();
         let deadline = self.deadline()?;
         let expected = self.expected(&units, &self.bound(&units)?);
-        let observe = || self.facts();
+        let observe = || self.look();
         let pause =
             SOAKING.min(deadline.duration_since((self.now)()).unsigned_abs() / 4).max(Duration::from_millis(200));
         let mut watch = Watch::over(&expected);

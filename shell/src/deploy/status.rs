@@ -9,7 +9,7 @@ use super::health::{Expected, Watch};
 use super::lock::Held;
 use super::plan;
 use super::record::{Index, Indexed, Outcome, Record, UnitHealth};
-use crate::release::{BINARY, Environment, short};
+use crate::release::{Environment, short};
 use crate::signing::Trusted;
 use crate::unit;
 
@@ -117,13 +117,12 @@ pub fn expected(facts: &Facts, index: &Index, environment: &Environment) -> Vec<
         let entry = index.brought(unit, &seen.release, &seen.binding);
         let placed = entry.and_then(|entry| entry.placed(unit));
         let digest = placed.as_ref().map_or_else(|| facts.bound_digest(unit), |placed| placed.unit_digest.clone());
-        let release = facts.release(&seen.release);
-        let known = release.filter(|r| placed.as_ref().is_none_or(|placed| placed.contents == r.contents));
-        let binary = known.and_then(|r| r.manifest.as_ref()).map(|m| m.sha256(BINARY).to_owned());
+        let found = || facts.release(&seen.release).map(|release| release.contents.clone()).unwrap_or_default();
+        let contents = placed.as_ref().map_or_else(found, |placed| placed.contents.clone());
         Expected {
             unit: unit.to_owned(),
             unit_digest: digest,
-            binary: Some(binary.unwrap_or_default()),
+            binary: Some(facts.binary_of(&seen.release, &contents).unwrap_or_default()),
             process: None,
             archived_data: environment.archived_data,
         }
@@ -188,6 +187,8 @@ fn unsigned(facts: &Facts, index: &Index, environment: &Environment) -> Vec<Stri
         Err(err) => return vec![format!("the host's trusted keys can't be read: {err}")],
     };
     let brought = facts.bound_units().filter_map(|(name, unit)| index.brought(name, &unit.release, &unit.binding));
+    // One that is under way is signed when it has ended.
+    let brought = brought.filter(|entry| index.rollouts.contains(entry));
     let found: BTreeSet<String> =
         brought.filter_map(|entry| entry.signer(&environment.name, &trusted).err()).map(|e| e.to_string()).collect();
     found.into_iter().collect()
@@ -317,4 +318,56 @@ fn history_drift(facts: &Facts, index: &Index) -> Vec<String> {
     let forgotten = forgotten.filter(|entry| !facts.history.iter().any(|line| line.id == entry.id));
     found.extend(forgotten.map(|entry| format!("the host's history lacks the rollout {}", entry.id)));
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::host::Answer;
+    use crate::deploy::record::{Action, Judged, Step, Stepped};
+    use crate::signing::{Role, SigningKey, TrustedKey};
+
+    const RELEASE: &str = "d";
+    const BINDING: &str = "b";
+
+    /// A rollout of one unit that has been switched, and its host, which trusts a key.
+    fn switched(trusted: &TrustedKey) -> (Record, Facts, Environment) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("staging.toml");
+        std::fs::write(&path, include_str!("../../../deployed/environments/staging.toml")).expect("written");
+        let environment = Environment::read_as(&path, "staging").expect("read");
+        let judged = Judged {
+            unit: "magellan-u".to_owned(),
+            unit_digest: String::new(),
+            subject: String::new(),
+            verdict: None,
+            status: None,
+            synthetic: false,
+        };
+        let mut record = Record::new(Action::Deploy, "staging", "box", "ada".to_owned());
+        record.release = RELEASE.to_owned();
+        record.bound.sha256 = BINDING.to_owned();
+        record.strategies.insert("u".to_owned(), judged);
+        record.steps.push(Stepped::begun(Step::Activate, ""));
+        let facts =
+            format!("trusted={trusted}\nunit.magellan-u.release={RELEASE}\nunit.magellan-u.binding={BINDING}\n");
+        (record, Facts::read(&Answer::with_facts(&facts)), environment)
+    }
+
+    #[test]
+    fn a_rollout_must_be_signed_once_it_has_ended() {
+        let (key, _) = SigningKey::generate().expect("made");
+        let trusted = TrustedKey::new(&[Role::Release], key.public(), "ci").expect("a key");
+        let (record, facts, environment) = switched(&trusted);
+        let soaking = Index::default().with_unfinished(Some(&record));
+        assert!(soaking.brought("magellan-u", RELEASE, BINDING).is_some());
+        assert_eq!(unsigned(&facts, &soaking, &environment), Vec::<String>::new());
+        let mut entry = Indexed::of(&record, "", String::new(), Outcome::Running);
+        let ended = |entry: &Indexed| Index { rollouts: vec![entry.clone()], under_way: None };
+        assert_eq!(unsigned(&facts, &ended(&entry), &environment).len(), 1);
+        entry.sign("staging", &key).expect("signed");
+        assert_eq!(unsigned(&facts, &ended(&entry), &environment), Vec::<String>::new());
+        entry.contents = "another".to_owned();
+        assert_eq!(unsigned(&facts, &ended(&entry), &environment).len(), 1);
+    }
 }

@@ -9,8 +9,8 @@ use magellan::error::{Error, Result};
 
 use super::overriding::Overriding;
 use super::signing::Signing;
+use crate::cli::announcements::Announcements;
 use crate::cli::destination::{Connected, Destination};
-use crate::cli::hearing::Heard;
 use crate::cli::output::{print, to_json, write};
 use crate::cli::owner::{is_gone, now, owner, workflow_run};
 use crate::codes;
@@ -207,10 +207,10 @@ fn go_on(connected: &Connected<'_>, lock: Lock<'_>, journal: Journal<'_>, means:
         lock: Keeper::of(lock, &now),
         unwell: false,
     };
-    let heard = Heard::of(&rollout.journal.record);
-    heard.begins();
+    let announcements = Announcements::of(&rollout.journal.record);
+    announcements.begin();
     let (record, done) = rollout.run();
-    heard.ends(&record);
+    announcements.end(&record);
     tell_all(&record, means.json, means.telling)?;
     match done {
         Err(err) if err.code() == codes::INTERRUPTED && means.waiting.no_wait && is_left_soaking(&record) => Ok(record),

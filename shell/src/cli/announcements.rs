@@ -1,4 +1,4 @@
-//! Who hears of rollouts and of services that aren't well: the channels that are set up. Nothing waits for them.
+//! Announcements of rollouts and of services that aren't well, to the channels that are set up. Nothing waits for them.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::deploy::summary;
 use crate::notify::{Channels, Event, EventKind, Outbox, notify};
 
 /// What one rollout tells.
-pub(super) struct Heard {
+pub(super) struct Announcements {
     id: String,
     environment: String,
     host: String,
@@ -17,7 +17,7 @@ pub(super) struct Heard {
     units: Vec<String>,
 }
 
-impl Heard {
+impl Announcements {
     /// Of a rollout that begins, or is gone on with.
     pub(super) fn of(record: &Record) -> Self {
         Self {
@@ -29,12 +29,12 @@ impl Heard {
         }
     }
 
-    pub(super) fn begins(&self) {
+    pub(super) fn begin(&self) {
         self.tell(EventKind::Started, self.headline.clone(), self.units.clone());
     }
 
     /// How it ended, if it has.
-    pub(super) fn ends(&self, record: &Record) {
+    pub(super) fn end(&self, record: &Record) {
         let kind = match &record.outcome {
             None => return,
             Some(Outcome::Running) => EventKind::Succeeded,
