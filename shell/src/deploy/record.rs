@@ -652,6 +652,16 @@ impl Index {
         })
     }
 
+    /// An entry, and those it went back to: a rollback runs again what somebody answered for then.
+    pub fn with_origins<'i>(&'i self, entry: &'i Indexed) -> impl Iterator<Item = &'i Indexed> {
+        std::iter::successors(Some(entry), |entry| {
+            let back_to = entry.back_to.as_ref()?;
+            // What an entry goes back to stands before it: a store that says otherwise leads in no circle.
+            let mut before = self.rollouts.iter().take_while(|earlier| earlier.id != entry.id);
+            before.find(|earlier| earlier.id == *back_to)
+        })
+    }
+
     /// With a rollout that is under way: it has brought what it has switched.
     #[must_use]
     pub fn with_unfinished(self, record: Option<&Record>) -> Self {

@@ -145,8 +145,9 @@ fn brought(name: &str, unit: &UnitFacts, facts: &Facts, index: &Index) -> Brough
 /// Responsibility that somebody took for what units run.
 fn overridden(facts: &Facts, index: &Index) -> Vec<String> {
     let brought = facts.bound_units().filter_map(|(name, unit)| index.brought(name, &unit.release, &unit.binding));
+    let answered = brought.flat_map(|entry| index.with_origins(entry));
     let said: BTreeSet<String> =
-        brought.filter_map(|entry| entry.overridden.as_ref().map(ToString::to_string)).collect();
+        answered.filter_map(|entry| entry.overridden.as_ref().map(ToString::to_string)).collect();
     said.into_iter().collect()
 }
 
@@ -324,7 +325,7 @@ fn history_drift(facts: &Facts, index: &Index) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::deploy::host::Answer;
-    use crate::deploy::record::{Action, Judged, Step, Stepped};
+    use crate::deploy::record::{Action, Judged, Override, Reason, Step, Stepped};
     use crate::signing::{Role, SigningKey, TrustedKey};
 
     const RELEASE: &str = "d";
@@ -352,6 +353,31 @@ mod tests {
         let facts =
             format!("trusted={trusted}\nunit.magellan-u.release={RELEASE}\nunit.magellan-u.binding={BINDING}\n");
         (record, Facts::read(&Answer::with_facts(&facts)), environment)
+    }
+
+    #[test]
+    fn what_somebody_overrode_is_told_after_a_rollback_to_it() {
+        let (key, _) = SigningKey::generate().expect("made");
+        let trusted = TrustedKey::new(&[Role::Release], key.public(), "ci").expect("a key");
+        let (mut record, facts, _) = switched(&trusted);
+        let entry = |record: &Record| Indexed::of(record, "", String::new(), Outcome::Running);
+        record.id = "first".to_owned();
+        let reason = Reason { code: "no-verdict".to_owned(), why: "a stand-in".to_owned(), refused: Vec::new() };
+        record.overridden = Some(Override { who: "ada".to_owned(), reasons: vec![reason] });
+        let first = entry(&record);
+        (record.id, record.overridden, record.back_to) = ("back".to_owned(), None, Some("first".to_owned()));
+        let back = entry(&record);
+        let mut index = Index { rollouts: vec![first, back], under_way: None };
+        assert_eq!(overridden(&facts, &index).len(), 1);
+        // A deploy of the same that nobody had to answer for is a new judgement.
+        (record.id, record.back_to) = ("again".to_owned(), None);
+        index.rollouts.push(entry(&record));
+        assert_eq!(overridden(&facts, &index), Vec::<String>::new());
+        // One that says it went back to itself, or to a later one, ends the search.
+        for to in ["again", "later"] {
+            index.rollouts.last_mut().expect("there").back_to = Some(to.to_owned());
+            assert_eq!(overridden(&facts, &index), Vec::<String>::new());
+        }
     }
 
     #[test]
