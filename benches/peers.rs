@@ -45,6 +45,7 @@ fn sweep(symbol: Symbol, bars: Bars<'_>, timeframe: Timeframe, points: &[HourlyS
     let terms = Terms {
         capital: 50_000.0,
         costs: Costs { slippage_bps: 1.0, ..Costs::default() },
+        conditions: magellan::account::Conditions::UNLIMITED,
         limits: Limits::default(),
         start: calendar::FIRST,
         end: calendar::LAST,

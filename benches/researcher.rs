@@ -57,6 +57,7 @@ fn backtest(bars: Bars<'_>, strategy: Rsi) -> Uncounted<Metrics> {
     let terms = Terms {
         capital: 100_000.0,
         costs: Costs { slippage_bps: 1.0, ..Costs::default() },
+        conditions: magellan::account::Conditions::UNLIMITED,
         limits: Limits::default(),
         start: calendar::FIRST,
         end: calendar::LAST,

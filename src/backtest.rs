@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::account::Conditions;
 use crate::archive::Series;
 use crate::bar::{Bars, Date, Symbol};
 use crate::calendar;
@@ -57,6 +58,7 @@ impl<'a, S: Strategy> Backtest<'a, S> {
         let terms = Terms {
             capital: 100_000.0,
             costs: Costs::default(),
+            conditions: Conditions::UNLIMITED,
             limits: Limits::default(),
             start: calendar::FIRST,
             end: calendar::LAST,

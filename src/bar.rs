@@ -421,6 +421,18 @@ impl<'a> Bars<'a> {
         self.open[i]
     }
 
+    /// Low of bar `i`.
+    #[inline(always)]
+    pub(crate) fn low_at(&self, i: usize) -> f64 {
+        self.low[i]
+    }
+
+    /// High of bar `i`.
+    #[inline(always)]
+    pub(crate) fn high_at(&self, i: usize) -> f64 {
+        self.high[i]
+    }
+
     /// Close of bar `i`.
     #[inline(always)]
     pub(crate) fn close_at(&self, i: usize) -> f64 {

@@ -102,6 +102,13 @@ pub fn session_of(timeframe: Timeframe, start: Nanos) -> Session {
     }
 }
 
+/// Whether no session of the month follows this one.
+pub fn is_last_of_month(date: Date) -> bool {
+    let month = |date: Date| (date.civil().year(), date.civil().month());
+    let mut later = (date.0 + 1..).map(Date).take_while(|&d| month(d) == month(date));
+    !later.any(is_trading_day)
+}
+
 /// The sessions with trading in `from..=to`, in order.
 pub fn sessions(from: Date, to: Date) -> impl Iterator<Item = Session> {
     (from.0..=to.0).map(Date).filter(|&d| is_trading_day(d)).map(session)

@@ -45,6 +45,8 @@ pub struct History<'a> {
     whole_sessions: bool,
     returns_per_year: f64,
     sessions: Vec<SessionBars>,
+    /// Splits by which its prices are adjusted, by date: new shares for one old.
+    adjusted_by: Vec<(Date, f64)>,
 }
 
 impl<'a> History<'a> {
@@ -57,7 +59,8 @@ impl<'a> History<'a> {
         let whole_sessions = bars.width() >= DAY;
         let weekly = bars.width() == WEEK;
         let returns_per_year = if weekly { Timeframe::Week } else { Timeframe::Day }.returns_per_year();
-        let mut history = Self { symbol, bars, whole_sessions, returns_per_year, sessions: Vec::new() };
+        let mut history =
+            Self { symbol, bars, whole_sessions, returns_per_year, sessions: Vec::new(), adjusted_by: Vec::new() };
         let (Some(&first), Some(&last)) = (bars.starts().first(), bars.starts().last()) else {
             return Ok(history);
         };
@@ -72,6 +75,17 @@ impl<'a> History<'a> {
             history.cut_intraday(hours);
         }
         Ok(history)
+    }
+
+    /// Says by which splits the prices are adjusted: date, and new shares for one old.
+    #[must_use]
+    pub fn adjusted_by(self, splits: impl IntoIterator<Item = (Date, f64)>) -> Self {
+        Self { adjusted_by: splits.into_iter().collect(), ..self }
+    }
+
+    /// How many shares, as its prices count them, one share of that date is: the product of the ratios of later splits.
+    pub fn shares_of_one(&self, date: Date) -> f64 {
+        self.adjusted_by.iter().filter(|(from, _)| *from > date).fold(1.0, |product, (_, ratio)| product * ratio)
     }
 
     fn cut_whole(&mut self, timeframe: Timeframe) {
@@ -142,6 +156,14 @@ impl<'a> History<'a> {
         let first = self.sessions.partition_point(|s| s.session.date < from);
         let end = self.sessions.partition_point(|s| s.session.date <= to);
         first..end.max(first)
+    }
+
+    /// Whether a bar starts then, in a session dated `from..=to`.
+    pub(crate) fn has_bar(&self, start: Nanos, from: Date, to: Date) -> bool {
+        let Ok(bar) = self.bars.starts().binary_search(&start) else { return false };
+        let sessions = &self.sessions[self.sessions_between(from, to)];
+        let after = sessions.partition_point(|s| s.range.end <= bar);
+        sessions.get(after).is_some_and(|s| s.range.contains(&bar))
     }
 
     /// The bars of one session.

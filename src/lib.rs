@@ -43,6 +43,8 @@ pub mod finding;
 
 pub mod bar;
 pub mod order;
+pub mod orders;
+pub mod portfolio;
 
 #[cfg(feature = "arrow2")]
 pub mod arrow2_bars;

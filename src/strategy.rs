@@ -73,7 +73,7 @@
 use crate::bar::{Bar, Nanos};
 use crate::calendar::Session;
 use crate::indicator::Indicator;
-use crate::order::{Order, Reason, Size};
+use crate::order::{self, Kind, Name, Order, Reason, Size};
 
 /// A trading strategy: a value that is its own parameters.
 pub trait Strategy: Copy + Send + Sync + 'static {
@@ -93,8 +93,19 @@ pub trait Strategy: Copy + Send + Sync + 'static {
 
     /// Called once at the close of every bar after the warm-up, unless declared [`Strategy::rules`] or
     /// [`Strategy::needs`] make the call unnecessary in a sweep or in the gate's varied replays. An
-    /// order fills at the next open.
-    fn decide(&self, state: &mut Self::State, now: &Now<Self::Inputs>) -> Option<Order>;
+    /// order works from the next bar on. A strategy that gives several orders at a close, or looks at those that work,
+    /// has [`Strategy::act`] instead; one that has neither never trades.
+    fn decide(&self, _state: &mut Self::State, _now: &Now<Self::Inputs>) -> Option<Order> {
+        None
+    }
+
+    /// As [`Strategy::decide`], for any number of orders.
+    #[inline(always)]
+    fn act(&self, state: &mut Self::State, now: &Now<Self::Inputs>, orders: &mut Orders) {
+        if let Some(order) = self.decide(state, now) {
+            orders.place(order);
+        }
+    }
 
     /// What `decide` does, as data, if data can express it: a sweep is then much faster, since it
     /// needs no call for each bar. [`Rules::decide`] must equal [`Strategy::decide`] for all inputs.
@@ -110,6 +121,71 @@ pub trait Strategy: Copy + Send + Sync + 'static {
     fn needs(&self) -> Vec<Test> {
         Vec::new()
     }
+}
+
+/// The orders that a strategy gives at a close, and those that work already.
+#[derive(Clone, Debug, Default)]
+pub struct Orders {
+    placed: Vec<Order>,
+    working: Vec<WorkingOrder>,
+}
+
+impl Orders {
+    /// Gives an order. Several are taken in this order.
+    #[inline]
+    pub fn place(&mut self, order: Order) {
+        self.placed.push(order);
+    }
+
+    /// The symbol's working orders, oldest first.
+    pub fn working(&self) -> &[WorkingOrder] {
+        &self.working
+    }
+
+    /// The newest working order of that name.
+    pub fn find(&self, name: impl Into<Name>) -> Option<&WorkingOrder> {
+        let name = name.into();
+        self.working.iter().rfind(|order| order.name == Some(name))
+    }
+
+    /// What was given at this close.
+    pub fn placed(&self) -> &[Order] {
+        &self.placed
+    }
+
+    #[inline(always)]
+    pub(crate) fn has_any(&self) -> bool {
+        !self.placed.is_empty()
+    }
+
+    pub(crate) fn working_mut(&mut self) -> &mut Vec<WorkingOrder> {
+        &mut self.working
+    }
+
+    /// Forgets what was given, and what worked.
+    pub(crate) fn clear(&mut self) {
+        self.placed.clear();
+        self.working.clear();
+    }
+}
+
+/// A working order as its strategy sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WorkingOrder {
+    /// The name that the strategy gave it.
+    pub name: Option<Name>,
+    /// Buy or sell; of a target or a close that of the moment of its decision.
+    pub side: order::Side,
+    /// Its type and prices.
+    pub kind: Kind,
+    /// Where its stop is now, dollars: that of a trailing stop moves. Not a number without one.
+    pub stop: f64,
+    /// Units that it still has to trade; a target or a close has no number.
+    pub left: Option<u64>,
+    /// Units filled.
+    pub filled: u64,
+    /// Whether it only closes.
+    pub reduce_only: bool,
 }
 
 /// A strategy as data: comparisons of inputs with levels enter and exit a position of a fixed size.
@@ -204,21 +280,21 @@ pub struct Now<I> {
 /// What is held of one symbol, as the account or the broker knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Position {
-    /// Shares held.
-    pub shares: u64,
-    /// Price of the entry fill with slippage, dollars; 0 when flat.
+    /// Units held: shares, or millionths of a share in a fractional account; negative is short.
+    pub shares: i64,
+    /// Price of the entry fill with slippage, dollars; of several lots the mean, by their shares. 0 when flat.
     pub entry_price: f64,
-    /// Start of the bar of the entry fill, nanoseconds UTC; 0 when flat.
+    /// Start of the bar of the oldest lot's entry fill, nanoseconds UTC; 0 when flat.
     pub entered: Nanos,
     /// Whether an exit filled in this bar.
     pub exited_this_bar: bool,
 }
 
 impl Position {
-    /// Whether shares are held.
+    /// Whether anything is held, long or short.
     #[inline(always)]
     pub const fn is_open(&self) -> bool {
-        self.shares > 0
+        self.shares != 0
     }
 }
 

@@ -4,7 +4,7 @@ use magellan::account::Fill;
 use magellan::bar::{DAY, MINUTE, Nanos, Symbol, Timeframe, iso_utc};
 use magellan::costs::Costs;
 use magellan::indicator::Indicator;
-use magellan::order::{Bracket, Entry, Level, Order, Reason, Size, Target};
+use magellan::order::{Bracket, Entry, Level, NewStop, Order, Reason, Side, Size, Stop, TakeProfit};
 use magellan::replay::{Instrument, Replay, Terms, replay};
 use magellan::risk::{Block, DailyLoss, Limits};
 use magellan::strategy::{Now, Strategy};
@@ -63,12 +63,12 @@ fn go(columns: &Columns, strategy: OrderAt, terms: &Terms) -> Uncounted<Replay> 
 }
 
 /// shares, exit time, exit price, reason
-fn legs(replay: &Replay) -> Vec<(u64, String, f64, String)> {
+fn legs(replay: &Replay) -> Vec<(f64, String, f64, String)> {
     replay.fills.iter().map(|f| (f.shares, iso_utc(f.exited), f.exit_price, f.reason.to_string())).collect()
 }
 
-fn leg(shares: u64, minute: &str, price: f64, reason: &str) -> (u64, String, f64, String) {
-    (shares, format!("2024-07-01T{minute}:00Z"), price, reason.to_owned())
+fn leg(shares: u32, minute: &str, price: f64, reason: &str) -> (f64, String, f64, String) {
+    (f64::from(shares), format!("2024-07-01T{minute}:00Z"), price, reason.to_owned())
 }
 
 const OPEN: &str = "2024-07-01T13:30:00Z";
@@ -76,10 +76,10 @@ const FLAT: [f64; 4] = [10.0, 10.0, 10.0, 10.0];
 
 /// A stop at 9, 40 % at half way to 14, 30 % at 14 with the stop then at 11, half an hour, flat by 15:55.
 fn bracket() -> Bracket {
-    let half = Target { level: Level::Toward { level: 14.0, fraction: 0.5 }, percent: 40, then_stop: None };
-    let full = Target { level: Level::At(14.0), percent: 30, then_stop: Some(11.0) };
+    let half = TakeProfit { level: Level::Toward { level: 14.0, fraction: 0.5 }, percent: 40.0, then_stop: None };
+    let full = TakeProfit { level: Level::At(14.0), percent: 30.0, then_stop: Some(NewStop::At(11.0)) };
     Bracket {
-        stop: Some(9.0),
+        stop: Some(Stop::At(9.0)),
         targets: [Some(half), Some(full), None, None],
         time_stop: Some(30 * MINUTE),
         flat_before_close: Some(5 * MINUTE),
@@ -87,7 +87,7 @@ fn bracket() -> Bracket {
 }
 
 fn bracketed(shares: u64) -> Order {
-    Order::Enter(Entry { size: Size::Shares(shares), bracket: bracket() })
+    Order::Enter(Entry { side: Side::Buy, size: Size::Shares(shares), bracket: bracket() })
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn an_order_fills_at_the_next_open_with_slippage_on_both_sides() {
 fn fees_are_charged_on_both_sides() {
     let columns = minutes(OPEN, &[FLAT, FLAT, FLAT]);
     let strategy = OrderAt { exit: Some(utc(OPEN) + MINUTE), ..once(OPEN, Order::buy(Size::Shares(100))) };
-    let costs = Costs { slippage_bps: 0.0, fee_per_share: 0.01, fee_bps: 10.0 };
+    let costs = Costs { slippage_bps: 0.0, fee_per_share: 0.01, fee_bps: 10.0, ..Costs::default() };
     let done = go(&columns, strategy, &Terms { costs, ..terms() });
     // Per share and side a cent and a thousandth of ten dollars.
     assert!((done.fills[0].profit + 100.0 * 2.0 * (0.01 + 0.01)).abs() < 1e-9, "{:?}", done.fills);
@@ -242,7 +242,9 @@ fn share_counts_are_floors_of_true_quotients() {
 
 #[test]
 fn risk_sizing_takes_the_smaller_of_risk_and_cap() {
-    let enter = |cap| Order::Enter(Entry { size: Size::RiskFraction { fraction: 0.02, cap }, bracket: bracket() });
+    let enter = |cap| {
+        Order::Enter(Entry { side: Side::Buy, size: Size::RiskFraction { fraction: 0.02, cap }, bracket: bracket() })
+    };
     let shares = |cap| go(&minutes(OPEN, &[FLAT, FLAT, FLAT]), once(OPEN, enter(cap)), &terms()).fills[0].shares;
     assert_eq!(shares(1e9), 2_000, "2 % of 100,000 over a dollar of risk");
     assert_eq!(shares(15_000.0), 1_500);

@@ -1,9 +1,9 @@
 //! Every figure on a replay small enough to work out by hand (B9).
 
-use magellan::account::Fill;
+use magellan::account::{By, Fill, Place, Totals};
 use magellan::bar::{DAY, HOUR, Timeframe};
 use magellan::metrics::{Cause, Measure, Metrics, buy_and_hold};
-use magellan::order::Reason;
+use magellan::order::{Reason, Side};
 use magellan::replay::Replay;
 
 use crate::support::{Columns, date, symbol, utc};
@@ -18,13 +18,19 @@ fn fill(trade: u32, hours: i64, profit: f64) -> Fill {
     Fill {
         trade,
         symbol: symbol("AMC"),
+        side: Side::Buy,
         entered,
         entry_price: 10.0,
-        shares: 100,
+        shares: 100.0,
         exited: entered + hours * HOUR,
         exit_price: 10.0 + profit / 100.0,
         reason: Reason::Stop,
         profit,
+        fees: 0.0,
+        by: By::Account,
+        entry_order: 0,
+        place: Place::default(),
+        entry_place: Place::default(),
     }
 }
 
@@ -37,6 +43,8 @@ fn replay(equity: &[(&str, f64)], fills: Vec<Fill>) -> Replay {
         bars: 200,
         bars_held: 50,
         bought: 4_000.0,
+        totals: Totals::default(),
+        shortage: (0.0, 0),
         blocks: Vec::new(),
         halted_since: None,
         daily: false,
@@ -100,10 +108,10 @@ fn growth_is_compounded_to_a_year_from_63_sessions_on() {
 /// Cash after each entry: sales of the same bar come first, but never before what they sell was bought.
 #[test]
 fn cash_below_zero_by_hand() {
-    let trade = |trade: u32, entered: i64, exited: i64, shares: u64, profit: f64| Fill {
+    let trade = |trade: u32, entered: i64, exited: i64, shares: u32, profit: f64| Fill {
         entered: fill(1, 0, 0.0).entered + entered * HOUR,
         exited: fill(1, 0, 0.0).entered + exited * HOUR,
-        shares,
+        shares: f64::from(shares),
         profit,
         ..fill(trade, 1, profit)
     };

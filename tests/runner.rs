@@ -1,7 +1,7 @@
 //! One bar at a time is the same as all at once: the runner's decisions and fills are the
 //! replay's (B1, L3).
 
-use magellan::account::{Account, Fill};
+use magellan::account::{Account, Conditions, Fill};
 use magellan::archive::Archive;
 use magellan::bar::{Date, HOUR, MINUTE, Nanos, SECOND, Symbol, Timeframe};
 use magellan::calendar::{self, Session};
@@ -10,7 +10,7 @@ use magellan::disk::map::Access;
 use magellan::history::History;
 use magellan::indicator::{Field, Indicator, Memory, Smoothing};
 use magellan::ledger::Ledger;
-use magellan::order::{Bracket, Entry, Level, Order, Reason, Size, Target};
+use magellan::order::{Bracket, Entry, Level, NewStop, Order, Reason, Side, Size, Stop, TakeProfit};
 use magellan::registry::AnyRunner;
 use magellan::replay::{Instrument, Recorder, Terms, replay};
 use magellan::research::backtest::{Decision as Replayed, Request};
@@ -66,24 +66,25 @@ impl Strategy for Dice {
         }
         let close = now.bar.close;
         let mut some = |value: f64| (roll(2) == 0).then_some(value);
-        let target = |level, percent, then_stop| Target { level, percent, then_stop };
+        let target = |level, percent, then_stop| TakeProfit { level, percent, then_stop };
         let bracket = Bracket {
-            stop: some(close * 0.99),
+            stop: some(close * 0.99).map(Stop::At),
             targets: [
-                some(close * 1.02).map(|level| target(Level::Toward { level, fraction: 0.5 }, 40, None)),
-                some(close * 1.01).map(|price| target(Level::At(price), 30, Some(close * 0.995))),
+                some(close * 1.02).map(|level| target(Level::Toward { level, fraction: 0.5 }, 40.0, None)),
+                some(close * 1.01).map(|price| target(Level::At(price), 30.0, Some(NewStop::At(close * 0.995)))),
                 None,
                 None,
             ],
             time_stop: some(30.0).map(|minutes| minutes as Nanos * MINUTE),
             flat_before_close: some(300.0).map(|seconds| seconds as Nanos * SECOND),
         };
+        let side = if roll(3) == 0 { Side::Sell } else { Side::Buy };
         let size = match roll(3) {
             0 => Size::Shares(7),
             1 => Size::Notional(9_000.0),
             _ => Size::RiskFraction { fraction: 0.02, cap: 20_000.0 },
         };
-        Some(Order::Enter(Entry { size, bracket }))
+        Some(Order::Enter(Entry { side, size, bracket }))
     }
 }
 
@@ -168,9 +169,15 @@ fn compare(timeframe: Timeframe, days: i32, steps: &[Vec<i32>], dice: Dice, skip
     let columns: Vec<Columns> = steps.iter().map(|steps| walk(&slots, steps, 1_000)).collect();
     let histories: Vec<History<'_>> =
         names.iter().zip(&columns).map(|(name, columns)| columns.history(name, timeframe)).collect();
-    let costs = Costs { slippage_bps: 5.0, fee_per_share: 0.01, fee_bps: 1.0 };
-    let terms =
-        Terms { capital: 50_000.0, costs, limits, start: Date(first.0 + skip), end: Date(first.0 + days - skip / 2) };
+    let costs = Costs { slippage_bps: 5.0, fee_per_share: 0.01, fee_bps: 1.0, ..Costs::default() };
+    let terms = Terms {
+        capital: 50_000.0,
+        costs,
+        conditions: Conditions::UNLIMITED,
+        limits,
+        start: Date(first.0 + skip),
+        end: Date(first.0 + days - skip / 2),
+    };
     let instruments: Vec<Instrument<'_, Dice>> =
         histories.iter().map(|history| Instrument { history: history.clone(), strategy: dice }).collect();
     let mut expected = Trace::default();
@@ -284,6 +291,7 @@ fn deployed_strategies_run_as_they_replay() {
             let terms = Terms {
                 capital: config.account_info.initial_capital,
                 costs: config.costs(),
+                conditions: config.conditions(),
                 limits: config.limits(),
                 start,
                 end: period.end_date,

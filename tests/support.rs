@@ -135,6 +135,7 @@ pub(crate) fn terms() -> Terms {
     Terms {
         capital: 100_000.0,
         costs: Costs::default(),
+        conditions: magellan::account::Conditions::UNLIMITED,
         limits: Limits::default(),
         start: date("1990-01-01"),
         end: date("2030-12-31"),

@@ -7,7 +7,7 @@ use magellan::deployable::{Deployable, EquityRows};
 use magellan::error::{Error, Result, codes};
 use magellan::finding::Finding;
 use magellan::indicator::{Indicator, Memory};
-use magellan::order::{Bracket, Entry, Level, Order, Size, Target};
+use magellan::order::{Bracket, Entry, Level, NewStop, Order, Side, Size, Stop, TakeProfit};
 use magellan::strategy::{Now, Strategy, Test};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -136,13 +136,21 @@ impl BearTrap {
     /// `low` and `high` are the session's at the signal; the targets don't move later.
     fn entry(&self, stop: f64, low: f64, high: f64) -> Entry {
         let toward = |fraction| Level::Toward { level: high, fraction };
-        let first =
-            Target { level: toward(self.first_target_fraction), percent: self.first_target_percent, then_stop: None };
-        let second = Target { level: Level::At(high), percent: self.second_target_percent, then_stop: Some(low) };
+        let first = TakeProfit {
+            level: toward(self.first_target_fraction),
+            percent: f64::from(self.first_target_percent),
+            then_stop: None,
+        };
+        let second = TakeProfit {
+            level: Level::At(high),
+            percent: f64::from(self.second_target_percent),
+            then_stop: Some(NewStop::At(low)),
+        };
         Entry {
+            side: Side::Buy,
             size: Size::RiskFraction { fraction: self.risk_fraction, cap: self.max_position_dollars },
             bracket: Bracket {
-                stop: Some(stop),
+                stop: Some(Stop::At(stop)),
                 targets: [Some(first), Some(second), None, None],
                 time_stop: Some(i64::from(self.max_hold_minutes) * MINUTE),
                 flat_before_close: Some(i64::from(self.flat_before_close_minutes) * MINUTE),
@@ -255,11 +263,11 @@ mod tests {
     #[test]
     fn a_reclaim_after_a_crash_is_bought_with_its_bracket() {
         let Some(Order::Enter(entry)) = decide(&reclaim()) else { panic!("no entry") };
-        assert_eq!(entry.bracket.stop, Some(8.0 - 0.45 * 0.2));
+        assert_eq!(entry.bracket.stop, Some(Stop::At(8.0 - 0.45 * 0.2)));
         let [first, second, ..] =
-            entry.bracket.targets.map(|t| t.map(|t| (t.level.resolve(8.41), t.percent, t.then_stop)));
-        assert_eq!(first, Some((8.41 + (10.2 - 8.41) * 0.5, 40, None)));
-        assert_eq!(second, Some((10.2, 30, Some(8.0))), "then the stop moves to the signal's low");
+            entry.bracket.targets.map(|t| t.map(|t| (t.level.resolve(8.41, 1.0), t.percent, t.then_stop)));
+        assert_eq!(first, Some((8.41 + (10.2 - 8.41) * 0.5, 40.0, None)));
+        assert_eq!(second, Some((10.2, 30.0, Some(NewStop::At(8.0)))), "then the stop moves to the signal's low");
         assert_eq!(entry.bracket.time_stop, Some(30 * MINUTE));
         assert_eq!(entry.size, Size::RiskFraction { fraction: 0.02, cap: 50_000.0 });
     }

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use magellan::account::Fill;
 use magellan::bar::{Nanos, SECOND, iso_utc};
-use magellan::order::{Bracket, Level, Order, Size, Target};
+use magellan::order::{
+    Bracket, Change, Kind, Level, Market, NewStop, Order, Side, Size, Stop, TakeProfit, Ticket, TimeInForce, Trail,
+    Wanted,
+};
 use magellan::runner::{Decision, OrderStatus};
 
 /// The header of fills.
@@ -34,33 +37,113 @@ pub fn decision_row(d: &Decision) -> String {
 
 /// An order in words, every number to the bit: two orders are the same if these are.
 pub fn order_text(order: &Order) -> String {
-    let entry = match order {
-        Order::Exit(reason) => return format!("sell all: {reason}"),
-        Order::Enter(entry) => entry,
-    };
-    let mut text = match entry.size {
-        Size::Shares(shares) => format!("buy {shares} shares"),
-        Size::Notional(dollars) => format!("buy for ${dollars}"),
-        Size::RiskFraction { fraction, cap } => format!("buy at a risk of {fraction} and at most ${cap}"),
-    };
-    let Bracket { stop, targets, time_stop, flat_before_close } = entry.bracket;
-    if let Some(stop) = stop {
-        let _ = write!(text, "; stop {stop}");
+    match order {
+        Order::Exit(reason) => format!("close all: {reason}"),
+        Order::ExitAtClose(reason) => format!("close all at the close: {reason}"),
+        Order::Enter(entry) => {
+            let verb = if entry.side == Side::Buy { "buy" } else { "sell short" };
+            format!("{verb} {}{}", size_text(entry.size), bracket_text(&entry.bracket))
+        }
+        Order::Place(ticket) => ticket_text(ticket),
+        Order::Target(target) => {
+            let at = if target.at == Market::Close { " at the close" } else { "" };
+            match target.position {
+                Wanted::Shares(units) => format!("hold {units} shares{at}"),
+                Wanted::Weight(weight) => format!("hold {weight} of equity{at}"),
+            }
+        }
+        Order::Replace(name, change) => format!("replace {name}{}", change_text(change)),
+        Order::Cancel(name) => format!("cancel {name}"),
+        Order::CancelAll => "cancel all".to_owned(),
     }
-    for Target { level, percent, then_stop } in targets.into_iter().flatten() {
-        let _ = match level {
-            Level::At(price) => write!(text, "; {percent} % at {price}"),
-            Level::Toward { level, fraction } => write!(text, "; {percent} % at {fraction} of the way to {level}"),
-        };
-        if let Some(stop) = then_stop {
-            let _ = write!(text, " then stop {stop}");
+}
+
+fn ticket_text(ticket: &Ticket) -> String {
+    let mut text = format!("{} {}", ticket.side.name(), size_text(ticket.size));
+    let _ = match ticket.kind {
+        Kind::Market => Ok(()),
+        Kind::MarketOnClose => write!(text, " at the close"),
+        Kind::Limit(limit) => write!(text, " at {limit} or better"),
+        Kind::Stop(stop) => write!(text, " stop {stop}"),
+        Kind::StopLimit { stop, limit } => write!(text, " stop {stop} limit {limit}"),
+        Kind::TrailingStop(Trail::Price(distance)) => write!(text, " trailing by {distance}"),
+        Kind::TrailingStop(Trail::Percent(percent)) => write!(text, " trailing by {percent} %"),
+    };
+    text.push_str(&time_text(ticket.tif));
+    if ticket.reduce_only {
+        text.push_str("; reduce only");
+    }
+    if let Some(group) = ticket.oco {
+        let _ = write!(text, "; one cancels other {group}");
+    }
+    text.push_str(&bracket_text(&ticket.bracket));
+    if let Some(name) = ticket.name {
+        let _ = write!(text, "; named {name}");
+    }
+    if let Some(reason) = ticket.reason {
+        let _ = write!(text, ": {reason}");
+    }
+    text
+}
+
+fn time_text(tif: TimeInForce) -> String {
+    match tif {
+        TimeInForce::Gtc => String::new(),
+        TimeInForce::Day => "; for the day".to_owned(),
+        TimeInForce::Bars(bars) => format!("; for {bars} bars"),
+    }
+}
+
+fn change_text(change: &Change) -> String {
+    let mut text = change.size.map_or_else(String::new, |size| format!("; {size} shares"));
+    let prices =
+        [("limit", change.limit), ("stop", change.stop), ("trail", change.trail), ("stop loss", change.stop_loss)];
+    for (name, price) in prices {
+        if let Some(price) = price {
+            let _ = write!(text, "; {name} {price}");
         }
     }
+    text + &change.tif.map_or_else(String::new, time_text)
+}
+
+fn size_text(size: Size) -> String {
+    match size {
+        Size::Shares(shares) => format!("{shares} shares"),
+        Size::Notional(dollars) => format!("for ${dollars}"),
+        Size::EquityFraction(fraction) => format!("for {fraction} of equity"),
+        Size::RiskFraction { fraction, cap } => format!("at a risk of {fraction} and at most ${cap}"),
+    }
+}
+
+fn bracket_text(bracket: &Bracket) -> String {
+    let mut text = String::new();
+    let _ = match bracket.stop {
+        None => Ok(()),
+        Some(Stop::At(price)) => write!(text, "; stop {price}"),
+        Some(Stop::Offset(distance)) => write!(text, "; stop {distance} away"),
+        Some(Stop::Percent(percent)) => write!(text, "; stop {percent} % away"),
+        Some(Stop::Trail(distance)) => write!(text, "; stop trails by {distance}"),
+        Some(Stop::TrailPercent(percent)) => write!(text, "; stop trails by {percent} %"),
+    };
+    for TakeProfit { level, percent, then_stop } in bracket.targets.into_iter().flatten() {
+        let _ = match level {
+            Level::At(price) => write!(text, "; {percent} % at {price}"),
+            Level::Offset(distance) => write!(text, "; {percent} % at {distance} away"),
+            Level::Percent(away) => write!(text, "; {percent} % at {away} % away"),
+            Level::Toward { level, fraction } => write!(text, "; {percent} % at {fraction} of the way to {level}"),
+        };
+        let _ = match then_stop {
+            None => Ok(()),
+            Some(NewStop::At(price)) => write!(text, " then stop {price}"),
+            Some(NewStop::Offset(distance)) => write!(text, " then stop {distance} beyond the entry"),
+            Some(NewStop::Percent(percent)) => write!(text, " then stop {percent} % beyond the entry"),
+        };
+    }
     let seconds = |time: Nanos| time as f64 / SECOND as f64;
-    if let Some(time) = time_stop {
+    if let Some(time) = bracket.time_stop {
         let _ = write!(text, "; for at most {} s", seconds(time));
     }
-    if let Some(time) = flat_before_close {
+    if let Some(time) = bracket.flat_before_close {
         let _ = write!(text, "; flat {} s before the close", seconds(time));
     }
     text

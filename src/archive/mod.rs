@@ -24,6 +24,8 @@ pub use manifest::SYNTHETIC;
 pub use parquet::hide_caught_panics;
 pub use series::{Series, split_factor};
 
+pub(crate) use parquet::cells::cells as cells_of_parquet;
+
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;

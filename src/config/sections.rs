@@ -12,10 +12,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::document::Document;
+use crate::account::{AccountKind, Conditions};
 use crate::bar::{Symbol, Timeframe};
 use crate::costs::Costs;
 use crate::error::{Error, Result, codes};
 use crate::history::Hours;
+use crate::orders::Account;
 use crate::risk::{DailyLoss, Halt, Limits};
 
 /// What a strategy is replayed with. What only a deploy needs is in [`Deployment`](super::Deployment).
@@ -126,7 +128,17 @@ impl Config {
     /// What its fills cost.
     pub fn costs(&self) -> Costs {
         let e = &self.execution;
-        Costs { slippage_bps: e.friction_bps, fee_per_share: e.fee_per_share, fee_bps: e.fee_bps }
+        Costs { slippage_bps: e.friction_bps, fee_per_share: e.fee_per_share, fee_bps: e.fee_bps, ..Costs::default() }
+    }
+
+    /// What its account may do.
+    pub fn conditions(&self) -> Conditions {
+        let kind = match self.account_info.account.unwrap_or(Account::Unlimited) {
+            Account::Unlimited => AccountKind::Unlimited,
+            Account::Cash => AccountKind::Cash,
+            Account::Margin => AccountKind::Margin { leverage: self.account_info.margin_multiplier.unwrap_or(1.0) },
+        };
+        Conditions { kind, ..Conditions::UNLIMITED }
     }
 
     /// What its account forbids.
@@ -190,6 +202,10 @@ pub struct AccountInfo {
     /// Buying power over capital.
     #[schemars(required, extend("minimum" = 1, "maximum" = 4, "x-unit" = "times capital"))]
     pub margin_multiplier: Option<f64>,
+    /// What is checked when a position opens: nothing, that cash pays for it, or that equity times `margin_multiplier`
+    /// carries it. Nothing, unless it is said.
+    #[serde(default)]
+    pub account: Option<Account>,
     /// Capital times margin, dollars.
     #[schemars(required, extend("minimum" = 1, "maximum" = 4e12, "x-unit" = "dollars"))]
     pub buying_power: Option<f64>,

@@ -61,6 +61,36 @@ crate::error_codes! {
         OTHER_STRATEGY "other-strategy":
             "The config is that of another strategy than its folder's.";
             "make strategy.name, the folder's name and the strategy the same"
+        ORDERS_UNREADABLE "orders-unreadable":
+            "The orders file is neither a table of UTF-8 text nor Parquet that can be read.";
+            "write it as CSV with a header, or as Parquet with the same columns"
+        ORDER_BAD_COLUMN "order-bad-column":
+            "An orders file has a column that isn't known, or one twice. Nothing else in it is looked at.";
+            "rename or remove the column; docs/orders.md lists those that there are"
+        ORDER_MISSING_COLUMN "order-missing-column":
+            "An orders file needs the columns time, symbol and id. Nothing else in it is looked at.";
+            "add the column"
+        ORDER_BAD_ROW "order-bad-row":
+            "A row of an orders file has more or fewer cells than the header.";
+            "write a cell for each column, empty where there is nothing to say; quote texts with commas"
+        ORDER_BAD_VALUE "order-bad-value":
+            "A cell of an orders file means nothing: no number, an unknown word, zero where that makes no sense.";
+            "write the value as the message says"
+        ORDER_UNKNOWN_SYMBOL "order-unknown-symbol":
+            "An order is of a symbol that isn't replayed.";
+            "add the symbol to `symbols`, or correct it in the file"
+        ORDER_CONTRADICTION "order-contradiction":
+            "Two things that a row says, or a row and the order that it changes, don't go together.";
+            "leave out what the message names, or add what it needs"
+        ORDER_NO_BAR "order-no-bar":
+            "An order names a bar that the replay doesn't have. It is never moved to another bar.";
+            "check time zone, bar width, session and period: a time is the start of a bar, in UTC unless it has an offset"
+        ORDER_DUPLICATE_ID "order-duplicate-id":
+            "Two orders of a file have one name; the later one is refused.";
+            "give each order and each close a name of its own"
+        ORDER_UNKNOWN_ID "order-unknown-id":
+            "A cancel or replace names no earlier order of its symbol.";
+            "name an order that a row before it places, of the same symbol"
     }
     Data {
         NO_ARCHIVE "no-archive":

@@ -198,7 +198,7 @@ impl Policy {
         ];
         if self.costs_above_zero {
             // Less is a way of writing zero.
-            let Costs { slippage_bps, fee_bps, fee_per_share } = facts.costs;
+            let Costs { slippage_bps, fee_bps, fee_per_share, .. } = facts.costs;
             let free = slippage_bps + fee_bps < LEAST_BPS && fee_per_share < LEAST_A_SHARE;
             let what = format!(
                 "execution charges less than {LEAST_BPS} basis points a side, or {LEAST_A_SHARE} dollars a share"
@@ -355,7 +355,7 @@ mod tests {
     const FACTS: Facts = Facts {
         sessions: 500,
         min_track_record: Measure::Defined(400.2),
-        costs: Costs { slippage_bps: 1.0, fee_per_share: 0.0, fee_bps: 0.0 },
+        costs: Costs { slippage_bps: 1.0, fee_per_share: 0.0, fee_bps: 0.0, half_spread: 0.0, fee_min: 0.0 },
         unseen_sessions: Measure::Defined(20.0),
     };
 

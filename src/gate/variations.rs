@@ -65,6 +65,8 @@ impl Variations<'_> {
             slippage_bps: own.slippage_bps * multiple,
             fee_per_share: own.fee_per_share * multiple,
             fee_bps: own.fee_bps * multiple,
+            half_spread: own.half_spread * multiple,
+            fee_min: own.fee_min * multiple,
         };
         let frontier = MULTIPLES.par_iter().map(|&multiple| {
             let metrics = self.at(times(multiple))?;

@@ -39,7 +39,8 @@ impl Cash {
         let mut entries: BTreeMap<u32, (Nanos, f64)> = BTreeMap::new();
         let mut flows: Vec<(Nanos, Step, f64)> = Vec::with_capacity(2 * replay.fills.len());
         for fill in &replay.fills {
-            let paid = fill.shares as f64 * fill.entry_price;
+            // A short sale brings what its purchase takes away.
+            let paid = fill.side.sign() as f64 * fill.shares * fill.entry_price;
             entries.entry(fill.trade).or_insert((fill.entered, 0.0)).1 += paid;
             let step = if fill.exited > fill.entered { Step::Sale } else { Step::SaleAfterEntry };
             flows.push((fill.exited, step, paid + fill.profit));

@@ -7,6 +7,7 @@ mod measure;
 mod sums;
 
 mod benchmark;
+mod by_side;
 mod sessions;
 mod trades;
 
@@ -23,6 +24,7 @@ mod marks;
 mod profile;
 
 pub use benchmark::{Benchmark, buy_and_hold};
+pub use by_side::{BySide, SideFigures};
 pub use cash::Cash;
 pub use figures::{CRITERIA, Criterion, Figure, Resampled, figure, figures};
 pub use held::Held;

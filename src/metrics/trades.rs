@@ -67,7 +67,7 @@ impl Tally {
         for trade in &trades {
             tally.end(trade.profit > 0.0);
         }
-        tally.sold = sum(replay.fills.iter().map(|f| f.shares as f64 * f.exit_price));
+        tally.sold = sum(replay.fills.iter().map(Fill::traded));
         tally
     }
 }
@@ -99,7 +99,7 @@ pub(crate) fn round_trips(fills: &[Fill]) -> Vec<Trade> {
     for (i, fill) in fills.iter().enumerate() {
         let trade = &mut trades[fill.trade as usize - 1];
         trade.profit += fill.profit;
-        trade.amount += fill.entry_price * fill.shares as f64;
+        trade.amount += fill.entry_price * fill.shares;
         trade.held = trade.held.max(fill.exited - fill.entered);
         trade.entered = fill.entered;
         trade.last_sale = i;

@@ -77,6 +77,12 @@ impl<'a> SessionCursor<'a> {
         self.at_session_end() && self.ahead.is_empty()
     }
 
+    /// Whether no session follows the one under way.
+    #[inline(always)]
+    pub(crate) fn is_last_session(&self) -> bool {
+        self.ahead.is_empty()
+    }
+
     /// The session that follows.
     #[inline(always)]
     pub(crate) fn session_ahead(&self) -> Option<&'a SessionBars> {

@@ -4,6 +4,7 @@
 //! ARCHITECTURE.md.
 
 pub(crate) mod cursor;
+pub(crate) mod floor;
 mod inputs;
 mod pass_over;
 mod portfolio;
@@ -14,6 +15,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
+use crate::account::Book;
 use crate::bar::{Date, Nanos};
 use crate::error::Result;
 use crate::history::History;
@@ -81,7 +83,7 @@ fn run<S: Strategy, R: Recorder<S::Inputs>>(mut portfolio: Portfolio<'_, S>, rec
     portfolio.into_replay(equity)
 }
 
-/// A session in which several symbols trade: at each bar start first all opens, then all closes, alphabetically.
+/// A session in which several symbols trade: at each bar start all take each step together, alphabetically.
 fn run_together<S: Strategy, R: Recorder<S::Inputs>>(
     portfolio: &mut Portfolio<'_, S>,
     trading: &[usize],
@@ -90,16 +92,43 @@ fn run_together<S: Strategy, R: Recorder<S::Inputs>>(
     const DONE: Nanos = Nanos::MAX;
     let next = |symbol: &SymbolReplay<'_, S>| symbol.cursor.next_start().unwrap_or(DONE);
     let mut starts: Vec<Nanos> = trading.iter().map(|&i| next(&portfolio.symbols[i])).collect();
+    let mut at_once: Vec<usize> = Vec::with_capacity(trading.len());
     while let Some(&start) = starts.iter().min().filter(|&&start| start != DONE) {
-        for (&i, _) in trading.iter().zip(&starts).filter(|(_, at)| **at == start) {
-            portfolio.symbols[i].fill(&mut portfolio.account);
-        }
+        at_once.clear();
+        at_once.extend((0..trading.len()).filter(|&k| starts[k] == start));
+        trade_together(portfolio, trading, &at_once);
         let mut end = start;
-        for (&i, at) in trading.iter().zip(&mut starts).filter(|(_, at)| **at == start) {
-            end = portfolio.symbols[i].decide(&mut portfolio.account, recorder).1;
-            *at = next(&portfolio.symbols[i]);
+        for &k in &at_once {
+            let symbol = &mut portfolio.symbols[trading[k]];
+            end = symbol.decide(&mut portfolio.account, recorder).1;
+            starts[k] = next(symbol);
         }
         mark(portfolio, recorder, start, end);
+    }
+}
+
+/// Open, inside and closing auction of one bar start, for the symbols `trading[k]`.
+fn trade_together<S: Strategy>(portfolio: &mut Portfolio<'_, S>, trading: &[usize], at_once: &[usize]) {
+    let (symbols, account) = (&mut portfolio.symbols, &mut portfolio.account);
+    let mut all_pass = true;
+    for &k in at_once {
+        all_pass &= symbols[trading[k]].passes();
+    }
+    if account.is_margin() {
+        at_once.iter().for_each(|&k| symbols[trading[k]].set_mark(account, |bar| bar.open));
+    }
+    if !all_pass {
+        for part in [Book::begin_bar, Book::open_reductions, Book::open_rest, Book::inside] {
+            at_once.iter().for_each(|&k| symbols[trading[k]].part(account, part));
+        }
+    }
+    if account.values_positions() {
+        at_once.iter().for_each(|&k| symbols[trading[k]].set_mark(account, |bar| bar.close));
+    }
+    if !all_pass && at_once.iter().any(|&k| symbols[trading[k]].book.has_auction_orders()) {
+        for part in [Book::auction_reductions, Book::auction_rest] {
+            at_once.iter().for_each(|&k| symbols[trading[k]].part(account, part));
+        }
     }
 }
 
@@ -107,10 +136,10 @@ fn run_together<S: Strategy, R: Recorder<S::Inputs>>(
 fn run_alone<S: Strategy, R: Recorder<S::Inputs>>(portfolio: &mut Portfolio<'_, S>, only: usize, recorder: &mut R) {
     while portfolio.symbols[only].cursor.next_start().is_some() {
         // What is held has another worth on each bar: where marks are asked for, these aren't skimmed.
-        let may_skim = !(R::BARS || (R::MARKS && portfolio.holds()));
+        let sees_all = R::BARS || (R::MARKS && portfolio.holds()) || portfolio.account.conditions().impact != 0.0;
         let before = if R::MARKS { portfolio.equity() } else { 0.0 };
         let (symbol, account) = (&mut portfolio.symbols[only], &mut portfolio.account);
-        if may_skim && symbol.book.open_quietly() {
+        if !sees_all && symbol.passes() && symbol.book.is_quiet() {
             let from = symbol.cursor.next();
             symbol.skim(account, recorder);
             if R::MARKS {
@@ -121,6 +150,7 @@ fn run_alone<S: Strategy, R: Recorder<S::Inputs>>(portfolio: &mut Portfolio<'_, 
             continue;
         }
         symbol.fill(account);
+        symbol.part(account, Book::hold_auction);
         let (start, end) = symbol.decide(account, recorder);
         mark(portfolio, recorder, start, end);
     }

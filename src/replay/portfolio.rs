@@ -4,7 +4,7 @@ use super::inputs::Source;
 use super::record::Replay;
 use super::symbol::SymbolReplay;
 use super::terms::{Instrument, Terms};
-use crate::account::Account;
+use crate::account::{Account, Book};
 use crate::bar::Date;
 use crate::error::{Error, Result, codes};
 use crate::history::History;
@@ -44,7 +44,11 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
             return Err(Error::new(codes::NO_BARS, format!("no bars in a session between {start} and {end}"))
                 .help("`magellan data list` shows what the archive holds"));
         }
-        Ok(Self { symbols, account: Account::new(terms.capital, terms.costs, terms.limits) })
+        for (index, symbol) in symbols.iter_mut().enumerate() {
+            symbol.book = Book::new(symbol.name(), index);
+        }
+        let account = Account::new(terms.capital, terms.costs, terms.limits).under(terms.conditions);
+        Ok(Self { symbols, account })
     }
 
     /// Date of the session that follows: the union of the symbols' dates.
@@ -58,7 +62,7 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
         let mut trading: Vec<usize> = Vec::with_capacity(self.symbols.len());
         for (i, symbol) in self.symbols.iter_mut().enumerate() {
             if symbol.cursor.date_ahead() == Some(date) && !symbol.pass_over() {
-                symbol.begin_session(&mut self.account);
+                symbol.begin_session(&self.account);
                 trading.push(i);
             }
         }
@@ -77,7 +81,7 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
     /// `(capital + realised) + sum`.
     pub(super) fn equity(&self) -> f64 {
         let open = self.symbols.iter().filter(|s| s.book.is_open());
-        self.account.equity() + open.fold(0.0, |sum, s| sum + s.book.unrealised(s.last_close()))
+        self.account.equity() + open.fold(0.0, |sum, s| sum + s.book.unrealised(&self.account, s.last_close()))
     }
 
     /// Whether anything is held.
@@ -85,9 +89,12 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
         self.symbols.iter().any(|s| s.book.is_open())
     }
 
-    /// What open positions are worth at their last close, dollars, summed alphabetically.
+    /// What open positions are worth at their last close, signs dropped, dollars, summed alphabetically.
     pub(super) fn held(&self) -> f64 {
-        self.symbols.iter().filter(|s| s.book.is_open()).fold(0.0, |sum, s| sum + s.book.worth(s.last_close()))
+        self.symbols
+            .iter()
+            .filter(|s| s.book.is_open())
+            .fold(0.0, |sum, s| sum + s.book.worth(&self.account, s.last_close()).abs())
     }
 
     /// What the replay leaves behind.
@@ -99,6 +106,8 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
             bars: symbols.iter().map(|s| s.bars_seen).sum(),
             bars_held: symbols.iter().map(|s| s.bars_held).sum(),
             bought: account.bought(),
+            totals: *account.totals(),
+            shortage: account.shortage(),
             blocks: account.blocks().filter(|(_, count)| *count > 0).collect(),
             halted_since: account.halted_since(),
             returns_per_year: symbols.iter().map(|s| s.cursor.history().returns_per_year()).fold(0.0, f64::max),

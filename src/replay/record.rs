@@ -1,6 +1,6 @@
 //! What a replay leaves behind, and who may watch it.
 
-use crate::account::Fill;
+use crate::account::{Fill, Totals};
 use crate::bar::{Date, Nanos, Symbol};
 use crate::calendar;
 use crate::order::Order;
@@ -14,14 +14,18 @@ pub struct Replay {
     pub capital: f64,
     /// Equity after the last bar of each session, dollars; open positions count at their last close.
     pub equity: Vec<(Date, f64)>,
-    /// All sales in order of fill.
+    /// All exits, by bar, part of the bar and symbol.
     pub fills: Vec<Fill>,
     /// Bars replayed, all symbols.
     pub bars: u64,
     /// Bars after whose close a position was held, all symbols.
     pub bars_held: u64,
-    /// Dollars spent on entries.
+    /// Dollars of all entries.
     pub bought: f64,
+    /// Costs by kind, dollars traded, and how orders ended.
+    pub totals: Totals,
+    /// The lowest that cash has been, dollars, and how many purchases left it below zero.
+    pub shortage: (f64, u64),
     /// How often each limit refused an entry; zero counts are left out.
     pub blocks: Vec<(Block, u64)>,
     /// The session after which an emergency stop halted entries.

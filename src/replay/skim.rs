@@ -14,20 +14,20 @@ impl<S: Strategy> SymbolReplay<'_, S> {
         let (bars, inputs) = (self.cursor.bars().slice(0..n), &self.inputs.rows[..n]);
         let (session, position) = (*self.cursor.session(), self.book.position());
         let from = self.cursor.next();
-        let mut order = None;
+        let orders = &mut self.orders;
         let mut i = from.max(self.warm.min(n - 1));
         while i < n {
             let now = Now { bar: bars.get(i), session, inputs: inputs[i], position };
             if i >= self.warm {
-                order = self.strategy.decide(&mut self.state, &now);
+                self.strategy.act(&mut self.state, &now, orders);
             }
-            if order.is_some() || i + 1 == n {
+            if orders.has_any() || i + 1 == n {
                 break;
             }
             i += 1;
         }
         self.bars_held += (i - from) as u64 * u64::from(position.is_open());
         self.cursor.move_to(i);
-        self.end_bar(account, recorder, order);
+        self.end_bar(account, recorder);
     }
 }

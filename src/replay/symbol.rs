@@ -4,12 +4,12 @@ use super::cursor::SessionCursor;
 use super::inputs::{InputRows, Source};
 use super::record::Recorder;
 use super::terms::Terms;
-use crate::account::{Account, Book};
-use crate::bar::{Nanos, Symbol};
+use crate::account::{Account, BarAt, Book, Heard};
+use crate::bar::{Bar, Nanos, Symbol};
+use crate::costs::Costs;
 use crate::history::{History, SessionBars};
 use crate::indicator::Memory;
-use crate::order::Order;
-use crate::strategy::{Now, Strategy, Test};
+use crate::strategy::{Now, Orders, Strategy, Test};
 
 /// One symbol under replay: where it stands in its bars, its book, and its strategy's state.
 pub(super) struct SymbolReplay<'a, S: Strategy> {
@@ -20,6 +20,12 @@ pub(super) struct SymbolReplay<'a, S: Strategy> {
     pub(super) warm: usize,
     pub(super) state: S::State,
     pub(super) book: Book,
+    /// What the strategy says at a close.
+    pub(super) orders: Orders,
+    /// What trading costs in the session under way.
+    costs: Costs,
+    /// Nothing can happen in the bar under way but a decision.
+    passes: bool,
     /// Close of the last bar of the sessions that are over, dollars.
     pub(super) last_close: f64,
     pub(super) bars_seen: u64,
@@ -38,7 +44,10 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
             inputs: InputRows::new(source),
             warm: 0,
             state: S::State::default(),
-            book: Book::new(history.symbol),
+            book: Book::new(history.symbol, 0),
+            orders: Orders::default(),
+            costs: terms.costs,
+            passes: true,
             last_close: f64::NAN,
             bars_seen: 0,
             bars_held: 0,
@@ -64,7 +73,8 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
             if size_of::<S::State>() > 0 {
                 for i in self.warm..self.cursor.bars().len() {
                     let now = self.now(i);
-                    self.strategy.decide(&mut self.state, &now);
+                    self.strategy.act(&mut self.state, &now, &mut self.orders);
+                    self.orders.clear();
                 }
             }
         }
@@ -78,11 +88,15 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
         self.inputs.load(session, self.cursor.bars());
     }
 
-    pub(super) fn begin_session(&mut self, account: &mut Account) {
+    pub(super) fn begin_session(&mut self, account: &Account) {
         if let Some(session) = self.cursor.begin_session() {
             self.load(session);
             self.bars_seen += self.cursor.bars().len() as u64;
-            self.book.begin_session(account);
+            self.costs = *account.costs();
+            let factor = self.cursor.history().shares_of_one(session.session.date);
+            if factor != 1.0 && self.costs.has_share_costs() {
+                self.costs = self.costs.of_adjusted(factor);
+            }
         }
     }
 
@@ -110,53 +124,108 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
         }
     }
 
-    /// Open and inside of the next bar: what was ordered fills, stops and targets are met.
+    /// The next bar, for the book.
     #[inline(always)]
-    pub(super) fn fill(&mut self, account: &mut Account) {
-        if !self.book.open_quietly() {
-            self.book.open_bar(account, self.cursor.bars(), self.cursor.next(), self.cursor.session());
+    fn at(&self) -> BarAt<'_> {
+        let i = self.cursor.next();
+        BarAt {
+            bar: self.cursor.bars().get(i),
+            session: self.cursor.session(),
+            last_of_session: i + 1 == self.cursor.bars().len(),
+            costs: self.costs,
         }
     }
 
-    /// Close of the next bar: the bracket's time limits, then the strategy. Start and end of that bar.
+    /// Begins the next bar. Whether nothing can happen in it but a decision.
+    #[inline(always)]
+    pub(super) fn passes(&mut self) -> bool {
+        let (bars, i) = (self.cursor.bars(), self.cursor.next());
+        self.passes = self.book.passes(bars, i, i + 1 == bars.len());
+        self.passes
+    }
+
+    /// Open and inside of the next bar of a symbol alone: what was ordered fills, stops and targets are met.
+    #[inline(always)]
+    pub(super) fn fill(&mut self, account: &mut Account) {
+        if !self.passes() {
+            let at = BarAt { session: &self.cursor.session().clone(), ..self.at() };
+            self.book.open_bar(account, &at);
+        }
+    }
+
+    /// One part of the next bar among several symbols, unless the bar passes.
+    pub(super) fn part(&mut self, account: &mut Account, part: fn(&mut Book, &mut Account, &BarAt<'_>)) {
+        if !self.passes {
+            let at = BarAt { session: &self.cursor.session().clone(), ..self.at() };
+            part(&mut self.book, account, &at);
+        }
+    }
+
+    /// Values the position at the next bar's open or close.
+    pub(super) fn set_mark(&mut self, account: &mut Account, price: impl Fn(&Bar) -> f64) {
+        let price = price(&self.cursor.bars().get(self.cursor.next()));
+        self.book.set_mark(account, price);
+    }
+
+    /// Close of the next bar, after its auction: the bracket's time limits, then the strategy. Start and end of that
+    /// bar.
     #[inline(always)]
     pub(super) fn decide<R: Recorder<S::Inputs>>(&mut self, account: &mut Account, recorder: &mut R) -> (Nanos, Nanos) {
         let i = self.cursor.next();
-        let last_of_session = i + 1 == self.cursor.bars().len();
-        self.book.manage(account, self.cursor.bars(), i, self.cursor.session(), last_of_session);
+        if !self.passes {
+            let at = BarAt { session: &self.cursor.session().clone(), ..self.at() };
+            self.book.end_bar(account, &at);
+        }
+        self.book.see_close(account, self.cursor.bars().close_at(i));
         let now = self.now(i);
-        let order = if i >= self.warm { self.strategy.decide(&mut self.state, &now) } else { None };
-        let held = self.end_bar(account, recorder, order);
+        if i >= self.warm {
+            if self.book.has_orders() {
+                self.book.tell_working(self.orders.working_mut());
+            }
+            self.strategy.act(&mut self.state, &now, &mut self.orders);
+        }
+        let held = self.end_bar(account, recorder);
         if R::BARS {
             recorder.closed(self.name(), &now, held);
         }
         (self.cursor.bars().start_at(i), self.cursor.bars().end_at(i))
     }
 
-    /// Hands the strategy's order to the book, and sells at the end of the data. Whether a position was open before
-    /// that sale.
+    /// Hands the strategy's orders to the book, and closes what is held at the end of the data. Whether a position was
+    /// open before that.
     #[inline(always)]
-    pub(super) fn end_bar<R: Recorder<S::Inputs>>(
-        &mut self,
-        account: &mut Account,
-        recorder: &mut R,
-        order: Option<Order>,
-    ) -> bool {
-        let i = self.cursor.next();
-        self.cursor.move_to(i + 1);
-        let bars = self.cursor.bars();
-        let last = self.cursor.at_data_end();
-        if let Some(order) = order {
-            recorder.decided(self.name(), bars.start_at(i), &order);
-            if !last {
-                self.book.accept(account, order, bars.close_at(i), self.cursor.at_session_end());
-            }
-        }
+    pub(super) fn end_bar<R: Recorder<S::Inputs>>(&mut self, account: &mut Account, recorder: &mut R) -> bool {
+        let last = self.cursor.next() + 1 == self.cursor.bars().len() && self.cursor.is_last_session();
         let held = self.book.is_open();
         self.bars_held += u64::from(held);
         if last {
-            self.book.end_of_data(account, bars.close_at(i), bars.end_at(i));
+            let at = BarAt { session: &self.cursor.session().clone(), ..self.at() };
+            self.book.end_of_data(account, &at);
         }
+        if self.orders.has_any() {
+            self.hear(account, recorder, last);
+        }
+        self.cursor.move_to(self.cursor.next() + 1);
         held
+    }
+
+    #[inline(never)]
+    fn hear<R: Recorder<S::Inputs>>(&mut self, account: &mut Account, recorder: &mut R, last_of_data: bool) {
+        let i = self.cursor.next();
+        let bars = self.cursor.bars();
+        let heard = Heard {
+            close: bars.close_at(i),
+            session: self.cursor.session().date,
+            last_of_session: i + 1 == bars.len(),
+            last_of_data,
+        };
+        let (start, name) = (bars.start_at(i), self.name());
+        for order in self.orders.placed() {
+            recorder.decided(name, start, order);
+            if !last_of_data {
+                self.book.accept(account, order, &heard);
+            }
+        }
+        self.orders.clear();
     }
 }

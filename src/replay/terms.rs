@@ -1,17 +1,20 @@
 //! What a replay is given.
 
+use crate::account::Conditions;
 use crate::bar::Date;
 use crate::costs::Costs;
 use crate::history::History;
 use crate::risk::Limits;
 
-/// Money, costs, limits and the period of a replay.
+/// Money, costs, conditions, limits and the period of a replay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Terms {
     /// Starting capital, dollars.
     pub capital: f64,
     /// Costs of every fill.
     pub costs: Costs,
+    /// What the account may do: borrowing, shorts, shares of the volume.
+    pub conditions: Conditions,
     /// Account limits.
     pub limits: Limits,
     /// First session traded; indicators have seen every bar before it.

@@ -7,13 +7,14 @@ use proptest::strategy::Strategy as Generator;
 
 use super::portfolio::Portfolio;
 use super::*;
+use crate::account::Conditions;
 use crate::bar::{Bars, MINUTE, Symbol, Timeframe};
 use crate::calendar;
 use crate::costs::Costs;
 use crate::history::Hours;
 use crate::indicator::{Indicator, Memory, Smoothing};
 use crate::metrics::{Marks, Measure, Metrics};
-use crate::order::{Bracket, Entry, Level, Order, Reason, Size, Target};
+use crate::order::{Bracket, Entry, Level, Order, Reason, Side, Size, Stop, TakeProfit};
 use crate::risk::{DailyLoss, Halt, Limits};
 use crate::strategy::{Now, Test};
 
@@ -82,10 +83,15 @@ impl<M: State> Strategy for Dice<M> {
             return None;
         }
         let (close, plain) = (now.bar.close, roll(2) == 0);
-        let target =
-            Target { level: Level::Toward { level: close * 1.02, fraction: 0.5 }, percent: 40, then_stop: None };
+        let side = if roll(3) == 0 { Side::Sell } else { Side::Buy };
+        let sign = side.sign() as f64;
+        let target = TakeProfit {
+            level: Level::Toward { level: close * (1.0 + 0.02 * sign), fraction: 0.5 },
+            percent: 40.0,
+            then_stop: None,
+        };
         let bracket = Bracket {
-            stop: Some(close * 0.99),
+            stop: Some(Stop::At(close * (1.0 - 0.01 * sign))),
             targets: [Some(target), None, None, None],
             time_stop: (roll(2) == 0).then_some(30 * MINUTE),
             flat_before_close: (roll(2) == 0).then_some(5 * MINUTE),
@@ -95,7 +101,7 @@ impl<M: State> Strategy for Dice<M> {
             0 => Size::Shares(7),
             _ => Size::Notional(9_000.0),
         };
-        Some(Order::Enter(Entry { size, bracket }))
+        Some(Order::Enter(Entry { side, size, bracket }))
     }
 
     fn needs(&self) -> Vec<Test> {
@@ -174,8 +180,8 @@ fn limits(daily: bool, halts: bool) -> Limits {
 }
 
 fn terms(first: Date, limits: Limits) -> Terms {
-    let costs = Costs { slippage_bps: 5.0, fee_per_share: 0.01, fee_bps: 1.0 };
-    Terms { capital: 20_000.0, costs, limits, start: first, end: calendar::LAST }
+    let costs = Costs { slippage_bps: 5.0, fee_per_share: 0.01, fee_bps: 1.0, ..Costs::default() };
+    Terms { capital: 20_000.0, costs, conditions: Conditions::UNLIMITED, limits, start: first, end: calendar::LAST }
 }
 
 /// Replays on all paths; panics if any differs from the definition. The number of fills.

@@ -410,6 +410,7 @@ impl<S: Deployable> Prepared<'_, S> {
         Terms {
             capital: config.account_info.initial_capital,
             costs: change.costs.unwrap_or_else(|| self.costs(config)),
+            conditions: config.conditions(),
             limits: config.limits(),
             start: change.start.unwrap_or(self.request.start),
             end: self.request.end,

@@ -199,7 +199,10 @@ impl Market {
 
     /// Bars of a symbol cut into sessions.
     pub(crate) fn cut<'b>(&self, index: usize, bars: Bars<'b>) -> Result<History<'b>> {
-        History::new(self.loaded[index].series.symbol, bars, self.hours)
+        let Loaded { series, splits, .. } = &self.loaded[index];
+        let history = History::new(series.symbol, bars, self.hours)?;
+        let adjusted = splits.iter().filter(|_| self.adjusted);
+        Ok(history.adjusted_by(adjusted.map(|split| (split.date, split.ratio))))
     }
 
     /// Each symbol's bars cut into sessions, whether or not any lies in the period.

@@ -9,6 +9,7 @@ pub mod elsewhere;
 mod equity;
 pub mod landscape;
 pub mod market;
+pub mod orders;
 pub mod plan;
 pub mod progress;
 pub mod results;

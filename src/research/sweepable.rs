@@ -375,8 +375,8 @@ impl<S: Deployable> Prepared<'_, S> {
         let mut all = Vec::with_capacity(strategies.len());
         let config = group.document.config();
         for (capital, members) in self.by_capital(config, strategies) {
-            let (costs, limits) = (config.costs(), config.limits());
-            let terms = Terms { capital, costs, limits, start, end };
+            let (costs, conditions, limits) = (config.costs(), config.conditions(), config.limits());
+            let terms = Terms { capital, costs, conditions, limits, start, end };
             let SweepRequest { memory, how, .. } = self.request;
             // Symbols with an account each run side by side.
             let memory = memory / accounts(self);

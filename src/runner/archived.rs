@@ -58,6 +58,7 @@ fn take(cursor: &mut SessionCursor<'_>, start: Nanos) -> Option<FeedBar> {
         symbol: cursor.history().symbol,
         bar,
         last_of_session: cursor.at_session_end(),
+        shares_of_one: cursor.history().shares_of_one(cursor.session().date),
         last_of_data: cursor.at_data_end(),
     })
 }

@@ -6,7 +6,7 @@ use crate::bar::Date;
 use crate::calendar::Session;
 use crate::error::Result;
 use crate::order::Order;
-use crate::strategy::Position;
+use crate::strategy::{Position, WorkingOrder};
 
 /// Executes orders. It learns of every bar, in the order of the methods below. At each bar start first every symbol's
 /// bar opens, then every symbol's bar closes, alphabetically.
@@ -17,23 +17,25 @@ pub trait Broker {
     /// Whatever keeps a broker from following; the same holds for all methods.
     fn session_opens(&mut self, session: &Session) -> Result<()>;
 
-    /// Open and inside of a bar: pending orders fill, stops and targets are met.
+    /// Open, inside and closing auction of all bars with one start: working orders fill, stops and targets are met.
     ///
     /// # Errors
     /// As [`Broker::session_opens`].
-    fn bar_opens(&mut self, bar: &FeedBar, session: &Session) -> Result<()>;
+    fn bars_trade(&mut self, bars: &[FeedBar], session: &Session) -> Result<()>;
 
-    /// Close of a bar, before the strategy is asked: applies the bracket's time limits. The position then held.
+    /// Close of a bar, before the strategy is asked: applies the bracket's time limits, and lists the orders that work.
+    /// The position then held.
     ///
     /// # Errors
     /// As [`Broker::session_opens`].
-    fn bar_closes(&mut self, bar: &FeedBar, session: &Session) -> Result<Position>;
+    fn bar_closes(&mut self, bar: &FeedBar, session: &Session, working: &mut Vec<WorkingOrder>) -> Result<Position>;
 
-    /// Takes the strategy's order, if it gave one, through limits and sizing. Called once for each bar, at its end.
+    /// Takes the strategy's orders, if it gave any, through limits and sizing: what became of each. Called once for each
+    /// bar, at its end.
     ///
     /// # Errors
     /// As [`Broker::session_opens`].
-    fn submit(&mut self, bar: &FeedBar, order: Option<&Order>) -> Result<OrderStatus>;
+    fn submit(&mut self, bar: &FeedBar, session: &Session, orders: &[Order]) -> Result<Vec<OrderStatus>>;
 
     /// The session is over.
     ///
@@ -41,7 +43,7 @@ pub trait Broker {
     /// As [`Broker::session_opens`].
     fn session_closes(&mut self, date: Date) -> Result<()>;
 
-    /// Sales since the last call, in order of fill.
+    /// Exits since the last call, by bar, part of the bar and symbol.
     fn fills(&mut self) -> Vec<Fill>;
 
     /// Number of symbols held.
@@ -54,10 +56,10 @@ pub trait Broker {
 /// What became of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrderStatus {
-    /// So many shares are ordered.
+    /// It works from the next bar on: so many units, as far as they are known.
     Ordered(u64),
-    /// A limit forbids it; the limit's name.
+    /// It is refused; the name of the limit, or of what makes no sense in it.
     Refused(&'static str),
-    /// It changes nothing: already held or sold, too late in the session, or less than a share.
+    /// It changes nothing: already held or sold, too late in the session, or less than a unit.
     Nothing,
 }

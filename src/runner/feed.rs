@@ -40,6 +40,9 @@ pub struct FeedBar {
     /// Whether this is the symbol's last bar of the session. A live feed knows it of the bar that ends with the
     /// session. If a symbol has no bar then, only an archive knows which was its last.
     pub last_of_session: bool,
+    /// How many shares, as the bar's prices count them, one share of that day is: 1 unless prices are adjusted by later
+    /// splits. Only an archive knows those.
+    pub shares_of_one: f64,
     /// Whether there will never be another bar of this symbol. Only an archive knows that.
     pub last_of_data: bool,
 }

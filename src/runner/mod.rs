@@ -15,7 +15,7 @@ use crate::error::{Error, Result, codes};
 use crate::history::History;
 use crate::indicator::{Memory, Rolling};
 use crate::order::Order;
-use crate::strategy::{Inputs, Now, Position, Strategy};
+use crate::strategy::{Inputs, Now, Orders, Position, Strategy};
 
 pub use archived::Archived;
 pub use broker::{Broker, OrderStatus};
@@ -74,6 +74,7 @@ impl<S: Strategy> Runner<S> {
             let bars = history.session_bars(session);
             for i in 0..bars.len() {
                 symbol.decide(&bars.get(i), &session.session, Position::default());
+                symbol.orders.clear();
             }
         }
         Ok(())
@@ -108,15 +109,16 @@ impl<S: Strategy> Runner<S> {
         decisions: &mut Vec<Decision>,
     ) -> Result<()> {
         let session = self.session;
+        broker.bars_trade(bars, &session)?;
         for bar in bars {
-            broker.bar_opens(bar, &session)?;
-        }
-        for bar in bars {
-            let position = broker.bar_closes(bar, &session)?;
-            let order = self.symbol(bar.symbol)?.decide(&bar.bar, &session, position);
-            let status = broker.submit(bar, order.as_ref())?;
+            let strategy = self.symbol(bar.symbol)?;
+            let position = broker.bar_closes(bar, &session, strategy.orders.working_mut())?;
+            strategy.decide(&bar.bar, &session, position);
+            let statuses = broker.submit(bar, &session, strategy.orders.placed())?;
             let FeedBar { symbol, bar: Bar { start, end, .. }, .. } = *bar;
-            decisions.extend(order.map(|order| Decision { symbol, start, end, order, status }));
+            let decided = strategy.orders.placed().iter().zip(statuses);
+            decisions.extend(decided.map(|(&order, status)| Decision { symbol, start, end, order, status }));
+            strategy.orders.clear();
         }
         Ok(())
     }
@@ -135,6 +137,7 @@ struct SymbolStrategy<S: Strategy> {
     strategy: S,
     rolling: Vec<Rolling>,
     state: S::State,
+    orders: Orders,
     /// Bars so far, those before the first session traded included: the warm-up counts them.
     seen: usize,
 }
@@ -142,7 +145,7 @@ struct SymbolStrategy<S: Strategy> {
 impl<S: Strategy> SymbolStrategy<S> {
     fn new(symbol: Symbol, strategy: S) -> Self {
         let rolling = strategy.indicators().as_ref().iter().map(|i| i.start()).collect();
-        Self { symbol, strategy, rolling, state: S::State::default(), seen: 0 }
+        Self { symbol, strategy, rolling, state: S::State::default(), orders: Orders::default(), seen: 0 }
     }
 
     /// Whether earlier sessions leave no trace but their number of bars.
@@ -151,16 +154,17 @@ impl<S: Strategy> SymbolStrategy<S> {
         all && size_of::<S::State>() == 0
     }
 
-    /// The strategy's order at the close of a bar, if it gives one.
-    fn decide(&mut self, bar: &Bar, session: &Session, position: Position) -> Option<Order> {
+    /// Asks the strategy for its orders at the close of a bar.
+    fn decide(&mut self, bar: &Bar, session: &Session, position: Position) {
         let mut inputs = S::Inputs::NOTHING;
         for (k, rolling) in self.rolling.iter_mut().enumerate() {
             inputs.set(k, rolling.next(bar, session));
         }
         self.seen += 1;
         if self.seen <= self.strategy.warmup() {
-            return None;
+            return;
         }
-        self.strategy.decide(&mut self.state, &Now { bar: *bar, session: *session, inputs, position })
+        let now = Now { bar: *bar, session: *session, inputs, position };
+        self.strategy.act(&mut self.state, &now, &mut self.orders);
     }
 }

@@ -2,12 +2,12 @@
 
 use super::broker::{Broker, OrderStatus};
 use super::feed::FeedBar;
-use crate::account::{Account, Book, Fill, Placement};
+use crate::account::{Account, BarAt, Book, Fill, Heard, Placement};
 use crate::bar::{Bars, Date, Symbol};
 use crate::calendar::Session;
 use crate::error::{Error, Result, codes};
 use crate::order::Order;
-use crate::strategy::Position;
+use crate::strategy::{Position, WorkingOrder};
 
 /// An account in memory. Orders fill by the replay's rules.
 pub struct Simulated {
@@ -23,14 +23,22 @@ struct SymbolBook {
     symbol: Symbol,
     book: Book,
     last_close: f64,
+    /// Nothing can happen in the bar under way but a decision.
+    passes: bool,
 }
 
 impl Simulated {
     /// An account, and an empty book for each symbol.
     pub fn new(account: Account, symbols: &[Symbol]) -> Self {
-        let empty = |symbol: &Symbol| SymbolBook { symbol: *symbol, book: Book::new(*symbol), last_close: f64::NAN };
-        let mut symbols: Vec<SymbolBook> = symbols.iter().map(empty).collect();
-        symbols.sort_by_key(|s| s.symbol);
+        let mut symbols = symbols.to_vec();
+        symbols.sort();
+        let empty = |(index, symbol): (usize, &Symbol)| SymbolBook {
+            symbol: *symbol,
+            book: Book::new(*symbol, index),
+            last_close: f64::NAN,
+            passes: true,
+        };
+        let symbols = symbols.iter().enumerate().map(empty).collect();
         Self { account, symbols, reported: 0 }
     }
 
@@ -47,42 +55,91 @@ impl Simulated {
     }
 }
 
+impl Simulated {
+    /// One part of bars with one start.
+    fn part(
+        &mut self,
+        bars: &[FeedBar],
+        session: &Session,
+        part: fn(&mut Book, &mut Account, &BarAt<'_>),
+    ) -> Result<()> {
+        for bar in bars {
+            let (account, symbol) = self.symbol(bar.symbol)?;
+            if !symbol.passes {
+                part(&mut symbol.book, account, &bar_at(account, bar, session));
+            }
+        }
+        Ok(())
+    }
+
+    fn set_marks(&mut self, bars: &[FeedBar], price: fn(&FeedBar) -> f64) -> Result<()> {
+        for bar in bars {
+            let (account, symbol) = self.symbol(bar.symbol)?;
+            symbol.book.set_mark(account, price(bar));
+        }
+        Ok(())
+    }
+}
+
+/// A feed's bar, for a book.
+fn bar_at<'a>(account: &Account, bar: &FeedBar, session: &'a Session) -> BarAt<'a> {
+    let costs = account.costs().of_adjusted(bar.shares_of_one);
+    BarAt { bar: bar.bar, session, last_of_session: bar.last_of_session, costs }
+}
+
 impl Broker for Simulated {
     fn session_opens(&mut self, _: &Session) -> Result<()> {
         self.account.begin_session();
-        for symbol in &mut self.symbols {
-            symbol.book.begin_session(&mut self.account);
+        Ok(())
+    }
+
+    fn bars_trade(&mut self, bars: &[FeedBar], session: &Session) -> Result<()> {
+        for bar in bars {
+            let (_, symbol) = self.symbol(bar.symbol)?;
+            symbol.passes = symbol.book.passes(&Bars::one(&bar.bar), 0, bar.last_of_session);
+        }
+        if self.account.is_margin() {
+            self.set_marks(bars, |bar| bar.bar.open)?;
+        }
+        for part in [Book::begin_bar, Book::open_reductions, Book::open_rest, Book::inside] {
+            self.part(bars, session, part)?;
+        }
+        self.set_marks(bars, |bar| bar.bar.close)?;
+        for part in [Book::auction_reductions, Book::auction_rest] {
+            self.part(bars, session, part)?;
         }
         Ok(())
     }
 
-    fn bar_opens(&mut self, bar: &FeedBar, session: &Session) -> Result<()> {
+    fn bar_closes(&mut self, bar: &FeedBar, session: &Session, working: &mut Vec<WorkingOrder>) -> Result<Position> {
         let (account, symbol) = self.symbol(bar.symbol)?;
-        if !symbol.book.open_quietly() {
-            symbol.book.open_bar(account, &Bars::one(&bar.bar), 0, session);
+        if !symbol.passes {
+            symbol.book.end_bar(account, &bar_at(account, bar, session));
         }
-        Ok(())
-    }
-
-    fn bar_closes(&mut self, bar: &FeedBar, session: &Session) -> Result<Position> {
-        let (account, symbol) = self.symbol(bar.symbol)?;
-        symbol.book.manage(account, &Bars::one(&bar.bar), 0, session, bar.last_of_session);
+        symbol.book.see_close(account, bar.bar.close);
+        symbol.book.tell_working(working);
         Ok(symbol.book.position())
     }
 
-    fn submit(&mut self, bar: &FeedBar, order: Option<&Order>) -> Result<OrderStatus> {
+    fn submit(&mut self, bar: &FeedBar, session: &Session, orders: &[Order]) -> Result<Vec<OrderStatus>> {
         let (account, symbol) = self.symbol(bar.symbol)?;
         symbol.last_close = bar.bar.close;
         if bar.last_of_data {
-            symbol.book.end_of_data(account, bar.bar.close, bar.bar.end);
-            return Ok(OrderStatus::Nothing);
+            symbol.book.end_of_data(account, &bar_at(account, bar, session));
+            return Ok(vec![OrderStatus::Nothing; orders.len()]);
         }
-        let Some(order) = order else { return Ok(OrderStatus::Nothing) };
-        Ok(match symbol.book.accept(account, *order, bar.bar.close, bar.last_of_session) {
-            Placement::Ordered(shares) => OrderStatus::Ordered(shares),
-            Placement::Refused(block) => OrderStatus::Refused(block.name()),
+        let heard = Heard {
+            close: bar.bar.close,
+            session: session.date,
+            last_of_session: bar.last_of_session,
+            last_of_data: false,
+        };
+        let statuses = orders.iter().map(|order| match symbol.book.accept(account, order, &heard) {
+            Placement::Ordered(units) => OrderStatus::Ordered(units),
+            Placement::Refused(why) => OrderStatus::Refused(why),
             Placement::Nothing => OrderStatus::Nothing,
-        })
+        });
+        Ok(statuses.collect())
     }
 
     fn session_closes(&mut self, date: Date) -> Result<()> {
@@ -92,8 +149,9 @@ impl Broker for Simulated {
     }
 
     fn fills(&mut self) -> Vec<Fill> {
-        let new = self.account.fills()[self.reported..].to_vec();
+        let mut new = self.account.fills()[self.reported..].to_vec();
         self.reported += new.len();
+        new.sort_by_key(|fill| (fill.place, fill.symbol));
         new
     }
 
@@ -104,6 +162,6 @@ impl Broker for Simulated {
     fn equity(&self) -> f64 {
         // Open positions are summed alphabetically first, as in a replay.
         let open = self.symbols.iter().filter(|s| s.book.is_open());
-        self.account.equity() + open.fold(0.0, |sum, s| sum + s.book.unrealised(s.last_close))
+        self.account.equity() + open.fold(0.0, |sum, s| sum + s.book.unrealised(&self.account, s.last_close))
     }
 }

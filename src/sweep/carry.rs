@@ -94,7 +94,7 @@ impl Lots {
             Size::Notional(dollars) if dollars.is_nan() => return None,
             Size::Notional(dollars) => Self { count: f64::INFINITY, dollars: dollars.min(cap) },
             Size::Shares(shares) => Self { count: shares as f64, dollars: cap },
-            Size::RiskFraction { .. } => return None,
+            Size::RiskFraction { .. } | Size::EquityFraction(_) => return None,
         };
         let Self { count, dollars } = lots;
         let countable = |number: f64| number == f64::INFINITY || number < WHOLE / 2.0;

@@ -13,7 +13,9 @@ mod tape;
 
 use rayon::prelude::*;
 
+use crate::account::Conditions;
 use crate::bar::Date;
+use crate::calendar;
 use crate::error::{Error, Result, codes};
 use crate::history::History;
 use crate::indicator::Columns;
@@ -77,7 +79,9 @@ impl Sweep<'_> {
         keep: impl Fn(usize, &PointResult<'_>) -> R + Sync,
     ) -> Result<Uncounted<Vec<R>>> {
         let tape = match (self.histories, self.how) {
-            ([only], How::Fast) if size_of::<S::State>() == 0 => Tape::new(only, &self.terms, points.len()),
+            ([only], How::Fast) if size_of::<S::State>() == 0 && self.is_plain(only) => {
+                Tape::new(only, &self.terms, points.len())
+            }
             _ => None,
         };
         let bars: usize = self.histories.iter().map(History::len).sum();
@@ -87,6 +91,13 @@ impl Sweep<'_> {
         }
         done.sort_by_key(|(i, _)| *i);
         Ok(Uncounted::new(done.into_iter().map(|(_, result)| result).collect()))
+    }
+
+    /// Whether an addition can express the account: one without checks, whose costs are the same on all days.
+    fn is_plain(&self, history: &History<'_>) -> bool {
+        let Terms { costs, conditions, .. } = self.terms;
+        let same_on_all_days = !costs.has_share_costs() || history.shares_of_one(calendar::FIRST) == 1.0;
+        conditions == Conditions::UNLIMITED && costs.fee_min == 0.0 && same_on_all_days
     }
 
     /// Replays the points of one batch, on all threads.
@@ -172,7 +183,6 @@ mod tests {
     use super::batch::tests_of;
     use super::*;
     use crate::bar::{Bars, MINUTE, Nanos, Timeframe};
-    use crate::calendar;
     use crate::costs::Costs;
     use crate::history::Hours;
     use crate::indicator::{Field, Indicator};
@@ -268,9 +278,10 @@ mod tests {
             slippage_bps: f64::from(slippage),
             fee_per_share: f64::from(per_share) / 1e3,
             fee_bps: f64::from(bps) / 10.0,
+            ..Costs::default()
         };
         let start = sessions[skipped.min(sessions.len() - 1)].session.date;
-        Terms { capital: 10_000.0, costs, limits, start, end: calendar::LAST }
+        Terms { capital: 10_000.0, costs, conditions: Conditions::UNLIMITED, limits, start, end: calendar::LAST }
     }
 
     proptest! {

@@ -41,6 +41,7 @@ mod page;
 mod programs;
 mod project;
 mod registration;
+mod replay;
 mod research;
 #[cfg(feature = "live")]
 mod run;
@@ -126,6 +127,10 @@ enum Command {
     Explain(explain::Explain),
     /// Replay one strategy over archived bars.
     Backtest(backtest::Backtest),
+    /// Replay a file of orders, written by any program, over archived bars.
+    ///
+    /// Exit 2: the file has errors; all of them are listed with their lines, and nothing is written.
+    Replay(Box<replay::Replay>),
     /// Replay one strategy at many points of its parameters.
     ///
     /// Every point counts as a trial in the ledger before its result is seen. With --out the
@@ -270,6 +275,7 @@ fn run(command: Command, strategies: &[&dyn AnyStrategy], started: Instant) -> R
         Command::Ci { command } => ci::run(&command),
         Command::Schema(options) => validate::schema(&options, strategies),
         Command::Explain(options) => explain::run(&options),
+        Command::Replay(options) => replay::run(&options),
         Command::Backtest(options) => backtest::run(&options, strategies, started),
         Command::Sweep(options) => sweep::run(&options, strategies, started),
         Command::WalkForward(options) => walk_forward::run(&options, strategies),

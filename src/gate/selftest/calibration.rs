@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::planted::{Daily, Planted, noise_days, sessions};
+use crate::account::Conditions;
 use crate::bar::{Bars, Date, Timeframe};
 use crate::calendar;
 use crate::config::NonInferiority;
@@ -266,6 +267,7 @@ fn best_of_noise(seed: u64) -> Result<(bool, bool)> {
     let terms = Terms {
         capital: 100_000.0,
         costs: Costs::default(),
+        conditions: Conditions::UNLIMITED,
         limits: Limits::default(),
         start: calendar::FIRST,
         end: calendar::LAST,

@@ -1,0 +1,232 @@
+//! A file of orders replayed over an archive, and counted.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde_json::json;
+
+use super::equity::{Kept as KeptEquity, whole};
+use crate::account::{Execution, Outcome};
+use crate::archive::tables::{Delisting, Dividend, Split};
+use crate::archive::{Archive, SYNTHETIC, Series};
+use crate::bar::{Bars, Date, Nanos, Symbol};
+use crate::calendar;
+use crate::disk::hash::sha256_hex;
+use crate::disk::map::{self, Access};
+use crate::error::{Error, Result, codes};
+use crate::finding::Finding;
+use crate::history::History;
+use crate::holdout;
+use crate::ledger::{Kind, Ledger, Trials, encode};
+use crate::metrics::{BySide, Metrics};
+use crate::orders::{self, Options, Rows, Settings};
+use crate::replay::floor::{Action, Floor, Listed, Played};
+use crate::replay::{Replay, Terms};
+use crate::risk::Limits;
+use crate::sweep::grid::Choice;
+
+/// The name under which orders are counted.
+pub const STRATEGY: &str = "orders";
+
+/// What to replay.
+#[derive(Clone, Debug)]
+pub struct OrdersRequest<'a> {
+    /// The orders: CSV or Parquet.
+    pub orders: &'a Path,
+    /// Where the bars are.
+    pub archive: &'a Archive,
+    /// The account and what is replayed.
+    pub options: Options,
+    /// Dividends instead of the archive's.
+    pub dividends: Option<Vec<Dividend>>,
+    /// Delistings instead of the archive's.
+    pub delistings: Option<Vec<Delisting>>,
+}
+
+/// What became of the orders.
+#[derive(Clone, Debug)]
+pub struct OrdersRun {
+    /// The rows that were heard.
+    pub rows: Rows,
+    /// Symbols, alphabetically.
+    pub symbols: Vec<Symbol>,
+    /// What happened.
+    pub replay: Replay,
+    /// Every execution, in order.
+    pub executions: Vec<Execution>,
+    /// What became of each order, by its number.
+    pub outcomes: Vec<Option<Outcome>>,
+    /// End of a bar and equity, where it changes.
+    pub marks: Vec<(Nanos, f64)>,
+    /// Largest worth of positions over equity at a bar's close.
+    pub max_leverage: f64,
+    /// What it was worth.
+    pub metrics: Metrics,
+    /// Trades by their direction.
+    pub by_side: BySide,
+    /// What an audit finds in the bars.
+    pub findings: Vec<Finding>,
+    /// Whether any bar is synthetic.
+    pub synthetic: bool,
+    /// Orders whose target is so near to all of equity that any cost or gap refuses it.
+    pub tight_targets: u64,
+}
+
+/// Replays the orders and counts the run, or tells all that is wrong with them.
+///
+/// # Errors
+/// Usage error for the options or if the ledger can't be written; data error for the archive.
+pub fn replay_orders(
+    request: &OrdersRequest<'_>,
+    ledger: &mut Ledger,
+) -> Result<std::result::Result<OrdersRun, Vec<Finding>>> {
+    let settings = request.options.settings()?;
+    let loaded = load(request, &settings)?;
+    let histories: Vec<History<'_>> = loaded.iter().map(|l| l.cut(&settings)).collect::<Result<_>>()?;
+    let (start, end) = period(&settings, &histories)?;
+    let listed = listed(request, &loaded, &histories)?;
+    let known = Known { listed: &listed, start, end };
+    let rows = match orders::read(request.orders, &settings, &known)? {
+        Ok(rows) => rows,
+        Err(findings) => return Ok(Err(findings)),
+    };
+    let trials = trials(request, &settings, &loaded, (start, end))?;
+    holdout::check_free(ledger, &trials)?;
+    let Settings { capital, costs, conditions, .. } = settings;
+    let terms = Terms { capital, costs, conditions, limits: Limits::default(), start, end };
+    let Played { replay, kept, marks, max_leverage } = orders::replay(Floor::new(listed.clone(), &terms)?, &rows);
+    let account = KeptEquity { point: 0, symbol: None, capital, equity: replay.equity.clone() };
+    ledger.add(Kind::Backtest, &trials, Some(&encode(&[(0, whole(capital, &[account]).dated_returns())])?))?;
+    Ok(Ok(OrdersRun {
+        symbols: settings.symbols.clone(),
+        metrics: Metrics::new(&replay, &[]).into_inner(),
+        by_side: BySide::of(&replay),
+        executions: kept.executions,
+        outcomes: kept.outcomes,
+        findings: loaded.iter().flat_map(|l| l.findings.clone()).collect(),
+        synthetic: loaded.iter().any(|l| l.series.provenance == SYNTHETIC),
+        tight_targets: rows.tight_targets(),
+        rows,
+        replay,
+        marks,
+        max_leverage,
+    }))
+}
+
+/// A symbol's bars, raw or adjusted.
+struct Loaded {
+    series: Series,
+    splits: Vec<Split>,
+    adjusted: bool,
+    findings: Vec<Finding>,
+}
+
+impl Loaded {
+    fn cut(&self, settings: &Settings) -> Result<History<'_>> {
+        let bars: Bars<'_> = self.series.bars();
+        let history = History::new(self.series.symbol, bars, settings.hours)?;
+        let splits = self.splits.iter().filter(|_| self.adjusted).map(|split| (split.date, split.ratio));
+        Ok(history.adjusted_by(splits))
+    }
+}
+
+fn load(request: &OrdersRequest<'_>, settings: &Settings) -> Result<Vec<Loaded>> {
+    let archive = request.archive;
+    let (first, last) = (settings.start.unwrap_or(calendar::FIRST), settings.end.unwrap_or(calendar::LAST));
+    let load = |symbol: &Symbol| -> Result<Loaded> {
+        let splits = archive.splits(*symbol);
+        let source = archive.load_source(*symbol, settings.timeframe)?;
+        let findings = archive.audit(&source, first, last, true)?;
+        let mut series = archive.of_width(source, settings.timeframe)?;
+        if settings.adjusted {
+            series = series.adjusted(&splits);
+        }
+        Ok(Loaded { series, splits, adjusted: settings.adjusted, findings })
+    };
+    settings.symbols.par_iter().map(load).collect()
+}
+
+/// The sessions replayed: those asked for, else all there are.
+fn period(settings: &Settings, histories: &[History<'_>]) -> Result<(Date, Date)> {
+    let dates = |history: &History<'_>| {
+        let sessions = history.sessions();
+        Some((sessions.first()?.session.date, sessions.last()?.session.date))
+    };
+    let all = histories.iter().filter_map(dates).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    let (first, last) = all.ok_or_else(|| Error::new(codes::NO_BARS, "no bar of these symbols lies in a session"))?;
+    let period = (settings.start.unwrap_or(first), settings.end.unwrap_or(last));
+    for history in histories {
+        if history.sessions_between(period.0, period.1).is_empty() {
+            let what = format!("{} has no bars in a session from {} to {}", history.symbol, period.0, period.1);
+            return Err(Error::new(codes::NO_BARS, what));
+        }
+    }
+    Ok(period)
+}
+
+/// Each symbol with what happened to its shares.
+fn listed<'a>(request: &OrdersRequest<'_>, loaded: &[Loaded], histories: &'a [History<'a>]) -> Result<Vec<Listed<'a>>> {
+    let dividends = request.dividends.as_deref().unwrap_or(&[]);
+    let delistings = request.delistings.as_deref().unwrap_or(&[]);
+    let of = |(loaded, history): (&Loaded, &'a History<'a>)| {
+        let symbol = history.symbol;
+        let splits = loaded.splits.iter().filter(|_| !loaded.adjusted);
+        let mut actions: Vec<(Date, Action)> = splits.map(|s| (s.date, Action::Split(s.ratio))).collect();
+        for dividend in dividends.iter().filter(|d| d.symbol == symbol) {
+            let amount = dividend.amount / history.shares_of_one(dividend.ex_date);
+            actions.push((dividend.ex_date, Action::Dividend(amount)));
+        }
+        // Stable: a split comes before a dividend of the same date.
+        actions.sort_by_key(|(date, _)| *date);
+        let delisted = delistings.iter().find(|d| d.symbol == symbol).map(|d| (d.last_date, d.haircut));
+        Listed { history, actions, delisted }
+    };
+    Ok(loaded.iter().zip(histories).map(of).collect())
+}
+
+/// The bars that rows may name.
+struct Known<'l, 'a> {
+    listed: &'l [Listed<'a>],
+    start: Date,
+    end: Date,
+}
+
+impl orders::Bars for Known<'_, '_> {
+    fn has(&self, symbol: usize, start: Nanos) -> bool {
+        let listed = &self.listed[symbol];
+        let end = listed.delisted.map_or(self.end, |(last, _)| last.min(self.end));
+        listed.history.has_bar(start, self.start, end)
+    }
+}
+
+/// What the run tries: these orders, whatever they are called, on this kind of account.
+fn trials(
+    request: &OrdersRequest<'_>,
+    settings: &Settings,
+    loaded: &[Loaded],
+    (start_date, end_date): (Date, Date),
+) -> Result<Trials> {
+    let hash = |text: String| sha256_hex(text.as_bytes());
+    let data: BTreeMap<Symbol, String> = loaded.iter().map(|l| (l.series.symbol, l.series.hash.clone())).collect();
+    let mut options = json!(request.options);
+    options.as_object_mut().map(|options| options.retain(|_, value| !value.is_null()));
+    options["orders_sha256"] = json!(sha256_hex(&map::bytes(request.orders, Access::Read)?));
+    options["dividends_sha256"] = json!(hash(format!("{:?}", request.dividends)));
+    options["delistings_sha256"] = json!(hash(format!("{:?}", request.delistings)));
+    options.sort_all_objects();
+    Ok(Trials {
+        strategy: STRATEGY.to_owned(),
+        data,
+        scope: "portfolio".to_owned(),
+        synthetic: loaded.iter().any(|l| l.series.provenance == SYNTHETIC),
+        hours: settings.hours.name().to_owned(),
+        start_date,
+        end_date,
+        settings: options,
+        axes: Vec::new(),
+        conditions: Vec::new(),
+        choice: Choice::All,
+        points: 1,
+    })
+}
