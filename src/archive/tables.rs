@@ -34,6 +34,28 @@ pub struct Move {
     pub reason: String,
 }
 
+/// Cash paid to whoever held a share before its ex-date.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dividend {
+    /// The symbol.
+    pub symbol: Symbol,
+    /// First session without the right to it.
+    pub ex_date: Date,
+    /// Dollars a share, of the shares of that day: as paid, not adjusted for later splits.
+    pub amount: f64,
+}
+
+/// The end of a symbol's trading.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delisting {
+    /// The symbol.
+    pub symbol: Symbol,
+    /// The last session in which it traded.
+    pub last_date: Date,
+    /// What of the last close a holder lost: 0 is nothing, 1 everything.
+    pub haircut: f64,
+}
+
 /// What money earned without risk from a date on, until the next.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rate {
@@ -49,7 +71,8 @@ pub(super) const LONGEST_HEADER: u64 = 64 << 10;
 const LIMIT: u64 = 16 << 20;
 const SPLIT_HEADER: [&str; 3] = ["symbol", "effective_date", "new_shares_per_old"];
 const MOVE_HEADER: [&str; 3] = ["symbol", "date", "reason"];
-
+const DIVIDEND_HEADER: [&str; 3] = ["symbol", "ex_date", "amount"];
+const DELISTING_HEADER: [&str; 3] = ["symbol", "last_date", "haircut"];
 const RATE_HEADER: [&str; 2] = ["date", "rate"];
 
 /// Whether a CSV file starts with the header of a split table.
@@ -105,6 +128,42 @@ pub(crate) fn parse_moves(path: &Path, source: impl Read) -> Result<Vec<Move>> {
         }
         Ok(Move { symbol: symbol.parse()?, date: date.parse()?, reason: reason.to_owned() })
     })
+}
+
+/// Reads `symbol,ex_date,amount`, dollars a share as paid; sorted by symbol and date, one amount each.
+///
+/// # Errors
+/// Data error naming file and line.
+pub fn read_dividends(path: &Path) -> Result<Vec<Dividend>> {
+    parse_dividends(path, map::open_up_to(path, LIMIT)?)
+}
+
+/// As [`read_dividends`], of text from anywhere; the path serves messages.
+pub(crate) fn parse_dividends(path: &Path, source: impl Read) -> Result<Vec<Dividend>> {
+    let read = parse(path, source, DIVIDEND_HEADER, |[symbol, date, amount]| {
+        Ok(Dividend { symbol: symbol.parse()?, ex_date: date.parse()?, amount: parse_amount(amount)? })
+    })?;
+    let mut dividends = Vec::new();
+    merge_dividends(&mut dividends, read).map_err(|e| e.at(path.display()))?;
+    Ok(dividends)
+}
+
+/// Reads `symbol,last_date,haircut`, a haircut from 0 to 1; sorted by symbol, one row each.
+///
+/// # Errors
+/// Data error naming file and line.
+pub fn read_delistings(path: &Path) -> Result<Vec<Delisting>> {
+    parse_delistings(path, map::open_up_to(path, LIMIT)?)
+}
+
+/// As [`read_delistings`], of text from anywhere; the path serves messages.
+pub(crate) fn parse_delistings(path: &Path, source: impl Read) -> Result<Vec<Delisting>> {
+    let read = parse(path, source, DELISTING_HEADER, |[symbol, date, haircut]| {
+        Ok(Delisting { symbol: symbol.parse()?, last_date: date.parse()?, haircut: parse_haircut(haircut)? })
+    })?;
+    let mut delistings = Vec::new();
+    merge_delistings(&mut delistings, read).map_err(|e| e.at(path.display()))?;
+    Ok(delistings)
 }
 
 /// Reads `date,rate`: simple rates a year as fractions, each valid from its date on until the next.
@@ -188,6 +247,75 @@ fn parse_ratio(text: &str) -> Result<f64> {
         Error::new(codes::BAD_TABLE, format!("{} is not a split ratio", quoted(text)))
             .help("write new shares per old share: 10 for 10:1, 1/30 for a reverse split")
     })
+}
+
+/// Whether a share ever paid so much; the dearest costs less.
+pub(super) fn is_amount(amount: f64) -> bool {
+    amount > 0.0 && amount <= 1e6
+}
+
+fn parse_amount(text: &str) -> Result<f64> {
+    text.parse().ok().filter(|amount| is_amount(*amount)).ok_or_else(|| {
+        Error::new(codes::BAD_TABLE, format!("{} is not an amount above 0 and up to 1,000,000", quoted(text)))
+            .help("write dollars a share as they were paid: 0.24; leave out what paid nothing")
+    })
+}
+
+/// Whether a holder can lose that part of the last price.
+pub(super) fn is_haircut(haircut: f64) -> bool {
+    (0.0..=1.0).contains(&haircut)
+}
+
+fn parse_haircut(text: &str) -> Result<f64> {
+    text.parse().ok().filter(|haircut| is_haircut(*haircut)).ok_or_else(|| {
+        Error::new(codes::BAD_TABLE, format!("{} is not a haircut from 0 to 1", quoted(text)))
+            .help("write the part of the last close that a holder lost: 0 for a buyout at that price, 1 for everything")
+    })
+}
+
+/// Adds `new` to `known`, in the order of `key`; the same row twice is one, two rows of one key an error.
+fn merge<T: Copy + PartialEq, K: Copy + Ord>(
+    known: &mut Vec<T>,
+    new: Vec<T>,
+    key: impl Fn(&T) -> K,
+    conflict: impl Fn(&T, &T) -> Error,
+) -> Result<usize> {
+    let before = known.len();
+    let mut rows: BTreeMap<K, T> = known.iter().map(|row| (key(row), *row)).collect();
+    for row in new {
+        if let Some(other) = rows.insert(key(&row), row).filter(|other| *other != row) {
+            return Err(conflict(&other, &row));
+        }
+    }
+    *known = rows.into_values().collect();
+    Ok(known.len() - before)
+}
+
+/// Adds `new` to `known`; the same dividend twice is one, two amounts for one day are an error.
+pub(super) fn merge_dividends(known: &mut Vec<Dividend>, new: Vec<Dividend>) -> Result<usize> {
+    merge(
+        known,
+        new,
+        |d| (d.symbol, d.ex_date),
+        |a, b| {
+            let what = format!("two dividends of {} on {}: {} and {}", a.symbol, a.ex_date, a.amount, b.amount);
+            Error::new(codes::BAD_TABLE, what).help("keep the right one; if both were paid, write their sum")
+        },
+    )
+}
+
+/// Adds `new` to `known`; the same delisting twice is one, two of one symbol are an error.
+pub(super) fn merge_delistings(known: &mut Vec<Delisting>, new: Vec<Delisting>) -> Result<usize> {
+    merge(
+        known,
+        new,
+        |d| d.symbol,
+        |a, b| {
+            let text = |d: &Delisting| format!("{} with a haircut of {}", d.last_date, d.haircut);
+            let what = format!("two delistings of {}: {} and {}", a.symbol, text(a), text(b));
+            Error::new(codes::BAD_TABLE, what).help("keep the right one; a symbol ends once")
+        },
+    )
 }
 
 /// Adds `new` to `known`; the same split twice is one, two ratios for one day are an error.
@@ -280,6 +408,43 @@ mod tests {
             assert_eq!(err.code(), codes::BAD_TABLE);
         }
         assert!(rates("day,rate\n").is_err());
+    }
+
+    #[test]
+    fn dividends_are_sorted_and_a_bad_line_is_named() {
+        let read = |text: &str| parse_dividends(Path::new("dividends.csv"), text.as_bytes());
+        let good = read("symbol,ex_date,amount\nGME,2024-01-03,0.38\nAMC,2024-02-01,1\nAMC,2024-01-02, 0.2 \n");
+        let good: Vec<(String, f64)> =
+            good.expect("a table").iter().map(|d| (format!("{} {}", d.symbol, d.ex_date), d.amount)).collect();
+        let expected = [("AMC 2024-01-02", 0.2), ("AMC 2024-02-01", 1.0), ("GME 2024-01-03", 0.38)];
+        assert_eq!(good, expected.map(|(about, amount)| (about.to_owned(), amount)));
+        for bad in ["AMC,2024-01-02,0", "AMC,2024-01-02,-1", "AMC,2024-01-02,NaN", "AMC,2024-01-02,2e6", "amc,x,1"] {
+            let err = read(&format!("symbol,ex_date,amount\nGME,2024-01-02,1\n{bad}\n")).expect_err(bad);
+            assert!(err.to_string().contains("dividends.csv:3"), "{err}");
+            assert_eq!(err.code(), codes::BAD_TABLE);
+        }
+        let twice = |second| read(&format!("symbol,ex_date,amount\nAMC,2024-01-02,1\nAMC,2024-01-02,{second}\n"));
+        assert_eq!(twice("1.0").expect("the same row").len(), 1);
+        assert!(twice("2").expect_err("two amounts").to_string().contains("two dividends of AMC on 2024-01-02"));
+        assert!(read("symbol,date,amount\n").is_err() && read("symbol,ex_date,amount\n").is_ok());
+    }
+
+    #[test]
+    fn a_symbol_ends_once_with_a_haircut_from_0_to_1() {
+        let read = |rows: &str| {
+            parse_delistings(Path::new("delistings.csv"), format!("symbol,last_date,haircut\n{rows}").as_bytes())
+        };
+        let good = read("GME,2024-01-03,1\nAMC,2024-02-01,0\n").expect("a table");
+        assert_eq!(
+            good.iter().map(|d| (d.symbol.as_str(), d.haircut)).collect::<Vec<_>>(),
+            [("AMC", 0.0), ("GME", 1.0)]
+        );
+        for bad in ["AMC,2024-01-02,-0.1", "AMC,2024-01-02,1.5", "AMC,2024-01-02,NaN", "AMC,2024-01-02,", ",,"] {
+            let err = read(&format!("GME,2024-01-02,1\n{bad}\n")).expect_err(bad);
+            assert!(err.to_string().contains("delistings.csv:3"), "{err}");
+        }
+        assert_eq!(read("AMC,2024-01-02,1\nAMC,2024-01-02,1\n").expect("the same row").len(), 1);
+        assert!(read("AMC,2024-01-02,1\nAMC,2024-01-03,1\n").is_err());
     }
 
     #[test]
