@@ -3,8 +3,10 @@
 use super::cache::Cached;
 use super::tables::Split;
 use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe, WEEK};
-use crate::calendar;
+use crate::calendar::Calendar;
 use crate::disk::hash::sha256_hex;
+use crate::error::Result;
+use crate::history::{History, Hours};
 
 /// The bars of one symbol and timeframe.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub struct Series {
     pub hash: String,
     /// The finer width whose bars these were built from; none, if the archive has them as they are.
     pub built_from: Option<Timeframe>,
+    /// When it trades.
+    pub calendar: Calendar,
     pub(super) columns: Cached,
 }
 
@@ -28,6 +32,14 @@ impl Series {
     pub fn bars(&self) -> Bars<'_> {
         let [open, high, low, close, volume] = &self.columns.ohlcv;
         Bars::trusted(self.timeframe, &self.columns.start, [open, high, low, close, volume])
+    }
+
+    /// The bars cut into sessions of their calendar.
+    ///
+    /// # Errors
+    /// As [`History::new`].
+    pub fn history(&self, hours: Hours) -> Result<History<'_>> {
+        History::with_calendar(self.symbol, self.bars(), hours, self.calendar)
     }
 
     /// The same bars with other prices from the first one that starts after `after`.
@@ -48,7 +60,7 @@ impl Series {
     #[must_use]
     pub fn adjusted(&self, splits: &[Split]) -> Self {
         let mut series = self.clone();
-        let first_new = |s: &Split| first_after(s.date, self.timeframe);
+        let first_new = |s: &Split| first_after(self.calendar, s.date, self.timeframe);
         let ends: Vec<usize> =
             splits.iter().map(|s| self.columns.start.partition_point(|&t| t < first_new(s))).collect();
         if ends.iter().all(|&end| end == 0) {
@@ -67,15 +79,15 @@ impl Series {
     }
 }
 
-/// Where bars in the new shares of a split begin. A week has the shares of its last session.
-fn first_after(split: Date, timeframe: Timeframe) -> Nanos {
+/// Where bars after a change of shares or symbol begin. A week has those of its last session.
+pub(super) fn first_after(calendar: Calendar, change: Date, timeframe: Timeframe) -> Nanos {
     match timeframe {
         Timeframe::Week => {
-            let week = Timeframe::Week.start_of(split.utc_midnight());
-            if calendar::last_session_of_week(split).date < split { week + WEEK } else { week }
+            let week = Timeframe::Week.start_of(change.utc_midnight());
+            if calendar.last_session_of_week(change).date < change { week + WEEK } else { week }
         }
-        Timeframe::Day => split.utc_midnight(),
-        _ => calendar::new_york_midnight(split),
+        Timeframe::Day => change.utc_midnight(),
+        _ => calendar.midnight(change),
     }
 }
 
