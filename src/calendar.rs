@@ -136,9 +136,10 @@ impl FromStr for Calendar {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|calendar| calendar.name().eq_ignore_ascii_case(text)).ok_or_else(|| {
-            Error::new(codes::BAD_ARGUMENT, format!("{} is no calendar", quoted(text)))
-                .help("name XNYS for stocks, 24x7 for what trades on every UTC day, or 24x5 for UTC days from Monday to Friday")
+        let found = Self::ALL.into_iter().find(|calendar| calendar.name().eq_ignore_ascii_case(text));
+        found.ok_or_else(|| {
+            let what = format!("{} is no calendar: those are {}", quoted(text), Self::ALL.map(Self::name).join(", "));
+            Error::new(codes::BAD_ARGUMENT, what).help("stocks are of XNYS, what trades on every UTC day is of 24x7")
         })
     }
 }

@@ -279,7 +279,7 @@ fn bad_sources() {
         (|p| { p.archive(); p.write("r.csv", "old,new,date\nAMC,AMD,2024-07-02\n"); p.csv("AMD_1min.csv", &spaced(1, 30)); }, "data import AMD_1min.csv r.csv --archive archive", "rename-overlap", 3, "40 of AMC, 30 of AMD"),
         (|p| { p.csv("AMC_1day.csv", &turned()); p.write("s.csv", "symbol,effective_date,new_shares_per_old\nAMC,2024-07-02,10\n"); }, "data import AMC_1day.csv s.csv --archive archive", "split-inverted", 3, "a ratio of 1/10: the wrong way round"),
         (|p| p.archive(), "data import AMC_1min.csv --archive archive --calendar 24x7", "other-calendar", 8, "XNYS"),
-        (|p| p.archive(), "data import AMC_1min.csv --archive archive --calendar 24/7", "bad-argument", 2, "name XNYS for stocks"),
+        (|p| p.archive(), "data import AMC_1min.csv --archive archive --calendar 24/7", "bad-argument", 2, "those are XNYS, 24x7, 24x5"),
         (|p| p.archive(), "data import AMC_1min.csv --archive archive --provenance alpaca-sip", "provenance-mixed", 8, "`csv`"),
         (|_| {}, "data import SAMPLE --archive archive --provenance alpaca-sip", "provenance-renamed", 8, "`synthetic`"),
         (|p| { p.archive(); p.ok("data import AMC_1min.csv --archive a --provenance one"); p.csv("AMC_1min.csv", "2024-07-02T14:00:00Z,10,11,9,10,1"); p.ok("data import AMC_1min.csv --archive b --provenance two --timeframe 1Min"); }, "data import a b --archive c", "provenance-mixed", 8, "`one` and `two`"),

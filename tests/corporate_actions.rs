@@ -48,7 +48,7 @@ fn corporate_actions_are_imported_listed_and_checked() {
     ] {
         assert!(listed.contains(line), "{listed}");
     }
-    assert!(place.ok("data check --archive archive").contains("no findings"), "clean");
+    assert!(place.ok("data check --archive archive").contains("nothing found"), "clean");
     let archive = Archive::open(&place.at("archive"), Access::Map).expect("opens");
     let count = |name| archive.load(symbol(name), Timeframe::Day).expect("loads").bars().len();
     assert_eq!((count("META"), count("FB")), (count("AMC"), 61));
@@ -107,7 +107,7 @@ fn an_archive_keeps_the_calendar_that_it_was_made_with() {
     place.ok("data import BTC_1hour.csv --archive archive --calendar 24x7");
     assert!(place.ok("data list --archive archive").contains("calendar: 24x7"));
     let checked = place.ok("data check --archive archive");
-    assert!(checked.contains("calendar 24x7: no findings"), "{checked}");
+    assert!(checked.contains("calendar 24x7: nothing found"), "{checked}");
     let shown = place.ok("data bars --archive archive --symbol BTC --timeframe 1Day --session regular");
     assert_eq!(shown.lines().count(), 15, "{shown}");
     place.ok("data import BTC_1hour.csv --archive archive");
