@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::account::Conditions;
 use crate::archive::Series;
 use crate::bar::{Bars, Date, Symbol};
-use crate::calendar;
+use crate::calendar::{self, Calendar};
 use crate::costs::Costs;
 use crate::error::{Error, Result, codes};
 use crate::history::{History, Hours};
@@ -25,17 +25,18 @@ use crate::uncounted::Uncounted;
 pub struct SymbolBars<'a> {
     symbol: Symbol,
     bars: Bars<'a>,
+    calendar: Calendar,
 }
 
 impl<'a> From<&'a Series> for SymbolBars<'a> {
     fn from(series: &'a Series) -> Self {
-        Self { symbol: series.symbol, bars: series.bars() }
+        Self { symbol: series.symbol, bars: series.bars(), calendar: series.calendar }
     }
 }
 
 impl<'a> From<(Symbol, Bars<'a>)> for SymbolBars<'a> {
     fn from((symbol, bars): (Symbol, Bars<'a>)) -> Self {
-        Self { symbol, bars }
+        Self { symbol, bars, calendar: Calendar::Xnys }
     }
 }
 
@@ -114,8 +115,8 @@ impl<'a, S: Strategy> Backtest<'a, S> {
                 format!("the capital is {capital} dollars, not a positive number"),
             ));
         }
-        let SymbolBars { symbol, bars } = self.bars;
-        let history = History::new(symbol, bars, self.hours)?;
+        let SymbolBars { symbol, bars, calendar } = self.bars;
+        let history = History::with_calendar(symbol, bars, self.hours, calendar)?;
         let benchmark = buy_and_hold(&[&history], self.terms.start, self.terms.end, |_, _| 1.0);
         let replay = replay(&[Instrument { history, strategy: self.strategy }], &self.terms, &mut ())?.into_inner();
         let metrics = Metrics::new(&replay, &benchmark).into_inner();

@@ -169,11 +169,6 @@ impl Timeframe {
         self.width() < DAY
     }
 
-    /// How many returns a year has, for annualising: one a session, or one a week.
-    pub const fn returns_per_year(self) -> f64 {
-        if let Self::Week = self { 52.0 } else { 252.0 }
-    }
-
     /// The start of the bar that contains `at`: minutes and hours of the clock, days and weeks of UTC dates.
     /// New York's offset is whole hours, so these are also its clock's, and 09:30 begins a bar of 30 minutes or less.
     pub const fn start_of(self, at: Nanos) -> Nanos {

@@ -1,18 +1,21 @@
-//! XNYS sessions from 1990 to 2030: holidays, early closes, ad-hoc closures, New York time.
+//! Sessions from 1990 to 2030 of the calendars that an archive can name.
 //!
-//! Rules follow NYSE rule 7.2 and its history; exceptions are listed by date. A test compares
-//! every session with PyPI's `exchange_calendars`.
-
-use std::sync::OnceLock;
+//! XNYS: holidays, early closes, ad-hoc closures, New York time. Rules follow NYSE rule 7.2 and its history; exceptions
+//! are listed by date. The functions of this module are XNYS's. `24x7` and `24x5` have every UTC day, and those from
+//! Monday to Friday. Tests compare every session with PyPI's `exchange_calendars`.
 
 use std::cell::Cell;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use jiff::civil::{self, Weekday};
 use jiff::tz::{TimeZone, TimeZoneTransition};
+use serde::{Deserialize, Serialize};
 
 use crate::bar::{DAY, Date, HOUR, MINUTE, Nanos, SECOND, Timeframe};
-use crate::error::{Error, Result, codes};
+use crate::error::{Error, Result, codes, quoted};
 
 /// First date the calendar knows: 1990-01-01.
 pub const FIRST: Date = Date(7305);
@@ -21,14 +24,147 @@ pub const LAST: Date = Date(22279);
 
 static NEW_YORK: TimeZone = jiff::tz::get!("America/New_York");
 
+/// When a market trades.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Calendar {
+    /// The New York Stock Exchange.
+    #[default]
+    #[serde(rename = "XNYS")]
+    Xnys,
+    /// Every UTC day, all of it.
+    #[serde(rename = "24x7")]
+    AlwaysOpen,
+    /// UTC days from Monday to Friday, all of each.
+    #[serde(rename = "24x5")]
+    Weekdays,
+}
+
+impl Calendar {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Xnys, Self::AlwaysOpen, Self::Weekdays];
+
+    /// Its name in manifests and options.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Xnys => "XNYS",
+            Self::AlwaysOpen => "24x7",
+            Self::Weekdays => "24x5",
+        }
+    }
+
+    /// Whether it is the stock exchange's, as where nobody names one.
+    pub fn is_xnys(&self) -> bool {
+        *self == Self::Xnys
+    }
+
+    /// The session of `date`; without trading, `open == close`, the begin of that date.
+    pub fn session(self, date: Date) -> Session {
+        match self {
+            Self::Xnys => session(date),
+            Self::AlwaysOpen => utc_day(date, (FIRST..=LAST).contains(&date)),
+            // 1970-01-01 was a Thursday.
+            Self::Weekdays => utc_day(date, (FIRST..=LAST).contains(&date) && (date.0 + 3).rem_euclid(7) < 5),
+        }
+    }
+
+    /// Whether no session of the month follows this one.
+    pub fn is_last_of_month(self, date: Date) -> bool {
+        let month = |date: Date| (date.civil().year(), date.civil().month());
+        let mut later = (date.0 + 1..).map(Date).take_while(|&d| month(d) == month(date));
+        !later.any(|later| self.is_trading_day(later))
+    }
+
+    /// Whether there is a session on `date`. Dates outside [`FIRST`]`..=`[`LAST`] have none.
+    pub fn is_trading_day(self, date: Date) -> bool {
+        self.session(date).trades()
+    }
+
+    /// The sessions with trading in `from..=to`, in order.
+    pub fn sessions(self, from: Date, to: Date) -> impl Iterator<Item = Session> {
+        (from.0..=to.0).map(move |day| self.session(Date(day))).filter(Session::trades)
+    }
+
+    /// The date at an instant: New York's, or UTC's.
+    pub fn date(self, at: Nanos) -> Date {
+        match self {
+            Self::Xnys => new_york_date(at),
+            Self::AlwaysOpen | Self::Weekdays => Date::of_utc(at),
+        }
+    }
+
+    /// When a date begins.
+    pub fn midnight(self, date: Date) -> Nanos {
+        match self {
+            Self::Xnys => new_york_midnight(date),
+            Self::AlwaysOpen | Self::Weekdays => date.utc_midnight(),
+        }
+    }
+
+    /// The last session of the week, from Monday on, that contains `date`: when a weekly bar is known.
+    pub fn last_session_of_week(self, date: Date) -> Session {
+        let monday = Date::of_utc(Timeframe::Week.start_of(date.utc_midnight()));
+        let days = (monday.0..monday.0 + 7).rev().map(|day| self.session(Date(day)));
+        let mut days = days.filter(Session::trades);
+        days.next().unwrap_or_else(|| self.session(date))
+    }
+
+    /// The session of the bar of this width that starts at `start`: an intraday bar's is that of its date, a day's that
+    /// of its UTC date, a week's its last.
+    pub fn session_of(self, timeframe: Timeframe, start: Nanos) -> Session {
+        match timeframe {
+            Timeframe::Week => self.last_session_of_week(Date::of_utc(start)),
+            Timeframe::Day => self.session(Date::of_utc(start)),
+            _ => self.session(self.date(start)),
+        }
+    }
+
+    /// How many sessions a year has, for annualising.
+    pub const fn sessions_per_year(self) -> f64 {
+        match self {
+            Self::Xnys => 252.0,
+            Self::AlwaysOpen => 365.0,
+            Self::Weekdays => 260.0,
+        }
+    }
+
+    /// How many returns a year has on bars of a width: one a session, or one a week.
+    pub const fn returns_per_year(self, timeframe: Timeframe) -> f64 {
+        if let Timeframe::Week = timeframe { 52.0 } else { self.sessions_per_year() }
+    }
+}
+
+impl fmt::Display for Calendar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Calendar {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|calendar| calendar.name().eq_ignore_ascii_case(text));
+        found.ok_or_else(|| {
+            let what = format!("{} is no calendar: those are {}", quoted(text), Self::ALL.map(Self::name).join(", "));
+            Error::new(codes::BAD_ARGUMENT, what).help("stocks are of XNYS, what trades on every UTC day is of 24x7")
+        })
+    }
+}
+
+/// A UTC day, with trading or without.
+const fn utc_day(date: Date, trades: bool) -> Session {
+    let open = date.utc_midnight();
+    Session { date, open, close: if trades { open + DAY } else { open } }
+}
+
 /// One exchange day. On a day without trading `open == close`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Session {
-    /// New York date (for daily bars: the date of the bar).
+    /// New York date, of other calendars the UTC date (for daily bars: the date of the bar).
     pub date: Date,
-    /// 09:30 New York, ns UTC.
+    /// 09:30 New York, of other calendars midnight, ns UTC.
     pub open: Nanos,
-    /// 16:00 New York, 13:00 on early closes, ns UTC.
+    /// 16:00 New York, 13:00 on early closes, of other calendars the next midnight, ns UTC.
     pub close: Nanos,
 }
 
@@ -85,33 +221,19 @@ fn work_out(date: Date) -> Session {
     Session { date, open: midnight + 9 * HOUR + 30 * MINUTE, close: midnight + close }
 }
 
-/// The last session of the week, Monday to Friday, that contains `date`: when a weekly bar is known.
+/// As [`Calendar::last_session_of_week`], of XNYS.
 pub fn last_session_of_week(date: Date) -> Session {
-    let monday = Date::of_utc(Timeframe::Week.start_of(date.utc_midnight()));
-    let days = (monday.0..monday.0 + 5).rev().map(Date);
-    days.map(session).find(Session::trades).unwrap_or_else(|| closed(date))
+    Calendar::Xnys.last_session_of_week(date)
 }
 
-/// The session of the bar of this width that starts at `start`: an intraday bar's is that of its New York date, a
-/// day's that of its UTC date, a week's its last.
+/// As [`Calendar::session_of`], of XNYS.
 pub fn session_of(timeframe: Timeframe, start: Nanos) -> Session {
-    match timeframe {
-        Timeframe::Week => last_session_of_week(Date::of_utc(start)),
-        Timeframe::Day => session(Date::of_utc(start)),
-        _ => session(new_york_date(start)),
-    }
+    Calendar::Xnys.session_of(timeframe, start)
 }
 
-/// Whether no session of the month follows this one.
-pub fn is_last_of_month(date: Date) -> bool {
-    let month = |date: Date| (date.civil().year(), date.civil().month());
-    let mut later = (date.0 + 1..).map(Date).take_while(|&d| month(d) == month(date));
-    !later.any(is_trading_day)
-}
-
-/// The sessions with trading in `from..=to`, in order.
+/// As [`Calendar::sessions`], of XNYS.
 pub fn sessions(from: Date, to: Date) -> impl Iterator<Item = Session> {
-    (from.0..=to.0).map(Date).filter(|&d| is_trading_day(d)).map(session)
+    Calendar::Xnys.sessions(from, to)
 }
 
 /// Start of the New York day, ns UTC.
@@ -288,6 +410,39 @@ mod tests {
         ] {
             assert_eq!(last_session_of_week(date(day)).date, date(last), "{day}");
         }
+    }
+
+    #[test]
+    fn round_the_clock_sessions_are_utc_days() {
+        let day = |calendar: Calendar, text| calendar.session(date(text));
+        let whole = Session {
+            date: date("2024-07-06"),
+            open: date("2024-07-06").utc_midnight(),
+            close: date("2024-07-07").utc_midnight(),
+        };
+        assert_eq!(day(Calendar::AlwaysOpen, "2024-07-06"), whole);
+        let closed = day(Calendar::Weekdays, "2024-07-06");
+        assert!(!closed.trades() && closed.open == whole.open);
+        let count = |calendar: Calendar| calendar.sessions(date("2024-01-01"), date("2024-12-31")).count();
+        assert_eq!(Calendar::ALL.map(count), [252, 366, 262]);
+        assert!(day(Calendar::Weekdays, "2024-12-25").trades(), "no holidays");
+        assert!(!day(Calendar::AlwaysOpen, "2031-01-01").trades());
+        let week = |calendar: Calendar| calendar.last_session_of_week(date("2024-07-03")).date.to_string();
+        assert_eq!(Calendar::ALL.map(week), ["2024-07-05", "2024-07-07", "2024-07-05"]);
+        let late = date("2024-07-03").utc_midnight() + 2 * HOUR;
+        let session = |calendar: Calendar| calendar.session_of(Timeframe::Hour, late).date.to_string();
+        assert_eq!(Calendar::ALL.map(session), ["2024-07-02", "2024-07-03", "2024-07-03"]);
+    }
+
+    #[test]
+    fn calendars_are_read_as_they_are_written() {
+        for calendar in Calendar::ALL {
+            assert_eq!(calendar.to_string().parse::<Calendar>().ok(), Some(calendar));
+            assert_eq!(serde_json::to_string(&calendar).ok(), Some(format!("\"{calendar}\"")));
+        }
+        assert!("24/7".parse::<Calendar>().is_err());
+        let a_year = |timeframe| Calendar::ALL.map(|calendar| calendar.returns_per_year(timeframe));
+        assert_eq!((a_year(Timeframe::Hour), a_year(Timeframe::Week)), ([252.0, 365.0, 260.0], [52.0; 3]));
     }
 
     #[test]

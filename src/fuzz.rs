@@ -30,7 +30,7 @@ pub const TARGETS: &[Target] = &[
     ("cache", cache_file),
     ("manifest", manifest),
     ("csv", csv_bars),
-    ("tables", split_and_move_tables),
+    ("tables", tables_beside_bars),
     ("config", config_file),
     ("verdict", verdict_and_what_goes_with_it),
     ("returns", kept_returns),
@@ -90,12 +90,21 @@ fn csv_bars(bytes: &[u8]) {
     }
 }
 
-fn split_and_move_tables(bytes: &[u8]) {
+fn tables_beside_bars(bytes: &[u8]) {
     if let Ok(splits) = tables::parse_splits(Path::new("splits.csv"), bytes) {
         assert!(splits.iter().all(|s| s.ratio > 0.0 && s.ratio.is_finite()));
     }
     if let Ok(moves) = tables::parse_moves(Path::new("moves.csv"), bytes) {
         assert!(moves.iter().all(|m| !m.reason.is_empty()));
+    }
+    if let Ok(dividends) = tables::parse_dividends(Path::new("dividends.csv"), bytes) {
+        assert!(dividends.iter().all(|d| d.amount > 0.0 && d.amount.is_finite()));
+    }
+    if let Ok(delistings) = tables::parse_delistings(Path::new("delistings.csv"), bytes) {
+        assert!(delistings.iter().all(|d| (0.0..=1.0).contains(&d.haircut)));
+    }
+    if let Ok(renames) = tables::parse_renames(Path::new("renames.csv"), bytes) {
+        assert!(renames.iter().all(|r| r.old != r.new));
     }
 }
 

@@ -1,9 +1,9 @@
-//! One symbol's bars cut into exchange sessions: what indicators fold over and a replay walks.
+//! One symbol's bars cut into sessions: what indicators fold over and a replay walks.
 
 use std::ops::Range;
 
 use crate::bar::{Bars, DAY, Date, Nanos, Symbol, Timeframe, WEEK};
-use crate::calendar::{self, Session};
+use crate::calendar::{self, Calendar, Session};
 use crate::error::Result;
 
 /// Which bars of a day count.
@@ -11,7 +11,7 @@ use crate::error::Result;
 pub enum Hours {
     /// Bars wholly inside the regular session of a trading day.
     Regular,
-    /// Every bar, grouped by New York date.
+    /// Every bar, grouped by the calendar's date.
     All,
 }
 
@@ -43,24 +43,30 @@ pub struct History<'a> {
     pub symbol: Symbol,
     bars: Bars<'a>,
     whole_sessions: bool,
-    returns_per_year: f64,
+    calendar: Calendar,
     sessions: Vec<SessionBars>,
     /// Splits by which its prices are adjusted, by date: new shares for one old.
     adjusted_by: Vec<(Date, f64)>,
 }
 
 impl<'a> History<'a> {
-    /// Cuts `bars` into sessions. Daily bars belong to the session of their UTC date and
+    /// Cuts `bars` into sessions of XNYS. Daily bars belong to the session of their UTC date and
     /// exist on trading days only; weekly bars to the week's last session, at whose close they are known; intraday bars belong to their New York date.
     ///
     /// # Errors
     /// Data error if bars lie outside the exchange calendar (1990-2030).
     pub fn new(symbol: Symbol, bars: Bars<'a>, hours: Hours) -> Result<Self> {
+        Self::with_calendar(symbol, bars, hours, Calendar::Xnys)
+    }
+
+    /// As [`History::new`], into sessions of another calendar: intraday bars belong to its dates.
+    ///
+    /// # Errors
+    /// As [`History::new`].
+    pub fn with_calendar(symbol: Symbol, bars: Bars<'a>, hours: Hours, calendar: Calendar) -> Result<Self> {
         let whole_sessions = bars.width() >= DAY;
         let weekly = bars.width() == WEEK;
-        let returns_per_year = if weekly { Timeframe::Week } else { Timeframe::Day }.returns_per_year();
-        let mut history =
-            Self { symbol, bars, whole_sessions, returns_per_year, sessions: Vec::new(), adjusted_by: Vec::new() };
+        let mut history = Self { symbol, bars, whole_sessions, calendar, sessions: Vec::new(), adjusted_by: Vec::new() };
         let (Some(&first), Some(&last)) = (bars.starts().first(), bars.starts().last()) else {
             return Ok(history);
         };
@@ -90,24 +96,25 @@ impl<'a> History<'a> {
 
     fn cut_whole(&mut self, timeframe: Timeframe) {
         for (i, &start) in self.bars.starts().iter().enumerate() {
-            let session = calendar::session_of(timeframe, start);
+            let session = self.calendar.session_of(timeframe, start);
             if session.trades() {
                 self.push(session, i..i + 1);
             }
         }
     }
 
+    /// The calendar is asked a few times a session, never for a bar.
     fn cut_intraday(&mut self, hours: Hours) {
-        let (starts, width) = (self.bars.starts(), self.bars.width());
+        let (starts, width, calendar) = (self.bars.starts(), self.bars.width(), self.calendar);
         let mut from = 0;
         let mut usual = 0;
         while from < starts.len() {
-            let date = calendar::new_york_date(starts[from]);
-            let session = calendar::session(date);
+            let date = calendar.date(starts[from]);
+            let session = calendar.session(date);
             let after = |from: usize, limit, guess| from + count_below(&starts[from..], limit, guess);
             let open = after(from, session.open, 0);
             let close = after(open, session.close - width + 1, usual);
-            let day_end = after(close, calendar::new_york_midnight(Date(date.0 + 1)), 0);
+            let day_end = after(close, calendar.midnight(Date(date.0 + 1)), 0);
             usual = close - open;
             let range = match hours {
                 Hours::All => from..day_end,
@@ -133,7 +140,12 @@ impl<'a> History<'a> {
 
     /// How many of its sessions a year has: weekly bars have one a week.
     pub(crate) fn returns_per_year(&self) -> f64 {
-        self.returns_per_year
+        self.calendar.returns_per_year(if self.bars.width() == WEEK { Timeframe::Week } else { Timeframe::Day })
+    }
+
+    /// The calendar of its sessions.
+    pub fn calendar(&self) -> Calendar {
+        self.calendar
     }
 
     /// Number of bars in all sessions.

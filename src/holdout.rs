@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bar::Date;
-use crate::calendar;
+use crate::calendar::{self, Calendar};
 use crate::error::{Error, Result, codes};
 use crate::ledger::mark::Mark;
 use crate::ledger::{Kind, Ledger, Trials};
@@ -180,9 +180,9 @@ impl Seen {
     ///
     /// # Errors
     /// Data error if the period lies outside the calendar.
-    pub fn of(ledger: &Ledger, trials: &Trials) -> Result<Self> {
+    pub fn of(ledger: &Ledger, trials: &Trials, calendar: Calendar) -> Result<Self> {
         let dates = (trials.start_date, trials.end_date);
-        let sessions = sessions(dates)?;
+        let sessions = sessions(dates, calendar)?;
         let is_own = |kind: Kind, other: &Trials| kind == Kind::Gate && other.settings == trials.settings;
         let tried = || {
             let alike = ledger.records().values().filter(|r| r.kind.tries() && r.trials.synthetic == trials.synthetic);
@@ -235,10 +235,10 @@ impl Seen {
     }
 }
 
-fn sessions((start, end): (Date, Date)) -> Result<Vec<Date>> {
+fn sessions((start, end): (Date, Date), calendar: Calendar) -> Result<Vec<Date>> {
     calendar::check_covered(start)?;
     calendar::check_covered(end)?;
-    Ok(calendar::sessions(start, end).map(|s| s.date).collect())
+    Ok(calendar.sessions(start, end).map(|s| s.date).collect())
 }
 
 #[cfg(test)]
@@ -316,7 +316,8 @@ mod tests {
         let (_folder, mut ledger) = ledger();
         reserve(&mut ledger, date("2024-06-03")).expect("reserved");
         let one = tried(json!({"a": 1}), "2024-01-02", "2024-06-28");
-        let look = |ledger: &Ledger, of: &Trials| Seen::of(ledger, of).expect("dates").look.map(|l| l.number);
+        let look =
+            |ledger: &Ledger, of: &Trials| Seen::of(ledger, of, Calendar::Xnys).expect("dates").look.map(|l| l.number);
         ledger.add(Kind::Gate, &one, None).expect("added");
         assert_eq!(look(&ledger, &one), Some(1), "its own record");
         for a in 2..4 {
@@ -326,7 +327,7 @@ mod tests {
         assert_eq!(look(&ledger, &one), Some(3));
         let before = tried(json!({"a": 1}), "2024-01-02", "2024-05-31");
         assert_eq!(look(&ledger, &before), None, "nothing set aside in it");
-        let said = Seen::of(&ledger, &one).expect("dates").sentences().concat();
+        let said = Seen::of(&ledger, &one, Calendar::Xnys).expect("dates").sentences().concat();
         assert!(said.contains("look no. 3") && said.contains("19 sessions"), "{said}");
     }
 
@@ -343,7 +344,7 @@ mod tests {
             }
             let own = tried(json!({"a": -1}), &day(0), &day(250));
             ledger.add(Kind::Gate, &own, None).expect("added");
-            let seen = Seen::of(&ledger, &own).expect("dates");
+            let seen = Seen::of(&ledger, &own, Calendar::Xnys).expect("dates");
             let days = calendar::sessions(first, Date(first.0 + 250)).map(|s| s.date.0 - first.0);
             let hidden = days.filter(|n| !periods.iter().any(|(from, length)| (*from..=from + length).contains(n)));
             prop_assert_eq!(seen.unseen, hidden.count());

@@ -36,7 +36,7 @@
 //! it.
 //!
 //! Instants are nanoseconds of UTC, dates are those of the exchange in New York, money is dollars, rates are fractions,
-//! and ratios are annualised over 252 sessions.
+//! and ratios are annualised over 252 sessions. Archives of other calendars have UTC's dates and more sessions a year.
 
 pub mod error;
 pub mod finding;

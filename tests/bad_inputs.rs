@@ -269,6 +269,17 @@ fn bad_sources() {
         (|p| p.write("source/s.csv", "symbol,effective_date,new_shares_per_old\nAMC,2024-01-32,4\n"), IMPORT, "bad-table", 3, "is not a date"),
         (|p| { p.write("source/s.csv", "symbol,effective_date,new_shares_per_old\nAMC,2024-01-02,4\nAMC,2024-01-02,5\n",) }, IMPORT, "split-conflict", 3, "4 and 5"),
         (|p| p.write("source/m.csv", "symbol,date,reason\nAMC,2024-01-02,\n"), IMPORT, "bad-table", 3, "needs a reason"),
+        (|p| p.write("source/d.csv", "symbol,ex_date,amount\nAMC,2024-01-02,0\n"), IMPORT, "bad-table", 3, "d.csv:2"),
+        (|p| p.write("source/d.csv", "symbol,ex_date,amount\nAMC,2024-01-02,1\nAMC,2024-01-02,2\n"), IMPORT, "bad-table", 3, "two dividends of AMC on 2024-01-02: 1 and 2"),
+        (|p| p.write("d.csv", "symbol,date,amount\n"), "data import --archive archive --dividends d.csv .", "bad-table", 3, "symbol,ex_date,amount"),
+        (|p| p.write("source/e.csv", "symbol,last_date,haircut\nAMC,2024-01-02,1.5\n"), IMPORT, "bad-table", 3, "haircut from 0 to 1"),
+        (|p| p.write("source/e.csv", "symbol,last_date,haircut\nAMC,2024-01-02,1\nAMC,2024-01-03,1\n"), IMPORT, "bad-table", 3, "two delistings of AMC"),
+        (|p| p.write("source/r.csv", "old,new,date\nAMC,AMC,2024-01-02\n"), IMPORT, "bad-table", 3, "renamed to itself"),
+        (|p| p.write("source/r.csv", "old,new,date\nA,B,2024-01-02\nA,C,2024-01-02\n"), IMPORT, "bad-table", 3, "A to B, and A to C"),
+        (|p| { p.archive(); p.write("r.csv", "old,new,date\nAMC,AMD,2024-07-02\n"); p.csv("AMD_1min.csv", &spaced(1, 30)); }, "data import AMD_1min.csv r.csv --archive archive", "rename-overlap", 3, "40 of AMC, 30 of AMD"),
+        (|p| { p.csv("AMC_1day.csv", &turned()); p.write("s.csv", "symbol,effective_date,new_shares_per_old\nAMC,2024-07-02,10\n"); }, "data import AMC_1day.csv s.csv --archive archive", "split-inverted", 3, "a ratio of 1/10: the wrong way round"),
+        (|p| p.archive(), "data import AMC_1min.csv --archive archive --calendar 24x7", "other-calendar", 8, "XNYS"),
+        (|p| p.archive(), "data import AMC_1min.csv --archive archive --calendar 24/7", "bad-argument", 2, "those are XNYS, 24x7, 24x5"),
         (|p| p.archive(), "data import AMC_1min.csv --archive archive --provenance alpaca-sip", "provenance-mixed", 8, "`csv`"),
         (|_| {}, "data import SAMPLE --archive archive --provenance alpaca-sip", "provenance-renamed", 8, "`synthetic`"),
         (|p| { p.archive(); p.ok("data import AMC_1min.csv --archive a --provenance one"); p.csv("AMC_1min.csv", "2024-07-02T14:00:00Z,10,11,9,10,1"); p.ok("data import AMC_1min.csv --archive b --provenance two --timeframe 1Min"); }, "data import a b --archive c", "provenance-mixed", 8, "`one` and `two`"),
@@ -281,6 +292,11 @@ fn bad_sources() {
 /// Two rows with a volume-weighted price.
 const VWAP: &str = "timestamp,open,high,low,close,volume,vwap\n\
     2024-07-01T14:00:00Z,10,11,9,10,1,10.5\n2024-07-01T14:01:00Z,10,11,9,10,1,10.5\n";
+
+/// Days of a reverse split, ten old shares for one.
+fn turned() -> String {
+    "2024-06-28,10,11,9,10,1000\n2024-07-01,10,11,9,10,1000\n2024-07-02,100,110,90,100,100\n2024-07-03,100,110,90,100,100".to_owned()
+}
 
 /// Rows so many minutes apart.
 fn spaced(minutes: i64, count: i64) -> String {

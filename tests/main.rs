@@ -11,6 +11,7 @@ mod bars;
 mod calendar;
 mod cli;
 mod configs;
+mod corporate_actions;
 mod counting;
 mod data_check;
 mod documentation;

@@ -37,6 +37,7 @@ fn fill(trade: u32, hours: i64, profit: f64) -> Fill {
 fn replay(equity: &[(&str, f64)], fills: Vec<Fill>) -> Replay {
     Replay {
         returns_per_year: 252.0,
+        calendar: magellan::calendar::Calendar::Xnys,
         capital: 1_000.0,
         equity: equity.iter().map(|(day, worth)| (date(day), *worth)).collect(),
         fills,

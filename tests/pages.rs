@@ -92,7 +92,9 @@ fn the_last_rolling_sharpe_ratio_is_that_of_its_window() {
     let window = series["rolling"]["window"].as_u64().expect("a window") as usize;
     let equity: Vec<f64> = series["equity"].as_array().expect("equity").iter().filter_map(Value::as_f64).collect();
     let returns: Vec<f64> = equity.windows(2).map(|w| w[1] / w[0] - 1.0).collect();
-    let own = magellan::metrics::sharpe(&returns[returns.len() - window..]).value().expect("defined");
+    let own = magellan::metrics::sharpe(&returns[returns.len() - window..], magellan::metrics::SESSIONS_PER_YEAR)
+        .value()
+        .expect("defined");
     let rolling = series["rolling"]["strategy"].as_array().expect("values");
     assert!((rolling.last().and_then(Value::as_f64).expect("defined") - own).abs() < 0.002);
     assert!(rolling[..window - 1].iter().all(Value::is_null), "a window that isn't full has no ratio");

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use magellan::archive::Archive;
 use magellan::bar::{Date, Symbol, Timeframe};
-use magellan::calendar;
+use magellan::calendar::{self, Calendar};
 use magellan::config::document::{self, Document, Part};
-use magellan::config::{self, Period};
+use magellan::config::{self, Period, check_calendar};
 use magellan::deployed::discover;
 use magellan::deployed::{self, Deployed};
 use magellan::disk::map;
@@ -144,7 +144,8 @@ fn of_config(
     };
     found.extend(strategy.examine(document));
     let periods = periods(document);
-    found.extend(against_calendar(strategy, document, &periods));
+    let calendar = archive.map_or(Calendar::Xnys, Archive::calendar);
+    found.extend(against_calendar(strategy, document, &periods, calendar));
     if let Some(archive) = archive {
         found.extend(against_archive(strategy, document, &periods, archive));
     }
@@ -200,11 +201,20 @@ fn periods(document: &Document) -> Vec<(usize, Period)> {
 }
 
 /// Bars and periods that no archive could have.
-fn against_calendar(strategy: &dyn AnyStrategy, document: &Document, periods: &[(usize, Period)]) -> Vec<Finding> {
+fn against_calendar(
+    strategy: &dyn AnyStrategy,
+    document: &Document,
+    periods: &[(usize, Period)],
+    calendar: Calendar,
+) -> Vec<Finding> {
     let mut found = Vec::new();
     if strategy.timeframe() == Timeframe::Week {
         let what = format!("{} trades {} bars, which no gate judges", strategy.name(), Timeframe::Week);
         found.push(Finding::new(codes::WEEKLY_BARS, "data_requirements.timeframe", what));
+    }
+    let broker = "ssm_parameters.base_url";
+    if let Err(err) = document.text_at(broker).map_or(Ok(()), |url| check_calendar(url, calendar)) {
+        found.push(Finding::new(err.code(), broker, err.what()).help(err.suggestion()));
     }
     for (i, Period { name, start_date, end_date }) in periods {
         for (key, date) in [("start_date", start_date), ("end_date", end_date)] {
@@ -212,7 +222,7 @@ fn against_calendar(strategy: &dyn AnyStrategy, document: &Document, periods: &[
                 found.push(Finding::new(err.code(), period_path(*i, key), err.what()));
             }
         }
-        if calendar::sessions(*start_date, *end_date).next().is_none() {
+        if calendar.sessions(*start_date, *end_date).next().is_none() {
             let what = format!("the exchange has no session in {name}: {start_date} to {end_date}");
             found.push(Finding::new(codes::NO_BARS, period_path(*i, "start_date"), what));
         }
@@ -277,7 +287,7 @@ fn of_symbol(
 ) -> Result<Vec<Lack>> {
     let timeframe = strategy.timeframe();
     let series = archive.load(symbol, timeframe)?;
-    let history = History::new(symbol, series.bars(), hours)?;
+    let history = series.history(hours)?;
     let warmup: usize = document.typed("data_requirements.warmup_bars").unwrap_or(0);
     let mut lacks = Vec::new();
     for (i, period) in periods {
@@ -294,7 +304,7 @@ fn of_symbol(
 
 /// Which ends of a period a symbol's bars don't reach.
 fn uncovered(history: &History<'_>, index: usize, period: &Period) -> Vec<Lack> {
-    let mut days = calendar::sessions(period.start_date, period.end_date).map(|s| s.date);
+    let mut days = history.calendar().sessions(period.start_date, period.end_date).map(|s| s.date);
     let Some(first) = days.next() else { return Vec::new() };
     let last = days.last().unwrap_or(first);
     let sessions = history.sessions();

@@ -7,7 +7,6 @@
 
 use super::series::Series;
 use crate::bar::{Date, Nanos};
-use crate::calendar;
 use crate::error::codes;
 use crate::finding::Finding;
 
@@ -51,7 +50,7 @@ fn misfit(fine: &Series, coarse: &Series, shift: (Nanos, Nanos), (from, to): (Da
     let mut distances = Vec::new();
     for i in 0..coarses.len() {
         let start = coarses.start_at(i) - shift.1;
-        let session = calendar::session_of(coarse.timeframe, start);
+        let session = coarse.calendar.session_of(coarse.timeframe, start);
         let (date, begin, end) = match coarse.timeframe.is_intraday() {
             true => (session.date, start, start + coarse.timeframe.width()),
             false => (session.date, session.open, session.close),
@@ -80,6 +79,7 @@ mod tests {
     use crate::archive::cache::Cached;
     use crate::archive::row::Row;
     use crate::bar::{MINUTE, Timeframe};
+    use crate::calendar::{self, Calendar};
 
     /// Minutes that walk, and the hours that they make, each moved by so many minutes.
     fn series(fine_by: i64, coarse_by: i64) -> (Series, Series) {
@@ -103,6 +103,7 @@ mod tests {
             provenance: String::new(),
             hash: String::new(),
             built_from: None,
+            calendar: Calendar::Xnys,
             columns: Cached::of(rows),
         };
         (of(Timeframe::Minute, &minutes), of(Timeframe::Hour, &hours))

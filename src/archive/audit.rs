@@ -2,14 +2,14 @@
 //!
 //! An audit looks at the sessions in a range of dates and finds bars that contradict
 //! themselves, sessions that are missing, cut or thin, jumps that no split explains, and
-//! declared splits that aren't in the prices. Days that a table of moves declares are noted
+//! declared splits, dividends and delistings that don't fit the prices. Days that a table of moves declares are noted
 //! instead. Prices are raw: splits are applied here.
 
 use super::series::split_factor;
 use crate::archive::row::Row;
-use crate::archive::tables::{Move, Split};
+use crate::archive::tables::{Delisting, Dividend, Move, Split};
 use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe, iso_utc};
-use crate::calendar;
+use crate::calendar::Calendar;
 use crate::error::{Code, Error, Result, codes};
 use crate::finding::{Finding, Severity};
 use crate::history::{History, Hours, SessionBars};
@@ -62,14 +62,14 @@ pub(crate) fn counts_smaller_units(bars: impl Iterator<Item = [f64; 5]>) -> bool
 
 /// Whether bars are stamped with their end, by the session alone: none begins with it, and in nearly
 /// all sessions one begins as it ends. `starts` are in order.
-pub(crate) fn is_end_stamped(starts: &[Nanos], timeframe: Timeframe) -> bool {
+pub(crate) fn is_end_stamped(starts: &[Nanos], timeframe: Timeframe, calendar: Calendar) -> bool {
     if !timeframe.is_intraday() {
         return false;
     }
     let width = timeframe.width();
     let (mut sessions, mut closes, mut most) = (0_usize, 0_usize, 0_usize);
-    for day in starts.chunk_by(|a, b| calendar::new_york_date(*a) == calendar::new_york_date(*b)) {
-        let session = calendar::session(calendar::new_york_date(day[0]));
+    for day in starts.chunk_by(|a, b| calendar.date(*a) == calendar.date(*b)) {
+        let session = calendar.session(calendar.date(day[0]));
         if !session.trades() {
             continue;
         }
@@ -94,10 +94,16 @@ pub struct Audit<'a> {
     pub symbol: Symbol,
     /// Bar width.
     pub timeframe: Timeframe,
+    /// When it trades.
+    pub calendar: Calendar,
     /// Raw bars.
     pub bars: Bars<'a>,
     /// The symbol's splits, oldest first.
     pub splits: &'a [Split],
+    /// The symbol's dividends, oldest first.
+    pub dividends: &'a [Dividend],
+    /// The end of its trading.
+    pub delisting: Option<Delisting>,
     /// Declared days, of any symbol.
     pub moves: &'a [Move],
     /// First date that counts.
@@ -126,7 +132,7 @@ impl Audit<'_> {
     /// # Errors
     /// Data error if bars lie outside the exchange calendar.
     pub fn run(&self) -> Result<Vec<Finding>> {
-        let history = History::new(self.symbol, self.bars, Hours::Regular)?;
+        let history = History::with_calendar(self.symbol, self.bars, Hours::Regular, self.calendar)?;
         let sessions = &history.sessions()[history.sessions_between(self.from, self.to)];
         let days: Vec<Day> = sessions.iter().map(|s| self.day(&history, s)).collect();
         let mut found = Vec::new();
@@ -145,6 +151,9 @@ impl Audit<'_> {
         found.extend(self.jumps(&days));
         found.extend(self.spikes(&history, sessions));
         found.extend(self.splits_shown(&days));
+        found.extend(self.dividends_fit(&days));
+        found.extend(self.dividends_adjusted(&days));
+        found.extend(self.delisted());
         found.extend(self.time_zone());
         found.extend(self.end_stamped());
         found.extend(self.implausible());
@@ -218,7 +227,7 @@ impl Audit<'_> {
         let mut last = None;
         for &start in self.bars.starts() {
             let date = self.date(start);
-            if !(self.from..=self.to).contains(&date) || calendar::is_trading_day(date) {
+            if !(self.from..=self.to).contains(&date) || self.calendar.is_trading_day(date) {
                 continue;
             }
             bars += 1;
@@ -252,7 +261,7 @@ impl Audit<'_> {
     /// Bars stamped with their end, as the session alone shows.
     fn end_stamped(&self) -> Option<Finding> {
         let what = "no bar begins with the session, and one begins as it ends: stamped with their end, not their start";
-        is_end_stamped(self.range().starts(), self.timeframe)
+        is_end_stamped(self.range().starts(), self.timeframe, self.calendar)
             .then(|| Finding::new(codes::END_STAMPED, self.about(""), what))
     }
 
@@ -282,7 +291,7 @@ impl Audit<'_> {
     }
 
     fn date(&self, start: Nanos) -> Date {
-        calendar::session_of(self.timeframe, start).date
+        self.calendar.session_of(self.timeframe, start).date
     }
 
     /// Sessions of the exchange between the first and the last archived one that have no bar.
@@ -292,8 +301,8 @@ impl Audit<'_> {
         let mut have = days.iter().map(|d| d.date).peekable();
         let mut run: Vec<Date> = Vec::new();
         let weekly = self.timeframe == Timeframe::Week;
-        let has_bar = |date: Date| !weekly || calendar::last_session_of_week(date).date == date;
-        for session in calendar::sessions(first.date, last.date).filter(|s| has_bar(s.date)) {
+        let has_bar = |date: Date| !weekly || self.calendar.last_session_of_week(date).date == date;
+        for session in self.calendar.sessions(first.date, last.date).filter(|s| has_bar(s.date)) {
             if have.peek() == Some(&session.date) {
                 have.next();
                 found.extend(self.hole(&std::mem::take(&mut run)));
@@ -358,7 +367,7 @@ impl Audit<'_> {
         let mut found = Vec::new();
         for pair in days.windows(2) {
             let (before, day) = (&pair[0], &pair[1]);
-            if calendar::sessions(Date(before.date.0 + 1), Date(day.date.0 - 1)).count() >= STRETCH {
+            if self.calendar.sessions(Date(before.date.0 + 1), Date(day.date.0 - 1)).count() >= STRETCH {
                 continue;
             }
             let change = day.close * self.ratio(before.date, day.date) / before.close - 1.0;
@@ -429,17 +438,108 @@ impl Audit<'_> {
                     // A stock dividend of a few per cent is lost in a day's noise.
                     continue;
                 }
-                let shown = (raw + self.ratio(before.date, day.date).ln()).abs() < raw.abs();
+                let misfit = |ratio: f64| (raw + ratio.ln()).abs();
+                let declared = self.ratio(before.date, day.date);
+                let turned = misfit(declared / (split.ratio * split.ratio));
                 let about = self.about(&split.date.to_string());
                 let what = format!(
                     "{} new shares per old: the close goes from {} to {}",
                     split.ratio, before.close, day.close
                 );
-                found.push(match shown {
-                    true => Finding::new(codes::SPLIT_FOUND, about, what).severity(Severity::Note),
-                    false => self.of_day(codes::SPLIT_NOT_FOUND, split.date, what),
+                found.push(if misfit(declared) < raw.abs() {
+                    Finding::new(codes::SPLIT_FOUND, about, what).severity(Severity::Note)
+                } else if turned < raw.abs() && turned < (1.0 + JUMP).ln() {
+                    self.inverted(split, what)
+                } else {
+                    self.of_day(codes::SPLIT_NOT_FOUND, split.date, what)
                 });
             }
+        }
+        found
+    }
+
+    /// A split that the prices show the other way round.
+    fn inverted(&self, split: &Split, what: String) -> Finding {
+        let right = as_ratio(1.0 / split.ratio);
+        let what = format!("{what}, which is a ratio of {right}: the wrong way round");
+        self.of_day(codes::SPLIT_INVERTED, split.date, what).help(format!(
+            "write {},{},{right} in the split table and import all sources into a new archive",
+            split.symbol, split.date
+        ))
+    }
+
+    /// The last close before a date, if no long stretch lies between, in the shares of that date.
+    fn close_before(&self, days: &[Day], date: Date) -> Option<f64> {
+        let before = &days[days.partition_point(|d| d.date < date).checked_sub(1)?];
+        let between = self.calendar.sessions(Date(before.date.0 + 1), Date(date.0 - 1)).count();
+        (between < STRETCH).then(|| before.close / self.ratio(before.date, date))
+    }
+
+    /// Dividends on days without a session, and such as are more than the share was worth.
+    fn dividends_fit(&self, days: &[Day]) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for Dividend { ex_date, amount, .. } in
+            self.dividends.iter().filter(|d| (self.from..=self.to).contains(&d.ex_date))
+        {
+            let what = match self.close_before(days, *ex_date) {
+                _ if !self.calendar.is_trading_day(*ex_date) => {
+                    format!("a dividend of {amount} on a day without a session")
+                }
+                Some(close) if *amount >= close => {
+                    format!("a dividend of {amount} a share, of which the close before it is {close}")
+                }
+                _ => continue,
+            };
+            found.push(self.of_day(codes::DIVIDEND_WRONG, *ex_date, what));
+        }
+        found
+    }
+
+    /// Dividends that go on as before where a split changes the share: amounts before it that were adjusted for it.
+    fn dividends_adjusted(&self, days: &[Day]) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for pair in self.dividends.windows(2) {
+            let (before, after) = (&pair[0], &pair[1]);
+            let ratio = self.ratio(before.ex_date, after.ex_date);
+            let closes = (self.close_before(days, before.ex_date), self.close_before(days, after.ex_date));
+            // What a smaller split changes, a company may as well have decided.
+            let (true, (Some(old), Some(new))) = (ratio.ln().abs() > 2.0 * (1.0 + JUMP).ln(), closes) else { continue };
+            // As paid, the yield stays about the same.
+            let change = ((after.amount / new) / (before.amount / old)).ln();
+            let adjusted = (change - ratio.ln()).abs();
+            if adjusted < change.abs() && adjusted < (1.0 + JUMP).ln() {
+                let what = format!(
+                    "dividends of {} before and {} on {} after a ratio of {}: the first seems to be of the new shares",
+                    before.amount,
+                    after.amount,
+                    after.ex_date,
+                    as_ratio(ratio)
+                );
+                let about = self.about(&before.ex_date.to_string());
+                found.push(Finding::new(codes::DIVIDEND_ADJUSTED, about, what).severity(Severity::Warning));
+            }
+        }
+        found
+    }
+
+    /// Bars after the symbol's last session, and a last session that is none.
+    fn delisted(&self) -> Vec<Finding> {
+        let Some(Delisting { last_date, .. }) = self.delisting else { return Vec::new() };
+        let mut found = Vec::new();
+        let mut add = |what| found.push(self.of_day(codes::DELISTING_WRONG, last_date, what));
+        if !self.calendar.is_trading_day(last_date) {
+            add("the last session before a delisting is a day without one".to_owned());
+        }
+        // The week of the last session has it, too.
+        let last = if self.timeframe == Timeframe::Week {
+            self.calendar.last_session_of_week(last_date).date
+        } else {
+            last_date
+        };
+        let dates = self.range().starts().iter().map(|&start| self.date(start));
+        let mut after = dates.filter(|date| *date > last && (self.from..=self.to).contains(date));
+        if let Some(first) = after.next() {
+            add(format!("{} bars after the last session before a delisting, from {first} on", 1 + after.count()));
         }
         found
     }
@@ -447,17 +547,18 @@ impl Audit<'_> {
     /// Intraday times that were New York's but are stored as UTC: then most of the volume
     /// lies where New York's clock would put the session.
     fn time_zone(&self) -> Option<Finding> {
-        if !self.timeframe.is_intraday() {
+        // Round the clock nothing lies outside a session.
+        if !self.timeframe.is_intraday() || !self.calendar.is_xnys() {
             return None;
         }
-        let width = self.timeframe.width();
+        let (width, calendar) = (self.timeframe.width(), self.calendar);
         let (mut inside, mut shifted, mut all) = (0.0, 0.0, 0.0);
         let mut day = Date::default();
-        let (mut session, mut midnight) = (calendar::session(day), calendar::new_york_midnight(day));
+        let (mut session, mut midnight) = (calendar.session(day), calendar.midnight(day));
         for (&start, &volume) in self.bars.starts().iter().zip(self.bars.volume()) {
             let date = Date::of_utc(start);
             if date != day {
-                (day, session, midnight) = (date, calendar::session(date), calendar::new_york_midnight(date));
+                (day, session, midnight) = (date, calendar.session(date), calendar.midnight(date));
             }
             if !session.trades() {
                 continue;
@@ -479,6 +580,15 @@ impl Audit<'_> {
     }
 }
 
+/// A ratio as a table would have it: `1/30`, where that is shorter.
+fn as_ratio(ratio: f64) -> String {
+    let inverse = (1.0 / ratio).round();
+    match inverse > 1.0 && (ratio * inverse - 1.0).abs() < 1e-9 {
+        true => format!("1/{inverse}"),
+        false => format!("{}", (ratio * 1e9).round() / 1e9),
+    }
+}
+
 fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
@@ -487,18 +597,23 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bar::MINUTE;
+    use crate::bar::{DAY, MINUTE};
+    use crate::calendar;
 
     /// Sessions from 2024-07-01 on at $10 and 1,000 shares, changed as told.
     struct Made {
         timeframe: Timeframe,
         start: Vec<Nanos>,
         ohlcv: [Vec<f64>; 5],
+        calendar: Calendar,
+        dividends: Vec<Dividend>,
+        delisting: Option<Delisting>,
     }
 
     impl Made {
         fn days(count: usize) -> Self {
-            let mut made = Self { timeframe: Timeframe::Day, start: Vec::new(), ohlcv: Default::default() };
+            let (start, ohlcv, calendar, dividends) = Default::default();
+            let mut made = Self { timeframe: Timeframe::Day, start, ohlcv, calendar, dividends, delisting: None };
             for session in calendar::sessions(date("2024-07-01"), date("2024-12-31")).take(count) {
                 made.push(session.date.utc_midnight());
             }
@@ -538,8 +653,11 @@ mod tests {
             let [o, h, l, c, v] = &self.ohlcv;
             let bars = Bars::new(self.timeframe, &self.start, [o, h, l, c, v]).expect("ordered");
             let (from, to) = (calendar::FIRST, calendar::LAST);
-            let symbol = symbol();
-            Audit { symbol, timeframe: self.timeframe, bars, splits, moves, from, to, whole }.run().expect("covered")
+            let (symbol, timeframe, calendar) = (symbol(), self.timeframe, self.calendar);
+            let (dividends, delisting) = (&self.dividends[..], self.delisting);
+            let audit =
+                Audit { symbol, timeframe, calendar, bars, splits, dividends, delisting, moves, from, to, whole };
+            audit.run().expect("covered")
         }
     }
 
@@ -579,6 +697,30 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].what.contains("1 Saturdays, 1 Sundays, 1 holidays"), "{}", found[0].what);
         assert_eq!(found[0].severity, Severity::Note);
+    }
+
+    #[test]
+    fn weekends_are_sessions_where_the_calendar_says_so() {
+        let mut made = Made { calendar: Calendar::AlwaysOpen, ..Made::days(0) };
+        let first = date("2024-07-01").utc_midnight();
+        (0..30).for_each(|i| made.push(first + i * DAY));
+        assert_eq!(made.found(&[], &[]), []);
+        made.remove(5..6);
+        assert_eq!(made.found(&[], &[]), [(codes::MISSING_SESSIONS, "AMC 1Day 2024-07-06".into())], "a Saturday");
+        made.calendar = Calendar::Weekdays;
+        let found = made.audit(&[], &[], false);
+        assert_eq!(found.iter().map(|f| f.code).collect::<Vec<_>>(), [codes::PHANTOM_DAYS]);
+        assert!(found[0].what.contains("3 Saturdays, 4 Sundays, 0 holidays"), "{}", found[0].what);
+    }
+
+    #[test]
+    fn minutes_round_the_clock_fill_their_sessions() {
+        let mut made = Made { timeframe: Timeframe::Minute, calendar: Calendar::AlwaysOpen, ..Made::days(0) };
+        let first = date("2024-07-04").utc_midnight();
+        (0..5 * 1_440).for_each(|i| made.push(first + i * MINUTE));
+        assert_eq!(made.found(&[], &[]), []);
+        made.remove(1_500..2_800);
+        assert_eq!(made.found(&[], &[]), [(codes::PARTIAL_SESSION, "AMC 1Min 2024-07-05".into())]);
     }
 
     #[test]
@@ -644,6 +786,75 @@ mod tests {
         let split = Split { symbol: symbol(), date: Date::of_utc(made.start[10]), ratio: 4.0 };
         let codes: Vec<Code> = made.found(&[split], &[]).into_iter().map(|f| f.0).collect();
         assert!(codes.contains(&codes::SPLIT_NOT_FOUND) && codes.contains(&codes::UNDECLARED_JUMP), "{codes:?}");
+    }
+
+    #[test]
+    fn a_split_the_wrong_way_round_is_told_with_both_ratios() {
+        for (ratio, shown, right) in [(30.0, 30.0, "1/30"), (0.1, 0.1, "10"), (1.0 / 3.0, 0.3, "3")] {
+            let mut made = Made::days(30);
+            made.scale_from(10, shown);
+            let date = Date::of_utc(made.start[10]);
+            let split = Split { symbol: symbol(), date, ratio };
+            let found = made.audit(&[split], &[], false);
+            let wrong = found.iter().find(|f| f.code == codes::SPLIT_INVERTED).expect("found");
+            assert_eq!((wrong.severity, &wrong.subject), (Severity::Error, &format!("AMC 1Day {date}")));
+            assert!(wrong.what.contains(&format!("{ratio} new shares")), "{}", wrong.what);
+            assert!(wrong.what.contains(&format!("a ratio of {right}: the wrong way round")), "{}", wrong.what);
+            assert!(wrong.help.contains(&format!("AMC,{date},{right}")), "{}", wrong.help);
+            // Turned round it fits.
+            let split = Split { ratio: 1.0 / ratio, ..split };
+            let found = made.found(&[split], &[]);
+            assert!(found.iter().any(|f| f.0 == codes::SPLIT_FOUND), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_dividend_is_less_than_the_price_and_paid_in_a_session() {
+        let mut made = Made::days(30);
+        let dividend = |day: &str, amount| Dividend { symbol: symbol(), ex_date: date(day), amount };
+        made.dividends = vec![dividend("2024-07-10", 9.9), dividend("2025-07-10", 50.0)];
+        assert_eq!(made.found(&[], &[]), [], "the last one has no price");
+        made.dividends = vec![dividend("2024-07-06", 0.1), dividend("2024-07-10", 10.0)];
+        let about = |day: &str| (codes::DIVIDEND_WRONG, format!("AMC 1Day {day}"));
+        assert_eq!(made.found(&[], &[]), [about("2024-07-06"), about("2024-07-10")]);
+        assert_eq!(made.found(&[], &[declared("2024-07-10")])[1].0, codes::DECLARED_DAY);
+        // One for ten on the same day: the share is worth 100 now.
+        made.dividends = vec![dividend("2024-07-10", 10.0)];
+        let at = made.start.iter().position(|&s| Date::of_utc(s) == date("2024-07-10")).expect("a session");
+        made.scale_from(at, 10.0);
+        let split = Split { symbol: symbol(), date: date("2024-07-10"), ratio: 0.1 };
+        assert_eq!(made.found(&[split], &[])[0].0, codes::SPLIT_FOUND);
+    }
+
+    #[test]
+    fn dividends_that_a_split_leaves_as_they_are_look_adjusted() {
+        let mut made = Made::days(60);
+        made.scale_from(30, 0.25);
+        let split = Split { symbol: symbol(), date: Date::of_utc(made.start[30]), ratio: 4.0 };
+        let dividend =
+            |day: usize, amount| Dividend { symbol: symbol(), ex_date: Date::of_utc(made.start[day]), amount };
+        let (before, after) = (dividend(10, 0.08), dividend(50, 0.02));
+        let adjusted = dividend(10, 0.02);
+        made.dividends = vec![before, after];
+        let codes = |made: &Made| made.found(&[split], &[]).into_iter().map(|f| f.0).collect::<Vec<Code>>();
+        assert_eq!(codes(&made), [codes::SPLIT_FOUND]);
+        made.dividends = vec![adjusted, after];
+        assert_eq!(codes(&made), [codes::SPLIT_FOUND, codes::DIVIDEND_ADJUSTED]);
+        assert!(made.audit(&[split], &[], false).iter().all(|f| f.severity < Severity::Error));
+    }
+
+    #[test]
+    fn bars_after_a_delisting_are_counted() {
+        let mut made = Made::days(30);
+        let delisting = |day: Date| Some(Delisting { symbol: symbol(), last_date: day, haircut: 0.5 });
+        let (inside, last) = (Date::of_utc(made.start[26]), Date::of_utc(made.start[29]));
+        made.delisting = delisting(last);
+        assert_eq!(made.found(&[], &[]), []);
+        made.delisting = delisting(inside);
+        assert_eq!(made.found(&[], &[]), [(codes::DELISTING_WRONG, format!("AMC 1Day {inside}"))]);
+        assert!(made.audit(&[], &[], false)[0].what.starts_with("3 bars after"));
+        made.delisting = delisting(date("2024-08-17"));
+        assert_eq!(made.found(&[], &[])[0].0, codes::DELISTING_WRONG, "a Saturday");
     }
 
     #[test]
@@ -732,7 +943,9 @@ mod tests {
         let bars = Bars::new(Timeframe::Day, &made.start, [o, h, l, c, v]).expect("ordered");
         let from = Date::of_utc(made.start[10]);
         let (symbol, timeframe, to) = (symbol(), Timeframe::Day, calendar::LAST);
-        let audit = Audit { symbol, timeframe, bars, splits: &[], moves: &[], from, to, whole: true };
+        let (splits, dividends, moves, delisting, calendar) = (&[], &[], &[], None, Calendar::Xnys);
+        let audit =
+            Audit { symbol, timeframe, calendar, bars, splits, dividends, delisting, moves, from, to, whole: true };
         assert_eq!(audit.run().expect("covered"), []);
     }
 }

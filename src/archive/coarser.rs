@@ -2,7 +2,7 @@
 //!
 //! Minutes and hours are the clock's, whatever the hour of the day: a bin of 30 minutes or less begins with the session
 //! at 09:30 New York, and the hour from 09:00 to 10:00 lies in no regular session. A day is its regular session. A week
-//! has the trading days from Monday to Friday, in the shares of its last session. A bin is built from the bars that are
+//! has the sessions from Monday on, in the shares of its last session. A bin is built from the bars that are
 //! there; one without any is absent.
 
 use std::ops::Range;
@@ -10,18 +10,18 @@ use std::ops::Range;
 use super::cache::Cached;
 use super::series::Series;
 use super::tables::Split;
-use crate::bar::{Bar, Bars, Nanos, Symbol, Timeframe};
-use crate::calendar;
+use crate::bar::{Bar, Bars, Nanos, Timeframe};
+use crate::calendar::Calendar;
 use crate::disk::hash::sha256_hex;
 use crate::error::Result;
-use crate::history::{History, Hours};
+use crate::history::Hours;
 
-/// Whether bars of one width can be built from those of another. An hour is too coarse for a day: it begins before the
-/// session does.
-pub(super) fn can_build(wanted: Timeframe, from: Timeframe) -> bool {
+/// Whether bars of one width can be built from those of another. An hour is too coarse for a day of XNYS: it begins
+/// before the session does.
+pub(super) fn can_build(wanted: Timeframe, from: Timeframe, calendar: Calendar) -> bool {
     match wanted {
-        Timeframe::Week => from == Timeframe::Day || can_build(Timeframe::Day, from),
-        Timeframe::Day => from < Timeframe::Hour,
+        Timeframe::Week => from == Timeframe::Day || can_build(Timeframe::Day, from, calendar),
+        Timeframe::Day => from < Timeframe::Hour || (from == Timeframe::Hour && !calendar.is_xnys()),
         _ => from < wanted && wanted.width() % from.width() == 0,
     }
 }
@@ -39,9 +39,9 @@ impl Series {
         let built = match wanted {
             Timeframe::Week => {
                 hash += &serde_json::to_string(splits).unwrap_or_default();
-                weeks(self.symbol, self.bars(), splits)?
+                weeks(self, splits)?
             }
-            Timeframe::Day => days(self.symbol, self.bars())?,
+            Timeframe::Day => days(self)?,
             _ => Columns::joined(self.bars(), Bins { starts: self.bars().starts(), at: 0, wanted }),
         };
         Ok(Self {
@@ -50,23 +50,25 @@ impl Series {
             provenance: self.provenance.clone(),
             hash: sha256_hex(hash.as_bytes()),
             built_from: self.built_from.or(Some(self.timeframe)),
+            calendar: self.calendar,
             columns: built.into(),
         })
     }
 }
 
-fn days(symbol: Symbol, bars: Bars<'_>) -> Result<Columns> {
-    let history = History::new(symbol, bars, Hours::Regular)?;
+fn days(series: &Series) -> Result<Columns> {
+    let history = series.history(Hours::Regular)?;
     let days = history.sessions().iter().map(|s| (s.session.date.utc_midnight(), s.range.clone()));
-    Ok(Columns::joined(bars, days))
+    Ok(Columns::joined(series.bars(), days))
 }
 
-fn weeks(symbol: Symbol, bars: Bars<'_>, splits: &[Split]) -> Result<Columns> {
-    let history = History::new(symbol, bars, Hours::Regular)?;
+fn weeks(series: &Series, splits: &[Split]) -> Result<Columns> {
+    let history = series.history(Hours::Regular)?;
     let mut days = Columns::default();
     let mut is_over = true;
     for session in history.sessions() {
-        let (date, last) = (session.session.date, calendar::last_session_of_week(session.session.date).date);
+        let date = session.session.date;
+        let last = series.calendar.last_session_of_week(date).date;
         let within = splits.iter().filter(|s| date < s.date && s.date <= last);
         let factor = within.fold(1.0, |factor, split| factor * split.ratio);
         let Bar { start, open, high, low, close, volume, .. } = history.session_bars(session).get(0);
@@ -145,7 +147,9 @@ impl From<Columns> for Cached {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bar::{Date, MINUTE, iso_utc};
+    use crate::bar::{Date, HOUR, MINUTE, iso_utc};
+    use crate::calendar;
+    use crate::history::History;
     use proptest::prelude::*;
 
     fn date(text: &str) -> Date {
@@ -160,6 +164,7 @@ mod tests {
             provenance: "test".to_owned(),
             hash: "source".to_owned(),
             built_from: None,
+            calendar: Calendar::Xnys,
             columns: Cached { start: bars.iter().map(|b| b.0).collect(), ohlcv },
         }
     }
@@ -329,7 +334,11 @@ mod tests {
     #[test]
     fn only_widths_that_fit_build_others() {
         let names = |wanted| -> Vec<&str> {
-            Timeframe::ALL.into_iter().filter(|from| can_build(wanted, *from)).map(Timeframe::name).collect()
+            Timeframe::ALL
+                .into_iter()
+                .filter(|from| can_build(wanted, *from, Calendar::Xnys))
+                .map(Timeframe::name)
+                .collect()
         };
         assert!(names(Timeframe::Minute).is_empty());
         assert_eq!(names(Timeframe::TenMinutes), ["1Min", "5Min"]);
@@ -337,6 +346,21 @@ mod tests {
         assert_eq!(names(Timeframe::Hour), ["1Min", "5Min", "10Min", "15Min", "30Min"]);
         assert_eq!(names(Timeframe::Day), ["1Min", "5Min", "10Min", "15Min", "30Min"]);
         assert_eq!(names(Timeframe::Week), ["1Min", "5Min", "10Min", "15Min", "30Min", "1Day"]);
+    }
+
+    #[test]
+    fn round_the_clock_hours_make_days_and_weeks_end_on_sunday() {
+        let monday = date("2024-07-01").utc_midnight();
+        let hours = series(Timeframe::Hour, &(0..24 * 9).map(|i| (monday + i * HOUR, [1.0; 5])).collect::<Vec<_>>());
+        let count = |calendar: Calendar, wanted| {
+            let all = Series { calendar, ..hours.clone() }.coarser(wanted, &[]).expect("covered");
+            (all.bars().len(), all.bars().volume()[0])
+        };
+        assert!(can_build(Timeframe::Day, Timeframe::Hour, Calendar::AlwaysOpen));
+        assert_eq!(count(Calendar::AlwaysOpen, Timeframe::Day), (9, 24.0));
+        assert_eq!(count(Calendar::Weekdays, Timeframe::Day), (7, 24.0));
+        assert_eq!(count(Calendar::AlwaysOpen, Timeframe::Week), (1, 168.0));
+        assert_eq!(count(Calendar::Weekdays, Timeframe::Week), (1, 120.0));
     }
 
     /// Minutes at any hour over a weekend, a half day and the end of summer time; four in five are missing.
@@ -384,7 +408,7 @@ mod tests {
         fn built_from_built_bars_is_built_from_minutes(minutes in any_minutes()) {
             let source = series(Timeframe::Minute, &minutes);
             for wanted in Timeframe::ALL {
-                for between in Timeframe::ALL.into_iter().filter(|b| can_build(wanted, *b) && can_build(*b, Timeframe::Minute)) {
+                for between in Timeframe::ALL.into_iter().filter(|b| can_build(wanted, *b, Calendar::Xnys) && can_build(*b, Timeframe::Minute, Calendar::Xnys)) {
                     let direct = rows(&built(&source, wanted));
                     prop_assert_eq!(rows(&built(&built(&source, between), wanted)), direct, "{} by {}", wanted, between);
                 }
@@ -408,7 +432,7 @@ mod tests {
                 let bars = rows(&built(&series(Timeframe::Minute, minutes), wanted));
                 bars.into_iter().filter(|b| end(b.0) <= now).collect::<Vec<_>>()
             };
-            for wanted in Timeframe::ALL.into_iter().filter(|t| can_build(*t, Timeframe::Minute)) {
+            for wanted in Timeframe::ALL.into_iter().filter(|t| can_build(*t, Timeframe::Minute, Calendar::Xnys)) {
                 prop_assert_eq!(known(wanted, &minutes), known(wanted, &changed), "{}", wanted);
                 prop_assert!(wanted == Timeframe::Week || known(wanted, &minutes) == known(wanted, &minutes[..cut]), "{}", wanted);
             }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::tables::{Move, Rate, Split};
+use super::tables::{self, Delisting, Dividend, Move, Rate, Rename, Split};
 use crate::bar::{Nanos, Symbol, Timeframe, iso_utc};
+use crate::calendar::Calendar;
 use crate::disk::hash::sha256_hex;
 use crate::disk::map;
 use crate::error::{Error, Result, codes};
@@ -70,6 +71,9 @@ pub struct Record {
 pub struct Manifest {
     /// Version of this layout.
     pub schema_version: u32,
+    /// When what it holds trades.
+    #[serde(default, skip_serializing_if = "Calendar::is_xnys")]
+    pub calendar: Calendar,
     /// The records, sorted by timeframe, symbol and year.
     pub records: Vec<Record>,
     /// Splits, sorted by symbol and date.
@@ -79,6 +83,15 @@ pub struct Manifest {
     /// Risk-free rates, sorted by date.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub risk_free: Vec<Rate>,
+    /// Dividends, sorted by symbol and date.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dividends: Vec<Dividend>,
+    /// Delistings, sorted by symbol.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delistings: Vec<Delisting>,
+    /// Renames, sorted by the new symbol and date.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub renames: Vec<Rename>,
     /// SHA-256 over the manifest with this field empty.
     pub sha256: String,
 }
@@ -90,7 +103,9 @@ const LIMIT: u64 = 64 << 20;
 impl Default for Manifest {
     fn default() -> Self {
         let (records, splits, moves, risk_free) = Default::default();
-        Self { schema_version: VERSION, records, splits, moves, risk_free, sha256: String::new() }
+        let (dividends, delistings, renames, sha256) = Default::default();
+        let (schema_version, calendar) = (VERSION, Calendar::default());
+        Self { schema_version, calendar, records, splits, moves, risk_free, dividends, delistings, renames, sha256 }
     }
 }
 
@@ -140,17 +155,31 @@ impl Manifest {
             let what = format!("{} {} mixes bars of different origin", pair[0].symbol, pair[0].timeframe);
             return Err(Error::new(codes::PROVENANCE_MIXED, what).at(path.display()));
         }
-        if let Some(split) = manifest.splits.iter().find(|s| !super::tables::is_ratio(s.ratio)) {
-            return Err(damaged(
-                path,
-                format!("the split of {} on {} has the ratio {}", split.symbol, split.date, split.ratio),
-            ));
+        manifest.fault_in_tables().map_or(Ok(manifest), |what| Err(damaged(path, what)))
+    }
+
+    /// A row that no table could have brought.
+    fn fault_in_tables(&self) -> Option<String> {
+        if let Some(split) = self.splits.iter().find(|s| !tables::is_ratio(s.ratio)) {
+            return Some(format!("the split of {} on {} has the ratio {}", split.symbol, split.date, split.ratio));
         }
-        let unsorted = manifest.risk_free.windows(2).any(|w| w[0].date >= w[1].date);
-        if unsorted || !manifest.risk_free.iter().all(|r| super::tables::is_rate(r.rate)) {
-            return Err(damaged(path, "the risk-free rates are out of order, or one is not from -0.1 to 1"));
+        let unsorted = self.risk_free.windows(2).any(|w| w[0].date >= w[1].date);
+        if unsorted || !self.risk_free.iter().all(|r| tables::is_rate(r.rate)) {
+            return Some("the risk-free rates are out of order, or one is not from -0.1 to 1".to_owned());
         }
-        Ok(manifest)
+        let unsorted = self.dividends.windows(2).any(|w| (w[0].symbol, w[0].ex_date) >= (w[1].symbol, w[1].ex_date));
+        if unsorted || !self.dividends.iter().all(|d| tables::is_amount(d.amount)) {
+            return Some("the dividends are out of order, or one is not above 0 and up to 1,000,000".to_owned());
+        }
+        let unsorted = self.delistings.windows(2).any(|w| w[0].symbol >= w[1].symbol);
+        if unsorted || !self.delistings.iter().all(|d| tables::is_haircut(d.haircut)) {
+            return Some("the delistings are out of order, or a haircut is not from 0 to 1".to_owned());
+        }
+        let unsorted = self.renames.windows(2).any(|w| (w[0].new, w[0].date) >= (w[1].new, w[1].date));
+        if unsorted || self.renames.iter().any(|r| r.old == r.new) {
+            return Some("the renames are out of order, or a symbol is renamed to itself".to_owned());
+        }
+        None
     }
 
     /// Sorts, computes the checksum, and gives the file's bytes.

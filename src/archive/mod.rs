@@ -1,7 +1,7 @@
 //! The archive: Parquet records under a manifest, and a mapped cache in front of them.
 //!
 //! ```text
-//! DIR/manifest.json                                   every record with its hashes; splits, moves, rates
+//! DIR/manifest.json                                   every record with its hashes; corporate actions, moves, rates
 //! DIR/<provenance>/raw/<timeframe>/<symbol>/<year>-<hash>.parquet
 //! DIR/cache/<timeframe>/<symbol>.arrow                derived, may be deleted at any time
 //! ```
@@ -12,6 +12,7 @@ pub(crate) mod cache;
 mod coarser;
 pub mod import;
 pub mod manifest;
+mod names;
 pub(crate) mod parquet;
 pub(crate) mod record;
 pub(crate) mod row;
@@ -21,16 +22,19 @@ pub mod tables;
 pub mod verify;
 
 pub use manifest::SYNTHETIC;
+pub use names::Named;
 pub use parquet::hide_caught_panics;
 pub use series::{Series, split_factor};
 
 pub(crate) use parquet::cells::cells as cells_of_parquet;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 use crate::bar::{Date, Symbol, Timeframe};
+use crate::calendar::{self, Calendar};
 use crate::disk::map::Access;
 use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
@@ -38,7 +42,7 @@ use audit::Audit;
 use cache::Cached;
 use manifest::{DayBasis, Manifest, Record};
 use record::checked_bytes;
-use tables::Split;
+use tables::{Delisting, Dividend, Move, Rename, Split};
 
 /// An archive open for reading.
 #[derive(Clone, Debug)]
@@ -63,6 +67,11 @@ impl Archive {
         &self.manifest
     }
 
+    /// When what it holds trades.
+    pub fn calendar(&self) -> Calendar {
+        self.manifest.calendar
+    }
+
     /// Whether any of its bars is made up.
     pub fn is_synthetic(&self) -> bool {
         self.manifest.records.iter().any(|r| r.provenance == SYNTHETIC)
@@ -73,9 +82,44 @@ impl Archive {
         &self.folder
     }
 
-    /// The splits of one symbol, oldest first.
+    /// The splits of one symbol, oldest first, those under its earlier names among them.
     pub fn splits(&self, symbol: Symbol) -> Vec<Split> {
-        self.manifest.splits.iter().filter(|s| s.symbol == symbol).copied().collect()
+        self.of_names(symbol, &self.manifest.splits, |s| (s.symbol, s.date))
+    }
+
+    /// The dividends of one symbol, oldest first, those under its earlier names among them.
+    pub fn dividends(&self, symbol: Symbol) -> Vec<Dividend> {
+        self.of_names(symbol, &self.manifest.dividends, |d| (d.symbol, d.ex_date))
+    }
+
+    /// The end of a symbol's trading, if a table says so.
+    pub fn delisting(&self, symbol: Symbol) -> Option<Delisting> {
+        let names = self.names(symbol);
+        // The end of an earlier name is no end, nor is that of whoever had the symbol before.
+        let its = |d: &&Delisting| d.symbol == symbol && names.last().is_none_or(|name| name.has(d.last_date));
+        self.manifest.delistings.iter().find(its).copied()
+    }
+
+    /// The symbols under which a symbol's bars are archived, oldest first; the last is the symbol itself.
+    pub fn names(&self, symbol: Symbol) -> Vec<Named> {
+        self.manifest.names(symbol, &|symbol, date| self.has_any_before(symbol, date))
+    }
+
+    fn has_any_before(&self, symbol: Symbol, date: Date) -> bool {
+        Timeframe::ALL.into_iter().any(|timeframe| self.manifest.has_before(symbol, timeframe, date))
+    }
+
+    /// What a table says of a symbol under each of its names, by date; of two rows of a day the later name's.
+    fn of_names<T: Clone>(&self, symbol: Symbol, table: &[T], about: impl Fn(&T) -> (Symbol, Date)) -> Vec<T> {
+        let mut rows: BTreeMap<Date, T> = BTreeMap::new();
+        for name in self.names(symbol) {
+            // Bars that the new symbol has from before its rename are its own.
+            let own = name.from.is_some_and(|from| self.has_any_before(name.symbol, from));
+            let is_its = |date| name.has(date) || (own && name.to.is_none());
+            let its = table.iter().map(|row| (about(row), row)).filter(|((s, d), _)| *s == name.symbol && is_its(*d));
+            rows.extend(its.map(|((_, date), row)| (date, row.clone())));
+        }
+        rows.into_values().collect()
     }
 
     /// The risk-free rates; none if no table was imported.
@@ -98,8 +142,56 @@ impl Archive {
     /// Data error if bars lie outside the exchange calendar.
     pub fn audit(&self, series: &Series, from: Date, to: Date, whole: bool) -> Result<Vec<Finding>> {
         let (symbol, timeframe, bars) = (series.symbol, series.timeframe, series.bars());
+        let (splits, dividends, delisting) = (self.splits(symbol), self.dividends(symbol), self.delisting(symbol));
+        let moves = self.of_names(symbol, &self.manifest.moves, |m| (m.symbol, m.date));
+        let moves: Vec<Move> = moves.into_iter().map(|m| Move { symbol, ..m }).collect();
+        let (splits, dividends, moves) = (&splits[..], &dividends[..], &moves[..]);
+        let calendar = series.calendar;
+        let audit = Audit { symbol, timeframe, calendar, bars, splits, dividends, delisting, moves, from, to, whole };
+        let mut found = audit.run()?;
+        found.extend(self.one_sided(symbol, timeframe));
+        Ok(found)
+    }
+
+    /// Renames of a symbol that have bars of a width on one of their sides only.
+    fn one_sided(&self, symbol: Symbol, timeframe: Timeframe) -> Vec<Finding> {
+        // Said with the new symbol's bars, if it has any.
+        let no_bars = |r: &&Rename| self.manifest.series(r.new, timeframe).is_empty();
+        let of_symbol = |r: &&Rename| r.new == symbol || (r.old == symbol && no_bars(r));
+        self.manifest.renames.iter().filter(of_symbol).filter_map(|r| self.one_side(r, timeframe)).collect()
+    }
+
+    fn one_side(&self, rename: &Rename, timeframe: Timeframe) -> Option<Finding> {
+        let Rename { old, new, date } = *rename;
+        let last = self.manifest.series(new, timeframe).last().map(|r| r.last);
+        let after = last.is_some_and(|last| last >= series::first_after(self.calendar(), date, timeframe));
+        names::one_sided(rename, timeframe, (self.manifest.has_before(old, timeframe, date), after))
+    }
+
+    /// Renames of which no side has a bar of any width.
+    pub fn empty_renames(&self) -> Vec<Finding> {
+        let has_bars = |symbol| self.manifest.records.iter().any(|r| r.symbol == symbol);
+        let empty = |r: &&Rename| !has_bars(r.old) && !has_bars(r.new);
+        let finding = |r: &Rename| {
+            let what = format!("{} became {} on {}, and neither has a bar", r.old, r.new, r.date);
+            let about = format!("{} {}", r.new, r.date);
+            Finding::new(codes::RENAME_ONE_SIDED, about, what).severity(Severity::Warning)
+        };
+        self.manifest.renames.iter().filter(empty).map(finding).collect()
+    }
+
+    /// Refuses what corporate actions and bars of some series say of each other: a split the wrong way round, and a
+    /// rename of which both sides have bars before its day.
+    pub(crate) fn check_actions(&self, symbol: Symbol, timeframe: Timeframe) -> Result<()> {
         let splits = self.splits(symbol);
-        Audit { symbol, timeframe, bars, splits: &splits, moves: &self.manifest.moves, from, to, whole }.run()
+        if splits.is_empty() && self.manifest.names_of(symbol, timeframe).len() < 2 {
+            return Ok(());
+        }
+        let series = self.load_archived(symbol, timeframe)?;
+        // Bars outside the calendar are for a check to tell.
+        let found = self.audit(&series, calendar::FIRST, calendar::LAST, false).unwrap_or_default();
+        let wrong = found.into_iter().find(|f| f.code == codes::SPLIT_INVERTED && f.severity == Severity::Error);
+        wrong.map_or(Ok(()), |f| Err(Error::new(f.code, f.what).at(f.subject).help(f.help)))
     }
 
     /// What the symbol's bars of other widths say of when these begin.
@@ -111,8 +203,8 @@ impl Archive {
         // A day that includes extended hours ends with them.
         let whole = |r: &&Record| r.timeframe == Timeframe::Day && r.day_basis == Some(DayBasis::UtcExtended);
         for timeframe in Timeframe::ALL.into_iter().filter(|t| *t != series.timeframe) {
-            let records = self.manifest.series(series.symbol, timeframe);
-            let own = self.manifest.series(series.symbol, series.timeframe);
+            let records = self.manifest.whole_series(series.symbol, timeframe);
+            let own = self.manifest.whole_series(series.symbol, series.timeframe);
             if records.is_empty() || records.iter().chain(&own).any(whole) {
                 continue;
             }
@@ -157,20 +249,32 @@ impl Archive {
     /// Data error if there is none.
     pub fn source(&self, symbol: Symbol, timeframe: Timeframe) -> Result<Timeframe> {
         let span = |from: Timeframe| {
-            let records = self.manifest.series(symbol, from);
+            let records = self.manifest.whole_series(symbol, from);
             let (first, last) = (records.first()?.first, records.last()?.last);
             Some(Date::of_utc(last).0 - Date::of_utc(first).0)
         };
         if span(timeframe).is_some() {
             return Ok(timeframe);
         }
-        let finer = Timeframe::ALL.into_iter().filter(|from| coarser::can_build(timeframe, *from));
+        let finer = Timeframe::ALL.into_iter().filter(|from| coarser::can_build(timeframe, *from, self.calendar()));
         let longest = finer.filter_map(|from| Some((span(from)?, from))).max();
         longest.map(|(_, from)| from).ok_or_else(|| self.no_bars(symbol, timeframe))
     }
 
-    /// From the cache if it is intact, which is made if it isn't.
+    /// The archived bars of a width, those under earlier names of the symbol among them.
     fn load_archived(&self, symbol: Symbol, timeframe: Timeframe) -> Result<Series> {
+        let names = self.manifest.names_of(symbol, timeframe);
+        if names.len() < 2 {
+            return self.load_own(symbol, timeframe);
+        }
+        let has_bars = |name: &Named| !self.manifest.series(name.symbol, timeframe).is_empty();
+        let load = |name: &Named| has_bars(name).then(|| self.load_own(name.symbol, timeframe)).transpose();
+        let all = names.iter().map(load).collect::<Result<_>>()?;
+        names::join(&self.manifest, &names, all, timeframe).map_err(|e| e.at(self.folder.display()))
+    }
+
+    /// From the cache if it is intact, which is made if it isn't.
+    fn load_own(&self, symbol: Symbol, timeframe: Timeframe) -> Result<Series> {
         let records = self.manifest.series(symbol, timeframe);
         let Some(first) = records.first() else {
             return Err(self.no_bars(symbol, timeframe));
@@ -184,7 +288,8 @@ impl Archive {
             Ok(columns) => columns,
             Err(_) => self.rebuild(&path, &hash, &records, bytes)?,
         };
-        Ok(Series { symbol, timeframe, provenance: first.provenance.clone(), hash, built_from: None, columns })
+        let (provenance, calendar) = (first.provenance.clone(), self.calendar());
+        Ok(Series { symbol, timeframe, provenance, hash, built_from: None, calendar, columns })
     }
 
     fn cache_path(&self, symbol: Symbol, timeframe: Timeframe) -> PathBuf {
@@ -193,11 +298,14 @@ impl Archive {
 
     fn no_bars(&self, symbol: Symbol, timeframe: Timeframe) -> Error {
         let no_bars = |what: String| Error::new(codes::NO_BARS, what).at(self.folder.display());
-        let there: Vec<&str> =
-            Timeframe::ALL.iter().filter(|t| !self.manifest.series(symbol, **t).is_empty()).map(|t| t.name()).collect();
+        let there: Vec<&str> = Timeframe::ALL
+            .iter()
+            .filter(|t| !self.manifest.whole_series(symbol, **t).is_empty())
+            .map(|t| t.name())
+            .collect();
         if !there.is_empty() {
             let there = there.join(", ");
-            let finer = Timeframe::ALL.into_iter().filter(|from| coarser::can_build(timeframe, *from));
+            let finer = Timeframe::ALL.into_iter().filter(|from| coarser::can_build(timeframe, *from, self.calendar()));
             let finer: Vec<&str> = finer.map(Timeframe::name).collect();
             let what = format!("the archive has no {timeframe} bars of {symbol}; it has {there}");
             return no_bars(what).help(match finer.is_empty() {

@@ -1,4 +1,4 @@
-//! Splits, declared price moves and risk-free rates: small tables beside the bars.
+//! Corporate actions, declared price moves and risk-free rates: small tables beside the bars.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +56,17 @@ pub struct Delisting {
     pub haircut: f64,
 }
 
+/// From a date on a company's bars are those of another symbol.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rename {
+    /// The symbol before.
+    pub old: Symbol,
+    /// The symbol from then on.
+    pub new: Symbol,
+    /// First session under the new symbol.
+    pub date: Date,
+}
+
 /// What money earned without risk from a date on, until the next.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rate {
@@ -73,28 +84,38 @@ const SPLIT_HEADER: [&str; 3] = ["symbol", "effective_date", "new_shares_per_old
 const MOVE_HEADER: [&str; 3] = ["symbol", "date", "reason"];
 const DIVIDEND_HEADER: [&str; 3] = ["symbol", "ex_date", "amount"];
 const DELISTING_HEADER: [&str; 3] = ["symbol", "last_date", "haircut"];
+const RENAME_HEADER: [&str; 3] = ["old", "new", "date"];
 const RATE_HEADER: [&str; 2] = ["date", "rate"];
 
-/// Whether a CSV file starts with the header of a split table.
-pub(super) fn is_split_table(path: &Path) -> bool {
-    has_header(path, SPLIT_HEADER)
+/// The tables that an archive keeps, in the order in which an import reads them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Table {
+    Splits,
+    Moves,
+    Rates,
+    Dividends,
+    Delistings,
+    Renames,
 }
 
-/// Whether a CSV file starts with the header of a table of moves.
-pub(super) fn is_move_table(path: &Path) -> bool {
-    has_header(path, MOVE_HEADER)
-}
+impl Table {
+    const ALL: [(Self, &[&str]); 6] = [
+        (Self::Splits, &SPLIT_HEADER),
+        (Self::Moves, &MOVE_HEADER),
+        (Self::Rates, &RATE_HEADER),
+        (Self::Dividends, &DIVIDEND_HEADER),
+        (Self::Delistings, &DELISTING_HEADER),
+        (Self::Renames, &RENAME_HEADER),
+    ];
 
-/// Whether a CSV file starts with the header of a table of risk-free rates.
-pub(super) fn is_rate_table(path: &Path) -> bool {
-    has_header(path, RATE_HEADER)
-}
-
-fn has_header<const N: usize>(path: &Path, want: [&str; N]) -> bool {
-    let Ok(file) = map::open_up_to(path, u64::MAX) else { return false };
-    // The header alone: a file without a line end must not be read to its end.
-    let header = csv::Reader::from_reader(file.take(LONGEST_HEADER)).headers().cloned();
-    header.is_ok_and(|h| h.iter().map(str::trim).eq(want))
+    /// The table that a CSV file holds by its header, if it is one of these.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let file = map::open_up_to(path, u64::MAX).ok()?;
+        // The header alone: a file without a line end must not be read to its end.
+        let header = csv::Reader::from_reader(file.take(LONGEST_HEADER)).headers().cloned().ok()?;
+        let is_it = |want: &[&str]| header.iter().map(str::trim).eq(want.iter().copied());
+        Self::ALL.into_iter().find(|(_, want)| is_it(want)).map(|(table, _)| table)
+    }
 }
 
 /// Reads `symbol,effective_date,new_shares_per_old`; a ratio is `10`, `0.1` or `1/10`.
@@ -164,6 +185,30 @@ pub(crate) fn parse_delistings(path: &Path, source: impl Read) -> Result<Vec<Del
     let mut delistings = Vec::new();
     merge_delistings(&mut delistings, read).map_err(|e| e.at(path.display()))?;
     Ok(delistings)
+}
+
+/// Reads `old,new,date`; sorted by the new symbol and date.
+///
+/// # Errors
+/// Data error naming file and line.
+pub fn read_renames(path: &Path) -> Result<Vec<Rename>> {
+    parse_renames(path, map::open_up_to(path, LIMIT)?)
+}
+
+/// As [`read_renames`], of text from anywhere; the path serves messages.
+pub(crate) fn parse_renames(path: &Path, source: impl Read) -> Result<Vec<Rename>> {
+    let read = parse(path, source, RENAME_HEADER, |[old, new, date]| {
+        let rename = Rename { old: old.parse()?, new: new.parse()?, date: date.parse()? };
+        match rename.old == rename.new {
+            false => Ok(rename),
+            true => Err(Error::new(codes::BAD_TABLE, format!("{old} is renamed to itself")).help(
+                "write the symbol before, the one from then on, and the first session under it, or leave the row out",
+            )),
+        }
+    })?;
+    let mut renames = Vec::new();
+    merge_renames(&mut renames, read).map_err(|e| e.at(path.display()))?;
+    Ok(renames)
 }
 
 /// Reads `date,rate`: simple rates a year as fractions, each valid from its date on until the next.
@@ -318,6 +363,22 @@ pub(super) fn merge_delistings(known: &mut Vec<Delisting>, new: Vec<Delisting>) 
     )
 }
 
+/// Adds `new` to `known`; the same rename twice is one. On one day a symbol follows one symbol, and is followed by one.
+pub(super) fn merge_renames(known: &mut Vec<Rename>, new: Vec<Rename>) -> Result<usize> {
+    let conflict = |a: &Rename, b: &Rename| {
+        let what = format!("two renames on {}: {} to {}, and {} to {}", a.date, a.old, a.new, b.old, b.new);
+        Error::new(codes::BAD_TABLE, what).help("keep the one whose bars go on under the new symbol")
+    };
+    let added = merge(known, new, |r| (r.new, r.date), conflict)?;
+    let mut by_old: BTreeMap<(Symbol, Date), Rename> = BTreeMap::new();
+    for rename in known.iter() {
+        if let Some(other) = by_old.insert((rename.old, rename.date), *rename) {
+            return Err(conflict(&other, rename));
+        }
+    }
+    Ok(added)
+}
+
 /// Adds `new` to `known`; the same split twice is one, two ratios for one day are an error.
 pub(super) fn merge_splits(known: &mut Vec<Split>, new: Vec<Split>) -> Result<usize> {
     let before = known.len();
@@ -445,6 +506,19 @@ mod tests {
         }
         assert_eq!(read("AMC,2024-01-02,1\nAMC,2024-01-02,1\n").expect("the same row").len(), 1);
         assert!(read("AMC,2024-01-02,1\nAMC,2024-01-03,1\n").is_err());
+    }
+
+    #[test]
+    fn a_rename_goes_from_one_symbol_to_one_other() {
+        let read = |rows: &str| parse_renames(Path::new("renames.csv"), format!("old,new,date\n{rows}").as_bytes());
+        let good = read("FB,META,2022-06-09\nFB,META,2022-06-09\nTWTR,FB,2023-01-03\n").expect("a table");
+        assert_eq!(
+            good.iter().map(|r| (r.old.as_str(), r.new.as_str())).collect::<Vec<_>>(),
+            [("TWTR", "FB"), ("FB", "META")]
+        );
+        assert!(read("FB,META,2022-06-09\nFB,FB,2022-06-09\n").expect_err("itself").to_string().contains("csv:3"));
+        assert!(read("FB,META,2022-06-09\nGOOG,META,2022-06-09\n").is_err(), "one follows two");
+        assert!(read("FB,META,2022-06-09\nFB,GOOG,2022-06-09\n").is_err(), "two follow one");
     }
 
     #[test]

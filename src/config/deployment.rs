@@ -7,7 +7,8 @@ use serde_json::json;
 use super::criteria::PerformanceCriteria;
 use super::document::Document;
 use super::sections::NOT_BLANK;
-use crate::error::Result;
+use crate::calendar::Calendar;
+use crate::error::{Error, Result, codes};
 
 /// What a config says beyond what a replay depends on.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -95,6 +96,20 @@ pub struct SsmParameters {
     /// The broker's address.
     #[schemars(extend("pattern" = "^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9_./-]*)?$", "x-allowed" = "an address https://HOST without a name or password"))]
     pub base_url: String,
+}
+
+/// Refuses bars of another calendar than the one that a broker demands: Alpaca trades stocks, in the sessions of XNYS.
+///
+/// # Errors
+/// Refused if the calendars differ.
+pub fn check_calendar(base_url: &str, calendar: Calendar) -> Result<()> {
+    let host = base_url.trim_start_matches("https://").split(['/', ':']).next().unwrap_or_default();
+    let is_alpacas = host == "alpaca.markets" || host.ends_with(".alpaca.markets");
+    if !is_alpacas || calendar.is_xnys() {
+        return Ok(());
+    }
+    let what = format!("{host} trades stocks in the sessions of XNYS, and the archive's calendar is {calendar}");
+    Err(Error::new(codes::OTHER_CALENDAR, what).help("name an archive of XNYS with --archive DIR or MAGELLAN_ARCHIVE"))
 }
 
 fn trading_days(_: &mut schemars::SchemaGenerator) -> Schema {

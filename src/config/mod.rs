@@ -35,7 +35,7 @@ pub use criteria::{
     GateCriterion, GateFigures, Levels, NonInferiority, PerformanceCriteria, Period, ROBUSTNESS, STATISTICS,
     gate_criteria,
 };
-pub use deployment::{Deployment, Monitoring, SsmParameters, TradingHours};
+pub use deployment::{Deployment, Monitoring, SsmParameters, TradingHours, check_calendar};
 pub use examine::{common_schema, examine, examine_for_research, examine_parameters, research_schema};
 pub use overrides::Override;
 pub(crate) use overrides::PARAMETER_BLOCKS;

@@ -175,11 +175,17 @@ crate::error_codes! {
             "Two different bars have one start time.";
             "decide which source is right and import it alone"
         BAD_TABLE "bad-table":
-            "A table of splits, moves or risk-free rates has another header, a ratio or rate that is none, dates out of order, or a row without a reason.";
-            "write symbol,effective_date,new_shares_per_old or symbol,date,reason"
+            "A table beside the bars has another header, a value that can't be one, dates out of order, two rows of one day that differ, or a row without a reason.";
+            "write the columns that `magellan data import --help` names for this table"
         SPLIT_CONFLICT "split-conflict":
             "Two different split ratios for one symbol and day.";
             "correct the split table and import all sources into a new archive; one keeps one ratio a day"
+        SPLIT_INVERTED "split-inverted":
+            "A declared split doesn't show in the prices, but its inverse does: the wrong way round.";
+            "write new shares per old share, 1/30 for a reverse split, and import all sources into a new archive"
+        RENAME_OVERLAP "rename-overlap":
+            "A symbol has bars from before the day on which it took over another's, and so has the other.";
+            "leave the rename out if the new symbol's bars go back far enough, or leave one of the two out"
         NO_MEMORY "no-memory":
             "The system gives less memory, or fewer threads, than the sources need.";
             "import fewer files at a time, or raise the limit (`ulimit -v`, the container's memory)"
@@ -228,6 +234,18 @@ crate::error_codes! {
         SPLIT_FOUND "split-found":
             "A declared split shows in the prices.";
             "nothing to do"
+        DIVIDEND_WRONG "dividend-wrong":
+            "A dividend is as much as the share before it or more, or on a day without a session.";
+            "correct the table of dividends: symbol,ex_date,amount in dollars a share of that day"
+        DIVIDEND_ADJUSTED "dividend-adjusted":
+            "A dividend seems to be adjusted for a later split: the amounts go on as if there were none.";
+            "write amounts as they were paid, a share of that day; nothing to do if they are"
+        DELISTING_WRONG "delisting-wrong":
+            "A symbol has bars after its last session, or that is a day without one.";
+            "correct the table of delistings, or leave out the bars after it"
+        RENAME_ONE_SIDED "rename-one-sided":
+            "A rename has bars on one of its sides only, or on none.";
+            "import the missing bars, or leave the rename out if the new symbol has the old one's bars already"
         BARS_BUILT "bars-built":
             "The archive has no bars of this width: they were built from finer ones.";
             "nothing to do"
@@ -251,6 +269,9 @@ crate::error_codes! {
         PROVENANCE_MIXED "provenance-mixed":
             "One series would mix bars of different origin.";
             "keep bars of different origin in different archives"
+        OTHER_CALENDAR "other-calendar":
+            "Two calendars meet: an archive's, and an import's or the one that a strategy's broker demands.";
+            "keep bars of different calendars in different archives; stocks need one of XNYS"
         DAYS_MIXED "days-mixed":
             "One series would mix session days and UTC days.";
             "keep session days and UTC days in different archives"

@@ -108,6 +108,11 @@ impl<'c> Candidate<'c> {
         Ok(Self { strategy, document, archive, period, replays, run, returns })
     }
 
+    /// How many returns a year has.
+    pub(super) fn per_year(&self) -> f64 {
+        self.run.replay.returns_per_year
+    }
+
     pub(super) fn trials(&self) -> Trials {
         self.replays.trials()
     }
@@ -215,7 +220,7 @@ impl<'c> Candidate<'c> {
         Ok(Skill {
             spa: Superior::of(kept.get(&family).map_or(&[][..], Vec::as_slice), seed),
             timing: Timing::of(self.replays.market(), &run.replay.fills, run.replay.capital)?,
-            own: Beside::holding(own, returns, &run.benchmark),
+            own: Beside::holding(own, returns, &run.benchmark, self.per_year()),
             market: market.map(|symbol| Beside::market(symbol, archive, returns, &dates)),
         })
     }
@@ -304,7 +309,7 @@ fn check_coverage(period: &Period, run: &Run) -> Result<()> {
     for date in [period.start_date, period.end_date] {
         calendar::check_covered(date)?;
     }
-    let mut days = calendar::sessions(period.start_date, period.end_date).map(|s| s.date);
+    let mut days = run.replay.calendar.sessions(period.start_date, period.end_date).map(|s| s.date);
     let Some(first) = days.next() else { return Ok(()) };
     let last = days.last().unwrap_or(first);
     match run.coverage.iter().find(|(_, from, to)| *from > first || *to < last) {

@@ -18,7 +18,7 @@ use crate::bar::{Date, Symbol};
 use crate::config::document::Document;
 use crate::config::{Complete, Levels, NonInferiority, Period};
 use crate::error::Result;
-use crate::metrics::{Cause, Measure, SESSIONS_PER_YEAR};
+use crate::metrics::{Cause, Measure};
 use crate::registry::AnyStrategy;
 use crate::replay::Replay;
 use crate::research::backtest::{Change, Request, Run};
@@ -116,7 +116,8 @@ impl Pair<'_> {
             Ok(found) => found,
             Err(why) => return unpaired(why),
         };
-        match compare(&dated(&self.run.replay), &returns, rule, self.subject.seed) {
+        let per_year = self.run.replay.returns_per_year;
+        match compare(&dated(&self.run.replay), &returns, (rule, per_year), self.subject.seed) {
             Ok((comparison, check)) => {
                 let comparison = Comparison { how, subject, policy_differs, ..comparison };
                 Paired { comparison, check: Some(check), returns }
@@ -170,7 +171,7 @@ impl Pair<'_> {
 pub fn compare(
     candidate: &[(Date, f64)],
     deployed: &[(Date, f64)],
-    rule: NonInferiority,
+    (rule, per_year): (NonInferiority, f64),
     seed: u64,
 ) -> std::result::Result<(Comparison, Check), String> {
     let by_date: BTreeMap<Date, f64> = deployed.iter().copied().collect();
@@ -185,7 +186,7 @@ pub fn compare(
     let two_sided = 2.0 * rule.confidence - 1.0;
     let interval = ledoit_wolf_bootstrap(&a, &b, block, RESAMPLES, seed, two_sided)
         .ok_or_else(|| "a Sharpe ratio is undefined: the returns don't vary".to_owned())?;
-    let year = SESSIONS_PER_YEAR.sqrt();
+    let year = per_year.sqrt();
     let (lower, upper) = (interval.lower * year, interval.upper * year);
     let seen = sharpe::detectable(interval.standard_error, rule.confidence, POWER).map(|d| d * year);
     let comparison = Comparison {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::check::{Check, Group, bound_name};
 use crate::bar::Date;
-use crate::calendar;
 use crate::config::{Complete, Levels};
 use crate::metrics::{
     Benchmark, CRITERIA, Cause, Criterion, Measure, Metrics, Outcome, Resampled, Tally, Trade, round_trips,
@@ -143,7 +142,7 @@ impl Sample<'_> {
         let trades = round_trips(&self.replay.fills);
         let mut by_session: Vec<(Date, Vec<&Trade>)> = Vec::new();
         for trade in &trades {
-            let session = calendar::new_york_date(trade.entered.max(0));
+            let session = self.replay.calendar.date(trade.entered.max(0));
             match by_session.iter_mut().rev().find(|(date, _)| *date == session) {
                 Some((_, together)) => together.push(trade),
                 None => by_session.push((session, vec![trade])),

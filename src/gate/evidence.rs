@@ -11,7 +11,7 @@ use super::skill::Skill;
 use super::walked::Walked;
 use crate::config::{GateFigures, ROBUSTNESS, STATISTICS};
 use crate::costs::Costs;
-use crate::metrics::{Cause, Measure, PROFILE, SESSIONS_PER_YEAR};
+use crate::metrics::{Cause, Measure, PROFILE};
 use crate::research::backtest::Run;
 use crate::stats::sharpe::LongRun;
 use crate::stats::{Moments, monte_carlo, sharpe, trials as luck_of};
@@ -105,7 +105,7 @@ impl Evidence<'_> {
     pub(super) fn power(&self) -> Power {
         let long_run = self.sharpe.as_ref();
         let sessions = self.returns.len();
-        let year = SESSIONS_PER_YEAR.sqrt();
+        let year = self.run.replay.returns_per_year.sqrt();
         let detectable = long_run.and_then(|s| sharpe::detectable(s.standard_error(), CONFIDENCE, POWER));
         let detectable = detectable.map(|d| d * year);
         let needed = long_run.and_then(|s| s.min_track_record_length(0.0, CONFIDENCE));

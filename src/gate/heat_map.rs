@@ -29,19 +29,25 @@ impl HeatMap {
     ///
     /// # Errors
     /// Refused if the ledger was altered.
-    pub(super) fn of(ledger: &Ledger, synthetic: bool, settings: &Value) -> Result<Option<Self>> {
+    pub(super) fn of(ledger: &Ledger, synthetic: bool, settings: &Value, per_year: f64) -> Result<Option<Self>> {
         for (hash, record) in largest_sweeps(ledger, synthetic).into_iter().filter(|(_, r)| r.kind != Kind::Import) {
             let mut axes: Vec<usize> = (0..record.trials.axes.len()).collect();
             axes.retain(|&i| record.trials.axes[i].values.len() > 1);
             axes.sort_by_key(|&i| std::cmp::Reverse(record.trials.axes[i].values.len()));
             if let [x, rest @ ..] = &axes[..] {
-                return Self::over(record, &ledger.returns(hash)?, *x, rest.first().copied(), settings).map(Some);
+                let kept = ledger.returns(hash)?;
+                return Self::over(record, (&kept, per_year), (*x, rest.first().copied()), settings).map(Some);
             }
         }
         Ok(None)
     }
 
-    fn over(record: &Record, kept: &[Kept], x: usize, y: Option<usize>, settings: &Value) -> Result<Self> {
+    fn over(
+        record: &Record,
+        (kept, per_year): (&[Kept], f64),
+        (x, y): (usize, Option<usize>),
+        settings: &Value,
+    ) -> Result<Self> {
         let trials = &record.trials;
         let (grid, count) = (trials.grid()?, trials.axes.len());
         let points = trials.choice.points(&grid)?;
@@ -54,7 +60,7 @@ impl HeatMap {
             let indices: Vec<usize> = grid.indices(combination).take(count).collect();
             let index = |axis: usize| indices[count - 1 - axis];
             let returns: Vec<f64> = returns.iter().map(|r| r.1).collect();
-            cells[y.map_or(0, index)][index(x)].extend(sharpe(&returns).value());
+            cells[y.map_or(0, index)][index(x)].extend(sharpe(&returns, per_year).value());
         }
         let place = |axis: usize| {
             let varied = &trials.axes[axis];

@@ -15,7 +15,7 @@ use super::walked::worst_walk_forward;
 use super::{acknowledge, causality, changes, comparison, policy};
 use crate::archive::Archive;
 use crate::bar::{Date, Symbol};
-use crate::config::{Complete, Period, gate_criteria};
+use crate::config::{Complete, Period, check_calendar, gate_criteria};
 use crate::deployed::Deployed;
 use crate::error::{Error, Result, codes};
 use crate::holdout::{self, Seen};
@@ -119,6 +119,8 @@ impl Gate<'_> {
         let strategy = registry::find(self.strategies, &deployed.name).map_err(|e| e.at(deployed.config.display()))?;
         let document = strategy.read_complete(&deployed.config)?;
         verdict.acknowledgements = acknowledge::read(&deployed.config, self.today)?;
+        let broker = &document.deployment().ssm_parameters.base_url;
+        check_calendar(broker, self.archive.calendar()).map_err(|e| e.at(self.archive.folder().display()))?;
 
         // Its replays.
         progress("replay");
@@ -151,7 +153,8 @@ impl Gate<'_> {
             verdict.changed = changes::between_texts(&baseline.config, &document.text);
         }
         if let (true, Some(first)) = (self.pages, candidates.first()) {
-            judgement.heat_map = HeatMap::of(&ledger, synthetic, &document.settings(&first.run.symbols))?;
+            judgement.heat_map =
+                HeatMap::of(&ledger, synthetic, &document.settings(&first.run.symbols), first.per_year())?;
         }
 
         // Every question, period by period.
@@ -165,7 +168,9 @@ impl Gate<'_> {
         };
         for candidate in &candidates {
             let own = candidate.trials();
-            let known = Known { seen: Seen::of(&ledger, &own)?, walked: worst_walk_forward(&ledger, &own)? };
+            let calendar = self.archive.calendar();
+            let seen = Seen::of(&ledger, &own, calendar)?;
+            let known = Known { seen, walked: worst_walk_forward(&ledger, &own, calendar)? };
             let (mut period, charts) = candidate.judge(&by, &known, &progress)?;
             period.checks.extend(policy_weakened.clone());
             period.checks.extend(self.check_committed(strategy.name(), &ledger, candidate)?);

@@ -7,8 +7,8 @@ use super::timing::Timing;
 use crate::archive::Archive;
 use crate::bar::{Date, Symbol, Timeframe};
 use crate::error::Result;
-use crate::history::{History, Hours};
-use crate::metrics::{Cause, Measure, SESSIONS_PER_YEAR};
+use crate::history::Hours;
+use crate::metrics::{Cause, Measure};
 use crate::stats::bootstrap::{optimal_block_length, quantile};
 use crate::stats::normal_quantile;
 use crate::stats::paired::ledoit_wolf;
@@ -83,7 +83,7 @@ pub struct Beside {
 
 impl Beside {
     /// Of session returns, the first of which has no counterpart, beside what the other was worth after each session.
-    pub(super) fn holding(held: String, returns: &[f64], worth: &[f64]) -> Self {
+    pub(super) fn holding(held: String, returns: &[f64], worth: &[f64], per_year: f64) -> Self {
         let of_other: Vec<f64> = worth.windows(2).map(|w| w[1] / w[0] - 1.0).collect();
         let own = returns.get(1..).unwrap_or_default();
         if own.len() != of_other.len() {
@@ -92,10 +92,10 @@ impl Beside {
         let measure = |value: Option<f64>| value.map_or(Measure::Undefined(Cause::ReturnsDoNotVary), Measure::Defined);
         let line = Regression::of(own, &of_other);
         let difference = ledoit_wolf(own, &of_other);
-        let (year, z) = (SESSIONS_PER_YEAR.sqrt(), normal_quantile(CONFIDENCE).unwrap_or(f64::INFINITY));
+        let (year, z) = (per_year.sqrt(), normal_quantile(CONFIDENCE).unwrap_or(f64::INFINITY));
         Self {
             held,
-            alpha: measure(line.map(|l| l.alpha * SESSIONS_PER_YEAR)),
+            alpha: measure(line.map(|l| l.alpha * per_year)),
             alpha_t: measure(line.map(|l| l.t)),
             beta: measure(line.map(|l| l.beta)),
             sharpe_difference: measure(difference.map(|d| d.difference * year)),
@@ -111,7 +111,9 @@ impl Beside {
     /// Beside the market symbol's daily closes on these dates.
     pub(super) fn market(symbol: Symbol, archive: &Archive, returns: &[f64], dates: &[Date]) -> Self {
         match closes(symbol, archive, dates) {
-            Ok(Some(worth)) => Self::holding(symbol.to_string(), returns, &worth),
+            Ok(Some(worth)) => {
+                Self::holding(symbol.to_string(), returns, &worth, archive.calendar().sessions_per_year())
+            }
             Ok(None) | Err(_) => Self::none(symbol.to_string(), Cause::MarketUncovered),
         }
     }
@@ -120,7 +122,7 @@ impl Beside {
 /// Split-adjusted closes of a symbol on each date; none, if one is missing.
 fn closes(symbol: Symbol, archive: &Archive, dates: &[Date]) -> Result<Option<Vec<f64>>> {
     let series = archive.load(symbol, Timeframe::Day)?.adjusted(&archive.splits(symbol));
-    let history = History::new(symbol, series.bars(), Hours::Regular)?;
+    let history = series.history(Hours::Regular)?;
     let close = |date: &Date| {
         let at = history.sessions().binary_search_by_key(date, |s| s.session.date).ok()?;
         let bars = history.session_bars(&history.sessions()[at]);

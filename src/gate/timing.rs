@@ -103,6 +103,8 @@ struct Circle {
     session_ends: Vec<usize>,
     /// Of each symbol, sums of the returns of all intervals before each start, and of all.
     sums: Vec<Vec<f64>>,
+    /// How many returns a year has.
+    per_year: f64,
 }
 
 impl Circle {
@@ -159,7 +161,7 @@ impl Circle {
             sums.push(std::iter::once(0.0).chain(added).collect());
         }
         let symbols = histories.iter().map(|history| history.symbol).collect();
-        Ok(Self { symbols, starts, session_ends, sums })
+        Ok(Self { symbols, starts, session_ends, sums, per_year: market.returns_per_year() })
     }
 
     fn sessions(&self) -> usize {
@@ -184,9 +186,9 @@ impl Circle {
             own.fill(0.0);
             spells.iter().for_each(|spell| self.add(&mut own, spell, sums, by));
             together.iter_mut().zip(&own).for_each(|(total, rate)| *total += rate);
-            all.push(sharpe(&own));
+            all.push(sharpe(&own, self.per_year));
         }
-        all.push(sharpe(&together));
+        all.push(sharpe(&together, self.per_year));
         all
     }
 

@@ -117,10 +117,15 @@ impl Variations<'_> {
         if years.len() < 2 {
             return Vec::new();
         }
+        let per_year = self.run.replay.returns_per_year;
         let leave_out = |&left_out: &i16| {
             let rest: Vec<f64> =
                 self.returns.iter().zip(&dates).filter(|(_, year)| **year != left_out).map(|(r, _)| *r).collect();
-            let sharpe = if rest.len() < TREND { Measure::Undefined(Cause::TooFewSessionsLeft) } else { sharpe(&rest) };
+            let sharpe = if rest.len() < TREND {
+                Measure::Undefined(Cause::TooFewSessionsLeft)
+            } else {
+                sharpe(&rest, per_year)
+            };
             LeftOut { left_out: left_out.to_string(), total_return: compounded(&rest), sharpe }
         };
         years.iter().map(leave_out).collect()
@@ -128,11 +133,12 @@ impl Variations<'_> {
 
     fn regimes(&self) -> Vec<Regime> {
         let of_session = market_regimes(&self.run.benchmark);
+        let per_year = self.run.replay.returns_per_year;
         let inside = |number: usize| -> Vec<f64> {
             let sessions = self.returns.iter().zip(&of_session);
             sessions.filter(|(_, regime)| **regime == Some(number)).map(|(r, _)| *r).collect()
         };
-        REGIMES.iter().enumerate().map(|(number, name)| regime(name, &inside(number))).collect()
+        REGIMES.iter().enumerate().map(|(number, name)| regime(name, &inside(number), per_year)).collect()
     }
 
     fn neighbours(&self) -> Result<Vec<Neighbour>> {
@@ -175,12 +181,12 @@ impl Variations<'_> {
     }
 }
 
-fn regime(name: &str, inside: &[f64]) -> Regime {
+fn regime(name: &str, inside: &[f64], per_year: f64) -> Regime {
     let sharpe = match inside.len() < TREND {
         true => Measure::Undefined(Cause::TooFewSessions),
         // Out of the market all along: nothing won, nothing lost.
         false if inside.iter().all(|r| *r == 0.0) => Measure::Defined(0.0),
-        false => sharpe(inside),
+        false => sharpe(inside, per_year),
     };
     Regime { name: name.to_owned(), sessions: inside.len(), total_return: compounded(inside), sharpe }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::bar::Date;
-use crate::calendar;
+use crate::calendar::{self, Calendar};
 use crate::error::Result;
 use crate::ledger::{Kind, Leaves, Ledger, Record, Trials};
 use crate::metrics::{Cause, Measure, sharpe};
@@ -19,6 +19,8 @@ use crate::metrics::{Cause, Measure, sharpe};
 pub struct Walked {
     /// Returns of its tests, joined, of all accounts together, by session of the period.
     pub returns: Vec<(Date, f64)>,
+    /// How many of them a year has.
+    pub per_year: f64,
     /// How many walk-forwards there are.
     pub of: usize,
 }
@@ -26,7 +28,7 @@ pub struct Walked {
 impl Walked {
     /// Sharpe ratio, a year.
     pub fn sharpe(&self) -> Measure {
-        sharpe(&self.rates())
+        sharpe(&self.rates(), self.per_year)
     }
 
     /// Return over all tests, a fraction.
@@ -45,9 +47,13 @@ impl Walked {
 ///
 /// # Errors
 /// Refused if the ledger was altered.
-pub fn worst_walk_forward(ledger: &Ledger, about: &Trials) -> Result<std::result::Result<Walked, Cause>> {
+pub fn worst_walk_forward(
+    ledger: &Ledger,
+    about: &Trials,
+    calendar: Calendar,
+) -> Result<std::result::Result<Walked, Cause>> {
     let (start, end) = (about.start_date.max(calendar::FIRST), about.end_date.min(calendar::LAST));
-    let sessions = calendar::sessions(start, end).count();
+    let sessions = calendar.sessions(start, end).count();
     let is_like = |r: &Record| {
         let Trials { data, synthetic, start_date, end_date, points, .. } = &r.trials;
         r.kind == Kind::WalkForward
@@ -74,7 +80,7 @@ pub fn worst_walk_forward(ledger: &Ledger, about: &Trials) -> Result<std::result
         let mut returns = ledger.out_of_sample(hash)?.unwrap_or_default();
         returns.retain(|(day, _)| (about.start_date..=about.end_date).contains(day));
         if 2 * returns.len() >= sessions.max(1) {
-            found.push(Walked { returns, of: hashes.len() });
+            found.push(Walked { returns, per_year: calendar.sessions_per_year(), of: hashes.len() });
         }
     }
     // Without a Sharpe ratio it is the worst.
@@ -126,7 +132,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut ledger = Ledger::open(folder.path(), "s").expect("empty");
         let about = trials(3, "2024-06-28");
-        let worst = |ledger: &Ledger| worst_walk_forward(ledger, &about).expect("sound");
+        let worst = |ledger: &Ledger| worst_walk_forward(ledger, &about, Calendar::Xnys).expect("sound");
         assert_eq!(worst(&ledger), Err(Cause::NoWalkForward));
         let mut walk = |scheme: &str, skip: usize, mean: f64, of: &Trials| {
             let (division, bytes) = (json!({"scheme": scheme, "skip": skip}), returns(of, skip, mean));

@@ -183,6 +183,7 @@ pub const PROFILE: &[ProfileCriterion] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calendar::Calendar;
 
     fn replay(equity: &[f64]) -> Replay {
         Replay {
@@ -195,6 +196,7 @@ mod tests {
             blocks: Vec::new(),
             halted_since: None,
             returns_per_year: 252.0,
+            calendar: Calendar::Xnys,
             daily: true,
         }
     }

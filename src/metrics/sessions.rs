@@ -5,11 +5,12 @@ use multiversion::multiversion;
 use super::benchmark::Benchmark;
 use super::measure::{Cause, Measure, ratio};
 use super::sums::{mean, sum};
-use crate::bar::{Date, Timeframe};
+use crate::bar::Date;
+use crate::calendar::Calendar;
 use crate::replay::Replay;
 
-/// Sessions a year, for annualising returns of sessions.
-pub const SESSIONS_PER_YEAR: f64 = Timeframe::Day.returns_per_year();
+/// Sessions of XNYS a year, for annualising returns of sessions.
+pub const SESSIONS_PER_YEAR: f64 = Calendar::Xnys.sessions_per_year();
 
 /// Deviations of a return below this are rounding.
 const ROUNDING: f64 = 1e-12;
@@ -154,11 +155,11 @@ impl Sums {
     }
 }
 
-/// Sharpe ratio a year of session returns, as [`Metrics::sharpe`](super::Metrics::sharpe).
-pub fn sharpe(returns: &[f64]) -> Measure {
+/// Sharpe ratio a year of session returns, of which a year has so many, as [`Metrics::sharpe`](super::Metrics::sharpe).
+pub fn sharpe(returns: &[f64], per_year: f64) -> Measure {
     let centre = mean(returns);
     let squares = sum(returns.iter().map(|r| (r - centre) * (r - centre)));
-    annualised(centre, (squares / (returns.len() as f64 - 1.0)).sqrt(), SESSIONS_PER_YEAR)
+    annualised(centre, (squares / (returns.len() as f64 - 1.0)).sqrt(), per_year)
 }
 
 /// Session returns of a replay, the first against its capital.

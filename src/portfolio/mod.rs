@@ -34,7 +34,7 @@ mod replay;
 mod weights;
 
 use crate::bar::{Bar, Nanos, Symbol};
-use crate::calendar::{self, Session};
+use crate::calendar::{Calendar, Session};
 use crate::order::{Name, Order};
 use crate::strategy::{Inputs, Position};
 
@@ -62,6 +62,7 @@ pub trait PortfolioStrategy: Copy + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug)]
 pub struct Market<'a, I> {
     session: Session,
+    calendar: Calendar,
     end: Nanos,
     last_of_session: bool,
     equity: f64,
@@ -101,7 +102,7 @@ impl<'a, I> Market<'a, I> {
 
     /// Whether the session is the month's last by the calendar, and at its end.
     pub fn is_month_end(&self) -> bool {
-        self.last_of_session && calendar::is_last_of_month(self.session.date)
+        self.last_of_session && self.calendar.is_last_of_month(self.session.date)
     }
 
     /// Capital, realised profit and positions at these closes, dollars.

@@ -6,7 +6,7 @@ use super::record::Replay;
 use super::terms::Terms;
 use crate::account::{Account, BarAt, Book, Heard, Kept};
 use crate::bar::{Bar, Date, Nanos};
-use crate::calendar::Session;
+use crate::calendar::{Calendar, Session};
 use crate::costs::Costs;
 use crate::error::{Error, Result, codes};
 use crate::history::History;
@@ -182,6 +182,7 @@ impl<'a> Floor<'a> {
             blocks: self.account.blocks().filter(|(_, count)| *count > 0).collect(),
             halted_since: self.account.halted_since(),
             returns_per_year: histories().map(History::returns_per_year).fold(0.0, f64::max),
+            calendar: histories().next().map(History::calendar).unwrap_or_default(),
             daily: histories().all(History::has_whole_sessions),
             fills: self.account.into_fills(),
         };
@@ -202,6 +203,11 @@ impl<'a> Floor<'a> {
     /// The session under way of a symbol that has a bar.
     pub(crate) fn session(&self, symbol: usize) -> &Session {
         self.seats[symbol].cursor.session()
+    }
+
+    /// The calendar of a symbol's sessions.
+    pub(crate) fn calendar(&self, symbol: usize) -> Calendar {
+        self.seats[symbol].cursor.history().calendar()
     }
 
     /// The bar under way of a symbol that has one.

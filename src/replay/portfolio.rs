@@ -111,6 +111,7 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
             blocks: account.blocks().filter(|(_, count)| *count > 0).collect(),
             halted_since: account.halted_since(),
             returns_per_year: symbols.iter().map(|s| s.cursor.history().returns_per_year()).fold(0.0, f64::max),
+            calendar: symbols.first().map(|s| s.cursor.history().calendar()).unwrap_or_default(),
             daily: symbols.iter().all(|s| s.cursor.history().has_whole_sessions()),
             fills: account.into_fills(),
         }

@@ -2,7 +2,7 @@
 
 use crate::account::{Fill, Totals};
 use crate::bar::{Date, Nanos, Symbol};
-use crate::calendar;
+use crate::calendar::Calendar;
 use crate::order::Order;
 use crate::risk::Block;
 use crate::strategy::Now;
@@ -30,8 +30,10 @@ pub struct Replay {
     pub blocks: Vec<(Block, u64)>,
     /// The session after which an emergency stop halted entries.
     pub halted_since: Option<Date>,
-    /// How many values of `equity` a year has: 252, of weekly bars 52.
+    /// How many values of `equity` a year has: 252 of XNYS, of weekly bars 52.
     pub returns_per_year: f64,
+    /// The calendar of its sessions.
+    pub calendar: Calendar,
     /// Whether all bars are whole days or weeks, which have no time of day.
     pub daily: bool,
 }
@@ -45,16 +47,17 @@ impl Replay {
         }
         let outside = |f: &Fill| {
             // A liquidation carries its bar's end, which may be the close itself.
-            u64::from(!in_session(f.entered, false)) + u64::from(!in_session(f.exited, true))
+            u64::from(!self.in_session(f.entered, false)) + u64::from(!self.in_session(f.exited, true))
         };
         self.fills.iter().map(outside).sum()
     }
-}
 
-/// Whether an instant lies in a regular session, whose close counts or not.
-fn in_session(at: Nanos, with_close: bool) -> bool {
-    let session = calendar::session(calendar::new_york_date(at));
-    session.trades() && session.open <= at && (at < session.close || (with_close && at == session.close))
+    /// Whether an instant lies in a regular session, whose close counts or not.
+    fn in_session(&self, at: Nanos, with_close: bool) -> bool {
+        let session = |at| self.calendar.session(self.calendar.date(at));
+        let (now, before) = (session(at), session(at - 1));
+        (now.open <= at && at < now.close) || (with_close && before.trades() && at == before.close)
+    }
 }
 
 /// Watches a replay as it runs. What it doesn't ask for costs nothing.

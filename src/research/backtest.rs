@@ -467,7 +467,7 @@ impl<S: Deployable> Prepared<'_, S> {
             label: account_name((self.request.scope == Scope::Single).then(|| histories[0].symbol)),
             symbols: bars.symbols(),
             coverage: bars.coverage(&histories),
-            partly_covered: coverage::of_histories(histories.iter().copied(), period),
+            partly_covered: coverage::of_histories(histories.iter().copied(), period, bars.calendar()),
             metrics: Metrics::new(&replay, &benchmark).into_inner(),
             profile: Profile::new(&replay, &marks, &benchmark, &self.request.archive.risk_free()),
             held: Held::new(&replay, &benchmark),

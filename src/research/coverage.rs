@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::market::{Market, Period};
 use crate::bar::Symbol;
-use crate::calendar;
+use crate::calendar::{self, Calendar};
 use crate::error::Result;
 use crate::history::History;
 
@@ -26,12 +26,16 @@ pub struct PartlyCovered {
 /// The symbols of a market whose bars cover a part of its period only.
 pub(super) fn partly_covered(market: &Market) -> Result<Vec<PartlyCovered>> {
     let histories = market.all_histories()?;
-    Ok(of_histories(histories.iter(), market.period()))
+    Ok(of_histories(histories.iter(), market.period(), market.calendar()))
 }
 
 /// The same of some histories.
-pub(super) fn of_histories<'h>(histories: impl Iterator<Item = &'h History<'h>>, asked: Period) -> Vec<PartlyCovered> {
-    let sessions_asked = calendar::sessions(asked.0.max(calendar::FIRST), asked.1.min(calendar::LAST)).count();
+pub(super) fn of_histories<'h>(
+    histories: impl Iterator<Item = &'h History<'h>>,
+    asked: Period,
+    calendar: Calendar,
+) -> Vec<PartlyCovered> {
+    let sessions_asked = calendar.sessions(asked.0.max(calendar::FIRST), asked.1.min(calendar::LAST)).count();
     let of = |history: &History<'_>| {
         let sessions = &history.sessions()[history.sessions_between(asked.0, asked.1)];
         let (first, last) = (sessions.first()?, sessions.last()?);

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::archive::{Archive, SYNTHETIC, Series, split_factor, tables::Split};
 use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe};
-use crate::calendar;
+use crate::calendar::{self, Calendar};
 use crate::config::Config;
 use crate::deployable::Deployable;
 use crate::disk::hash::sha256_hex;
@@ -61,6 +61,8 @@ struct Loaded {
 pub struct Market {
     /// Bar width.
     timeframe: Timeframe,
+    /// When the symbols trade.
+    calendar: Calendar,
     /// Whether prices are split-adjusted.
     adjusted: bool,
     /// Bars of the day that count.
@@ -90,6 +92,7 @@ impl Market {
         let load = |(symbol, strategy): &(Symbol, S)| load_series(archive, *symbol, strategy, timeframe, period);
         Ok(Self {
             timeframe,
+            calendar: archive.calendar(),
             adjusted: S::ADJUSTED,
             hours,
             period,
@@ -126,6 +129,16 @@ impl Market {
     /// Bar width.
     pub fn timeframe(&self) -> Timeframe {
         self.timeframe
+    }
+
+    /// The archive's calendar.
+    pub fn calendar(&self) -> Calendar {
+        self.calendar
+    }
+
+    /// How many returns a year a replay on it has.
+    pub(crate) fn returns_per_year(&self) -> f64 {
+        self.calendar.returns_per_year(self.timeframe)
     }
 
     /// The hash of each symbol's bars.
@@ -200,7 +213,7 @@ impl Market {
     /// Bars of a symbol cut into sessions.
     pub(crate) fn cut<'b>(&self, index: usize, bars: Bars<'b>) -> Result<History<'b>> {
         let Loaded { series, splits, .. } = &self.loaded[index];
-        let history = History::new(series.symbol, bars, self.hours)?;
+        let history = History::with_calendar(series.symbol, bars, self.hours, self.calendar)?;
         let adjusted = splits.iter().filter(|_| self.adjusted);
         Ok(history.adjusted_by(adjusted.map(|split| (split.date, split.ratio))))
     }

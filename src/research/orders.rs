@@ -125,7 +125,7 @@ struct Loaded {
 impl Loaded {
     fn cut(&self, settings: &Settings) -> Result<History<'_>> {
         let bars: Bars<'_> = self.series.bars();
-        let history = History::new(self.series.symbol, bars, settings.hours)?;
+        let history = History::with_calendar(self.series.symbol, bars, settings.hours, self.series.calendar)?;
         let splits = self.splits.iter().filter(|_| self.adjusted).map(|split| (split.date, split.ratio));
         Ok(history.adjusted_by(splits))
     }
@@ -167,22 +167,36 @@ fn period(settings: &Settings, histories: &[History<'_>]) -> Result<(Date, Date)
 
 /// Each symbol with what happened to its shares.
 fn listed<'a>(request: &OrdersRequest<'_>, loaded: &[Loaded], histories: &'a [History<'a>]) -> Result<Vec<Listed<'a>>> {
-    let dividends = request.dividends.as_deref().unwrap_or(&[]);
-    let delistings = request.delistings.as_deref().unwrap_or(&[]);
     let of = |(loaded, history): (&Loaded, &'a History<'a>)| {
         let symbol = history.symbol;
         let splits = loaded.splits.iter().filter(|_| !loaded.adjusted);
         let mut actions: Vec<(Date, Action)> = splits.map(|s| (s.date, Action::Split(s.ratio))).collect();
-        for dividend in dividends.iter().filter(|d| d.symbol == symbol) {
+        for dividend in dividends(request, symbol) {
             let amount = dividend.amount / history.shares_of_one(dividend.ex_date);
             actions.push((dividend.ex_date, Action::Dividend(amount)));
         }
         // Stable: a split comes before a dividend of the same date.
         actions.sort_by_key(|(date, _)| *date);
-        let delisted = delistings.iter().find(|d| d.symbol == symbol).map(|d| (d.last_date, d.haircut));
+        let delisted = delisting(request, symbol).map(|d| (d.last_date, d.haircut));
         Listed { history, actions, delisted }
     };
     Ok(loaded.iter().zip(histories).map(of).collect())
+}
+
+/// What a symbol paid: as the request says, else the archive.
+fn dividends(request: &OrdersRequest<'_>, symbol: Symbol) -> Vec<Dividend> {
+    match &request.dividends {
+        Some(given) => given.iter().filter(|dividend| dividend.symbol == symbol).copied().collect(),
+        None => request.archive.dividends(symbol),
+    }
+}
+
+/// How a symbol ended: as the request says, else the archive.
+fn delisting(request: &OrdersRequest<'_>, symbol: Symbol) -> Option<Delisting> {
+    match &request.delistings {
+        Some(given) => given.iter().find(|delisting| delisting.symbol == symbol).copied(),
+        None => request.archive.delisting(symbol),
+    }
 }
 
 /// The bars that rows may name.

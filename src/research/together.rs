@@ -39,7 +39,8 @@ const AT_ONCE: u64 = 4_000_000;
 /// Equity values of all accounts at one point.
 fn values_a_point(strategy: &dyn Sweepable) -> u64 {
     let (start, end) = strategy.market().period();
-    let sessions = calendar::sessions(start.max(calendar::FIRST), end.min(calendar::LAST)).count() as u64;
+    let sessions =
+        strategy.market().calendar().sessions(start.max(calendar::FIRST), end.min(calendar::LAST)).count() as u64;
     (sessions * strategy.market().len() as u64).max(1)
 }
 
@@ -59,7 +60,7 @@ pub(super) fn points_at_once(strategy: &dyn Sweepable) -> usize {
 pub(super) fn rows(strategy: &dyn Sweepable, points: &[u64], rows: &[Row], kept: &[Kept]) -> Vec<Row> {
     let accounts = rows.chunk_by(|a, b| a.point == b.point);
     let equity = kept.chunk_by(|a, b| a.point == b.point);
-    let per_year = strategy.market().timeframe().returns_per_year();
+    let per_year = strategy.market().returns_per_year();
     accounts
         .zip(equity)
         .map(|(rows, kept)| row(strategy.capital(points[rows[0].point]), per_year, rows, kept))

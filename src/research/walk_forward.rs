@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::coverage::{PartlyCovered, partly_covered};
 use super::equity::{Kept, whole};
-use super::market::Period;
+use super::market::Market;
 use super::plan::SAMPLE;
 use super::progress::Progress;
 use super::sweepable::{Sweepable, accounts};
@@ -289,7 +289,7 @@ pub(crate) fn counted(
     progress: &dyn Progress,
 ) -> Result<WalkForward> {
     let figure = choosing.figure()?;
-    let folds = choosing.division.cut(&sessions(strategy.market().period())?)?;
+    let folds = choosing.division.cut(&sessions(strategy.market())?)?;
     for fold in &folds {
         fold.train.iter().chain([&fold.test]).try_for_each(|&period| strategy.covers(period))?;
     }
@@ -323,11 +323,12 @@ pub(crate) fn counted(
     })
 }
 
-/// The exchange's sessions in a period.
-fn sessions((start, end): Period) -> Result<Vec<Date>> {
+/// The sessions of a market's period.
+fn sessions(market: &Market) -> Result<Vec<Date>> {
+    let (start, end) = market.period();
     calendar::check_covered(start)?;
     calendar::check_covered(end)?;
-    Ok(calendar::sessions(start, end).map(|s| s.date).collect())
+    Ok(market.calendar().sessions(start, end).map(|s| s.date).collect())
 }
 
 /// Points replayed together where their equity is kept: flat memory.
@@ -403,7 +404,7 @@ fn walk(
             all.extend(whole(strategy.capital(*first), &judged).dated_returns());
         }
     }
-    let per_year = strategy.market().timeframe().returns_per_year();
+    let per_year = strategy.market().returns_per_year();
     let join = |(symbol, tests): (Option<Symbol>, Vec<Kept>)| Joined {
         symbol,
         folds_judged: tests.len(),
@@ -423,7 +424,7 @@ fn choose(
     figure: &dyn Fn(&Metrics) -> Measure,
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<Best>> {
-    let per_year = strategy.market().timeframe().returns_per_year();
+    let per_year = strategy.market().returns_per_year();
     let mut best: Vec<Best> = Vec::new();
     let mut see = |symbol: Option<Symbol>, point: u64, metrics: Metrics| {
         let seen = match figure(&metrics) {

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use magellan::bar::{Bars, Date, Symbol, Timeframe, iso_utc};
-use magellan::calendar::session_of;
+use magellan::calendar::Calendar;
 use magellan::error::Result;
-use magellan::history::{History, Hours};
+use magellan::history::Hours;
 
 use super::options::{Place, SessionArg};
 use super::output::print;
@@ -38,10 +38,10 @@ pub(super) fn run(options: &Shown) -> Result<u8> {
     let series = archive.load(options.symbol, options.timeframe)?;
     let mut text = String::from("timestamp,open,high,low,close,volume\n");
     match options.session.into() {
-        Hours::All => lines(&mut text, series.bars(), options),
+        Hours::All => lines(&mut text, series.bars(), options, series.calendar),
         Hours::Regular => {
-            let history = History::new(options.symbol, series.bars(), Hours::Regular)?;
-            history.sessions().iter().for_each(|s| lines(&mut text, history.session_bars(s), options));
+            let history = series.history(Hours::Regular)?;
+            history.sessions().iter().for_each(|s| lines(&mut text, history.session_bars(s), options, series.calendar));
         }
     }
     // Beside the table, which programs read.
@@ -55,10 +55,10 @@ pub(super) fn run(options: &Shown) -> Result<u8> {
     Ok(0)
 }
 
-fn lines(text: &mut String, bars: Bars<'_>, options: &Shown) {
+fn lines(text: &mut String, bars: Bars<'_>, options: &Shown, calendar: Calendar) {
     let within = |date| options.start_date.is_none_or(|d| d <= date) && options.end_date.is_none_or(|d| date <= d);
     for bar in (0..bars.len()).map(|i| bars.get(i)) {
-        if within(session_of(options.timeframe, bar.start).date) {
+        if within(calendar.session_of(options.timeframe, bar.start).date) {
             let (at, [open, high, low, close]) = (iso_utc(bar.start), [bar.open, bar.high, bar.low, bar.close]);
             let _ = writeln!(text, "{at},{open},{high},{low},{close},{}", bar.volume);
         }

@@ -12,7 +12,7 @@ use magellan::archive::manifest::Record;
 use magellan::archive::verify::{self, Verified};
 use magellan::archive::{Archive, synth};
 use magellan::bar::{Symbol, Timeframe, iso_utc};
-use magellan::calendar;
+use magellan::calendar::{self, Calendar};
 use magellan::deployed::discover;
 use magellan::error::{Error, Result};
 use magellan::finding::{self, Finding};
@@ -67,6 +67,13 @@ pub(super) struct Import {
     /// CSV table date,rate of risk-free rates a year as fractions, each valid until the next.
     #[arg(long, value_name = "FILE")]
     pub(super) risk_free: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) actions: Actions,
+    /// When the bars trade: XNYS, 24x7 (every UTC day) or 24x5 (UTC days from Monday to Friday).
+    ///
+    /// Only a new archive takes one other than its own [default: XNYS].
+    #[arg(long, value_name = "NAME")]
+    pub(super) calendar: Option<Calendar>,
     /// Where the bars come from, e.g. alpaca-sip; without it `parquet`, `csv` or `json`.
     #[arg(long, value_name = "NAME")]
     pub(super) provenance: Option<String>,
@@ -81,6 +88,20 @@ pub(super) struct Import {
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Tables of corporate actions beside splits.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Actions {
+    /// CSV table symbol,ex_date,amount; dollars a share as they were paid.
+    #[arg(long, value_name = "FILE", requires = "sources")]
+    pub(super) dividends: Option<PathBuf>,
+    /// CSV table symbol,last_date,haircut; what of the last close was lost, 0 to 1.
+    #[arg(long, value_name = "FILE", requires = "sources")]
+    pub(super) delistings: Option<PathBuf>,
+    /// CSV table old,new,date; from that date on the bars are the new symbol's.
+    #[arg(long, value_name = "FILE", requires = "sources")]
+    pub(super) renames: Option<PathBuf>,
 }
 
 /// What files don't tell themselves.
@@ -130,6 +151,11 @@ pub(super) struct Check {
     /// Table of declared moves besides those among the sources.
     #[arg(long, value_name = "FILE", requires = "sources")]
     pub(super) moves: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) actions: Actions,
+    /// When the bars of the sources trade: XNYS, 24x7 or 24x5 [default: XNYS].
+    #[arg(long, value_name = "NAME", requires = "sources")]
+    pub(super) calendar: Option<Calendar>,
     #[command(flatten)]
     pub(super) layout: Layout,
     /// How findings are shown.
@@ -187,6 +213,10 @@ fn import(options: Import) -> Result<u8> {
         splits: options.splits,
         moves: options.moves,
         risk_free: options.risk_free,
+        dividends: options.actions.dividends,
+        delistings: options.actions.delistings,
+        renames: options.actions.renames,
+        calendar: options.calendar,
         provenance: options.provenance,
         skip_unreadable: options.skip_unreadable,
     };
@@ -210,12 +240,18 @@ fn total(counts: &[(Symbol, Timeframe, u64)]) -> u64 {
 }
 
 fn as_text(done: &Imported) -> String {
-    let rates = match done.rates_added {
-        0 => String::new(),
-        added => format!(", {added} risk-free rates added"),
-    };
+    let more: String = [
+        (done.rates_added, "risk-free rates"),
+        (done.dividends_added, "dividends"),
+        (done.delistings_added, "delistings"),
+        (done.renames_added, "renames"),
+    ]
+    .into_iter()
+    .filter(|(added, _)| *added > 0)
+    .map(|(added, of)| format!(", {added} {of} added"))
+    .collect();
     let mut text = format!(
-        "{} files, {} rows read: {} bars added, {} identical duplicates dropped, {} splits and {} moves added{rates}\n",
+        "{} files, {} rows read: {} bars added, {} identical duplicates dropped, {} splits and {} moves added{more}\n",
         done.files,
         done.rows_read,
         total(&done.added),
@@ -244,6 +280,9 @@ fn as_json(done: &Imported) -> Value {
         "splits_added": done.splits_added,
         "moves_added": done.moves_added,
         "rates_added": done.rates_added,
+        "dividends_added": done.dividends_added,
+        "delistings_added": done.delistings_added,
+        "renames_added": done.renames_added,
         "recognised": done.recognised.iter().map(recognised::one).collect::<Vec<_>>(),
         "skipped": done.skipped.iter().map(|(path, _)| path).collect::<Vec<_>>(),
     })
@@ -259,7 +298,11 @@ fn check(options: &Check) -> Result<u8> {
     }
     let origins: Vec<&str> = done.provenance.iter().map(String::as_str).collect();
     let (files, origins) = (files(done.files), origins.join("+"));
-    let checked = format!("checked {files}{} series, {} bars, provenance {origins}", done.series, done.bars);
+    let calendar = match done.calendar {
+        Calendar::Xnys => String::new(),
+        other => format!(", calendar {other}"),
+    };
+    let checked = format!("checked {files}{} series, {} bars, provenance {origins}{calendar}", done.series, done.bars);
     show(options.format, &checked, &done.findings)
 }
 
@@ -268,9 +311,12 @@ fn files(count: usize) -> String {
 }
 
 fn check_sources(options: &Check) -> Result<Inspected> {
-    let Check { sources, splits, moves, layout, .. } = options;
+    let Check { sources, splits, moves, actions, calendar, layout, .. } = options;
     let (sources, splits, moves) = (sources.clone(), splits.clone(), moves.clone());
-    inspect(&import::Import { sources, splits, moves, told: layout.told(), ..import::Import::default() })
+    let Actions { dividends, delistings, renames } = actions.clone();
+    let (told, calendar) = (layout.told(), *calendar);
+    let tables = import::Import { splits, moves, dividends, delistings, renames, ..import::Import::default() };
+    inspect(&import::Import { sources, told, calendar, ..tables })
 }
 
 fn check_archive(options: &Check) -> Result<Inspected> {
@@ -288,9 +334,10 @@ fn check_archive(options: &Check) -> Result<Inspected> {
     let audited: Vec<(u64, Vec<Finding>)> =
         series.par_iter().map(|&(symbol, timeframe)| audit(&archive, symbol, timeframe)).collect();
     let bars = audited.iter().map(|a| a.0).sum();
-    let findings = audited.into_iter().flat_map(|a| a.1).map(|f| f.file(archive.folder())).collect();
+    let empty = if options.symbols.is_none() { archive.empty_renames() } else { Vec::new() };
+    let findings = audited.into_iter().flat_map(|a| a.1).chain(empty).map(|f| f.file(archive.folder())).collect();
     let provenance = archive.manifest().records.iter().map(|r| r.provenance.clone()).collect();
-    Ok(Inspected { files: 0, series: series.len(), bars, provenance, findings })
+    Ok(Inspected { files: 0, series: series.len(), bars, provenance, calendar: archive.calendar(), findings })
 }
 
 fn audit(archive: &Archive, symbol: Symbol, timeframe: Timeframe) -> (u64, Vec<Finding>) {
@@ -364,8 +411,21 @@ fn list(options: &List) -> Result<u8> {
         ]);
     }
     let mut text = format!("{table}\n");
+    if !manifest.calendar.is_xnys() {
+        let _ = writeln!(text, "calendar: {}", manifest.calendar);
+    }
     for split in &manifest.splits {
         let _ = writeln!(text, "split {} {}: {} new shares per old", split.symbol, split.date, split.ratio);
+    }
+    for dividend in &manifest.dividends {
+        let _ =
+            writeln!(text, "dividend {} {}: {} dollars a share", dividend.symbol, dividend.ex_date, dividend.amount);
+    }
+    for end in &manifest.delistings {
+        let _ = writeln!(text, "delisting {} after {}: a haircut of {}", end.symbol, end.last_date, end.haircut);
+    }
+    for rename in &manifest.renames {
+        let _ = writeln!(text, "rename {}: {} became {}", rename.date, rename.old, rename.new);
     }
     for entry in &manifest.moves {
         let _ = writeln!(text, "declared move {} {}: {}", entry.symbol, entry.date, entry.reason);

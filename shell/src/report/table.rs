@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use magellan::bar::{Date, Symbol};
-use magellan::calendar;
 use magellan::config::Levels;
 use magellan::finding::{Finding, Severity};
 use magellan::gate::acknowledge;
@@ -492,7 +491,7 @@ const ROWS: &[Figure] = &[
     }),
     ("lowest cash", |r| match r.cash.lowest_at {
         Some(at) => {
-            let date = if r.replay.daily { Date::of_utc(at) } else { calendar::new_york_date(at) };
+            let date = if r.replay.daily { Date::of_utc(at) } else { r.replay.calendar.date(at) };
             format!("{:.2} on {date}", r.cash.lowest)
         }
         None => format!("{:.2}", r.cash.lowest),

@@ -3,13 +3,13 @@
 use crate::archive::manifest::DayBasis;
 use crate::archive::row::Row;
 use crate::bar::{Date, Timeframe};
-use crate::calendar;
+use crate::calendar::Calendar;
 use crate::error::{Error, Result, codes};
 
 /// What the rows themselves show about days: a row on a day without trading is no session's.
-pub(super) fn evidence(rows: &[Row], timeframe: Timeframe) -> Option<DayBasis> {
+pub(super) fn evidence(rows: &[Row], timeframe: Timeframe, calendar: Calendar) -> Option<DayBasis> {
     (timeframe == Timeframe::Day).then(|| {
-        let trades = |r: &Row| calendar::is_trading_day(Date::of_utc(r.start));
+        let trades = |r: &Row| calendar.is_trading_day(Date::of_utc(r.start));
         if rows.iter().all(trades) { DayBasis::Undeclared } else { DayBasis::UtcExtended }
     })
 }

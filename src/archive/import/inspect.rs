@@ -8,14 +8,19 @@ use rayon::prelude::*;
 
 use super::day_basis::{evidence, join_days, parse_day_basis};
 use super::merge::{describe, is_same_bar};
-use super::sources::{Import, Imported, check_room, collect, is_other, nothing_found, provenance, read_file};
+use super::sources::{
+    Import, Imported, calendar_of, check_room, collect, is_other, nothing_found, provenance, read_file,
+};
 use super::told::Told;
 use super::width;
 use crate::archive::audit::Audit;
 use crate::archive::manifest::Manifest;
+use crate::archive::names;
 use crate::archive::row::{BarFile, Row, Rows, check_row};
-use crate::bar::{Bars, Date, Symbol, Timeframe, iso_utc};
-use crate::calendar;
+use crate::archive::series::first_after;
+use crate::archive::tables::Rename;
+use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe, iso_utc};
+use crate::calendar::{self, Calendar};
 use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
 
@@ -30,6 +35,8 @@ pub struct Inspected {
     pub bars: u64,
     /// Where they come from, as files are marked or as import would mark them.
     pub provenance: BTreeSet<String>,
+    /// When they trade.
+    pub calendar: Calendar,
     /// Everything found: by file, then by series.
     pub findings: Vec<Finding>,
 }
@@ -41,7 +48,8 @@ type Key = (Symbol, Timeframe);
 /// # Errors
 /// Data error if the sources hold no bars at all, or a table can't be read.
 pub fn inspect(import: &Import) -> Result<Inspected> {
-    let mut tables = Manifest::default();
+    let calendar = calendar_of(import, Path::new(""), None)?;
+    let mut tables = Manifest { calendar, ..Manifest::default() };
     let mut listing = Imported::default();
     let listed = collect(import, &mut tables, &mut listing)?;
     check_room(&listed)?;
@@ -58,7 +66,7 @@ pub fn inspect(import: &Import) -> Result<Inspected> {
         return Err(err);
     }
     let paths: Vec<PathBuf> = read.iter().map(|(path, _)| path.clone()).collect();
-    let mut done = Inspected { files: paths.len(), ..Inspected::default() };
+    let mut done = Inspected { files: paths.len(), calendar, ..Inspected::default() };
     let mut all: BTreeMap<Key, Rows> = BTreeMap::new();
     let mut origins: BTreeMap<Key, (String, PathBuf)> = BTreeMap::new();
     let mut naive = 0;
@@ -68,7 +76,7 @@ pub fn inspect(import: &Import) -> Result<Inspected> {
             Ok(file) => {
                 naive += usize::from(file.clock.naive);
                 let origin = provenance(&file, path, import)?;
-                let (found, keys) = of_file(index as u32, file, path, &import.told, &mut all);
+                let (found, keys) = of_file(index as u32, file, path, (&import.told, calendar), &mut all);
                 done.findings.extend(found);
                 for (symbol, timeframe) in keys {
                     let known = origins.entry((symbol, timeframe)).or_insert_with(|| (origin.clone(), path.clone()));
@@ -88,6 +96,7 @@ pub fn inspect(import: &Import) -> Result<Inspected> {
         done.findings.push(Finding::new(codes::NAIVE_TIMES, "", what).severity(Severity::Note));
     }
     done.series = all.len();
+    done.findings.extend(tables.renames.iter().flat_map(|rename| of_rename(rename, &all, &tables)));
     let judged: Vec<(u64, Vec<Finding>)> =
         all.into_par_iter().map(|(key, rows)| of_series(key, rows, &paths, &tables)).collect();
     for (bars, findings) in judged {
@@ -101,7 +110,7 @@ pub fn inspect(import: &Import) -> Result<Inspected> {
 #[cfg(any(test, fuzzing))]
 pub(crate) fn inspect_file(path: &Path, file: BarFile) -> Vec<Finding> {
     let (mut all, tables, paths) = (BTreeMap::new(), Manifest::default(), [path.to_owned()]);
-    let mut found = of_file(0, file, path, &Told::default(), &mut all).0;
+    let mut found = of_file(0, file, path, (&Told::default(), Calendar::Xnys), &mut all).0;
     found.extend(all.into_iter().flat_map(|(key, rows)| of_series(key, rows, &paths, &tables).1));
     found
 }
@@ -111,7 +120,7 @@ fn of_file(
     index: u32,
     mut file: BarFile,
     path: &Path,
-    told: &Told,
+    (told, calendar): (&Told, Calendar),
     all: &mut BTreeMap<Key, Rows>,
 ) -> (Vec<Finding>, Vec<Key>) {
     let (mut found, mut keys) = (Vec::new(), Vec::new());
@@ -144,7 +153,7 @@ fn of_file(
             found.push(Finding::new(first.code(), &about, what).help(first.suggestion()));
             rows.retain(|row| check_row(row, width).is_ok());
         }
-        if let Some(shown) = evidence(&rows, width)
+        if let Some(shown) = evidence(&rows, width, calendar)
             && let Err(err) = join_days(Some(shown), basis)
         {
             found.push(Finding::new(err.code(), &about, err.what()).help(err.suggestion()));
@@ -165,20 +174,45 @@ fn of_series((symbol, timeframe): Key, mut rows: Rows, paths: &[PathBuf], tables
     let columns: [Vec<f64>; 5] = std::array::from_fn(column);
     let [open, high, low, close, volume] = &columns;
     let splits: Vec<_> = tables.splits.iter().filter(|s| s.symbol == symbol).copied().collect();
+    let dividends: Vec<_> = tables.dividends.iter().filter(|d| d.symbol == symbol).copied().collect();
+    let delisting = tables.delistings.iter().find(|d| d.symbol == symbol).copied();
     let audited = Bars::new(timeframe, &start, [open, high, low, close, volume]).and_then(|bars| {
         let (from, to) = (calendar::FIRST, calendar::LAST);
-        Audit { symbol, timeframe, bars, splits: &splits, moves: &tables.moves, from, to, whole: false }.run()
+        let (splits, dividends, moves) = (&splits[..], &dividends[..], &tables.moves[..]);
+        let calendar = tables.calendar;
+        Audit { symbol, timeframe, calendar, bars, splits, dividends, delisting, moves, from, to, whole: false }.run()
     });
     match audited {
         Ok(mut audited) => {
             for finding in audited.iter_mut().filter(|f| f.code == codes::PHANTOM_DAYS) {
-                finding.what += &by_file(&rows, paths);
+                finding.what += &by_file(&rows, paths, tables.calendar);
             }
             found.extend(audited);
         }
         Err(err) => found.push(Finding::new(err.code(), about, err.what()).help(err.suggestion())),
     }
     (rows.len() as u64, found)
+}
+
+/// What the bars at hand say of a rename, width by width.
+fn of_rename(rename: &Rename, all: &BTreeMap<Key, Rows>, tables: &Manifest) -> Vec<Finding> {
+    let earlier = tables.renames.iter().filter(|r| r.new == rename.old && r.date < rename.date);
+    let from = earlier.map(|r| r.date).max();
+    let mut found = Vec::new();
+    for timeframe in Timeframe::ALL {
+        let first = |date| first_after(tables.calendar, date, timeframe);
+        let starts = |symbol| all.get(&(symbol, timeframe)).into_iter().flatten().map(|row| row.start);
+        // In the stretch in which the old symbol's bars are the company's.
+        let stretch = |start: &Nanos| from.is_none_or(|from| *start >= first(from)) && *start < first(rename.date);
+        let counts = [rename.old, rename.new].map(|symbol| starts(symbol).filter(stretch).count());
+        let after = starts(rename.new).any(|start| start >= first(rename.date));
+        if counts.iter().all(|count| *count > 0) {
+            found.push(Finding::from(&names::overlap(rename, counts, timeframe)));
+        } else if counts[0] > 0 || after {
+            found.extend(names::one_sided(rename, timeframe, (counts[0] > 0, after)));
+        }
+    }
+    found
 }
 
 /// Bars that stand more than once: within one file, in two files, or as two different bars.
@@ -227,11 +261,11 @@ fn file_name(path: &Path) -> String {
 }
 
 /// Days without a session, file by file: Saturdays and other days.
-fn by_file(rows: &Rows, paths: &[PathBuf]) -> String {
+fn by_file(rows: &Rows, paths: &[PathBuf], calendar: Calendar) -> String {
     let mut counts: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
     for row in rows {
         let date = Date::of_utc(row.start);
-        if !calendar::is_trading_day(date) {
+        if !calendar.is_trading_day(date) {
             let (saturdays, others) = counts.entry(row.origin.0).or_default();
             let is_saturday = (date.0 + 4).rem_euclid(7) == 6;
             *(if is_saturday { saturdays } else { others }) += 1;

@@ -31,15 +31,18 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::Archive;
 use super::manifest::Manifest;
 use super::record::{self, is_record_path};
 use super::row::{Label, Rows};
 use crate::bar::{Symbol, Timeframe};
+use crate::calendar::Calendar;
+use crate::disk::map::Access;
 use crate::disk::write::{TEMPORARY, write_atomically};
 use crate::error::{Error, Result, codes};
 use day_basis::{evidence, join_days, parse_day_basis};
 use merge::{Gathered, Merged, merge, same};
-use sources::{Read, collect, nothing_found, provenance, read_all, try_all};
+use sources::{Read, calendar_of, collect, nothing_found, provenance, read_all, try_all};
 
 /// Imports into `archive`, which is made if there is none.
 ///
@@ -52,10 +55,9 @@ pub fn import(archive: &Path, import: &Import) -> Result<Imported> {
     }
     make_folder(archive)?;
     let _lock = lock(archive)?;
-    let mut manifest = match Manifest::path(archive).exists() {
-        true => Manifest::read(archive)?,
-        false => Manifest::default(),
-    };
+    let there = Manifest::path(archive).exists().then(|| Manifest::read(archive)).transpose()?;
+    let calendar = calendar_of(import, archive, there.as_ref().map(|m| m.calendar))?;
+    let mut manifest = there.unwrap_or_else(|| Manifest { calendar, ..Manifest::default() });
     let before = manifest.clone();
     remove_leftovers(archive, &before);
     let mut done = Imported::default();
@@ -67,9 +69,11 @@ pub fn import(archive: &Path, import: &Import) -> Result<Imported> {
         return Err(err);
     }
     done.files = files.len();
-    done.recognised = files.iter().map(|read| Recognised::of(&read.path, &read.file, &read.width)).collect();
+    let recognised = |read: &Read| Recognised::of(&read.path, &read.file, &read.width, calendar);
+    done.recognised = files.iter().map(recognised).collect();
     let sources: Vec<PathBuf> = files.iter().map(|read| read.path.clone()).collect();
-    let gathered = gather(files, import, &mut done)?;
+    let gathered = gather(files, import, calendar, &mut done)?;
+    let mut touched: BTreeSet<Symbol> = gathered.keys().map(|key| key.0).collect();
     let merged: Vec<Merged> = gathered
         .into_par_iter()
         .map(|(key, new)| merge(archive, &before, &sources, key, new))
@@ -82,8 +86,20 @@ pub fn import(archive: &Path, import: &Import) -> Result<Imported> {
         manifest.records.extend(series.records);
     }
     done.duplicates.retain(|d| d.2 > 0);
-    write_atomically(&Manifest::path(archive), &manifest.seal())?;
+    touched.extend(manifest.splits.iter().filter(|s| !before.splits.contains(s)).map(|s| s.symbol));
+    touched.extend(manifest.renames.iter().map(|r| r.new));
+    let sealed = manifest.seal();
+    check_actions(Archive { folder: archive.to_owned(), manifest, access: Access::Map }, &touched)?;
+    write_atomically(&Manifest::path(archive), &sealed)?;
     Ok(done)
+}
+
+/// Refuses corporate actions that contradict the bars of some symbols, before a reader can see them.
+fn check_actions(archive: Archive, symbols: &BTreeSet<Symbol>) -> Result<()> {
+    let mut series: Vec<(Symbol, Timeframe)> =
+        archive.manifest.records.iter().map(|r| (r.symbol, r.timeframe)).filter(|s| symbols.contains(&s.0)).collect();
+    series.dedup();
+    series.par_iter().try_for_each(|&(symbol, timeframe)| archive.check_actions(symbol, timeframe))
 }
 
 /// Writes series that are known to be in order into a new archive.
@@ -138,10 +154,11 @@ pub struct Preview {
 /// Data error if there are no bars at all, or a table can't be read.
 pub fn preview(import: &Import) -> Result<Preview> {
     let mut done = Imported::default();
-    let listed = collect(import, &mut Manifest::default(), &mut done)?;
+    let calendar = calendar_of(import, Path::new(""), None)?;
+    let listed = collect(import, &mut Manifest { calendar, ..Manifest::default() }, &mut done)?;
     let files: Vec<_> = try_all(&listed, &import.told, &mut done)?
         .into_iter()
-        .map(|(path, read)| (path, read.map(|read| Recognised::of(&read.path, &read.file, &read.width))))
+        .map(|(path, read)| (path, read.map(|read| Recognised::of(&read.path, &read.file, &read.width, calendar))))
         .collect();
     match nothing_found(import, &done).filter(|_| files.is_empty()) {
         Some(err) => Err(err),
@@ -150,7 +167,12 @@ pub fn preview(import: &Import) -> Result<Preview> {
 }
 
 /// Joins the files' rows by symbol and timeframe.
-fn gather(files: Vec<Read>, import: &Import, done: &mut Imported) -> Result<BTreeMap<(Symbol, Timeframe), Gathered>> {
+fn gather(
+    files: Vec<Read>,
+    import: &Import,
+    calendar: Calendar,
+    done: &mut Imported,
+) -> Result<BTreeMap<(Symbol, Timeframe), Gathered>> {
     let mut all: BTreeMap<(Symbol, Timeframe), Gathered> = BTreeMap::new();
     for (index, Read { path, file, width }) in files.into_iter().enumerate() {
         let place = |e: Error| e.at(path.display());
@@ -160,7 +182,7 @@ fn gather(files: Vec<Read>, import: &Import, done: &mut Imported) -> Result<BTre
         for (symbol, mut rows) in file.series {
             done.rows_read += rows.len() as u64;
             rows.iter_mut().for_each(|row| row.origin.0 = index as u32);
-            let found = match evidence(&rows, timeframe) {
+            let found = match evidence(&rows, timeframe, calendar) {
                 Some(shown) => join_days(Some(shown), stated).map_err(place)?,
                 None => None,
             };

@@ -6,6 +6,7 @@ use super::width::Width;
 use crate::archive::audit;
 use crate::archive::row::{BarFile, Clock};
 use crate::bar::{Nanos, Symbol, Timeframe, iso_utc};
+use crate::calendar::Calendar;
 use crate::error::codes;
 
 /// What a file was taken for.
@@ -36,7 +37,7 @@ pub struct Recognised {
 }
 
 impl Recognised {
-    pub(super) fn of(path: &Path, file: &BarFile, width: &Width) -> Self {
+    pub(super) fn of(path: &Path, file: &BarFile, width: &Width, calendar: Calendar) -> Self {
         let starts = || file.series.iter().flat_map(|s| &s.1).map(|row| row.start);
         let (first, last) = (starts().min().unwrap_or_default(), starts().max().unwrap_or_default());
         let timeframe = width.timeframe;
@@ -55,7 +56,7 @@ impl Recognised {
             rows: file.series.iter().map(|s| s.1.len() as u64).sum(),
             period: (shown(first), shown(last)),
             assumed: file.assumed.clone(),
-            doubtful: doubts(file, timeframe),
+            doubtful: doubts(file, timeframe, calendar),
         }
     }
 }
@@ -73,12 +74,12 @@ fn zone(clock: &Clock, timeframe: Timeframe) -> String {
 }
 
 /// What `data check` would call an error whatever else is archived.
-fn doubts(file: &BarFile, timeframe: Timeframe) -> Vec<String> {
+fn doubts(file: &BarFile, timeframe: Timeframe, calendar: Calendar) -> Vec<String> {
     let mut found = Vec::new();
     for (symbol, rows) in &file.series {
         let mut starts: Vec<Nanos> = rows.iter().map(|row| row.start).collect();
         starts.sort_unstable();
-        if audit::is_end_stamped(&starts, timeframe) {
+        if audit::is_end_stamped(&starts, timeframe, calendar) {
             found.push(format!("{symbol}: {}", codes::END_STAMPED.cause()));
         }
         if audit::counts_smaller_units(rows.iter().map(|row| row.ohlcv)) {

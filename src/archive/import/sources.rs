@@ -14,8 +14,9 @@ use crate::archive::manifest::{Manifest, SYNTHETIC};
 use crate::archive::parquet;
 use crate::archive::record::checked_bytes;
 use crate::archive::row::{BarFile, check_row};
-use crate::archive::tables;
+use crate::archive::tables::{self, Table};
 use crate::bar::{Symbol, Timeframe};
+use crate::calendar::Calendar;
 use crate::disk::map::{self, Access};
 use crate::disk::walk::files_below;
 use crate::error::{Error, Result, codes};
@@ -31,12 +32,35 @@ pub struct Import {
     pub moves: Option<PathBuf>,
     /// Table of risk-free rates.
     pub risk_free: Option<PathBuf>,
+    /// Table of dividends.
+    pub dividends: Option<PathBuf>,
+    /// Table of delistings.
+    pub delistings: Option<PathBuf>,
+    /// Table of renames.
+    pub renames: Option<PathBuf>,
+    /// When they trade; without it as the archive's, and a new one's as the sources that are archives, else XNYS.
+    pub calendar: Option<Calendar>,
     /// Where the bars come from; without it `parquet`, `csv` or `json`.
     pub provenance: Option<String>,
     /// What files don't tell themselves.
     pub told: Told,
     /// Whether files that can't be read are left out, and listed.
     pub skip_unreadable: bool,
+}
+
+impl Import {
+    /// The tables named beside the sources.
+    fn tables(&self) -> impl Iterator<Item = (Table, PathBuf)> {
+        let named = [
+            (Table::Splits, &self.splits),
+            (Table::Moves, &self.moves),
+            (Table::Rates, &self.risk_free),
+            (Table::Dividends, &self.dividends),
+            (Table::Delistings, &self.delistings),
+            (Table::Renames, &self.renames),
+        ];
+        named.into_iter().filter_map(|(table, path)| Some((table, path.clone()?)))
+    }
 }
 
 /// What an import did.
@@ -56,6 +80,12 @@ pub struct Imported {
     pub moves_added: usize,
     /// Risk-free rates the archive didn't have.
     pub rates_added: usize,
+    /// Dividends the archive didn't have.
+    pub dividends_added: usize,
+    /// Delistings the archive didn't have.
+    pub delistings_added: usize,
+    /// Renames the archive didn't have.
+    pub renames_added: usize,
     /// What each file was taken for.
     pub recognised: Vec<Recognised>,
     /// Files in a source folder that were left out, and why.
@@ -73,9 +103,7 @@ pub(super) struct Listed {
 /// The bar files of all sources; tables found among them go into the manifest.
 pub(super) fn collect(import: &Import, manifest: &mut Manifest, done: &mut Imported) -> Result<Vec<Listed>> {
     let mut bars = Vec::new();
-    let mut splits: Vec<PathBuf> = import.splits.iter().cloned().collect();
-    let mut moves: Vec<PathBuf> = import.moves.iter().cloned().collect();
-    let mut rates: Vec<PathBuf> = import.risk_free.iter().cloned().collect();
+    let mut tables: Vec<(Table, PathBuf)> = import.tables().collect();
     for source in &import.sources {
         if !source.exists() {
             return Err(Error::new(codes::SOURCE_MISSING, "there is no such file or folder").at(source.display()));
@@ -88,10 +116,12 @@ pub(super) fn collect(import: &Import, manifest: &mut Manifest, done: &mut Impor
         }
         let listed = if found { files_below(source)? } else { vec![source.clone()] };
         for path in listed {
-            match Format::of(&path) {
-                Format::Text if tables::is_split_table(&path) => splits.push(path),
-                Format::Text if tables::is_move_table(&path) => moves.push(path),
-                Format::Text if tables::is_rate_table(&path) => rates.push(path),
+            let format = Format::of(&path);
+            if let (Format::Text, Some(table)) = (&format, Table::of(&path)) {
+                tables.push((table, path));
+                continue;
+            }
+            match format {
                 Format::Parquet | Format::Text | Format::Json => bars.push(Listed { path, found }),
                 Format::Unread(help) if found => done.skipped.push((path, format!("not read: {help}"))),
                 Format::Other if found => {}
@@ -106,24 +136,43 @@ pub(super) fn collect(import: &Import, manifest: &mut Manifest, done: &mut Impor
             }
         }
     }
-    for path in splits {
-        done.splits_added += tables::merge_splits(&mut manifest.splits, tables::read_splits(&path)?)
-            .map_err(|e| e.at(path.display()))?;
-    }
-    for path in moves {
-        done.moves_added += tables::merge_moves(&mut manifest.moves, tables::read_moves(&path)?);
-    }
-    for path in rates {
-        done.rates_added += tables::merge_rates(&mut manifest.risk_free, tables::read_rates(&path)?)
-            .map_err(|e| e.at(path.display()))?;
+    tables.sort_by_key(|(table, _)| *table);
+    for (table, path) in tables {
+        add_table(table, &path, manifest, done)?;
     }
     Ok(bars)
 }
 
+/// Reads one table into the manifest.
+fn add_table(table: Table, path: &Path, manifest: &mut Manifest, done: &mut Imported) -> Result<()> {
+    let added = match table {
+        Table::Splits => &mut done.splits_added,
+        Table::Moves => &mut done.moves_added,
+        Table::Rates => &mut done.rates_added,
+        Table::Dividends => &mut done.dividends_added,
+        Table::Delistings => &mut done.delistings_added,
+        Table::Renames => &mut done.renames_added,
+    };
+    let place = |e: Error| e.at(path.display());
+    *added += match table {
+        Table::Splits => tables::merge_splits(&mut manifest.splits, tables::read_splits(path)?).map_err(place)?,
+        Table::Moves => tables::merge_moves(&mut manifest.moves, tables::read_moves(path)?),
+        Table::Rates => tables::merge_rates(&mut manifest.risk_free, tables::read_rates(path)?).map_err(place)?,
+        Table::Dividends => {
+            tables::merge_dividends(&mut manifest.dividends, tables::read_dividends(path)?).map_err(place)?
+        }
+        Table::Delistings => {
+            tables::merge_delistings(&mut manifest.delistings, tables::read_delistings(path)?).map_err(place)?
+        }
+        Table::Renames => tables::merge_renames(&mut manifest.renames, tables::read_renames(path)?).map_err(place)?,
+    };
+    Ok(())
+}
+
 /// That nothing among the sources is of use.
 pub(super) fn nothing_found(import: &Import, done: &Imported) -> Option<Error> {
-    let named = [&import.splits, &import.moves, &import.risk_free].into_iter().any(Option::is_some);
-    let tables = done.splits_added + done.moves_added + done.rates_added > 0 || named;
+    let actions = done.splits_added + done.dividends_added + done.delistings_added + done.renames_added;
+    let tables = actions + done.moves_added + done.rates_added > 0 || import.tables().next().is_some();
     let what = "no .parquet or .csv file with bars among the sources";
     let skipped: Vec<String> =
         done.skipped.iter().map(|(path, why)| format!("\n  {}: {why}", path.display())).collect();
@@ -133,12 +182,34 @@ pub(super) fn nothing_found(import: &Import, done: &Imported) -> Option<Error> {
     })
 }
 
+/// The calendar of an import into an archive, which keeps its own: sessions that are there would become others.
+pub(super) fn calendar_of(import: &Import, archive: &Path, there: Option<Calendar>) -> Result<Calendar> {
+    if let (Some(named), Some(there)) = (import.calendar, there) {
+        check_calendar(archive, there, named)?;
+    }
+    let of_sources = || import.sources.iter().filter_map(|s| Manifest::read(s).ok()).map(|m| m.calendar).next();
+    Ok(there.or(import.calendar).or_else(of_sources).unwrap_or_default())
+}
+
+/// Refuses an archive whose calendar isn't the wanted one.
+fn check_calendar(archive: &Path, its: Calendar, wanted: Calendar) -> Result<()> {
+    if its == wanted {
+        return Ok(());
+    }
+    let what = format!("the archive's calendar is {its}, and the import's {wanted}");
+    Err(Error::new(codes::OTHER_CALENDAR, what).at(archive.display()))
+}
+
 /// The records of another archive, each intact; its tables come along.
 fn records_of(source: &Path, manifest: &mut Manifest, done: &mut Imported) -> Result<Vec<PathBuf>> {
     let other = Manifest::read(source)?;
+    check_calendar(source, other.calendar, manifest.calendar)?;
     done.splits_added += tables::merge_splits(&mut manifest.splits, other.splits)?;
     done.moves_added += tables::merge_moves(&mut manifest.moves, other.moves);
     done.rates_added += tables::merge_rates(&mut manifest.risk_free, other.risk_free)?;
+    done.dividends_added += tables::merge_dividends(&mut manifest.dividends, other.dividends)?;
+    done.delistings_added += tables::merge_delistings(&mut manifest.delistings, other.delistings)?;
+    done.renames_added += tables::merge_renames(&mut manifest.renames, other.renames)?;
     for record in &other.records {
         checked_bytes(source, record, Access::Map)?;
     }

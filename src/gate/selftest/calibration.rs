@@ -250,7 +250,8 @@ fn compare(seed: u64, fall: f64, margin: f64) -> Option<(Status, f64)> {
         deployed.push((date, 0.01 * (common + own * normal() + SHARPE)));
     }
     let rule = NonInferiority { sharpe_margin: margin, confidence: CONFIDENCE };
-    let (comparison, check) = comparison::compare(&candidate, &deployed, rule, seed).ok()?;
+    let (comparison, check) =
+        comparison::compare(&candidate, &deployed, (rule, crate::metrics::SESSIONS_PER_YEAR), seed).ok()?;
     Some((check.status, comparison.detectable_fall?))
 }
 

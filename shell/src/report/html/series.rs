@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use magellan::account::Fill;
 use magellan::bar::{DAY, Date, Nanos, SECOND, Symbol};
-use magellan::calendar::new_york_date;
-use magellan::metrics::{SESSIONS_PER_YEAR, session_returns, sharpe};
+use magellan::calendar::Calendar;
+use magellan::metrics::{session_returns, sharpe};
 use magellan::research::backtest::Run;
 use magellan::research::market::Closes;
 use serde_json::{Value, json};
@@ -83,13 +83,12 @@ fn baseline(drawn: &Drawn<'_>) -> Option<Vec<f64>> {
 fn rolling(run: &Run) -> Option<Value> {
     let returns = session_returns(&run.replay);
     let window = WINDOWS.into_iter().find(|window| 2 * window <= returns.len())?;
-    // Returns of weekly bars are fewer a year than those of sessions.
-    let of_a_year = (run.replay.returns_per_year / SESSIONS_PER_YEAR).sqrt();
+    let per_year = run.replay.returns_per_year;
     // Of a ruined account there is none, nor of what a share of nothing returns.
     let solvent = run.replay.equity.iter().position(|e| e.1 <= 0.0).unwrap_or(returns.len());
     let of = |returns: &[f64], until: usize| -> Vec<Option<f64>> {
         let waiting = std::iter::repeat_n(None, window - 1);
-        let ratios = returns.windows(window).map(|w| sharpe(w).value().map(|v| rounded(v * of_a_year, 3)));
+        let ratios = returns.windows(window).map(|w| sharpe(w, per_year).value().map(|v| rounded(v, 3)));
         waiting.chain(ratios).enumerate().map(|(i, ratio)| ratio.filter(|_| i < until)).collect()
     };
     let held: Vec<f64> = std::iter::once(0.0).chain(run.benchmark.windows(2).map(|w| w[1] / w[0] - 1.0)).collect();
@@ -128,6 +127,7 @@ fn growth(from: f64, to: f64) -> Option<f64> {
 struct Axis {
     /// Days of the sessions.
     days: Vec<Date>,
+    calendar: Calendar,
     /// Seconds at which each session opens, and how long a session is; none of daily bars.
     hours: Option<(Vec<i64>, i64)>,
     /// Seconds of a step.
@@ -136,14 +136,15 @@ struct Axis {
 
 impl Axis {
     fn of(drawn: &Drawn<'_>) -> Self {
+        let calendar = drawn.run.replay.calendar;
         let days: Vec<Date> = drawn.run.replay.equity.iter().map(|e| e.0).collect();
         let each = || drawn.closes.iter().flat_map(|(_, closes)| closes.iter().map(|c| c.0));
         if drawn.run.replay.daily || each().next().is_none() {
-            return Self { days, hours: None, unit: DAY / SECOND };
+            return Self { days, calendar, hours: None, unit: DAY / SECOND };
         }
         let mut reach: BTreeMap<Date, (i64, i64)> = BTreeMap::new();
         for at in each() {
-            let (first, last) = reach.entry(new_york_date(at)).or_insert((at, at));
+            let (first, last) = reach.entry(calendar.date(at)).or_insert((at, at));
             (*first, *last) = ((*first).min(at), (*last).max(at));
         }
         let step = drawn.closes.iter().flat_map(|(_, c)| c.windows(2)).map(|w| w[1].0 - w[0].0).min().unwrap_or(SECOND);
@@ -157,7 +158,7 @@ impl Axis {
             before
         });
         let opens = opens.collect();
-        Self { days, hours: Some((opens, (length / SECOND + unit - 1) / unit * unit)), unit }
+        Self { days, calendar, hours: Some((opens, (length / SECOND + unit - 1) / unit * unit)), unit }
     }
 
     /// The place of a bar.
@@ -165,7 +166,7 @@ impl Axis {
         match &self.hours {
             None => self.days.binary_search(&Date::of_utc(at)).ok().map(|i| i as i64),
             Some((opens, length)) => {
-                let session = self.days.binary_search(&new_york_date(at)).ok()?;
+                let session = self.days.binary_search(&self.calendar.date(at)).ok()?;
                 Some(session as i64 * (length / self.unit) + (at / SECOND - opens[session]) / self.unit)
             }
         }
