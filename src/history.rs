@@ -66,7 +66,8 @@ impl<'a> History<'a> {
     pub fn with_calendar(symbol: Symbol, bars: Bars<'a>, hours: Hours, calendar: Calendar) -> Result<Self> {
         let whole_sessions = bars.width() >= DAY;
         let weekly = bars.width() == WEEK;
-        let mut history = Self { symbol, bars, whole_sessions, calendar, sessions: Vec::new(), adjusted_by: Vec::new() };
+        let mut history =
+            Self { symbol, bars, whole_sessions, calendar, sessions: Vec::new(), adjusted_by: Vec::new() };
         let (Some(&first), Some(&last)) = (bars.starts().first(), bars.starts().last()) else {
             return Ok(history);
         };

@@ -115,9 +115,9 @@ pub trait Strategy: Copy + Send + Sync + 'static {
         None
     }
 
-    /// Tests that all hold at every bar at which `decide` buys; the rarest first is fastest. A sweep
-    /// passes over sessions in which a flat symbol has no bar that meets them. Without tests it
-    /// passes over none.
+    /// Tests that all hold at every bar at which `decide` gives an order while nothing is held and nothing works; the
+    /// rarest first is fastest. A sweep passes over the other bars of an idle symbol. Without tests it passes over
+    /// none.
     fn needs(&self) -> Vec<Test> {
         Vec::new()
     }

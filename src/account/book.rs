@@ -731,10 +731,7 @@ impl Book {
     /// Works out which bars can pass without a look.
     fn watch(&mut self, session_close: Nanos) {
         self.busy = !self.orders.is_empty() || self.desk.lots().iter().any(|lot| lot.exits.is_some());
-        self.band = match self.orders.is_empty() {
-            true => self.desk.quiet_band(session_close),
-            false => Band::NARROW,
-        };
+        self.band = self.orders.iter().fold(self.desk.quiet_band(session_close), |band, order| order.narrow(band));
     }
 
     /// Whether an order waits for this bar's closing auction.

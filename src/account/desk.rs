@@ -258,7 +258,7 @@ impl Band {
     pub(super) const NARROW: Self =
         Self { below: f64::INFINITY, above: f64::NEG_INFINITY, until: Nanos::MIN, overnight: false };
 
-    fn narrow(&mut self, towards: Side, level: f64) {
+    pub(super) fn narrow(&mut self, towards: Side, level: f64) {
         match towards {
             Side::Sell => self.below = self.below.max(level),
             Side::Buy => self.above = self.above.min(level),

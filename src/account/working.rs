@@ -1,6 +1,7 @@
 //! Orders that work: heard, and not yet at their end.
 
 use super::commission::Commission;
+use super::desk::Band;
 use super::fill::{self, Met, Triggered};
 use super::hear::Heard;
 use super::unit::Unit;
@@ -221,6 +222,21 @@ impl Working {
         };
         let (name, side, filled) = (self.name, self.side, self.filled.unsigned_abs());
         WorkingOrder { name, side, kind, stop, left, filled, reduce_only: self.reduce_only }
+    }
+
+    /// The prices within which a bar changes nothing, narrowed to those that leave this order alone. One whose time is
+    /// counted, or whose stop moves, sees every bar.
+    pub(super) fn narrow(&self, mut band: Band) -> Band {
+        let flat = self.bracket.as_ref().is_some_and(|bracket| bracket.flat_before_close.is_some());
+        if self.tif != TimeInForce::Gtc || flat {
+            return Band::NARROW;
+        }
+        match self.kind {
+            WorkingKind::Limit => band.narrow(self.side.opposite(), self.limit),
+            WorkingKind::Stop | WorkingKind::StopLimit if !self.triggered => band.narrow(self.side, self.stop),
+            _ => return Band::NARROW,
+        }
+        band
     }
 
     /// Whether it is a limit order, or has become one.

@@ -83,7 +83,8 @@ impl<S: PortfolioStrategy> Decider for Asking<S> {
             self.members.push(Member { symbol: values.symbol, bar, inputs: values.inputs, position, index });
         }
         let (end, equity) = (self.members[0].bar.end, floor.account.marked_equity());
-        let market = Market { session, calendar: floor.calendar(first), end, last_of_session, equity, members: &self.members };
+        let market =
+            Market { session, calendar: floor.calendar(first), end, last_of_session, equity, members: &self.members };
         let mut answer = Weights::default();
         self.strategy.decide(&mut self.state, &market, &mut answer);
         carry_out(floor, &market, answer);

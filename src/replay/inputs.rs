@@ -29,13 +29,27 @@ impl<'a> Source<'a> {
 pub(super) struct InputRows<'a, I> {
     pub(super) source: Source<'a>,
     pub(super) rows: Vec<I>,
+    /// Bars of the history before the session under way.
+    pub(super) ordinal: usize,
     /// Values of one indicator, before they are put into the rows.
     column: Vec<f64>,
 }
 
 impl<'a, I: Inputs> InputRows<'a, I> {
     pub(super) fn new(source: Source<'a>) -> Self {
-        Self { source, rows: Vec::new(), column: Vec::new() }
+        Self { source, rows: Vec::new(), ordinal: 0, column: Vec::new() }
+    }
+
+    /// The values at one bar of the session under way, from columns.
+    #[inline]
+    pub(super) fn at(&self, bar: usize) -> I {
+        let mut inputs = I::NOTHING;
+        if let Source::Shared(columns) = &self.source {
+            for (k, column) in columns.iter().enumerate() {
+                inputs.set(k, column[self.ordinal + bar]);
+            }
+        }
+        inputs
     }
 
     /// Fills the rows for a session's bars.

@@ -3,6 +3,7 @@
 //! [`replay`] is the definition of a result. Whatever is faster gives the same bits: see "Six ways through a replay" in
 //! ARCHITECTURE.md.
 
+pub(crate) mod crossings;
 pub(crate) mod cursor;
 pub(crate) mod floor;
 mod inputs;
@@ -26,6 +27,7 @@ use crate::uncounted::Uncounted;
 pub use record::{Recorder, Replay};
 pub use terms::{Instrument, Terms};
 
+use crossings::Crossings;
 use portfolio::Portfolio;
 use symbol::SymbolReplay;
 
@@ -57,14 +59,19 @@ pub fn replay_shared<S: Strategy, R: Recorder<S::Inputs>>(
     Ok(Uncounted::new(run(Portfolio::with_columns(instruments, terms)?, recorder)))
 }
 
-/// As [`replay_shared`], passing over the sessions in which a flat symbol has no bar that meets what its strategy needs
-/// to buy ([`Strategy::needs`]).
+/// As [`replay_shared`], passing over the bars of an idle symbol that don't meet what its strategy needs to order
+/// ([`Strategy::needs`]). `crossings` say which bars meet the needs of many points, one for each instrument; without
+/// them they are worked out.
 pub(crate) fn replay_passing_over<S: Strategy>(
     instruments: &[(&History<'_>, &Columns, S)],
+    crossings: Option<&[Crossings]>,
     terms: &Terms,
 ) -> Result<Replay> {
     let mut portfolio = Portfolio::with_columns(instruments, terms)?;
-    portfolio.symbols.iter_mut().for_each(SymbolReplay::allow_passing_over);
+    for (i, (history, columns, strategy)) in instruments.iter().enumerate() {
+        let symbol = portfolio.symbols.iter_mut().find(|symbol| symbol.name() == history.symbol);
+        symbol.into_iter().for_each(|symbol| symbol.pass_over(strategy, columns, crossings.map(|c| &c[i])));
+    }
     Ok(run(portfolio, &mut ()))
 }
 
@@ -90,8 +97,11 @@ fn run_together<S: Strategy, R: Recorder<S::Inputs>>(
     recorder: &mut R,
 ) {
     const DONE: Nanos = Nanos::MAX;
-    let next = |symbol: &SymbolReplay<'_, S>| symbol.cursor.next_start().unwrap_or(DONE);
-    let mut starts: Vec<Nanos> = trading.iter().map(|&i| next(&portfolio.symbols[i])).collect();
+    let next = |symbol: &mut SymbolReplay<'_, S>| {
+        symbol.go_on();
+        symbol.cursor.next_start().unwrap_or(DONE)
+    };
+    let mut starts: Vec<Nanos> = trading.iter().map(|&i| next(&mut portfolio.symbols[i])).collect();
     let mut at_once: Vec<usize> = Vec::with_capacity(trading.len());
     while let Some(&start) = starts.iter().min().filter(|&&start| start != DONE) {
         at_once.clear();
@@ -134,12 +144,16 @@ fn trade_together<S: Strategy>(portfolio: &mut Portfolio<'_, S>, trading: &[usiz
 
 /// A session in which one symbol trades: nothing to merge, and quiet bars are skimmed.
 fn run_alone<S: Strategy, R: Recorder<S::Inputs>>(portfolio: &mut Portfolio<'_, S>, only: usize, recorder: &mut R) {
-    while portfolio.symbols[only].cursor.next_start().is_some() {
+    loop {
+        portfolio.symbols[only].go_on();
+        if portfolio.symbols[only].cursor.next_start().is_none() {
+            return;
+        }
         // What is held has another worth on each bar: where marks are asked for, these aren't skimmed.
         let sees_all = R::BARS || (R::MARKS && portfolio.holds()) || portfolio.account.conditions().impact != 0.0;
         let before = if R::MARKS { portfolio.equity() } else { 0.0 };
         let (symbol, account) = (&mut portfolio.symbols[only], &mut portfolio.account);
-        if !sees_all && symbol.passes() && symbol.book.is_quiet() {
+        if !sees_all && !symbol.passes_over() && symbol.passes() && symbol.book.is_quiet() {
             let from = symbol.cursor.next();
             symbol.skim(account, recorder);
             if R::MARKS {

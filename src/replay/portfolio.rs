@@ -61,7 +61,7 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
         self.account.begin_session();
         let mut trading: Vec<usize> = Vec::with_capacity(self.symbols.len());
         for (i, symbol) in self.symbols.iter_mut().enumerate() {
-            if symbol.cursor.date_ahead() == Some(date) && !symbol.pass_over() {
+            if symbol.cursor.date_ahead() == Some(date) && !symbol.pass_over_session() {
                 symbol.begin_session(&self.account);
                 trading.push(i);
             }

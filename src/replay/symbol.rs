@@ -9,7 +9,7 @@ use crate::bar::{Bar, Nanos, Symbol};
 use crate::costs::Costs;
 use crate::history::{History, SessionBars};
 use crate::indicator::Memory;
-use crate::strategy::{Now, Orders, Strategy, Test};
+use crate::strategy::{Now, Orders, Strategy};
 
 /// One symbol under replay: where it stands in its bars, its book, and its strategy's state.
 pub(super) struct SymbolReplay<'a, S: Strategy> {
@@ -30,8 +30,8 @@ pub(super) struct SymbolReplay<'a, S: Strategy> {
     pub(super) last_close: f64,
     pub(super) bars_seen: u64,
     pub(super) bars_held: u64,
-    /// What every entry needs; empty if each bar is to be looked at.
-    pub(super) needs: Vec<Test>,
+    /// Where every order of an idle symbol is given, one bit a bar of the history; none if each bar is to be looked at.
+    pub(super) candidates: Option<Vec<u64>>,
 }
 
 impl<'a, S: Strategy> SymbolReplay<'a, S> {
@@ -51,7 +51,7 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
             last_close: f64::NAN,
             bars_seen: 0,
             bars_held: 0,
-            needs: Vec::new(),
+            candidates: None,
         };
         if folds || size_of::<S::State>() > 0 {
             symbol.warm_up();
@@ -85,7 +85,10 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
     #[inline(always)]
     fn load(&mut self, session: &SessionBars) {
         self.warm = self.strategy.warmup().saturating_sub(session.ordinal).min(self.cursor.bars().len());
-        self.inputs.load(session, self.cursor.bars());
+        self.inputs.ordinal = session.ordinal;
+        if self.candidates.is_none() {
+            self.inputs.load(session, self.cursor.bars());
+        }
     }
 
     pub(super) fn begin_session(&mut self, account: &Account) {
@@ -119,7 +122,7 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
         Now {
             bar: self.cursor.bars().get(i),
             session: *self.cursor.session(),
-            inputs: self.inputs.rows[i],
+            inputs: if self.candidates.is_none() { self.inputs.rows[i] } else { self.inputs.at(i) },
             position: self.book.position(),
         }
     }

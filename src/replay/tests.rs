@@ -226,7 +226,7 @@ fn compare<M: State>(walks: &[Walk], dice: Dice<M>, skipped: i32, limits: Limits
     assert_eq!(format!("{of_columns:?}"), format!("{definition:?}"), "shared columns");
     assert_eq!(ordered, every_bar.orders, "shared columns");
 
-    let passed_over = replay_passing_over(&shared, &terms).expect("passes over");
+    let passed_over = replay_passing_over(&shared, None, &terms).expect("passes over");
     assert_eq!(format!("{passed_over:?}"), format!("{:?}", *definition), "passing over");
     definition.fills.len()
 }
@@ -278,7 +278,7 @@ fn the_walks_above_trade_and_some_sessions_are_passed_over() {
     let first = history.sessions()[0].session.date;
     let mut portfolio =
         Portfolio::with_columns(&[(&history, &columns, dice)], &terms(first, limits(false, false))).expect("bars");
-    portfolio.symbols.iter_mut().for_each(SymbolReplay::allow_passing_over);
+    portfolio.symbols.iter_mut().for_each(|symbol| symbol.pass_over(&dice, &columns, None));
     let (mut sessions, mut passed_over) = (0, 0);
     while let Some(date) = portfolio.date_ahead() {
         let trading = portfolio.begin_session(date);

@@ -358,7 +358,7 @@ impl<S: Deployable> Replayable for Prepared<'_, S> {
             .collect();
         let columns = fresh.iter().zip(own).map(|(fresh, own)| fresh.as_ref().unwrap_or(own));
         let with_columns: Vec<_> = instruments.iter().zip(columns).map(|(i, c)| (&i.history, c, i.strategy)).collect();
-        replay_passing_over(&with_columns, &terms)
+        replay_passing_over(&with_columns, None, &terms)
     }
 
     fn decisions(&self, change: &Change<'_>) -> Result<Vec<Decision>> {

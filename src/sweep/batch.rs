@@ -2,34 +2,39 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::crossings::{IndicatorTest, WORD};
 use crate::indicator::Indicator;
+use crate::replay::crossings::{IndicatorTest, WORD};
 use crate::strategy::Strategy;
 
 /// Points whose columns are in memory together.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) indicators: Vec<Indicator>,
+    /// Comparisons of declared rules.
     pub(super) tests: HashSet<IndicatorTest>,
+    /// Comparisons that entries need.
+    pub(super) needs: HashSet<IndicatorTest>,
     /// Indices into the sweep's points.
     pub(super) points: Vec<usize>,
 }
 
 impl Batch {
     /// Bytes that a point would add.
-    fn growth(&self, indicators: &[Indicator], tests: &[IndicatorTest], bars: usize) -> usize {
+    fn growth(&self, indicators: &[Indicator], tests: &[IndicatorTest], needs: &[IndicatorTest], bars: usize) -> usize {
         let columns = indicators.iter().filter(|&i| !self.indicators.contains(i)).count();
-        let crossings = tests.iter().filter(|&t| !self.tests.contains(t)).count();
+        let crossings = tests.iter().filter(|&t| !self.tests.contains(t)).count()
+            + needs.iter().filter(|&t| !self.needs.contains(t)).count();
         columns * bars * size_of::<f64>() + crossings * bars.div_ceil(WORD) * size_of::<u64>()
     }
 
-    fn add(&mut self, point: usize, indicators: &[Indicator], tests: Vec<IndicatorTest>) {
+    fn add(&mut self, point: usize, indicators: &[Indicator], tests: Vec<IndicatorTest>, needs: Vec<IndicatorTest>) {
         for indicator in indicators {
             if !self.indicators.contains(indicator) {
                 self.indicators.push(*indicator);
             }
         }
         self.tests.extend(tests);
+        self.needs.extend(needs);
         self.points.push(point);
     }
 }
@@ -40,12 +45,13 @@ pub(super) fn batches<S: Strategy>(points: &[S], bars: usize, memory: usize, wit
     for (indicators, members) in by_indicators(points) {
         for point in members {
             let tests = if with_rules { tests_of(&points[point], &indicators) } else { Vec::new() };
-            if taken + batch.growth(&indicators, &tests, bars) > memory && !batch.points.is_empty() {
+            let needs = needs_of(&points[point], &indicators);
+            if taken + batch.growth(&indicators, &tests, &needs, bars) > memory && !batch.points.is_empty() {
                 batches.push(std::mem::take(&mut batch));
                 taken = 0;
             }
-            taken += batch.growth(&indicators, &tests, bars);
-            batch.add(point, &indicators, tests);
+            taken += batch.growth(&indicators, &tests, &needs, bars);
+            batch.add(point, &indicators, tests, needs);
         }
     }
     batches.push(batch);
@@ -65,6 +71,14 @@ fn by_indicators<S: Strategy>(points: &[S]) -> Vec<(Vec<Indicator>, Vec<usize>)>
         groups[group].1.push(i);
     }
     groups
+}
+
+/// All comparisons that a point's entries need; of a strategy with memory none, since it must see each bar.
+fn needs_of<S: Strategy>(point: &S, indicators: &[Indicator]) -> Vec<IndicatorTest> {
+    if size_of::<S::State>() > 0 {
+        return Vec::new();
+    }
+    point.needs().iter().map(|test| IndicatorTest::new(test, indicators)).collect()
 }
 
 /// All comparisons in a point's rules.

@@ -13,13 +13,13 @@
 
 use multiversion::multiversion;
 
-use super::crossings::WORD;
 use super::tape::{OrderAt, Tape};
 use crate::bar::HOUR;
 use crate::costs::Costs;
 use crate::metrics::{Outcome, Tally, win_or_loss};
 use crate::order::Size;
 use crate::replay::Terms;
+use crate::replay::crossings::WORD;
 
 /// One point: its rules as bits of the tape's bars.
 pub(super) struct Carry<'t, 'a> {

@@ -7,7 +7,6 @@
 
 mod batch;
 mod carry;
-mod crossings;
 pub mod grid;
 mod tape;
 
@@ -20,12 +19,12 @@ use crate::error::{Error, Result, codes};
 use crate::history::History;
 use crate::indicator::Columns;
 use crate::metrics::{Benchmark, Metrics, Outcome};
+use crate::replay::crossings::Crossings;
 use crate::replay::{Terms, replay_passing_over, replay_shared};
 use crate::strategy::Strategy;
 use crate::uncounted::Uncounted;
 use batch::{Batch, batches};
 use carry::{Carry, Scratch};
-use crossings::Crossings;
 use tape::Tape;
 
 /// How points are replayed. The results are the same bits.
@@ -110,19 +109,24 @@ impl Sweep<'_> {
     ) -> Result<Vec<(usize, R)>> {
         let columns: Vec<Columns> =
             self.histories.iter().map(|h| Columns::compute_parallel(h, &batch.indicators)).collect();
-        let crossings = tape.map(|tape| (tape, Crossings::new(tape, &columns[0], &batch.tests)));
+        let crossings = tape.map(|tape| {
+            let bars = tape.before..tape.before + tape.len();
+            (tape, Crossings::new(&columns[0], &bars, &batch.tests))
+        });
+        let of_history = |(h, columns): (&History<'_>, &Columns)| Crossings::new(columns, &(0..h.len()), &batch.needs);
+        let needs: Vec<Crossings> = self.histories.iter().zip(&columns).map(of_history).collect();
         let run_point = |scratch: &mut Scratch, &i: &usize| {
             let point = &points[i];
             let checked = self.how == How::Fast && points.len() >= CHECKED_FROM && i.is_multiple_of(CHECKED);
             let check_and_keep = |result: &PointResult<'_>| {
-                if checked && !self.by_loop(How::Plain, point, &columns, |plain| plain == result)? {
+                if checked && !self.by_loop(How::Plain, point, &columns, &needs, |plain| plain == result)? {
                     return Err(disagreement::<S>(i));
                 }
                 Ok(keep(i, result))
             };
             let fast = crossings.as_ref().and_then(|(tape, crossings)| self.carry(point, tape, crossings, scratch));
             let kept = match fast {
-                None => self.by_loop(self.how, point, &columns, check_and_keep)?,
+                None => self.by_loop(self.how, point, &columns, &needs, check_and_keep)?,
                 Some(outcome) => {
                     let metrics = Metrics::of(&outcome, self.benchmark);
                     check_and_keep(&PointResult { metrics, dates: outcome.dates, equity: outcome.equity })
@@ -133,17 +137,18 @@ impl Sweep<'_> {
         batch.points.par_iter().map_init(Scratch::default, run_point).collect()
     }
 
-    /// By the loop, which is the definition; [`How::Fast`] passes over sessions where a strategy allows it.
+    /// By the loop, which is the definition; [`How::Fast`] passes over bars where a strategy allows it.
     fn by_loop<S: Strategy, R>(
         &self,
         how: How,
         point: &S,
         columns: &[Columns],
+        needs: &[Crossings],
         keep: impl FnOnce(&PointResult<'_>) -> R,
     ) -> Result<R> {
         let instruments: Vec<_> = self.histories.iter().zip(columns).map(|(h, c)| (h, c, *point)).collect();
         let replay = match how {
-            How::Fast => replay_passing_over(&instruments, &self.terms)?,
+            How::Fast => replay_passing_over(&instruments, Some(needs), &self.terms)?,
             How::Plain => replay_shared(&instruments, &self.terms, &mut ())?.into_inner(),
         };
         let (dates, equity): (Vec<Date>, Vec<f64>) = replay.equity.iter().copied().unzip();

@@ -2,23 +2,23 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::tape::Tape;
 use crate::indicator::{Columns, Indicator};
 use crate::strategy::{Side, Test};
 
 /// Bars of a word.
-pub(super) const WORD: usize = u64::BITS as usize;
+pub(crate) const WORD: usize = u64::BITS as usize;
 
 /// Up to so many levels are compared one by one. More are sorted, and each bar is looked up among them.
 const FEW: usize = 64;
 
 /// A comparison of one indicator with a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct IndicatorTest {
+pub(crate) struct IndicatorTest {
     indicator: Indicator,
     side: Side,
     /// Bits of the level, which can be hashed.
@@ -26,34 +26,35 @@ pub(super) struct IndicatorTest {
 }
 
 impl IndicatorTest {
-    pub(super) fn new(test: &Test, indicators: &[Indicator]) -> Self {
+    pub(crate) fn new(test: &Test, indicators: &[Indicator]) -> Self {
         Self { indicator: indicators[test.input], side: test.side, level: test.level.to_bits() }
     }
 }
 
 /// Which bars meet each test of a batch.
-pub(super) struct Crossings {
+pub(crate) struct Crossings {
     bits: HashMap<IndicatorTest, Vec<u64>>,
     words: usize,
 }
 
 impl Crossings {
-    pub(super) fn new(tape: &Tape<'_>, columns: &Columns, tests: &HashSet<IndicatorTest>) -> Self {
+    /// Of some bars of the columns.
+    pub(crate) fn new(columns: &Columns, bars: &Range<usize>, tests: &HashSet<IndicatorTest>) -> Self {
         let mut levels: HashMap<(Indicator, Side), Vec<u64>> = HashMap::new();
         for test in tests {
             levels.entry((test.indicator, test.side)).or_default().push(test.level);
         }
         let bits = levels.into_par_iter().flat_map_iter(|((indicator, side), levels)| {
-            let column = &columns.get(indicator)[tape.before..tape.before + tape.len()];
+            let column = &columns.get(indicator)[bars.clone()];
             let values: Vec<f64> = levels.iter().map(|&bits| f64::from_bits(bits)).collect();
             let tests = levels.into_iter().map(move |level| IndicatorTest { indicator, side, level });
             tests.zip(crossings(column, side, &values))
         });
-        Self { bits: bits.collect(), words: tape.len().div_ceil(WORD) }
+        Self { bits: bits.collect(), words: bars.len().div_ceil(WORD) }
     }
 
     /// The bars that meet all tests.
-    pub(super) fn all_of(&self, tests: &[Test], indicators: &[Indicator]) -> Cow<'_, [u64]> {
+    pub(crate) fn all_of(&self, tests: &[Test], indicators: &[Indicator]) -> Cow<'_, [u64]> {
         let bits = |test: &Test| &self.bits[&IndicatorTest::new(test, indicators)][..];
         match tests {
             [] => Cow::Owned(vec![u64::MAX; self.words]),
@@ -67,6 +68,25 @@ impl Crossings {
             }
         }
     }
+}
+
+/// The first set bit of `bits[from..to]`, if there is one.
+#[inline]
+pub(crate) fn first_set(bits: &[u64], from: usize, to: usize) -> Option<usize> {
+    if from >= to {
+        return None;
+    }
+    let (first, last) = (from / WORD, (to - 1) / WORD);
+    let mut word = bits[first] & (u64::MAX << (from % WORD));
+    let mut at = first;
+    while word == 0 {
+        if at == last {
+            return None;
+        }
+        at += 1;
+        word = bits[at];
+    }
+    Some(at * WORD + word.trailing_zeros() as usize).filter(|bit| *bit < to)
 }
 
 /// For each level, the bars on which `column` lies on `side` of it. NaN lies on neither side.
