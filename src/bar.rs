@@ -371,6 +371,16 @@ impl<'a> Bars<'a> {
         }
     }
 
+    /// The same bars with one value each for all of a bar's prices.
+    pub(crate) fn with_values<'b>(&self, values: &'b [f64]) -> Bars<'b>
+    where
+        'a: 'b,
+    {
+        debug_assert_eq!(values.len(), self.len());
+        let Self { width, start, volume, .. } = *self;
+        Bars { width, start, open: values, high: values, low: values, close: values, volume }
+    }
+
     /// How long a bar lasts, nanoseconds.
     pub(crate) fn width(&self) -> Nanos {
         self.width

@@ -18,7 +18,7 @@ use crate::history::{History, Hours};
 
 /// Whether bars of one width can be built from those of another. An hour is too coarse for a day: it begins before the
 /// session does.
-pub(super) fn can_build(wanted: Timeframe, from: Timeframe) -> bool {
+pub(crate) fn can_build(wanted: Timeframe, from: Timeframe) -> bool {
     match wanted {
         Timeframe::Week => from == Timeframe::Day || can_build(Timeframe::Day, from),
         Timeframe::Day => from < Timeframe::Hour,

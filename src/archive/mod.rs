@@ -20,6 +20,7 @@ pub mod synth;
 pub mod tables;
 pub mod verify;
 
+pub(crate) use coarser::can_build;
 pub use manifest::SYNTHETIC;
 pub use parquet::hide_caught_panics;
 pub use series::{Series, split_factor};
