@@ -145,6 +145,11 @@ impl Timeframe {
         }
     }
 
+    /// The width that lasts so long.
+    pub(crate) fn of_width(width: Nanos) -> Option<Self> {
+        Self::ALL.into_iter().find(|timeframe| timeframe.width() == width)
+    }
+
     /// The name used in configs and file paths: `1Min`, `5Min`, `10Min`, `15Min`, `30Min`, `1Hour`, `1Day`, `1Week`.
     pub const fn name(self) -> &'static str {
         match self {

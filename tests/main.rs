@@ -10,6 +10,7 @@ mod bad_inputs;
 mod bars;
 mod calendar;
 mod cli;
+mod composed_indicators;
 mod configs;
 mod counting;
 mod data_check;

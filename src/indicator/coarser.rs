@@ -63,7 +63,7 @@ impl Coarser {
     fn begun_by(&mut self, bar: &Bar, session: &Session) -> Option<Piece> {
         let lasts = bar.end - bar.start;
         let wanted = self.width;
-        let fits = || Timeframe::ALL.into_iter().find(|t| t.width() == lasts).is_some_and(|from| makes(wanted, from));
+        let fits = || Timeframe::of_width(lasts).is_some_and(|from| makes(wanted, from));
         let is_inside = if lasts < DAY { session.contains(bar.start, bar.end) } else { session.trades() };
         if !*self.fits.get_or_insert_with(fits) || !is_inside {
             return None;

@@ -102,6 +102,12 @@ impl Features {
     }
 }
 
+impl fmt::Debug for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Features").field("names", &self.0.names).field("hash", &self.0.hash).finish()
+    }
+}
+
 impl Series {
     fn of(mut rows: Vec<(Nanos, Vec<f64>)>, columns: usize) -> Result<Self> {
         rows.sort_by_key(|row| row.0);
