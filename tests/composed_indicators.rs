@@ -222,6 +222,32 @@ proptest! {
 }
 
 #[test]
+fn days_hours_and_weeks_of_minutes_are_known_when_they_are_over() {
+    // Two whole days and a half one; the week ends with it.
+    let mut columns = support::Columns::default();
+    for session in calendar::sessions(date("2024-11-26"), date("2024-12-02")) {
+        for minute in 0..(session.close - session.open) / MINUTE {
+            let close = 100.0 * f64::from(session.date.0 % 100) + minute as f64;
+            columns.push(session.open + minute * MINUTE, [close; 5]);
+        }
+    }
+    let history = columns.history("AMC", Timeframe::Minute);
+    let close = Indicator::value(Field::Close);
+    let [hour, day, week] = [Timeframe::Hour, Timeframe::Day, Timeframe::Week].map(|width| close.at(width));
+    let computed = Columns::compute(&history, &[close, hour, day, week]);
+    let closes = computed.get(close);
+    // The first hour is that from 10:00.
+    assert!(computed.get(hour)[..89].iter().all(|v| v.is_nan()));
+    assert_eq!(computed.get(hour)[89..=149], [&vec![closes[89]; 60][..], &closes[149..=149]].concat());
+    assert!(computed.get(day)[..389].iter().all(|v| v.is_nan()));
+    assert_eq!(computed.get(day)[389..779], [closes[389]; 390]);
+    assert_eq!(computed.get(day)[779..989], [closes[779]; 210]);
+    assert_eq!(computed.get(day)[989], closes[989], "a half day is over at 13:00");
+    assert!(computed.get(week)[..989].iter().all(|v| v.is_nan()));
+    assert_eq!(computed.get(week)[989..], vec![closes[989]; closes.len() - 989]);
+}
+
+#[test]
 fn an_indicator_of_closes_or_bars_takes_another_ones_values_for_prices() {
     let closes = [3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0, 6.0, 5.0, 3.0];
     let mut columns = support::Columns::default();
@@ -544,7 +570,8 @@ fn what_runs_bar_by_bar_refuses_what_it_cant_supply() {
         let refused = Runner::new([(symbol("AMC"), levels)]).err().expect("refused").to_string();
         assert!(refused.contains("from a file or from another symbol's bars"), "{refused}");
         // A replay has them.
-        Backtest::new((symbol("AMC"), columns.bars(Timeframe::Day)), levels).run().expect("replayed");
+        let replayed = Backtest::new((symbol("AMC"), columns.bars(Timeframe::Day)), levels).run();
+        assert!(replayed.is_ok());
     }
     let plain = Indicator::supertrend(3, 2.0, Supertrend::Line).on(Field::Hl2);
     let plain = Indicator::Average { field: Field::of(plain), period: 2, smoothing: Smoothing::Wilder };
