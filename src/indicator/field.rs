@@ -61,15 +61,6 @@ pub enum Smoothing {
     Wilder,
 }
 
-/// How far back an indicator remembers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Memory {
-    /// To the archive's first bar.
-    Continuous,
-    /// To the session's first bar.
-    Session,
-}
-
 /// A number as a parameter, such as the 2 of "two deviations". Equal numbers have equal bits, so that an indicator can
 /// be a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use super::field::Memory;
 use super::fold::Rolling;
+use super::memory::Memory;
 use crate::bar::{Symbol, Timeframe};
 use crate::error::Result;
 

@@ -6,8 +6,8 @@ use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use super::field::Memory;
 use super::fold::{Fold, Rolling};
+use super::memory::Memory;
 use crate::bar::{Bar, Symbol};
 use crate::calendar::Session;
 
