@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::account::Conditions;
 use crate::archive::Series;
-use crate::bar::{Bars, Date, Symbol};
+use crate::bar::{Bars, Date, Symbol, Timeframe};
 use crate::calendar::{self, Calendar};
 use crate::costs::Costs;
 use crate::error::{Error, Result, codes};
@@ -105,7 +105,8 @@ impl<'a, S: Strategy> Backtest<'a, S> {
     /// Replays it.
     ///
     /// # Errors
-    /// Usage error if the capital is no positive number; data error if no bar lies in the period, or bars lie outside
+    /// Usage error if the capital is no positive number, or an indicator asks for a width that the bars don't make; data
+    /// error if no bar lies in the period, or bars lie outside
     /// the exchange calendar.
     pub fn run(self) -> Result<Uncounted<Backtested>> {
         let capital = self.terms.capital;
@@ -116,6 +117,9 @@ impl<'a, S: Strategy> Backtest<'a, S> {
             ));
         }
         let SymbolBars { symbol, bars, calendar } = self.bars;
+        if let Some(width) = Timeframe::of_width(bars.width()) {
+            self.strategy.indicators().as_ref().iter().try_for_each(|indicator| indicator.check(width))?;
+        }
         let history = History::with_calendar(symbol, bars, self.hours, calendar)?;
         let benchmark = buy_and_hold(&[&history], self.terms.start, self.terms.end, |_, _| 1.0);
         let replay = replay(&[Instrument { history, strategy: self.strategy }], &self.terms, &mut ())?.into_inner();

@@ -145,6 +145,11 @@ impl Timeframe {
         }
     }
 
+    /// The width that lasts so long.
+    pub(crate) fn of_width(width: Nanos) -> Option<Self> {
+        Self::ALL.into_iter().find(|timeframe| timeframe.width() == width)
+    }
+
     /// The name used in configs and file paths: `1Min`, `5Min`, `10Min`, `15Min`, `30Min`, `1Hour`, `1Day`, `1Week`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -364,6 +369,16 @@ impl<'a> Bars<'a> {
             close: from_ref(&bar.close),
             volume: from_ref(&bar.volume),
         }
+    }
+
+    /// The same bars with one value each for all of a bar's prices.
+    pub(crate) fn with_values<'b>(&self, values: &'b [f64]) -> Bars<'b>
+    where
+        'a: 'b,
+    {
+        debug_assert_eq!(values.len(), self.len());
+        let Self { width, start, volume, .. } = *self;
+        Bars { width, start, open: values, high: values, low: values, close: values, volume }
     }
 
     /// How long a bar lasts, nanoseconds.

@@ -57,10 +57,10 @@ pub enum EquityRows {
 }
 
 /// Bars that a strategy's indicators look back, at most; none if all of them forget with the session.
-pub(crate) fn longest_period<S: Strategy>(strategy: &S) -> Option<usize> {
+pub(crate) fn longest_period<S: Deployable>(strategy: &S) -> Option<usize> {
     let indicators = strategy.indicators();
     let lasting = indicators.as_ref().iter().filter(|i| i.memory() == Memory::Continuous);
-    lasting.map(|i| i.period()).max()
+    lasting.map(|i| i.period(S::TIMEFRAME)).max()
 }
 
 /// What a document says that strategy `S` contradicts.

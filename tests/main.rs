@@ -10,6 +10,7 @@ mod bad_inputs;
 mod bars;
 mod calendar;
 mod cli;
+mod composed_indicators;
 mod configs;
 mod corporate_actions;
 mod counting;

@@ -494,6 +494,9 @@ impl Book {
         self.close_leg(account, at, lot, units, price, fee.a_share, reason, by, when);
         self.record(account, by, side, shares, price, fee.total, met.reference, false, reason, when.time);
         self.position_may_have_ended(account, None);
+        if account.is_margin() {
+            self.tell_standing(account);
+        }
     }
 
     /// Books the close of units of a lot.

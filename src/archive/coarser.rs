@@ -18,7 +18,7 @@ use crate::history::Hours;
 
 /// Whether bars of one width can be built from those of another. An hour is too coarse for a day of XNYS: it begins
 /// before the session does.
-pub(super) fn can_build(wanted: Timeframe, from: Timeframe, calendar: Calendar) -> bool {
+pub(crate) fn can_build(wanted: Timeframe, from: Timeframe, calendar: Calendar) -> bool {
     match wanted {
         Timeframe::Week => from == Timeframe::Day || can_build(Timeframe::Day, from, calendar),
         Timeframe::Day => from < Timeframe::Hour || (from == Timeframe::Hour && !calendar.is_xnys()),

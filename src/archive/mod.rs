@@ -21,6 +21,7 @@ pub mod synth;
 pub mod tables;
 pub mod verify;
 
+pub(crate) use coarser::can_build;
 pub use manifest::SYNTHETIC;
 pub use names::Named;
 pub use parquet::hide_caught_panics;

@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::catalogue::Indicator;
-use super::field::Memory;
+use super::external::External;
+use super::time::known_at;
 use crate::history::History;
 
 /// Most bars that are folded at once.
@@ -23,11 +24,11 @@ impl Columns {
         for &indicator in indicators {
             if columns.iter().all(|(known, _)| *known != indicator) {
                 columns.push((indicator, Vec::with_capacity(history.len())));
-                rolling.push(indicator.start());
+                rolling.push(indicator.start(history.symbol));
             }
         }
-        // Stretch by stretch, so that the bars stay in the nearest cache for all indicators. An indicator that
-        // remembers earlier sessions doesn't see where they end, so it takes many of them at once.
+        // Stretch by stretch, so that the bars stay in the nearest cache for all indicators. One that
+        // doesn't see where they end takes many of them at once.
         let mut sessions = history.sessions();
         while let [first, ..] = sessions {
             let adjoining = sessions
@@ -37,11 +38,9 @@ impl Columns {
             let last = &stretch[stretch.len() - 1];
             let whole = history.session_bars_at(first.range.start..last.range.end);
             for (rolling, (indicator, column)) in rolling.iter_mut().zip(&mut columns) {
-                match indicator.memory() {
-                    Memory::Continuous => rolling.extend(&whole, &first.session, column),
-                    Memory::Session => {
-                        stretch.iter().for_each(|s| rolling.extend(&history.session_bars(s), &s.session, column));
-                    }
+                match indicator.sees_sessions() {
+                    false => rolling.extend(&whole, &first.session, column),
+                    true => stretch.iter().for_each(|s| rolling.extend(&history.session_bars(s), &s.session, column)),
                 }
             }
             sessions = rest;
@@ -67,5 +66,22 @@ impl Columns {
     pub fn get(&self, indicator: Indicator) -> &[f64] {
         let found = self.columns.iter().find(|(known, _)| *known == indicator);
         &found.unwrap_or_else(|| panic!("{indicator:?} was not computed")).1
+    }
+}
+
+impl Indicator {
+    /// This indicator of another symbol's bars, as of each bar of the traded one: its value at the other's last bar that
+    /// is complete at or before this close. The values are computed here, over all of the other's sessions.
+    ///
+    /// A [`Runner`](crate::runner::Runner) has no bars of symbols that aren't traded, and refuses it.
+    #[must_use]
+    pub fn of_symbol(self, other: &History<'_>) -> Self {
+        let columns = Columns::compute(other, &[self]);
+        let mut known = Vec::with_capacity(other.len());
+        for session in other.sessions() {
+            let bars = other.session_bars(session);
+            known.extend((0..bars.len()).map(|i| known_at(&bars.get(i), &session.session)));
+        }
+        Self::External(External::of_symbol(other.symbol, self.name(), known, columns.get(self).to_vec()))
     }
 }

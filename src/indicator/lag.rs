@@ -19,7 +19,7 @@ impl Lag {
 
 impl Fold for Lag {
     fn next(&mut self, bar: &Bar, _: &Session) -> f64 {
-        self.window.push(self.field.of(bar));
+        self.window.push(self.field.value(bar));
         self.window.full().map_or(f64::NAN, |values| values[0])
     }
 }

@@ -79,14 +79,27 @@ const SIDE_BY_SIDE: usize = 8;
 /// Sum oldest first, divided by the count.
 #[inline(always)]
 pub(super) fn mean(values: &[f64]) -> f64 {
+    sum(values) / values.len() as f64
+}
+
+/// Sum oldest first.
+#[inline(always)]
+pub(super) fn sum(values: &[f64]) -> f64 {
     let mut sum = 0.0;
     for value in values {
         sum += value;
     }
-    sum / values.len() as f64
+    sum
 }
 
-fn std(values: &[f64]) -> f64 {
+/// Whether a distance is no more than what rounding leaves of values as large as `size`: nothing that was measured.
+#[inline(always)]
+pub(super) fn is_noise(distance: f64, size: f64) -> bool {
+    distance.abs() <= 1e-14 * size.abs()
+}
+
+/// Population standard deviation.
+pub(super) fn std(values: &[f64]) -> f64 {
     let centre = mean(values);
     let mut sum = 0.0;
     for value in values {
@@ -96,43 +109,53 @@ fn std(values: &[f64]) -> f64 {
     (sum / values.len() as f64).sqrt()
 }
 
-fn min(values: &[f64]) -> f64 {
+pub(super) fn min(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
-fn max(values: &[f64]) -> f64 {
+pub(super) fn max(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
 
-macro_rules! rolling {
-    ($($name:ident = $of:ident $({ $extend:item })?),*) => {$(
-        pub(super) struct $name {
-            field: Field,
-            window: Window,
-        }
-
-        impl $name {
-            pub(super) fn new(field: Field, period: u32) -> Self {
-                Self { field, window: Window::new(period) }
-            }
-        }
-
-        impl Fold for $name {
-            fn next(&mut self, bar: &Bar, _: &Session) -> f64 {
-                self.window.push(self.field.of(bar));
-                self.window.full().map_or(f64::NAN, $of)
-            }
-            $($extend)?
-        }
-    )*};
+/// The mean, several windows at a time where there are columns.
+pub(super) struct Mean {
+    field: Field,
+    window: Window,
 }
-rolling!(
-    Mean = mean {
-        fn extend(&mut self, bars: &Bars<'_>, _: &Session, column: &mut Vec<f64>) {
-            self.window.means((0..bars.len()).map(|i| self.field.of(&bars.get(i))), column);
-        }
-    },
-    Min = min,
-    Max = max,
-    Std = std
-);
+
+impl Mean {
+    pub(super) fn new(field: Field, period: u32) -> Self {
+        Self { field, window: Window::new(period) }
+    }
+}
+
+impl Fold for Mean {
+    fn next(&mut self, bar: &Bar, _: &Session) -> f64 {
+        self.window.push(self.field.value(bar));
+        self.window.full().map_or(f64::NAN, mean)
+    }
+
+    fn extend(&mut self, bars: &Bars<'_>, _: &Session, column: &mut Vec<f64>) {
+        self.window.means((0..bars.len()).map(|i| self.field.value(&bars.get(i))), column);
+    }
+}
+
+/// A function of the last values of a field.
+pub(super) struct Windowed<F> {
+    field: Field,
+    window: Window,
+    of: F,
+}
+
+impl<F: Fn(&[f64]) -> f64> Windowed<F> {
+    pub(super) fn new(field: Field, length: u32, of: F) -> Self {
+        Self { field, window: Window::new(length), of }
+    }
+}
+
+impl<F: Fn(&[f64]) -> f64 + Send> Fold for Windowed<F> {
+    fn next(&mut self, bar: &Bar, _: &Session) -> f64 {
+        self.window.push(self.field.value(bar));
+        self.window.full().map_or(f64::NAN, &self.of)
+    }
+}

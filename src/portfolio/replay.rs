@@ -43,7 +43,7 @@ struct Values<I> {
 impl<I: Inputs> Values<I> {
     /// They have seen every bar before the period.
     fn new<S: PortfolioStrategy<Inputs = I>>(history: &History<'_>, strategy: &S, start: Date) -> Self {
-        let rolling = strategy.indicators().as_ref().iter().map(|indicator| indicator.start()).collect();
+        let rolling = strategy.indicators().as_ref().iter().map(|indicator| indicator.start(history.symbol)).collect();
         let mut values = Self { symbol: history.symbol, rolling, inputs: I::NOTHING };
         let mut column = Vec::new();
         for session in history.sessions().iter().take_while(|session| session.session.date < start) {

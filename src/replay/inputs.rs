@@ -1,6 +1,6 @@
 //! The indicator values that a strategy sees, one row a bar.
 
-use crate::bar::Bars;
+use crate::bar::{Bars, Symbol};
 use crate::history::SessionBars;
 use crate::indicator::{Columns, Rolling};
 use crate::strategy::{Inputs, Strategy};
@@ -15,8 +15,8 @@ pub(super) enum Source<'a> {
 
 impl<'a> Source<'a> {
     /// Computes the strategy's indicators as the replay goes.
-    pub(super) fn rolling<S: Strategy>(strategy: &S) -> Self {
-        Self::Rolling(strategy.indicators().as_ref().iter().map(|i| i.start()).collect())
+    pub(super) fn rolling<S: Strategy>(strategy: &S, symbol: Symbol) -> Self {
+        Self::Rolling(strategy.indicators().as_ref().iter().map(|i| i.start(symbol)).collect())
     }
 
     /// Looks the strategy's indicators up.

@@ -21,7 +21,7 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
     /// Indicators are computed as the replay goes.
     pub(super) fn rolling(instruments: &'a [Instrument<'a, S>], terms: &Terms) -> Result<Self> {
         let symbol = |Instrument { history, strategy }: &'a Instrument<'a, S>| {
-            SymbolReplay::new(history, *strategy, Source::rolling(strategy), terms)
+            SymbolReplay::new(history, *strategy, Source::rolling(strategy, history.symbol), terms)
         };
         Self::new(instruments.iter().map(symbol).collect(), terms)
     }

@@ -377,6 +377,7 @@ fn load_series<S: Deployable>(
     timeframe: Timeframe,
     (start, end): Period,
 ) -> Result<Loaded> {
+    strategy.indicators().as_ref().iter().try_for_each(|indicator| indicator.check(timeframe))?;
     let splits = archive.splits(symbol);
     let source = archive.load_source(symbol, timeframe)?;
     let first = first_used(start, strategy);

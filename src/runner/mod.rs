@@ -48,7 +48,8 @@ impl<S: Strategy> Runner<S> {
     /// A runner that has seen no bar yet.
     ///
     /// # Errors
-    /// Usage error for a symbol given twice.
+    /// Usage error for a symbol given twice, and for an indicator that needs more than the symbol's bars: nothing here
+    /// supplies a file's or another symbol's values as they become known.
     pub fn new(strategies: impl IntoIterator<Item = (Symbol, S)>) -> Result<Self> {
         let each = strategies.into_iter().map(|(symbol, strategy)| SymbolStrategy::new(symbol, strategy));
         let mut symbols: Vec<SymbolStrategy<S>> = each.collect();
@@ -56,6 +57,7 @@ impl<S: Strategy> Runner<S> {
         if let Some(twice) = symbols.windows(2).find(|w| w[0].symbol == w[1].symbol) {
             return Err(Error::new(codes::BAD_ARGUMENT, format!("{} is given twice", twice[0].symbol)));
         }
+        symbols.iter().try_for_each(SymbolStrategy::check)?;
         Ok(Self { symbols, session: Session::default() })
     }
 
@@ -144,8 +146,17 @@ struct SymbolStrategy<S: Strategy> {
 
 impl<S: Strategy> SymbolStrategy<S> {
     fn new(symbol: Symbol, strategy: S) -> Self {
-        let rolling = strategy.indicators().as_ref().iter().map(|i| i.start()).collect();
+        let rolling = strategy.indicators().as_ref().iter().map(|i| i.start(symbol)).collect();
         Self { symbol, strategy, rolling, state: S::State::default(), orders: Orders::default(), seen: 0 }
+    }
+
+    /// Whether bars are all that its indicators need.
+    fn check(&self) -> Result<()> {
+        let indicators = self.strategy.indicators();
+        let Some(other) = indicators.as_ref().iter().find(|i| i.reads_other_data()) else { return Ok(()) };
+        let what = format!("{}: `{}` comes from a file or from another symbol's bars", self.symbol, other.name());
+        Err(Error::new(codes::BAD_ARGUMENT, what)
+            .help("bar by bar there are only the symbol's own bars: such a strategy can be replayed, not run"))
     }
 
     /// Whether earlier sessions leave no trace but their number of bars.

@@ -3,6 +3,7 @@
 mod cast;
 pub(crate) mod cells;
 mod claims;
+pub(crate) mod features;
 pub(crate) mod guard;
 pub(crate) mod read;
 mod schema;

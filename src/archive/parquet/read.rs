@@ -34,7 +34,7 @@ pub(crate) fn bars(path: &Path, bytes: Bytes, told: &Told) -> Result<BarFile> {
         .unwrap_or_else(|| Err(foreign(path, &"the Parquet library gave up on it")))
 }
 
-fn foreign(path: &Path, why: &dyn std::fmt::Display) -> Error {
+pub(super) fn foreign(path: &Path, why: &dyn std::fmt::Display) -> Error {
     Error::new(codes::SOURCE_UNREADABLE, format!("not a readable Parquet file: {why}")).at(path.display())
 }
 
@@ -355,7 +355,7 @@ fn unusable(name: &str, why: &str) -> Error {
 }
 
 /// The symbol in place `i` of a column, which is row `row` of the file.
-fn symbol_at(column: &dyn Array, i: usize, row: usize) -> Result<Symbol> {
+pub(super) fn symbol_at(column: &dyn Array, i: usize, row: usize) -> Result<Symbol> {
     if column.is_null(i) {
         return Err(Error::new(codes::MISSING_VALUE, format!("row {row} has no symbol")));
     }
