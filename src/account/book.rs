@@ -761,11 +761,6 @@ impl Book {
             }
         }
         if !reductions {
-            for i in 0..self.orders.len() {
-                if !self.orders[i].ended && self.orders[i].kind == WorkingKind::MarketOnClose {
-                    self.end_order(account, i, End::TimeInForce);
-                }
-            }
             self.sweep();
         }
     }

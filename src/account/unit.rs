@@ -35,15 +35,15 @@ impl Unit {
         if shares < 0.0 { -units } else { units }
     }
 
-    /// Units after a split, and what exceeds a whole one, as shares. A product within a relative 1e-9 of a whole number
-    /// is that number.
+    /// Units after a split, toward zero, and what exceeds a whole one, as shares. A product within a relative 1e-9 of a
+    /// whole number of shares is that number.
     pub(super) fn split(self, units: i64, ratio: f64) -> (i64, f64) {
-        let exact = units as f64 * ratio;
-        let nearest = exact.round();
-        if (exact - nearest).abs() <= 1e-9 * nearest.abs().max(1.0) {
-            return (nearest as i64, 0.0);
+        let mut shares = self.shares(units.abs()) * ratio;
+        let nearest = shares.round();
+        if (shares - nearest).abs() <= 1e-9 * shares.max(1.0) {
+            shares = nearest;
         }
-        let whole = exact.trunc();
-        (whole as i64, (exact - whole) / self.per_share)
+        let whole = self.floor(shares);
+        (whole * units.signum(), shares - self.shares(whole))
     }
 }

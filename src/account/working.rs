@@ -164,6 +164,9 @@ impl Working {
 
     /// Whether its time in force ends with this bar.
     pub(super) fn times_out(&self, session: Date, last_of_session: bool) -> bool {
+        if self.kind == WorkingKind::MarketOnClose {
+            return last_of_session;
+        }
         match self.tif {
             TimeInForce::Gtc => false,
             TimeInForce::Day => last_of_session && self.first_session == Some(session),

@@ -159,11 +159,23 @@ pub fn read_dividends(path: &Path) -> Result<Vec<Dividend>> {
     parse_dividends(path, map::open_up_to(path, LIMIT)?)
 }
 
+/// As [`read_dividends`], every row paid: two on one day are two dividends.
+///
+/// # Errors
+/// As [`read_dividends`].
+pub fn read_payments(path: &Path) -> Result<Vec<Dividend>> {
+    dividend_rows(path, map::open_up_to(path, LIMIT)?)
+}
+
+fn dividend_rows(path: &Path, source: impl Read) -> Result<Vec<Dividend>> {
+    parse(path, source, DIVIDEND_HEADER, |[symbol, date, amount]| {
+        Ok(Dividend { symbol: symbol.parse()?, ex_date: date.parse()?, amount: parse_amount(amount)? })
+    })
+}
+
 /// As [`read_dividends`], of text from anywhere; the path serves messages.
 pub(crate) fn parse_dividends(path: &Path, source: impl Read) -> Result<Vec<Dividend>> {
-    let read = parse(path, source, DIVIDEND_HEADER, |[symbol, date, amount]| {
-        Ok(Dividend { symbol: symbol.parse()?, ex_date: date.parse()?, amount: parse_amount(amount)? })
-    })?;
+    let read = dividend_rows(path, source)?;
     let mut dividends = Vec::new();
     merge_dividends(&mut dividends, read).map_err(|e| e.at(path.display()))?;
     Ok(dividends)

@@ -63,7 +63,7 @@ fn each_record(bytes: &[u8], path: &Path, mut each: impl FnMut(u32, &[&str])) ->
         if std::mem::replace(&mut is_header, false) {
             continue;
         }
-        let line = record.position().map_or(0, |at| at.line() as u32);
+        let line = record.position().map_or(0, |at| line_of(bytes, at));
         let cells: Vec<&str> = record.iter().map(str::trim).collect();
         if cells.len() > 1 || cells.iter().any(|cell| !cell.is_empty()) {
             each(line, &cells);
@@ -72,11 +72,21 @@ fn each_record(bytes: &[u8], path: &Path, mut each: impl FnMut(u32, &[&str])) ->
     Ok(())
 }
 
+/// The line of a record. Its position is that of the blank lines before it, if there are any.
+fn line_of(bytes: &[u8], at: &csv::Position) -> u32 {
+    let from = at.byte() as usize + (bytes.len() - without_mark(bytes).len());
+    let blank = bytes[from.min(bytes.len())..].iter().take_while(|b| **b == b'\n' || **b == b'\r');
+    at.line() as u32 + blank.filter(|b| **b == b'\n').count() as u32
+}
+
 /// Without a header of its own, so that the header's line is a record like others.
 fn reader(bytes: &[u8]) -> csv::Reader<&[u8]> {
-    const MARK: &[u8] = "\u{feff}".as_bytes();
-    let bytes = bytes.strip_prefix(MARK).unwrap_or(bytes);
-    csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes)
+    csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(without_mark(bytes))
+}
+
+/// Some programs begin a file with a byte order mark.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
 }
 
 fn unreadable(path: &Path, e: &csv::Error) -> Error {

@@ -345,7 +345,11 @@ mod tests {
         let point = Levels { period: 2, upper: 20.08, lower: 20.03, most: 99.0, size: Size::Notional(1e4), warmup: 5 };
         let tape = Tape::new(&history, &terms, 1).expect("bars");
         let columns = Columns::compute(&history, &point.indicators());
-        let crossings = Crossings::new(&tape, &columns, &tests_of(&point, &point.indicators()).into_iter().collect());
+        let crossings = Crossings::new(
+            &columns,
+            &(tape.before..tape.before + tape.len()),
+            &tests_of(&point, &point.indicators()).into_iter().collect(),
+        );
         let benchmark = Benchmark::default();
         let sweep = Sweep {
             histories: std::slice::from_ref(&history),

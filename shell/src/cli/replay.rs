@@ -188,7 +188,7 @@ pub(super) fn run(options: &Replay) -> Result<u8> {
         orders: &options.orders,
         archive: &archive,
         options: options.settings.options().or(written),
-        dividends: options.dividends.as_deref().map(tables::read_dividends).transpose()?,
+        dividends: options.dividends.as_deref().map(tables::read_payments).transpose()?,
         delistings: options.delistings.as_deref().map(tables::read_delistings).transpose()?,
     };
     let folder = options.counting.folder(&options.place, is_synthetic(&archive))?;
