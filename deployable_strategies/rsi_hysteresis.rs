@@ -142,7 +142,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn decide<P: Pace>(rsi: f64, shares: u64) -> Option<Order> {
+    fn decide<P: Pace>(rsi: f64, shares: i64) -> Option<Order> {
         let rule = rule::<P>();
         let bar = Bar { start: 0, end: 1, open: 1.0, high: 1.0, low: 1.0, close: 1.0, volume: 1.0 };
         let position = Position { shares, ..Position::default() };

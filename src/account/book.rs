@@ -404,8 +404,9 @@ impl Book {
                 fill::stop_inside(side, order.stop, bar, from).map(Triggered::Fills)
             }
             WorkingKind::StopLimit if !order.triggered => {
-                let from = began.map_or(bar.open, |(from, _)| from);
-                if order.reduce_only && side.reaches(from, order.stop) {
+                // What happened between the stop and the limit may have been before there was anything to reduce.
+                let reached = side.reaches(if began.is_some() { side.worst_of(bar) } else { bar.open }, order.stop);
+                if order.reduce_only && reached {
                     return Some(Triggered::Rests);
                 }
                 fill::stop_limit_inside(side, order.stop, order.limit, bar, strict)
@@ -841,7 +842,8 @@ impl Book {
         let Some(side) = self.desk.closing_side() else { return };
         let price = if side == Side::Sell { at.bar.close * (1.0 - haircut) } else { at.bar.close };
         let when = When::close(&at.bar);
-        account.paid_out(side.opposite(), -account.unit().shares(self.desk.position().abs()), price);
+        let shares = account.unit().shares(self.desk.position().abs());
+        account.paid_out(side.opposite(), shares, price);
         while let [lot, ..] = self.desk.lots() {
             let left = lot.left;
             self.close_leg(account, at, 0, left, price, 0.0, Reason::Delisted, By::Account, when);

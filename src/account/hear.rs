@@ -185,6 +185,7 @@ impl Book {
             found |= self.move_stops(order, stop);
         }
         let Some(i) = self.find(order) else { return found };
+        self.look_at_every_bar();
         let working = &mut self.orders_mut()[i];
         if let Some(limit) = change.limit {
             working.limit = limit;
