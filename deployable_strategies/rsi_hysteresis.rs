@@ -158,7 +158,7 @@ pub(crate) mod tests {
     proptest::proptest! {
         /// A sweep relies on it.
         #[test]
-        fn declared_rules_are_what_decide_answers(rsi in -1.0f64..101.0, at_a_line in 0u8..4, shares in 0u64..2) {
+        fn declared_rules_are_what_decide_answers(rsi in -1.0f64..101.0, at_a_line in 0u8..4, shares in 0i64..2) {
             let rsi = [rsi, 60.0, 40.0, f64::NAN][usize::from(at_a_line)];
             let rule = rule::<crate::daily_trend::Daily>();
             let declared = rule.rules().and_then(|rules| rules.decide(&[rsi], shares > 0));

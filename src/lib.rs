@@ -43,8 +43,6 @@ pub mod finding;
 
 pub mod bar;
 pub mod order;
-pub mod orders;
-pub mod portfolio;
 
 #[cfg(feature = "arrow2")]
 pub mod arrow2_bars;
@@ -70,8 +68,12 @@ pub mod uncounted;
 pub mod replay;
 pub mod runner;
 
+pub mod orders;
+
 pub mod metrics;
 pub mod stats;
+
+pub mod portfolio;
 
 mod plot;
 

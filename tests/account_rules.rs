@@ -237,7 +237,7 @@ fn share_counts_are_floors_of_true_quotients() {
     // 50,000 / 1.6 is 31,250; a remainder-based division gives 31,249.
     let bar = [1.6; 4];
     let done = go(&minutes(OPEN, &[bar, bar, bar]), once(OPEN, Order::buy(Size::Notional(50_000.0))), &terms());
-    assert_eq!(done.fills[0].shares, 31_250);
+    assert_eq!(done.fills[0].shares, 31_250.0);
 }
 
 #[test]
@@ -246,8 +246,8 @@ fn risk_sizing_takes_the_smaller_of_risk_and_cap() {
         Order::Enter(Entry { side: Side::Buy, size: Size::RiskFraction { fraction: 0.02, cap }, bracket: bracket() })
     };
     let shares = |cap| go(&minutes(OPEN, &[FLAT, FLAT, FLAT]), once(OPEN, enter(cap)), &terms()).fills[0].shares;
-    assert_eq!(shares(1e9), 2_000, "2 % of 100,000 over a dollar of risk");
-    assert_eq!(shares(15_000.0), 1_500);
+    assert_eq!(shares(1e9), 2_000.0, "2 % of 100,000 over a dollar of risk");
+    assert_eq!(shares(15_000.0), 1_500.0);
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn limited(limits: Limits) -> Terms {
 fn a_position_cap_limits_every_kind_of_size() {
     let terms = limited(Limits { max_position_dollars: Some(55.0), ..Limits::default() });
     let done = go(&minutes(OPEN, &[FLAT, FLAT, FLAT]), once(OPEN, Order::buy(Size::Shares(100))), &terms);
-    assert_eq!(done.fills[0].shares, 5);
+    assert_eq!(done.fills[0].shares, 5.0);
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn bar_by_bar(runner: &mut dyn AnyRunner, histories: &[History<'_>], terms: &Ter
             trace.equity.push((session.date, broker.equity()));
         }
     }
-    assert_eq!(broker.account().fills(), trace.fills);
+    assert_eq!(broker.account().clone().into_fills(), trace.fills);
     assert_eq!(broker.open_positions(), 0, "the end of data liquidates");
     trace.decisions = decided.iter().map(|d| (d.symbol, d.start, d.order)).collect();
     (trace, decided)

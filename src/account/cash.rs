@@ -120,6 +120,11 @@ impl Account {
         self.capital + self.realised
     }
 
+    /// Cash, dollars.
+    pub fn cash(&self) -> f64 {
+        self.cash
+    }
+
     /// All exits so far, in order of fill.
     pub fn fills(&self) -> &[Fill] {
         &self.fills

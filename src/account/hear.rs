@@ -3,25 +3,11 @@
 use super::book::{Book, Handle, Placement};
 use super::cash::Account;
 use super::record::{End, Outcome};
-use super::working::{Amount, Decided, Working, WorkingKind};
-use crate::bar::Date;
+use super::working::{Amount, Decided, Heard, Working, WorkingKind};
 use crate::order::{
     Bracket, Change, Entry, Kind, Market, Name, Order, Reason, Side, Size, Stop, Target, Ticket, TimeInForce, Trail,
     Wanted,
 };
-
-/// The close at which orders are heard.
-#[derive(Clone, Copy, Debug)]
-pub struct Heard {
-    /// Its price, dollars.
-    pub close: f64,
-    /// Its session.
-    pub session: Date,
-    /// Whether it is the symbol's last bar of the session.
-    pub last_of_session: bool,
-    /// Whether it is the symbol's last bar of all.
-    pub last_of_data: bool,
-}
 
 impl Book {
     /// Takes a strategy's order at a close. Limits are tested before the size is resolved.

@@ -26,6 +26,6 @@ mod working;
 pub use book::{BarAt, Book, Handle, Placement};
 pub use cash::{Account, Kept};
 pub use conditions::{AccountKind, Conditions, OnInsufficient};
-pub use hear::Heard;
 pub use record::{By, End, Execution, Fill, Outcome, Part, Place, State, Totals};
 pub use unit::Unit;
+pub use working::Heard;

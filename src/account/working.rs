@@ -3,7 +3,6 @@
 use super::commission::Commission;
 use super::desk::Band;
 use super::fill::{self, Met, Triggered};
-use super::hear::Heard;
 use super::unit::Unit;
 use crate::bar::{Bar, Date, Nanos};
 use crate::order::{Bracket, Kind, Name, Reason, Side, TimeInForce, Trail};
@@ -78,6 +77,19 @@ pub(super) enum Amount {
 pub(super) struct Wish {
     pub(super) side: Side,
     pub(super) units: i64,
+}
+
+/// The close at which orders are heard.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// Its price, dollars.
+    pub close: f64,
+    /// Its session.
+    pub session: Date,
+    /// Whether it is the symbol's last bar of the session.
+    pub last_of_session: bool,
+    /// Whether it is the symbol's last bar of all.
+    pub last_of_data: bool,
 }
 
 /// A trade that was decided, before it works.

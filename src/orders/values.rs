@@ -8,38 +8,38 @@ use crate::order::{Bracket, TimeInForce};
 
 /// Columns by their places in [`COLUMNS`].
 pub(super) mod column {
-    pub(in crate::orders) const TIME: usize = 0;
-    pub(in crate::orders) const SYMBOL: usize = 1;
-    pub(in crate::orders) const ID: usize = 2;
-    pub(in crate::orders) const ACTION: usize = 3;
-    pub(in crate::orders) const SIDE: usize = 4;
-    pub(in crate::orders) const TYPE: usize = 5;
-    pub(in crate::orders) const SIZE: usize = 6;
-    pub(in crate::orders) const SIZE_KIND: usize = 7;
-    pub(in crate::orders) const CAP: usize = 8;
-    pub(in crate::orders) const LIMIT: usize = 9;
-    pub(in crate::orders) const STOP: usize = 10;
-    pub(in crate::orders) const TRAIL: usize = 11;
-    pub(in crate::orders) const TRAIL_KIND: usize = 12;
-    pub(in crate::orders) const TIF: usize = 13;
-    pub(in crate::orders) const REDUCE_ONLY: usize = 14;
-    pub(in crate::orders) const OCO: usize = 15;
-    pub(in crate::orders) const REASON: usize = 16;
-    pub(in crate::orders) const SL: usize = 17;
-    pub(in crate::orders) const SL_KIND: usize = 18;
+    pub(crate) const TIME: usize = 0;
+    pub(crate) const SYMBOL: usize = 1;
+    pub(crate) const ID: usize = 2;
+    pub(crate) const ACTION: usize = 3;
+    pub(crate) const SIDE: usize = 4;
+    pub(crate) const TYPE: usize = 5;
+    pub(crate) const SIZE: usize = 6;
+    pub(crate) const SIZE_KIND: usize = 7;
+    pub(crate) const CAP: usize = 8;
+    pub(crate) const LIMIT: usize = 9;
+    pub(crate) const STOP: usize = 10;
+    pub(crate) const TRAIL: usize = 11;
+    pub(crate) const TRAIL_KIND: usize = 12;
+    pub(crate) const TIF: usize = 13;
+    pub(crate) const REDUCE_ONLY: usize = 14;
+    pub(crate) const OCO: usize = 15;
+    pub(crate) const REASON: usize = 16;
+    pub(crate) const SL: usize = 17;
+    pub(crate) const SL_KIND: usize = 18;
     /// The first of six columns a target.
     const TARGETS: usize = 19;
-    pub(in crate::orders) const TIME_STOP: usize = 43;
-    pub(in crate::orders) const FLAT_BEFORE_CLOSE: usize = 44;
+    pub(crate) const TIME_STOP: usize = 43;
+    pub(crate) const FLAT_BEFORE_CLOSE: usize = 44;
 
     /// The columns of target `n`, from 0.
-    pub(in crate::orders) const fn target(n: usize, part: Part) -> usize {
+    pub(crate) const fn target(n: usize, part: Part) -> usize {
         TARGETS + 6 * n + part as usize
     }
 
     /// The columns of a target.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(in crate::orders) enum Part {
+    pub(crate) enum Part {
         Price,
         Kind,
         Fraction,

@@ -1,6 +1,6 @@
 //! A portfolio strategy over many symbols' bars.
 
-use super::{Market, Member, PortfolioStrategy, Weights};
+use super::contract::{Market, Member, PortfolioStrategy, Weights};
 use crate::bar::{Bars, Date, Nanos, Symbol};
 use crate::error::Result;
 use crate::history::{History, Hours};

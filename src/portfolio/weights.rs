@@ -1,6 +1,6 @@
 //! Choosing and weighting: ranks, equal parts, inverse volatility.
 
-use super::Member;
+use super::contract::Member;
 use crate::bar::Symbol;
 
 /// The `count` members with the greatest values, greatest first. Ties stand alphabetically; members whose value isn't a

@@ -6,6 +6,8 @@
 pub(crate) mod crossings;
 pub(crate) mod cursor;
 pub(crate) mod floor;
+#[cfg(test)]
+mod floor_tests;
 mod inputs;
 mod pass_over;
 mod portfolio;
