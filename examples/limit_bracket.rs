@@ -34,7 +34,7 @@ impl Strategy for Patient {
     type State = ();
 
     fn indicators(&self) -> [Indicator; 3] {
-        [Indicator::sma(20), Indicator::sma(100), Indicator::Highest { field: Field::High, period: 20 }]
+        [Indicator::sma(20), Indicator::sma(100), Indicator::Max { field: Field::High, period: 20 }]
     }
 
     fn warmup(&self) -> usize {
