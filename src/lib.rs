@@ -26,6 +26,8 @@
 //! | to | read |
 //! |---|---|
 //! | write a strategy | [`strategy`], [`indicator`], [`order`]; `examples/strategy.rs` |
+//! | trade many symbols together | [`portfolio`]; `examples/momentum.rs`, `examples/pair.rs` |
+//! | replay a file of orders | [`orders`], [`research::orders`] |
 //! | sweep parameters, walk forward | [`registry`], [`research`], [`deployable`], [`config`]; `examples/sweep.rs` |
 //! | look at bars without trading | [`archive`], [`history`], [`indicator::Columns`]; `examples/event_study.rs` |
 //! | know what a result is worth | [`metrics`], [`stats`], [`gate`] |
@@ -43,8 +45,6 @@ pub mod finding;
 
 pub mod bar;
 pub mod order;
-pub mod orders;
-pub mod portfolio;
 
 #[cfg(feature = "arrow2")]
 pub mod arrow2_bars;
@@ -72,6 +72,9 @@ pub mod runner;
 
 pub mod metrics;
 pub mod stats;
+
+pub mod orders;
+pub mod portfolio;
 
 mod plot;
 
