@@ -1,7 +1,8 @@
 //! A pair of symbols on a margin account: `cargo run --release --example pair`
 //!
 //! The strategy looks at the ratio of two closes. Where it lies two deviations from its mean of sixty days, it sells short
-//! the dear one and buys the cheap one, in equal parts; it closes both once the ratio is near its mean.
+//! the dear one and buys the cheap one, in equal parts; it closes both once the ratio is near its mean. The sample's bars
+//! are made up, so nothing draws the ratio back, and the strategy loses.
 
 use std::collections::VecDeque;
 

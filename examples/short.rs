@@ -1,7 +1,7 @@
 //! A short position with a protective stop: `cargo run --release --example short`
 //!
 //! It sells short a close below the average of fifty days, and covers one above it. The account covers by itself where
-//! the price rises five per cent above the entry.
+//! the price rises two per cent above the entry.
 
 use magellan::metrics::BySide;
 use magellan::prelude::*;
@@ -43,7 +43,7 @@ impl Strategy for BelowAverage {
 fn main() -> Result<()> {
     let archive = Archive::open("data/sample".as_ref(), Access::Map)?;
     let spy = archive.load("SPY".parse()?, Timeframe::Day)?;
-    let strategy = BelowAverage { period: 50, dollars: 50_000.0, stop_percent: 5.0 };
+    let strategy = BelowAverage { period: 50, dollars: 50_000.0, stop_percent: 2.0 };
     let result = Backtest::new(&spy, strategy).costs(Costs { slippage_bps: 1.0, ..Costs::default() }).run()?;
     println!("{result}");
     let short = BySide::of(&result.replay).short;
