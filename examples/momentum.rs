@@ -52,7 +52,10 @@ fn main() -> Result<()> {
     };
     let bars = series.iter().map(|series| (series.symbol, series.bars()));
     let result = PortfolioBacktest::new(bars, Momentum { bars: 126, held: 3 }, terms).run()?;
-    println!("return {:.3}, buying and holding all {:.3}", result.metrics.total_return, result.metrics.benchmark_return);
+    println!(
+        "return {:.3}, buying and holding all {:.3}",
+        result.metrics.total_return, result.metrics.benchmark_return
+    );
     println!("Sharpe ratio {:.2}, deepest fall {:.3}", result.metrics.sharpe, result.metrics.max_drawdown);
     println!("{} trades, turnover {:.1} a year", result.metrics.trades, result.metrics.turnover);
     Ok(())
