@@ -26,6 +26,8 @@
 //! | to | read |
 //! |---|---|
 //! | write a strategy | [`strategy`], [`indicator`], [`order`]; `examples/strategy.rs` |
+//! | trade many symbols together | [`portfolio`]; `examples/momentum.rs`, `examples/pair.rs` |
+//! | replay a file of orders | [`orders`], [`research::orders`] |
 //! | sweep parameters, walk forward | [`registry`], [`research`], [`deployable`], [`config`]; `examples/sweep.rs` |
 //! | look at bars without trading | [`archive`], [`history`], [`indicator::Columns`]; `examples/event_study.rs` |
 //! | know what a result is worth | [`metrics`], [`stats`], [`gate`] |
