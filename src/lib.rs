@@ -70,10 +70,10 @@ pub mod uncounted;
 pub mod replay;
 pub mod runner;
 
-pub mod orders;
-
 pub mod metrics;
 pub mod stats;
+
+pub mod orders;
 
 pub mod portfolio;
 
