@@ -29,6 +29,7 @@ mod look_ahead;
 mod metrics;
 #[cfg(feature = "deploy")]
 mod notify;
+mod orders;
 mod pages;
 mod reference;
 mod research;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::support::{expected, magellan, market_data, run};
 
 /// All of `MAGELLAN_MARKET_DATA`, imported once.
-fn archive() -> Option<&'static Path> {
+pub(crate) fn archive() -> Option<&'static Path> {
     static ARCHIVE: OnceLock<Option<TempDir>> = OnceLock::new();
     let archive = ARCHIVE.get_or_init(|| {
         let source = market_data()?;

@@ -18,7 +18,7 @@ use super::options::Subject;
 use super::output::{Claim, claim, print, timing, to_json};
 use super::page::Page;
 use crate::codes;
-use crate::report::{files, html, table};
+use crate::report::{files, html, table, traded};
 
 #[derive(Args, Debug)]
 pub(super) struct Backtest {
@@ -171,6 +171,7 @@ fn summary(
                 "metrics": run.metrics,
                 "profile": run.profile,
                 "benchmark": run.held,
+                "traded": traded::all(&run.replay),
                 "cash": files::cash(run),
                 "partly_covered": run.partly_covered,
                 "bars": run.replay.bars,

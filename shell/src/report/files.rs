@@ -15,6 +15,7 @@ use magellan::research::backtest::Run;
 use magellan::research::market::Scope;
 use serde_json::{Map, Value, json};
 
+use super::traded;
 use crate::codes;
 use crate::records::{TRADES, general, trade_row};
 
@@ -116,6 +117,7 @@ fn metrics(strategy: &dyn AnyStrategy, scope: Scope, run: &Run) -> String {
         all.extend(run.parameters.iter().find(|p| p.0 == key).map(|p| (key.to_owned(), p.1.clone())));
     }
     all.insert("parameters".into(), run.parameters.iter().map(|p| (p.0.to_owned(), p.1.clone())).collect());
+    all.insert("traded".into(), Value::Object(traded::all(&run.replay)));
     all.insert("figures".into(), json!(run.metrics));
     all.insert("profile".into(), json!(run.profile));
     all.insert("cash".into(), cash(run));

@@ -10,4 +10,5 @@ pub mod markdown;
 pub mod orders;
 pub mod recognised;
 pub mod table;
+pub mod traded;
 pub mod words;

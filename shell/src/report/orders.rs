@@ -14,7 +14,7 @@ use magellan::orders::Rows;
 use magellan::research::orders::OrdersRun;
 use serde_json::{Value, json};
 
-use super::table;
+use super::{table, traded};
 use crate::codes;
 use crate::records::general;
 
@@ -205,23 +205,7 @@ fn without_reasons(path: &str, value: &mut Value, reasons: &mut serde_json::Map<
 /// All figures: those of every replay, and those of orders.
 pub fn metrics(run: &OrdersRun) -> Value {
     let mut all = json!(run.metrics);
-    let totals = &run.replay.totals;
-    let counts =
-        State::ALL.into_iter().zip(totals.orders).map(|(state, count)| (state.name().to_owned(), json!(count)));
-    all["long"] = json!(run.by_side.long);
-    all["short"] = json!(run.by_side.short);
-    all["costs"] = json!({
-        "commission": totals.commission,
-        "slippage": totals.slippage,
-        "borrow": totals.borrow,
-        "margin_interest": totals.margin_interest,
-        "dividends_received": totals.dividends_received,
-        "dividends_paid": totals.dividends_paid,
-        "cash_in_lieu": totals.cash_in_lieu,
-    });
-    all["traded"] = json!(totals.traded);
-    all["fills"] = json!(totals.executions);
-    all["orders"] = Value::Object(counts.collect());
+    all.as_object_mut().into_iter().for_each(|figures| figures.extend(traded::all(&run.replay)));
     all["max_leverage"] = json!(run.max_leverage);
     all["bars"] = json!(run.replay.bars);
     all["bars_held"] = json!(run.replay.bars_held);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use magellan::account::State;
 use magellan::bar::{Date, Symbol};
 use magellan::config::Levels;
 use magellan::finding::{Finding, Severity};
@@ -14,7 +15,7 @@ use magellan::gate::{
     Acknowledgement, Check, DataFinding, Luck, PeriodVerdict, Skill, StrategyVerdict, Timing, Verdict,
 };
 use magellan::holdout::Seen;
-use magellan::metrics::Measure;
+use magellan::metrics::{BySide, Measure};
 use magellan::research::backtest::Run;
 use magellan::research::coverage::PartlyCovered;
 use magellan::research::market::matters;
@@ -440,6 +441,9 @@ pub fn backtest(runs: &[Run]) -> String {
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED).set_header(header);
         for (name, of) in ROWS {
+            if group.iter().all(|run| of(run).is_empty()) {
+                continue;
+            }
             let cells = group.iter().map(|r| Cell::new(of(r)).set_alignment(CellAlignment::Right));
             table.add_row(std::iter::once(Cell::new(name)).chain(cells));
         }
@@ -478,6 +482,16 @@ const ROWS: &[Figure] = &[
     ("ulcer index", |r| value("max_drawdown", r.profile.ulcer_index)),
     ("worst 5 % of days", |r| value("worst_day", r.profile.cvar)),
     ("trades", |r| r.metrics.trades.to_string()),
+    ("of them short", |r| {
+        let short = BySide::of(&r.replay).short;
+        let won = || value("win_rate", short.win_rate);
+        if short.trades == 0 { String::new() } else { format!("{}, {:.2}, {} won", short.trades, short.pnl, won()) }
+    }),
+    ("rejected orders", |r| match r.replay.totals.orders[State::Rejected as usize] {
+        0 => String::new(),
+        count => count.to_string(),
+    }),
+    ("commission / slippage", |r| format!("{:.2} / {:.2}", r.replay.totals.commission, r.replay.totals.slippage)),
     ("win rate", |r| value("win_rate", r.metrics.win_rate)),
     ("profit factor", |r| value("profit_factor", r.metrics.profit_factor)),
     ("average trade, dollars", |r| value("avg_trade_pnl", r.metrics.avg_trade_pnl)),
