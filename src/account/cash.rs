@@ -2,7 +2,7 @@
 
 use super::commission::Commission;
 use super::conditions::{AccountKind, Conditions, OnInsufficient};
-use super::record::{End, Execution, Fill, Outcome, Place, Totals};
+use super::record::{End, Execution, Fill, Outcome, Place, State, Totals};
 use super::unit::Unit;
 use crate::bar::{Date, Symbol};
 use crate::costs::Costs;
@@ -195,12 +195,6 @@ impl Account {
         matches!(self.conditions.kind, AccountKind::Margin { .. })
     }
 
-    /// Whether anything depends on what positions are worth at a close.
-    #[inline(always)]
-    pub(crate) fn values_positions(&self) -> bool {
-        true
-    }
-
     /// A number for the next order.
     pub(crate) fn number_order(&mut self) -> u32 {
         self.orders += 1;
@@ -224,6 +218,16 @@ impl Account {
     /// Worth of all positions at their marks, signs dropped, dollars.
     pub(crate) fn gross(&self) -> f64 {
         self.standings.iter().fold(0.0, |sum, s| sum + s.worth)
+    }
+
+    /// Whether borrowed shares or borrowed cash cost anything.
+    pub(crate) fn charges_for_nights(&self) -> bool {
+        self.conditions.borrow_bps != 0.0 || self.conditions.margin_rate_bps != 0.0
+    }
+
+    /// Counts an order that makes no sense among the rejected ones.
+    pub(super) fn refused(&mut self) {
+        self.totals.orders[State::Rejected as usize] += 1;
     }
 
     /// A night, or several: what borrowed shares and borrowed cash cost; `short` is the worth of what is sold short.

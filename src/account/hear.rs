@@ -58,11 +58,10 @@ impl Book {
     }
 
     fn place(&mut self, account: &mut Account, ticket: &Ticket, heard: &Heard) -> Placement {
-        if let Some(what) = contradiction(ticket) {
+        let in_use = ticket.name.is_some_and(|name| self.works(name)).then_some("name_in_use");
+        if let Some(what) = contradiction(ticket).or(in_use) {
+            account.refused();
             return Placement::Refused(what);
-        }
-        if ticket.name.is_some_and(|name| self.works(name)) {
-            return Placement::Refused("name_in_use");
         }
         let too_late = heard.last_of_session && ticket.bracket.flat_before_close.is_some();
         if !ticket.reduce_only

@@ -134,9 +134,7 @@ fn trade_together<S: Strategy>(portfolio: &mut Portfolio<'_, S>, trading: &[usiz
             at_once.iter().for_each(|&k| symbols[trading[k]].part(account, part));
         }
     }
-    if account.values_positions() {
-        at_once.iter().for_each(|&k| symbols[trading[k]].set_mark(account, |bar| bar.close));
-    }
+    at_once.iter().for_each(|&k| symbols[trading[k]].set_mark(account, |bar| bar.close));
     if !all_pass && at_once.iter().any(|&k| symbols[trading[k]].book.has_auction_orders()) {
         for part in [Book::auction_reductions, Book::auction_rest] {
             at_once.iter().for_each(|&k| symbols[trading[k]].part(account, part));

@@ -15,6 +15,8 @@ use crate::strategy::Strategy;
 pub(super) struct Portfolio<'a, S: Strategy> {
     pub(super) symbols: Vec<SymbolReplay<'a, S>>,
     pub(super) account: Account,
+    /// The last session begun.
+    date: Option<Date>,
 }
 
 impl<'a, S: Strategy> Portfolio<'a, S> {
@@ -48,7 +50,7 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
             symbol.book = Book::new(symbol.name(), index);
         }
         let account = Account::new(terms.capital, terms.costs, terms.limits).under(terms.conditions);
-        Ok(Self { symbols, account })
+        Ok(Self { symbols, account, date: None })
     }
 
     /// Date of the session that follows: the union of the symbols' dates.
@@ -58,6 +60,7 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
 
     /// Begins a session. The symbols that trade in it, as indices.
     pub(super) fn begin_session(&mut self, date: Date) -> Vec<usize> {
+        self.pass_nights(date);
         self.account.begin_session();
         let mut trading: Vec<usize> = Vec::with_capacity(self.symbols.len());
         for (i, symbol) in self.symbols.iter_mut().enumerate() {
@@ -67,6 +70,14 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
             }
         }
         trading
+    }
+
+    /// What borrowing costs since the session before.
+    fn pass_nights(&mut self, date: Date) {
+        let Some(before) = self.date.replace(date).filter(|_| self.account.charges_for_nights()) else { return };
+        let sold_short = |s: &SymbolReplay<'_, S>| (-s.book.worth(&self.account, s.last_close())).max(0.0);
+        let short = self.symbols.iter().filter(|s| s.book.units() < 0).fold(0.0, |sum, s| sum + sold_short(s));
+        self.account.pass_nights(date.0 - before.0, short);
     }
 
     /// Ends a session; its equity, dollars.
@@ -99,7 +110,7 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
 
     /// What the replay leaves behind.
     pub(super) fn into_replay(self, equity: Vec<(Date, f64)>) -> Replay {
-        let Self { symbols, account } = self;
+        let Self { symbols, account, .. } = self;
         Replay {
             capital: account.capital,
             equity,

@@ -16,6 +16,8 @@ pub struct Simulated {
     symbols: Vec<SymbolBook>,
     /// How many fills were handed out.
     reported: usize,
+    /// The last session begun.
+    date: Option<Date>,
 }
 
 /// A symbol's book, and the price at which it is marked.
@@ -39,7 +41,7 @@ impl Simulated {
             passes: true,
         };
         let symbols = symbols.iter().enumerate().map(empty).collect();
-        Self { account, symbols, reported: 0 }
+        Self { account, symbols, reported: 0, date: None }
     }
 
     /// The account.
@@ -56,6 +58,14 @@ impl Simulated {
 }
 
 impl Simulated {
+    /// What borrowing costs since the session before.
+    fn pass_nights(&mut self, date: Date) {
+        let Some(before) = self.date.replace(date).filter(|_| self.account.charges_for_nights()) else { return };
+        let sold_short = |s: &SymbolBook| (-s.book.worth(&self.account, s.last_close)).max(0.0);
+        let short = self.symbols.iter().filter(|s| s.book.units() < 0).fold(0.0, |sum, s| sum + sold_short(s));
+        self.account.pass_nights(date.0 - before.0, short);
+    }
+
     /// One part of bars with one start.
     fn part(
         &mut self,
@@ -88,7 +98,8 @@ fn bar_at<'a>(account: &Account, bar: &FeedBar, session: &'a Session) -> BarAt<'
 }
 
 impl Broker for Simulated {
-    fn session_opens(&mut self, _: &Session) -> Result<()> {
+    fn session_opens(&mut self, session: &Session) -> Result<()> {
+        self.pass_nights(session.date);
         self.account.begin_session();
         Ok(())
     }
