@@ -126,9 +126,15 @@ impl Strategy for BearTrap {
         signal.then(|| Order::Enter(self.entry(stop, low, high)))
     }
 
-    /// Without a crash there is no entry, so a sweep skips most days of most symbols.
+    /// Few bars have all of it, so a sweep looks at few.
     fn needs(&self) -> Vec<Test> {
-        vec![Test::at_most(0, self.day_change_pct), Test::at_least(1, f64::from(self.min_session_bars))]
+        vec![
+            Test::at_most(0, self.day_change_pct),
+            Test::at_least(1, f64::from(self.min_session_bars)),
+            Test::at_least(5, self.min_lower_wick),
+            Test::at_least(6, self.min_body),
+            Test::at_least(7, self.min_volume_ratio),
+        ]
     }
 }
 
