@@ -43,7 +43,6 @@ impl Side {
 
 /// A decision at the close of a bar; it fills no earlier than the next bar's open.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "an order is a value on the stack; it lives for one bar")]
 pub enum Order {
     /// Opens a position at the market. It changes nothing while there is a position, or another order that would open
     /// one.

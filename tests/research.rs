@@ -166,7 +166,7 @@ fn entries_beyond_the_cash_are_counted() {
     let table = ok(line.trim_end_matches(" --json"));
     assert!(table.contains(&format!("after {below} of {entries} entries")), "{table}");
     assert!(
-        table.contains("account_info.buying_power (100000.00 dollars) and margin_multiplier are read, not applied"),
+        table.contains("account_info.buying_power (100000.00 dollars) and margin_multiplier are read, not applied; account_info.account=cash checks it"),
         "{table}"
     );
 }

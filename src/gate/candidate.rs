@@ -131,7 +131,7 @@ impl<'c> Candidate<'c> {
     pub(super) fn neglected(&self) -> Vec<Symbol> {
         let spent = |symbol: &Symbol| {
             let own = self.run.replay.fills.iter().filter(|fill| fill.symbol == *symbol);
-            own.fold(0.0, |sum, fill| sum + fill.shares as f64 * fill.entry_price)
+            own.fold(0.0, |sum, fill| sum + fill.shares * fill.entry_price)
         };
         let all: Vec<(Symbol, f64)> = self.run.symbols.iter().map(|symbol| (*symbol, spent(symbol))).collect();
         let total = all.iter().fold(0.0, |sum, one| sum + one.1);

@@ -50,7 +50,7 @@ impl Timing {
     /// As [`Market::histories`].
     pub(super) fn of(market: &Market, fills: &[Fill], capital: f64) -> Result<Self> {
         let circle = Circle::of(market, fills)?;
-        let dollars = |fill: &Fill| fill.shares as f64 * fill.entry_price / capital;
+        let dollars = |fill: &Fill| fill.shares * fill.entry_price / capital;
         let held: Vec<Vec<Spell>> = (circle.symbols.iter())
             .map(|symbol| {
                 let own = fills.iter().filter(|fill| fill.symbol == *symbol);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::coverage::{self, PartlyCovered};
 use super::equity::{Kept, whole};
 use super::market::{Closes, Market, Period, Scope, account_name, before_time, check, strategies_of, strategy_of};
+use crate::account::AccountKind;
 use crate::archive::{Archive, SYNTHETIC};
 use crate::bar::{Date, Nanos, Symbol, Timeframe};
 use crate::config::{Checked, Config, Override};
@@ -113,7 +114,9 @@ pub struct Run {
     pub benchmark: Vec<f64>,
     /// What entries left in cash, which no replay checks.
     pub cash: Cash,
-    /// The config's buying power, dollars, which no replay applies.
+    /// What the account checks when a position opens.
+    pub account: AccountKind,
+    /// The config's buying power, dollars; a cash or margin account checks what it has instead.
     pub buying_power: Option<f64>,
     /// Costs charged.
     pub costs: Costs,
@@ -473,6 +476,7 @@ impl<S: Deployable> Prepared<'_, S> {
             held: Held::new(&replay, &benchmark),
             cash: Cash::of(&replay),
             buying_power: self.request.document.buying_power(),
+            account: terms.conditions.kind,
             replay,
             benchmark,
             costs: terms.costs,

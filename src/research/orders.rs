@@ -224,7 +224,9 @@ fn trials(
     let hash = |text: String| sha256_hex(text.as_bytes());
     let data: BTreeMap<Symbol, String> = loaded.iter().map(|l| (l.series.symbol, l.series.hash.clone())).collect();
     let mut options = json!(request.options);
-    options.as_object_mut().map(|options| options.retain(|_, value| !value.is_null()));
+    if let Some(options) = options.as_object_mut() {
+        options.retain(|_, value| !value.is_null());
+    }
     options["orders_sha256"] = json!(sha256_hex(&map::bytes(request.orders, Access::Read)?));
     options["dividends_sha256"] = json!(hash(format!("{:?}", request.dividends)));
     options["delistings_sha256"] = json!(hash(format!("{:?}", request.delistings)));

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use magellan::account::AccountKind;
 use magellan::bar::iso_utc;
 use magellan::config::Config;
 use magellan::deployable::EquityRows;
@@ -134,7 +135,7 @@ pub fn blocks(run: &Run) -> Value {
 pub fn cash(run: &Run) -> Value {
     let Cash { entries, below_zero, lowest, lowest_at, first_at, .. } = run.cash;
     json!({
-        "checked": false,
+        "checked": run.account != AccountKind::Unlimited,
         "buying_power": run.buying_power,
         "entries": entries,
         "entries_below_zero": below_zero,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
-use magellan::account::State;
+use magellan::account::{AccountKind, State};
 use magellan::bar::{Date, Symbol};
 use magellan::config::Levels;
 use magellan::finding::{Finding, Severity};
@@ -517,6 +517,21 @@ const ROWS: &[Figure] = &[
     }),
 ];
 
+/// What the account checks at a fill.
+fn account_line(run: &Run) -> String {
+    match (run.account, run.buying_power) {
+        (AccountKind::Cash, _) => "an entry that cash doesn't pay for is rejected".to_owned(),
+        (AccountKind::Margin { leverage }, _) => {
+            format!("an entry is rejected where positions would exceed {leverage} times equity")
+        }
+        (AccountKind::Unlimited, None) => "no entry is refused for lack of cash".to_owned(),
+        (AccountKind::Unlimited, Some(dollars)) => format!(
+            "no entry is refused for lack of cash: account_info.buying_power ({dollars:.2} dollars) and \
+             margin_multiplier are read, not applied; account_info.account=cash checks it"
+        ),
+    }
+}
+
 fn fine_print(runs: &[Run]) -> String {
     let Some(run) = runs.first() else { return String::new() };
     let c = run.costs;
@@ -531,13 +546,8 @@ fn fine_print(runs: &[Run]) -> String {
         &run.data_hash[..12],
     );
     let _ = write!(text, "\nrisk-free rate: {}", run.profile.risk_free);
-    text += "\nno entry is refused for lack of cash";
-    if let Some(dollars) = run.buying_power {
-        let _ = write!(
-            text,
-            ": account_info.buying_power ({dollars:.2} dollars) and margin_multiplier are read, not applied"
-        );
-    }
+    text.push('\n');
+    text += &account_line(run);
     let partly: Vec<PartlyCovered> = runs.iter().flat_map(|r| r.partly_covered.iter().copied()).collect();
     if let Some(line) = coverage(&partly) {
         let _ = write!(text, "\n{line}");
