@@ -213,7 +213,7 @@ fn a_run_is_counted_and_a_flag_wins_over_the_file() {
     let desk = Desk::new(&[FLAT; 4]);
     let orders = "time,symbol,id,side,size\n2024-01-02,AA,a,buy,10\n";
     desk.fills(orders, json!({}));
-    assert_eq!(fs::read_dir(desk.at("ledger/orders")).expect("counted").count() > 0, true);
+    assert!(fs::read_dir(desk.at("ledger/orders")).expect("counted").count() > 0);
     let mut command = magellan(["replay", "--slippage-bps", "100", "--fee-per-share", "0.5"]);
     for (flag, file) in [("--orders", "orders.csv"), ("--options", "options.json"), ("--archive", "archive")] {
         command.arg(flag).arg(desk.at(file));
