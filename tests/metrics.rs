@@ -45,7 +45,7 @@ fn replay(equity: &[(&str, f64)], fills: Vec<Fill>) -> Replay {
         bars_held: 50,
         bought: 4_000.0,
         totals: Totals::default(),
-        shortage: (0.0, 0),
+        lowest_cash: 0.0,
         blocks: Vec::new(),
         halted_since: None,
         daily: false,

@@ -62,6 +62,16 @@ struct When {
     time: Nanos,
 }
 
+/// At what price, at what fee a share, why, for whom and when shares leave a lot.
+#[derive(Clone, Copy)]
+struct Exit {
+    price: f64,
+    fee: f64,
+    reason: Reason,
+    by: By,
+    when: When,
+}
+
 impl When {
     fn open(bar: &Bar) -> Self {
         Self { moment: Moment::Open, part: Part::Bar, time: bar.start }
@@ -492,7 +502,7 @@ impl Book {
         if let Reason::Target(n) = reason {
             self.desk.lot_mut(lot).leg_closed(n, units);
         }
-        self.close_leg(account, at, lot, units, price, fee.a_share, reason, by, when);
+        self.close_leg(account, at, lot, units, &Exit { price, fee: fee.a_share, reason, by, when });
         self.record(account, by, side, shares, price, fee.total, met.reference, false, reason, when.time);
         self.position_may_have_ended(account, None);
         if account.is_margin() {
@@ -501,25 +511,22 @@ impl Book {
     }
 
     /// Books the close of units of a lot.
-    #[expect(clippy::too_many_arguments, reason = "what is closed, at what price, why and when")]
-    fn close_leg(
-        &mut self,
-        account: &mut Account,
-        at: &BarAt<'_>,
-        lot: usize,
-        units: i64,
-        price: f64,
-        fee: f64,
-        reason: Reason,
-        by: By,
-        when: When,
-    ) {
-        let shares = account.unit().shares(units);
+    fn close_leg(&mut self, account: &mut Account, at: &BarAt<'_>, lot: usize, units: i64, exit: &Exit) {
+        self.book_leg(account, at, lot, account.unit().shares(units), exit);
+        if let Some(ended) = self.desk.close(lot, units) {
+            account.closed_trade(ended.profit);
+        }
+        self.exited_this_bar = true;
+    }
+
+    /// Books what leaving shares of a lot brought.
+    fn book_leg(&mut self, account: &mut Account, at: &BarAt<'_>, lot: usize, shares: f64, exit: &Exit) {
+        let Exit { price, fee, reason, by, when } = *exit;
         let of = self.desk.lot_mut(lot);
         let fees = shares * (of.fee + fee);
         let profit = shares * (price - of.price) * of.side.sign() as f64 - fees;
         of.profit += profit;
-        let fill = Fill {
+        account.closed_leg(Fill {
             trade: of.trade,
             symbol: self.symbol,
             side: of.side,
@@ -535,12 +542,7 @@ impl Book {
             entry_order: of.order,
             place: Place { bar: at.bar.start, part: when.part },
             entry_place: of.place(),
-        };
-        account.closed_leg(fill);
-        if let Some(ended) = self.desk.close(lot, units) {
-            account.closed_trade(ended.profit);
-        }
-        self.exited_this_bar = true;
+        });
     }
 
     #[expect(clippy::too_many_arguments, reason = "the columns of an execution")]
@@ -643,10 +645,11 @@ impl Book {
         let fee = order.paid.pay(shares, price, &at.costs);
         let (by, reason) = (By::Order(order.id), order.reason);
         let side = order.fill(self.desk.position(), units, shares * price);
+        let exit = Exit { price, fee: fee.a_share, reason, by, when };
         let mut rest = units;
         while rest > 0 {
             let of_lot = rest.min(self.desk.lots()[0].left);
-            self.close_leg(account, at, 0, of_lot, price, fee.a_share, reason, by, when);
+            self.close_leg(account, at, 0, of_lot, &exit);
             rest -= of_lot;
         }
         self.record(account, by, side, shares, price, fee.total, reference, false, reason, when.time);
@@ -826,9 +829,10 @@ impl Book {
         let price = Met::taking(at.bar.close).price(side, &at.costs, 0.0);
         let shares = account.unit().shares(self.desk.position().abs());
         let fee = Commission::default().of(shares, price, &at.costs);
+        let exit = Exit { price, fee: fee.a_share, reason: Reason::EndOfData, by: By::Account, when };
         while let [lot, ..] = self.desk.lots() {
             let left = lot.left;
-            self.close_leg(account, at, 0, left, price, fee.a_share, Reason::EndOfData, By::Account, when);
+            self.close_leg(account, at, 0, left, &exit);
         }
         let (close, reason) = (at.bar.close, Reason::EndOfData);
         self.record(account, By::Account, side, shares, price, fee.total, close, false, reason, when.time);
@@ -844,9 +848,10 @@ impl Book {
         let when = When::close(&at.bar);
         let shares = account.unit().shares(self.desk.position().abs());
         account.paid_out(side.opposite(), shares, price);
+        let exit = Exit { price, fee: 0.0, reason: Reason::Delisted, by: By::Account, when };
         while let [lot, ..] = self.desk.lots() {
             let left = lot.left;
-            self.close_leg(account, at, 0, left, price, 0.0, Reason::Delisted, By::Account, when);
+            self.close_leg(account, at, 0, left, &exit);
         }
         self.position_may_have_ended(account, None);
         self.watch(at.session.close);
@@ -899,29 +904,10 @@ impl Book {
         if shares.abs() < 1e-9 {
             return;
         }
-        let of = self.desk.lot_mut(lot);
-        let fees = shares * of.fee;
-        let profit = shares * (price - of.price) * of.side.sign() as f64 - fees;
-        of.profit += profit;
-        let fill = Fill {
-            trade: of.trade,
-            symbol: self.symbol,
-            side: of.side,
-            entered: of.entered,
-            entry_price: of.price,
-            shares,
-            exited: at.bar.start,
-            exit_price: price,
-            reason: Reason::SplitCash,
-            profit,
-            fees,
-            by: By::Account,
-            entry_order: of.order,
-            place: Place { bar: at.bar.start, part: Part::Before },
-            entry_place: of.place(),
-        };
-        let side = of.side;
-        account.closed_leg(fill);
+        let when = When { moment: Moment::Open, part: Part::Before, time: at.bar.start };
+        let exit = Exit { price, fee: 0.0, reason: Reason::SplitCash, by: By::Account, when };
+        self.book_leg(account, at, lot, shares, &exit);
+        let side = self.desk.lots()[lot].side;
         let dollars = account.paid_out(side, shares, price);
         account.cash_in_lieu(dollars);
     }

@@ -22,8 +22,6 @@ pub struct Account {
     cash: f64,
     /// The lowest that cash has been.
     lowest_cash: f64,
-    /// Entries that left cash below zero.
-    short_of_cash: u64,
     day: Day,
     open_positions: u32,
     pending_entries: u32,
@@ -81,7 +79,6 @@ impl Account {
             realised: 0.0,
             cash: capital,
             lowest_cash: capital,
-            short_of_cash: 0,
             day: Day::default(),
             open_positions: 0,
             pending_entries: 0,
@@ -146,9 +143,9 @@ impl Account {
         &self.totals
     }
 
-    /// The lowest that cash has been, dollars, and how many entries left it below zero.
-    pub fn shortage(&self) -> (f64, u64) {
-        (self.lowest_cash, self.short_of_cash)
+    /// The lowest that cash has been, dollars.
+    pub fn lowest_cash(&self) -> f64 {
+        self.lowest_cash
     }
 
     /// How often each limit refused an otherwise valid entry.
@@ -387,9 +384,6 @@ impl Account {
         self.cash -= execution.side.sign() as f64 * dollars + execution.fee;
         if self.cash < self.lowest_cash {
             self.lowest_cash = self.cash;
-        }
-        if self.cash < 0.0 && execution.opens && execution.side == Side::Buy {
-            self.short_of_cash += 1;
         }
         self.totals.executions += 1;
         self.totals.traded += dollars;

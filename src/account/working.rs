@@ -215,11 +215,6 @@ impl Working {
         wish.is_some_and(|wish| wish.side.sign() * position < 0 && wish.units <= position.abs())
     }
 
-    /// Whether a stop-limit order rests at its limit, as a limit order does.
-    fn rests(&self) -> bool {
-        self.kind == WorkingKind::Limit || (self.kind == WorkingKind::StopLimit && self.triggered)
-    }
-
     /// As its strategy sees it.
     pub(super) fn as_seen(&self) -> WorkingOrder {
         let (limit, stop) = (self.limit, self.stop);
@@ -256,7 +251,7 @@ impl Working {
 
     /// Whether it is a limit order, or has become one.
     pub(super) fn is_limit(&self) -> bool {
-        self.rests()
+        self.kind == WorkingKind::Limit || (self.kind == WorkingKind::StopLimit && self.triggered)
     }
 
     /// Whether a stop makes it trade: of a kind that waits for one, not triggered yet.

@@ -188,7 +188,7 @@ mod tests {
     fn replay(equity: &[f64]) -> Replay {
         Replay {
             totals: crate::account::Totals::default(),
-            shortage: (0.0, 0),
+            lowest_cash: 0.0,
             capital: 100.0,
             equity: equity.iter().enumerate().map(|(i, e)| (Date(i as i32), *e)).collect(),
             fills: Vec::new(),

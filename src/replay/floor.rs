@@ -178,7 +178,7 @@ impl<'a> Floor<'a> {
             bars_held: self.seats.iter().map(|seat| seat.bars_held).sum(),
             bought: self.account.bought(),
             totals: *self.account.totals(),
-            shortage: self.account.shortage(),
+            lowest_cash: self.account.lowest_cash(),
             blocks: self.account.blocks().filter(|(_, count)| *count > 0).collect(),
             halted_since: self.account.halted_since(),
             returns_per_year: histories().map(History::returns_per_year).fold(0.0, f64::max),

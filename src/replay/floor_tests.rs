@@ -239,7 +239,7 @@ proptest! {
             assert!(conditions.kind != AccountKind::Cash || position >= 0.0, "{execution:?}: short on a cash account");
         }
         if conditions.kind == AccountKind::Cash {
-            assert!(played.replay.shortage.0 > -1e-5, "cash fell to {}", played.replay.shortage.0);
+            assert!(played.replay.lowest_cash > -1e-5, "cash fell to {}", played.replay.lowest_cash);
         }
     }
 

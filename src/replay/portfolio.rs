@@ -118,7 +118,7 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
             bars_held: symbols.iter().map(|s| s.bars_held).sum(),
             bought: account.bought(),
             totals: *account.totals(),
-            shortage: account.shortage(),
+            lowest_cash: account.lowest_cash(),
             blocks: account.blocks().filter(|(_, count)| *count > 0).collect(),
             halted_since: account.halted_since(),
             returns_per_year: symbols.iter().map(|s| s.cursor.history().returns_per_year()).fold(0.0, f64::max),

@@ -24,8 +24,8 @@ pub struct Replay {
     pub bought: f64,
     /// Costs by kind, dollars traded, and how orders ended.
     pub totals: Totals,
-    /// The lowest that cash has been, dollars, and how many purchases left it below zero.
-    pub shortage: (f64, u64),
+    /// The lowest that cash has been, dollars.
+    pub lowest_cash: f64,
     /// How often each limit refused an entry; zero counts are left out.
     pub blocks: Vec<(Block, u64)>,
     /// The session after which an emergency stop halted entries.

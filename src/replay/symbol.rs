@@ -6,6 +6,7 @@ use super::record::Recorder;
 use super::terms::Terms;
 use crate::account::{Account, BarAt, Book, Heard};
 use crate::bar::{Bar, Nanos, Symbol};
+use crate::calendar::Session;
 use crate::costs::Costs;
 use crate::history::{History, SessionBars};
 use crate::indicator::Memory;
@@ -129,11 +130,11 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
 
     /// The next bar, for the book.
     #[inline(always)]
-    fn at(&self) -> BarAt<'_> {
+    fn at<'s>(&self, session: &'s Session) -> BarAt<'s> {
         let i = self.cursor.next();
         BarAt {
             bar: self.cursor.bars().get(i),
-            session: self.cursor.session(),
+            session,
             last_of_session: i + 1 == self.cursor.bars().len(),
             costs: self.costs,
         }
@@ -151,7 +152,8 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
     #[inline(always)]
     pub(super) fn fill(&mut self, account: &mut Account) {
         if !self.passes() {
-            let at = BarAt { session: &self.cursor.session().clone(), ..self.at() };
+            let session = *self.cursor.session();
+            let at = self.at(&session);
             self.book.open_bar(account, &at);
         }
     }
@@ -159,7 +161,8 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
     /// One part of the next bar among several symbols, unless the bar passes.
     pub(super) fn part(&mut self, account: &mut Account, part: fn(&mut Book, &mut Account, &BarAt<'_>)) {
         if !self.passes {
-            let at = BarAt { session: &self.cursor.session().clone(), ..self.at() };
+            let session = *self.cursor.session();
+            let at = self.at(&session);
             part(&mut self.book, account, &at);
         }
     }
@@ -176,7 +179,8 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
     pub(super) fn decide<R: Recorder<S::Inputs>>(&mut self, account: &mut Account, recorder: &mut R) -> (Nanos, Nanos) {
         let i = self.cursor.next();
         if !self.passes {
-            let at = BarAt { session: &self.cursor.session().clone(), ..self.at() };
+            let session = *self.cursor.session();
+            let at = self.at(&session);
             self.book.end_bar(account, &at);
         }
         self.book.see_close(account, self.cursor.bars().close_at(i));
@@ -202,7 +206,8 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
         let held = self.book.is_open();
         self.bars_held += u64::from(held);
         if last {
-            let at = BarAt { session: &self.cursor.session().clone(), ..self.at() };
+            let session = *self.cursor.session();
+            let at = self.at(&session);
             self.book.end_of_data(account, &at);
         }
         if self.orders.has_any() {

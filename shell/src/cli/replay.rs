@@ -12,7 +12,7 @@ use magellan::ledger::Ledger;
 use magellan::orders::{Account, Insufficient, Options, Session};
 use magellan::research::orders::{OrdersRequest, OrdersRun, STRATEGY, replay_orders};
 
-use super::options::{Counting, Place, is_synthetic};
+use super::options::{Counting, Place, SessionArg, is_synthetic};
 use super::output::{Claim, claim, print, to_json};
 use crate::codes;
 use crate::report::{orders, table};
@@ -112,12 +112,6 @@ struct Settings {
     /// Resting limits and targets need a price beyond their level.
     #[arg(long)]
     strict_limits: bool,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum SessionArg {
-    Regular,
-    All,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

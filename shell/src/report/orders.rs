@@ -161,8 +161,8 @@ pub fn summary(run: &OrdersRun) -> String {
         ("cash in lieu", totals.cash_in_lieu),
     ];
     rows.extend(costs.into_iter().filter(|(_, d)| *d != 0.0).map(|(name, d)| [name.to_owned(), money(d)]));
-    if run.replay.shortage.0 < 0.0 {
-        rows.push(["lowest cash".to_owned(), money(run.replay.shortage.0)]);
+    if run.replay.lowest_cash < 0.0 {
+        rows.push(["lowest cash".to_owned(), money(run.replay.lowest_cash)]);
     }
     let mut shown = table::table(["orders", &run.symbols.iter().map(Symbol::as_str).collect::<Vec<_>>().join(" ")]);
     rows.into_iter().for_each(|row| {
@@ -209,7 +209,7 @@ pub fn metrics(run: &OrdersRun) -> Value {
     all["max_leverage"] = json!(run.max_leverage);
     all["bars"] = json!(run.replay.bars);
     all["bars_held"] = json!(run.replay.bars_held);
-    all["lowest_cash"] = json!(run.replay.shortage.0);
+    all["lowest_cash"] = json!(run.replay.lowest_cash);
     all["synthetic"] = json!(run.synthetic);
     all
 }
