@@ -50,7 +50,7 @@ fn sweep(symbol: Symbol, bars: Bars<'_>, timeframe: Timeframe, points: &[HourlyS
         start: calendar::FIRST,
         end: calendar::LAST,
     };
-    let benchmark = Benchmark::new(&buy_and_hold(&[&history], terms.start, terms.end, |_, _| 1.0));
+    let benchmark = Benchmark::new(&buy_and_hold(&[&history], terms.start, terms.end));
     let sweep = Sweep { histories: &[history], terms, benchmark: &benchmark, memory: MEMORY, how };
     sweep.run(points, |_, judged| judged.metrics).expect("there are bars").to_vec()
 }

@@ -6,17 +6,23 @@ use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use deployable_strategies::ALL;
+use magellan::account::{AccountKind, Conditions, OnInsufficient};
 use magellan::archive::Archive;
 use magellan::archive::import::{Import, import};
-use magellan::bar::{Date, Symbol, Timeframe};
+use magellan::bar::{Bars, DAY, Date, Nanos, Symbol, Timeframe};
+use magellan::calendar;
 use magellan::config::Checked;
+use magellan::costs::Costs;
 use magellan::disk::map::Access;
 use magellan::history::{History, Hours};
 use magellan::indicator::{Columns, Field, Indicator, Memory, Smoothing};
 use magellan::ledger::Ledger;
+use magellan::portfolio::{Market, PortfolioBacktest, PortfolioStrategy, Weights, best, inverse_volatility};
 use magellan::registry;
+use magellan::replay::Terms;
 use magellan::research::backtest::Request;
 use magellan::research::market::Scope;
+use magellan::risk::Limits;
 use rayon::prelude::*;
 
 fn root() -> &'static Path {
@@ -127,6 +133,76 @@ fn portfolio(c: &mut Criterion) {
     group.finish();
 }
 
+/// The fifty symbols that rose most in half a year, chosen each month, in inverse proportion to their volatility.
+#[derive(Clone, Copy)]
+struct Momentum;
+
+impl PortfolioStrategy for Momentum {
+    const NAME: &'static str = "momentum";
+    type Inputs = [f64; 2];
+    type State = ();
+
+    fn indicators(&self) -> [Indicator; 2] {
+        let field = Field::Close;
+        [Indicator::Lag { field, bars: 126 }, Indicator::Std { field, period: 63 }]
+    }
+
+    fn decide(&self, (): &mut (), market: &Market<'_, [f64; 2]>, weights: &mut Weights) {
+        if market.is_month_end() {
+            let strongest = best(market.members(), 50, |member| member.bar.close / member.inputs[0] - 1.0);
+            let volatility = |symbol: &Symbol| {
+                let member = market.member(*symbol)?;
+                Some((*symbol, member.inputs[1] / member.bar.close))
+            };
+            let volatilities: Vec<(Symbol, f64)> = strongest.iter().filter_map(volatility).collect();
+            weights.set(inverse_volatility(&volatilities, 0.98));
+        }
+    }
+}
+
+/// 500 symbols, ten years of days: one point of a portfolio strategy.
+fn many_symbols(c: &mut Criterion) {
+    let sessions = calendar::sessions(date("2015-01-02"), date("2024-12-31"));
+    let start: Vec<Nanos> = sessions.map(|session| i64::from(session.date.0) * DAY).collect();
+    let mut random = 1u64;
+    let mut step = || {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        ((random >> 33) as f64 / f64::from(1u32 << 31) - 0.495) * 0.04
+    };
+    let prices: Vec<Vec<f64>> = (0..500)
+        .map(|_| start.iter().scan(100.0, |price, _| Some(*price *= 1.0 + step()).map(|()| *price)).collect())
+        .collect();
+    let volume = vec![1e6; start.len()];
+    let bars: Vec<(Symbol, Bars<'_>)> = prices
+        .iter()
+        .enumerate()
+        .map(|(i, price)| {
+            let columns = [&price[..], price, price, price, &volume];
+            let bars = Bars::new(Timeframe::Day, &start, columns).expect("bars");
+            (format!("S{i:03}").parse().expect("a symbol"), bars)
+        })
+        .collect();
+    let terms = Terms {
+        capital: 1e7,
+        costs: Costs { slippage_bps: 2.0, ..Costs::default() },
+        conditions: Conditions {
+            on_insufficient: OnInsufficient::Shrink,
+            kind: AccountKind::Cash,
+            ..Conditions::UNLIMITED
+        },
+        limits: Limits::default(),
+        start: calendar::FIRST,
+        end: calendar::LAST,
+    };
+    let mut group = c.benchmark_group("portfolio");
+    group.throughput(Throughput::Elements((bars.len() * start.len()) as u64));
+    group.sample_size(10);
+    group.bench_function("500 symbols, 10 years of days", |b| {
+        b.iter(|| PortfolioBacktest::new(black_box(bars.clone()), Momentum, terms).run().expect("replays"));
+    });
+    group.finish();
+}
+
 /// All archived real bars: bear_trap over its three windows, both RSI strategies over all years.
 fn real(c: &mut Criterion) {
     let Some(source) = std::env::var_os("MAGELLAN_MARKET_DATA").map(PathBuf::from) else { return };
@@ -171,5 +247,5 @@ fn in_window(archive: &Archive, symbol: Symbol, (start, end): (Date, Date)) -> b
     !history.sessions_between(start, end).is_empty()
 }
 
-criterion_group!(benches, open, indicators, portfolio, real);
+criterion_group!(benches, open, indicators, portfolio, many_symbols, real);
 criterion_main!(benches);

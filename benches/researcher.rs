@@ -62,7 +62,7 @@ fn backtest(bars: Bars<'_>, strategy: Rsi) -> Uncounted<Metrics> {
         start: calendar::FIRST,
         end: calendar::LAST,
     };
-    let benchmark = buy_and_hold(&[&history], terms.start, terms.end, |_, _| 1.0);
+    let benchmark = buy_and_hold(&[&history], terms.start, terms.end);
     let done = replay(&[Instrument { history, strategy }], &terms, &mut ()).expect("there are bars");
     Metrics::new(&done, &benchmark)
 }

@@ -40,14 +40,21 @@ impl<'a> From<(Symbol, Bars<'a>)> for SymbolBars<'a> {
     }
 }
 
+/// What a backtest is given.
+#[derive(Clone, Debug)]
+enum Given<'a> {
+    Bars(SymbolBars<'a>),
+    History(Box<History<'a>>),
+}
+
 /// A replay of one strategy over one symbol's bars.
 ///
 /// Unless told otherwise it begins with 100,000 dollars, pays no costs, has no limits, counts regular hours and trades
 /// every session that the bars cover. Prices are taken as they are: a split in raw bars looks like a crash, so pass
-/// [`Series::adjusted`] bars.
-#[derive(Clone, Copy, Debug)]
+/// [`Series::adjusted`] bars, or a history that knows its splits to [`Backtest::over`].
+#[derive(Clone, Debug)]
 pub struct Backtest<'a, S> {
-    bars: SymbolBars<'a>,
+    given: Given<'a>,
     strategy: S,
     hours: Hours,
     terms: Terms,
@@ -64,7 +71,15 @@ impl<'a, S: Strategy> Backtest<'a, S> {
             start: calendar::FIRST,
             end: calendar::LAST,
         };
-        Self { bars: bars.into(), strategy, hours: Hours::Regular, terms }
+        Self { given: Given::Bars(bars.into()), strategy, hours: Hours::Regular, terms }
+    }
+
+    /// A backtest over a history, which may know what happened to its shares: how they split, what they paid, and how
+    /// they were delisted.
+    pub fn over(history: History<'a>, strategy: S) -> Self {
+        let bars =
+            SymbolBars { symbol: history.symbol, bars: history.session_bars_at(0..0), calendar: history.calendar() };
+        Self { given: Given::History(Box::new(history)), ..Self::new(bars, strategy) }
     }
 
     /// Begins with so many dollars.
@@ -88,7 +103,14 @@ impl<'a, S: Strategy> Backtest<'a, S> {
         self
     }
 
-    /// Counts the bars of these hours.
+    /// Trades on an account of these conditions.
+    #[must_use]
+    pub fn conditions(mut self, conditions: Conditions) -> Self {
+        self.terms.conditions = conditions;
+        self
+    }
+
+    /// Counts the bars of these hours; a history that is given has its own.
     #[must_use]
     pub fn hours(mut self, hours: Hours) -> Self {
         self.hours = hours;
@@ -116,12 +138,17 @@ impl<'a, S: Strategy> Backtest<'a, S> {
                 format!("the capital is {capital} dollars, not a positive number"),
             ));
         }
-        let SymbolBars { symbol, bars, calendar } = self.bars;
-        if let Some(width) = Timeframe::of_width(bars.width()) {
+        let history = match self.given {
+            Given::Bars(SymbolBars { symbol, bars, calendar }) => {
+                History::with_calendar(symbol, bars, self.hours, calendar)?
+            }
+            Given::History(history) => *history,
+        };
+        if let Some(width) = Timeframe::of_width(history.session_bars_at(0..0).width()) {
             self.strategy.indicators().as_ref().iter().try_for_each(|indicator| indicator.check(width))?;
         }
-        let history = History::with_calendar(symbol, bars, self.hours, calendar)?;
-        let benchmark = buy_and_hold(&[&history], self.terms.start, self.terms.end, |_, _| 1.0);
+        let symbol = history.symbol;
+        let benchmark = buy_and_hold(&[&history], self.terms.start, self.terms.end);
         let replay = replay(&[Instrument { history, strategy: self.strategy }], &self.terms, &mut ())?.into_inner();
         let metrics = Metrics::new(&replay, &benchmark).into_inner();
         Ok(Uncounted::new(Backtested { strategy: S::NAME, symbol, replay, metrics, benchmark }))

@@ -12,14 +12,20 @@ use crate::archive::parquet::guard::guarded;
 use crate::archive::parquet::read;
 use crate::archive::row::Row;
 use crate::archive::{cache, tables};
-use crate::bar::{Date, Symbol, Timeframe};
+use crate::bar::{Bars, Date, MINUTE, Nanos, Symbol, Timeframe};
+use crate::calendar;
 use crate::config::document::Document;
 use crate::config::{self, Checked, Override, Parameters};
 use crate::finding::Span;
 use crate::gate::acknowledge;
 use crate::gate::baseline::Baseline;
 use crate::gate::verify::StoredVerdict;
+use crate::history::{History, Hours};
 use crate::ledger::decode;
+use crate::orders::{self, Options, Settings};
+use crate::replay::Terms;
+use crate::replay::floor::Floor;
+use crate::risk::Limits;
 
 /// A target: its name, and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -34,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     ("config", config_file),
     ("verdict", verdict_and_what_goes_with_it),
     ("returns", kept_returns),
+    ("orders", orders_file),
     ("words", words),
 ];
 
@@ -149,6 +156,45 @@ fn kept_returns(bytes: &[u8]) {
     }
 }
 
+/// Orders that are taken can be replayed, and each fill lies in its bar. Every fault is placed.
+fn orders_file(bytes: &[u8]) {
+    const BARS: usize = 40;
+    let start = calendar::session(Date(19_905)).open; // 2024-07-01
+    let starts: Vec<Nanos> = (0..BARS as i64).map(|i| start + i * MINUTE).collect();
+    let close: Vec<f64> = (0..BARS).map(|i| 20.0 + (i * 7 % 11) as f64 / 4.0).collect();
+    let [high, low] = [0.5, -0.5].map(|by| close.iter().map(|close| close + by).collect::<Vec<f64>>());
+    let volume = vec![1_000.0; BARS];
+    let (Ok(symbol), Ok(bars)) =
+        ("AMC".parse(), Bars::new(Timeframe::Minute, &starts, [&close, &high, &low, &close, &volume]))
+    else {
+        unreachable!("good bars")
+    };
+    let Ok(history) = History::new(symbol, bars, Hours::Regular) else { unreachable!("of a session") };
+    let options = r#"{"symbols": ["AMC"], "bars": "1min", "capital": 1e5, "account": "margin", "session": "regular", "adjusted": false}"#;
+    let Ok(settings) = Options::parse(options).and_then(|options| options.settings()) else {
+        unreachable!("good options")
+    };
+    struct Known<'a>(&'a [Nanos]);
+    impl orders::Bars for Known<'_> {
+        fn has(&self, _: usize, start: Nanos) -> bool {
+            self.0.contains(&start)
+        }
+    }
+    match orders::check(bytes.to_vec().into(), Path::new("orders.csv"), &settings, &Known(&starts)) {
+        Ok(Ok(rows)) => {
+            let Settings { capital, costs, conditions, .. } = settings;
+            let (start, end) = (calendar::FIRST, calendar::LAST);
+            let terms = Terms { capital, costs, conditions, limits: Limits::default(), start, end };
+            let Ok(floor) = Floor::new(std::slice::from_ref(&history), &terms) else { unreachable!("there are bars") };
+            for fill in orders::replay(floor, &rows).kept.executions {
+                assert!((19.0..=24.0).contains(&fill.price), "{fill:?}");
+            }
+        }
+        Ok(Err(findings)) => assert!(findings.iter().all(|finding| finding.span.is_some())),
+        Err(_) => {}
+    }
+}
+
 /// Single words: what is read is written back the same.
 fn words(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -172,7 +218,6 @@ mod tests {
     use super::*;
     use crate::archive::record;
     use crate::archive::row::Label;
-    use crate::bar::MINUTE;
     use crate::gate::subject::Subject;
     use proptest::prelude::*;
 
@@ -205,6 +250,7 @@ mod tests {
             "config" => include_bytes!("../deployed/bear_trap/config.json").to_vec(),
             "verdict" => baseline(),
             "returns" => returns(),
+            "orders" => b"time,symbol,id,side,type,size\n2024-07-01T13:35:00Z,AMC,a,buy,market,10\n".to_vec(),
             _ => b"AMC.rsi_period=14".to_vec(),
         }
     }

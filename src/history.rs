@@ -47,6 +47,19 @@ pub struct History<'a> {
     sessions: Vec<SessionBars>,
     /// Splits by which its prices are adjusted, by date: new shares for one old.
     adjusted_by: Vec<(Date, f64)>,
+    /// What happens to its shares, by date; splits before dividends.
+    actions: Vec<(Date, Action)>,
+    /// Its last session, and the fraction of the last price that longs lose.
+    delisting: Option<(Date, f64)>,
+}
+
+/// What happens to shares between two sessions: before the first bar on or after its date.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Action {
+    /// So many new shares for one old.
+    Split(f64),
+    /// Dollars a share of that day: longs receive it, shorts pay it.
+    Dividend(f64),
 }
 
 impl<'a> History<'a> {
@@ -66,8 +79,16 @@ impl<'a> History<'a> {
     pub fn with_calendar(symbol: Symbol, bars: Bars<'a>, hours: Hours, calendar: Calendar) -> Result<Self> {
         let whole_sessions = bars.width() >= DAY;
         let weekly = bars.width() == WEEK;
-        let mut history =
-            Self { symbol, bars, whole_sessions, calendar, sessions: Vec::new(), adjusted_by: Vec::new() };
+        let mut history = Self {
+            symbol,
+            bars,
+            whole_sessions,
+            calendar,
+            sessions: Vec::new(),
+            adjusted_by: Vec::new(),
+            actions: Vec::new(),
+            delisting: None,
+        };
         let (Some(&first), Some(&last)) = (bars.starts().first(), bars.starts().last()) else {
             return Ok(history);
         };
@@ -88,6 +109,56 @@ impl<'a> History<'a> {
     #[must_use]
     pub fn adjusted_by(self, splits: impl IntoIterator<Item = (Date, f64)>) -> Self {
         Self { adjusted_by: splits.into_iter().collect(), ..self }
+    }
+
+    /// Says how shares split, for raw prices: date, and new shares for one old. What is held or ordered splits too.
+    #[must_use]
+    pub fn splitting(self, splits: impl IntoIterator<Item = (Date, f64)>) -> Self {
+        self.with_actions(splits.into_iter().map(|(date, ratio)| (date, Action::Split(ratio))))
+    }
+
+    /// Says what shares paid: ex-date, and dollars a share of that day.
+    #[must_use]
+    pub fn paying(self, dividends: impl IntoIterator<Item = (Date, f64)>) -> Self {
+        self.with_actions(dividends.into_iter().map(|(date, dollars)| (date, Action::Dividend(dollars))))
+    }
+
+    fn with_actions(mut self, actions: impl Iterator<Item = (Date, Action)>) -> Self {
+        self.actions.extend(actions);
+        self.actions.sort_by_key(|(date, action)| (*date, matches!(action, Action::Dividend(_))));
+        self
+    }
+
+    /// Says that it was delisted after the session of a date: later bars don't exist, and who is long then gets the
+    /// last close less this fraction of it.
+    #[must_use]
+    pub fn delisted(mut self, last: Date, haircut: f64) -> Self {
+        self.sessions.retain(|session| session.session.date <= last);
+        Self { delisting: Some((last, haircut)), ..self }
+    }
+
+    /// How many shares one share of that date becomes by what is to be split: the product of the ratios of later splits.
+    pub(crate) fn later_splits(&self, date: Date) -> f64 {
+        let ratio = |(on, action): &(Date, Action)| match action {
+            Action::Split(ratio) if *on > date => *ratio,
+            _ => 1.0,
+        };
+        self.actions.iter().map(ratio).fold(1.0, |product, ratio| product * ratio)
+    }
+
+    /// What happens to its shares, by date; splits before dividends.
+    pub(crate) fn actions(&self) -> &[(Date, Action)] {
+        &self.actions
+    }
+
+    /// The fraction of the last price that longs lose, if it is delisted by that date.
+    pub(crate) fn haircut_by(&self, end: Date) -> Option<f64> {
+        self.delisting.filter(|(last, _)| *last <= end).map(|(_, haircut)| haircut)
+    }
+
+    /// Whether nothing ever happens to its shares.
+    pub(crate) fn is_without_actions(&self) -> bool {
+        self.actions.is_empty() && self.delisting.is_none()
     }
 
     /// How many shares, as its prices count them, one share of that date is: the product of the ratios of later splits.

@@ -83,6 +83,17 @@ impl Order {
     pub const fn target_weight(weight: f64) -> Self {
         Self::Target(Target { position: Wanted::Weight(weight), at: Market::Open })
     }
+
+    /// Whether its size depends on what the account is worth.
+    pub(crate) fn sizes_by_equity(&self) -> bool {
+        match self {
+            Self::Enter(Entry { size, .. }) | Self::Place(Ticket { size, .. }) => {
+                matches!(size, Size::EquityFraction(_))
+            }
+            Self::Target(target) => matches!(target.position, Wanted::Weight(_)),
+            Self::Exit(_) | Self::ExitAtClose(_) | Self::Replace(..) | Self::Cancel(_) | Self::CancelAll => false,
+        }
+    }
 }
 
 /// A market order that opens a position: how much, and how to get out of it.

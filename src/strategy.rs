@@ -73,7 +73,7 @@
 use crate::bar::{Bar, Nanos};
 use crate::calendar::Session;
 use crate::indicator::Indicator;
-use crate::order::{self, Kind, Name, Order, Reason, Size};
+use crate::order::{Kind, Name, Order, Reason, Side, Size};
 
 /// A trading strategy: a value that is its own parameters.
 pub trait Strategy: Copy + Send + Sync + 'static {
@@ -121,6 +121,13 @@ pub trait Strategy: Copy + Send + Sync + 'static {
     fn needs(&self) -> Vec<Test> {
         Vec::new()
     }
+
+    /// Whether it may give an order while something is held or works. One that leaves all exits to its brackets, and
+    /// its orders alone, answers `false`; if it says what it [`needs`](Strategy::needs), a sweep then passes over the
+    /// bars that touch neither brackets nor orders.
+    fn asks_while_busy(&self) -> bool {
+        true
+    }
 }
 
 /// The orders that a strategy gives at a close, and those that work already.
@@ -153,6 +160,12 @@ impl Orders {
         &self.placed
     }
 
+    /// Whether one of them depends on what the account is worth.
+    #[inline(always)]
+    pub(crate) fn size_by_equity(&self) -> bool {
+        self.placed.iter().any(Order::sizes_by_equity)
+    }
+
     #[inline(always)]
     pub(crate) fn has_any(&self) -> bool {
         !self.placed.is_empty()
@@ -175,7 +188,7 @@ pub struct WorkingOrder {
     /// The name that the strategy gave it.
     pub name: Option<Name>,
     /// Buy or sell; of a target or a close that of the moment of its decision.
-    pub side: order::Side,
+    pub side: Side,
     /// Its type and prices.
     pub kind: Kind,
     /// Where its stop is now, dollars: that of a trailing stop moves. Not a number without one.
@@ -218,15 +231,15 @@ impl Rules {
 pub struct Test {
     /// Which of [`Now::inputs`].
     pub input: usize,
-    /// On which side of the level it must lie.
-    pub side: Side,
+    /// How it must lie to the level.
+    pub relation: Relation,
     /// The level.
     pub level: f64,
 }
 
-/// A side of a level; the level itself is on neither.
+/// Above or below a level; the level itself is neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Side {
+pub enum Relation {
     /// Greater than it.
     Above,
     /// Less than it.
@@ -236,12 +249,12 @@ pub enum Side {
 impl Test {
     /// `inputs[input] > level`
     pub const fn above(input: usize, level: f64) -> Self {
-        Self { input, side: Side::Above, level }
+        Self { input, relation: Relation::Above, level }
     }
 
     /// `inputs[input] < level`
     pub const fn below(input: usize, level: f64) -> Self {
-        Self { input, side: Side::Below, level }
+        Self { input, relation: Relation::Below, level }
     }
 
     /// `inputs[input] >= level`, as a comparison with the next smaller number.
@@ -254,12 +267,12 @@ impl Test {
         Self::below(input, level.next_up())
     }
 
-    /// Whether `value` lies on the side.
+    /// Whether `value` lies so.
     #[inline(always)]
     pub fn holds(&self, value: f64) -> bool {
-        match self.side {
-            Side::Above => value > self.level,
-            Side::Below => value < self.level,
+        match self.relation {
+            Relation::Above => value > self.level,
+            Relation::Below => value < self.level,
         }
     }
 }

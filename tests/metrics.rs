@@ -196,10 +196,17 @@ fn the_benchmark_buys_equal_amounts_at_the_first_closes_and_knows_splits() {
         b.push(at, [y; 5]);
     }
     let (a, b) = (a.history("AMC", Timeframe::Day), b.history("GME", Timeframe::Day));
+    let worth = |a, b| buy_and_hold(&[a, b], date("2024-07-01"), date("2024-07-03"));
     // AMC splits 2:1 before July 3: 12 becomes 6, which is no loss.
-    let factor = |i: usize, day| if i == 0 && day < date("2024-07-03") { 2.0 } else { 1.0 };
-    let worth = buy_and_hold(&[&a, &b], date("2024-07-01"), date("2024-07-03"), factor);
-    assert_eq!(worth, [2.0, 2.2, 1.2 + 0.9]);
+    let a = a.splitting([(date("2024-07-03"), 2.0)]);
+    assert_eq!(worth(&a, &b), [2.0, 2.2, 1.2 + 0.9]);
+    // GME pays 4 dollars on July 2, and 1 before it is bought; AMC's half dollar of July 2 is a quarter of a share of July 3.
+    let b = b.paying([(date("2024-07-01"), 1.0), (date("2024-07-02"), 4.0)]);
+    let a = a.paying([(date("2024-07-02"), 0.5)]);
+    assert_eq!(worth(&a, &b), [2.0, 1.25 + 1.04, 1.25 + 0.94]);
+    // Half of AMC's last price is lost when it is delisted.
+    let a = a.delisted(date("2024-07-03"), 0.5);
+    assert_eq!(worth(&a, &b)[2], 0.65 + 0.94);
 }
 
 #[test]

@@ -136,6 +136,11 @@ impl Strategy for BearTrap {
             Test::at_least(7, self.min_volume_ratio),
         ]
     }
+
+    /// The bracket does the rest.
+    fn asks_while_busy(&self) -> bool {
+        false
+    }
 }
 
 impl BearTrap {

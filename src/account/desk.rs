@@ -6,7 +6,7 @@
 use super::commission::Commission;
 use super::record::{Part, Place};
 use super::unit::Unit;
-use crate::bar::{Bar, Nanos};
+use crate::bar::{Bar, Bars, Nanos};
 use crate::order::{Bracket, Name, Reason, Side, Stop};
 
 /// Lots of one direction, oldest first.
@@ -270,7 +270,26 @@ impl Band {
     pub(super) fn holds(&self, low: f64, high: f64, end: Nanos, last_of_session: bool) -> bool {
         low > self.below && high < self.above && end < self.until && (self.overnight || !last_of_session)
     }
+
+    /// The first bar from `from` on that doesn't lie inside, of the bars of a session; their number if all do.
+    pub(super) fn first_outside(&self, bars: &Bars<'_>, from: usize) -> usize {
+        let in_time = from + bars.starts()[from..].partition_point(|start| start + bars.width() < self.until);
+        let to = if self.overnight { in_time } else { in_time.min(bars.len().saturating_sub(1)).max(from) };
+        let outside = |low: f64, high: f64| !(low > self.below && high < self.above);
+        let mut i = from;
+        // Many at once, without a branch for each.
+        while i + MANY <= to && !(i..i + MANY).fold(false, |any, i| any | outside(bars.low_at(i), bars.high_at(i))) {
+            i += MANY;
+        }
+        while i < to && !outside(bars.low_at(i), bars.high_at(i)) {
+            i += 1;
+        }
+        i
+    }
 }
+
+/// Bars that are looked at together.
+const MANY: usize = 16;
 
 impl Lot {
     /// Where the market was when the lot could first be closed in this bar: the open, unless it began inside.

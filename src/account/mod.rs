@@ -5,7 +5,7 @@
 //! | at what price an order, a stop, a target or a liquidation fills | `fill.rs` |
 //! | what a lot's bracket wants, and when | `desk.rs` |
 //! | what works, and what it trades at a position | `working.rs` |
-//! | what a bar does to both, and in which order | `book.rs` |
+//! | what a bar does to both, and in which order | `book/` |
 //! | how an order is taken: limits, sizes, contradictions | `hear.rs` |
 //! | cash, margin, limits, and how many units an order trades | `cash.rs` |
 //! | fees with a minimum | `commission.rs` |

@@ -131,13 +131,13 @@ impl Circle {
             session(at(fill.entered)) != session(sold)
         });
         let mut sums = Vec::new();
-        for (i, history) in histories.iter().enumerate() {
+        for history in &histories {
             let mut returns = vec![0.0; starts.len()];
             let mut before: Option<(usize, f64)> = None;
             for session in &history.sessions()[history.sessions_between(from, to)] {
                 let bars = history.session_bars(session);
                 // Raw prices jump at a split; adjusted ones don't.
-                let adjust = market.price_factor(i, session.session.date);
+                let adjust = history.later_splits(session.session.date);
                 for at in 0..bars.len() {
                     let place = starts.partition_point(|&start| start < bars.start_at(at));
                     let open = bars.open()[at] / adjust;

@@ -2,7 +2,7 @@
 
 use super::sums::{mean, sum};
 use crate::bar::Date;
-use crate::history::{History, SessionBars};
+use crate::history::{Action, History, SessionBars};
 
 /// What a strategy is compared with: its worth at each session, and what beta needs of it.
 #[derive(Clone, Debug, Default)]
@@ -33,22 +33,10 @@ pub(super) fn simple_returns(worth: &[f64]) -> Vec<f64> {
     worth.windows(2).map(|w| w[1] / w[0] - 1.0).collect()
 }
 
-/// Worth of equal amounts of each history bought at its first close in `from..=to`, at each
-/// session of any of them; closes are divided by `adjust(symbol index, date)`.
-pub fn buy_and_hold(histories: &[&History<'_>], from: Date, to: Date, adjust: impl Fn(usize, Date) -> f64) -> Vec<f64> {
-    let closes: Vec<Vec<(Date, f64)>> = histories
-        .iter()
-        .enumerate()
-        .map(|(i, history)| {
-            let sessions = &history.sessions()[history.sessions_between(from, to)];
-            let close = |s: &SessionBars| {
-                let bars = history.session_bars(s);
-                let close = bars.close()[bars.len() - 1];
-                (s.session.date, close / adjust(i, s.session.date))
-            };
-            sessions.iter().map(close).collect()
-        })
-        .collect();
+/// Worth of equal amounts of each history bought at its first close in `from..=to`, at each session of any of them:
+/// with what was split, paid and lost since. Dividends are kept as cash.
+pub fn buy_and_hold(histories: &[&History<'_>], from: Date, to: Date) -> Vec<f64> {
+    let closes: Vec<Vec<(Date, f64)>> = histories.iter().map(|history| worth_of_a_share(history, from, to)).collect();
     let mut dates: Vec<Date> = closes.iter().flatten().map(|c| c.0).collect();
     dates.sort_unstable();
     dates.dedup();
@@ -65,4 +53,27 @@ pub fn buy_and_hold(histories: &[&History<'_>], from: Date, to: Date, adjust: im
         total
     };
     dates.into_iter().map(|date| worth(date, &mut at)).collect()
+}
+
+/// One share of the last day, bought at the first close: its price at each session, and what it has paid since.
+fn worth_of_a_share(history: &History<'_>, from: Date, to: Date) -> Vec<(Date, f64)> {
+    let sessions = &history.sessions()[history.sessions_between(from, to)];
+    let (Some(first), Some(last)) = (sessions.first(), sessions.last()) else { return Vec::new() };
+    let (bought, end) = (first.session.date, last.session.date);
+    let dividend = |(on, action): &(Date, Action)| match action {
+        Action::Dividend(amount) => Some((*on, amount / history.shares_of_one(*on) / history.later_splits(*on))),
+        Action::Split(_) => None,
+    };
+    let mut dividends = history.actions().iter().filter_map(dividend).filter(|(on, _)| *on > bought).peekable();
+    let mut paid = 0.0;
+    let worth = |s: &SessionBars| {
+        let (date, bars) = (s.session.date, history.session_bars(s));
+        while let Some((_, amount)) = dividends.next_if(|(on, _)| *on <= date) {
+            paid += amount;
+        }
+        let lost = history.haircut_by(to).filter(|_| date == end).unwrap_or(0.0);
+        let close = bars.close()[bars.len() - 1] / history.later_splits(date) * (1.0 - lost);
+        (date, close + paid)
+    };
+    sessions.iter().map(worth).collect()
 }

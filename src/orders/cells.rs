@@ -5,7 +5,6 @@ use std::path::Path;
 use bytes::Bytes;
 
 use crate::archive::cells_of_parquet;
-use crate::disk::map::{self, Access};
 use crate::error::{Error, Result, codes};
 
 /// Column names, and rows with their lines; cells are trimmed.
@@ -21,8 +20,7 @@ enum Source {
 
 impl Table {
     /// Reads the header of a CSV file, or a Parquet file whole.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let bytes = map::bytes(path, Access::Read)?;
+    pub(super) fn new(bytes: Bytes, path: &Path) -> Result<Self> {
         if bytes.starts_with(b"PAR1") {
             let (names, cells) =
                 cells_of_parquet(bytes).map_err(|e| Error::new(codes::ORDERS_UNREADABLE, e).at(path.display()))?;

@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use bytes::Bytes;
+
 use super::cells::Table;
 use super::options::Settings;
 use super::rows::{Action, Ask, Placed, Row, Rows};
 use super::values::{COLUMNS, Values, Verb, column, column::Part, seconds, units};
 use crate::account::Handle;
 use crate::bar::{Nanos, Symbol};
+use crate::disk::map::{self, Access};
 use crate::error::{Code, Result, codes};
 use crate::finding::{Finding, Span};
 use crate::history::Hours;
@@ -34,7 +37,20 @@ pub(crate) fn read(
     settings: &Settings,
     bars: &impl Bars,
 ) -> Result<std::result::Result<Rows, Vec<Finding>>> {
-    let table = Table::open(path)?;
+    check(map::bytes(path, Access::Read)?, path, settings, bars)
+}
+
+/// As [`read`], of bytes that a file of this name would have.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn check(
+    bytes: Bytes,
+    path: &Path,
+    settings: &Settings,
+    bars: &impl Bars,
+) -> Result<std::result::Result<Rows, Vec<Finding>>> {
+    let table = Table::new(bytes, path)?;
     let places = match places(&table.names) {
         Ok(places) => places,
         Err((code, what)) => return Ok(Err(vec![finding(path, 1, code, what)])),

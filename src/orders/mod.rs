@@ -15,6 +15,8 @@ mod options;
 mod rows;
 mod values;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use check::check;
 pub(crate) use check::{Bars, read};
 pub(crate) use hearing::replay;
 pub(crate) use options::Settings;

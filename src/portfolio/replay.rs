@@ -7,7 +7,7 @@ use crate::history::{History, Hours};
 use crate::indicator::Rolling;
 use crate::metrics::{BySide, Metrics, buy_and_hold};
 use crate::order::Order;
-use crate::replay::floor::{Decider, Floor, Listed, Played};
+use crate::replay::floor::{Decider, Floor, Played};
 use crate::replay::{Replay, Terms};
 use crate::strategy::Inputs;
 use crate::uncounted::Uncounted;
@@ -25,8 +25,7 @@ pub fn replay_portfolio<S: PortfolioStrategy>(
 }
 
 fn play<S: PortfolioStrategy>(histories: &[History<'_>], strategy: S, terms: &Terms) -> Result<Played> {
-    let listed = histories.iter().map(|history| Listed { history, actions: Vec::new(), delisted: None }).collect();
-    let floor = Floor::new(listed, terms)?;
+    let floor = Floor::new(histories, terms)?;
     let mut values: Vec<Values<S::Inputs>> = histories.iter().map(|h| Values::new(h, &strategy, terms.start)).collect();
     values.sort_by_key(|values| values.symbol);
     let mut asking = Asking { strategy, state: S::State::default(), values, members: Vec::new() };
@@ -120,6 +119,7 @@ fn give(floor: &mut Floor<'_>, symbol: usize, order: &Order) {
 #[derive(Clone, Debug)]
 pub struct PortfolioBacktest<'a, S> {
     bars: Vec<(Symbol, Bars<'a>)>,
+    histories: Vec<History<'a>>,
     strategy: S,
     hours: Hours,
     terms: Terms,
@@ -142,10 +142,16 @@ pub struct PortfolioBacktested {
 impl<'a, S: PortfolioStrategy> PortfolioBacktest<'a, S> {
     /// Over these symbols' bars; prices are taken as they are.
     pub fn new(bars: impl IntoIterator<Item = (Symbol, Bars<'a>)>, strategy: S, terms: Terms) -> Self {
-        Self { bars: bars.into_iter().collect(), strategy, hours: Hours::Regular, terms }
+        Self { bars: bars.into_iter().collect(), histories: Vec::new(), strategy, hours: Hours::Regular, terms }
     }
 
-    /// Counts the bars of these hours.
+    /// Over these histories, which may know what happened to their shares: how they split, what they paid, and how they
+    /// were delisted.
+    pub fn over(histories: impl IntoIterator<Item = History<'a>>, strategy: S, terms: Terms) -> Self {
+        Self { histories: histories.into_iter().collect(), ..Self::new([], strategy, terms) }
+    }
+
+    /// Counts the bars of these hours; histories that are given have their own.
     #[must_use]
     pub fn hours(mut self, hours: Hours) -> Self {
         self.hours = hours;
@@ -159,11 +165,12 @@ impl<'a, S: PortfolioStrategy> PortfolioBacktest<'a, S> {
     /// calendar.
     pub fn run(self) -> Result<Uncounted<PortfolioBacktested>> {
         let cut = |(symbol, bars): &(Symbol, Bars<'a>)| History::new(*symbol, *bars, self.hours);
-        let mut histories: Vec<History<'_>> = self.bars.iter().map(cut).collect::<Result<_>>()?;
+        let mut histories = self.histories;
+        histories.extend(self.bars.iter().map(cut).collect::<Result<Vec<_>>>()?);
         histories.sort_by_key(|history| history.symbol);
         let replay = play(&histories, self.strategy, &self.terms)?.replay;
         let by_name: Vec<&History<'_>> = histories.iter().collect();
-        let benchmark = buy_and_hold(&by_name, self.terms.start, self.terms.end, |_, _| 1.0);
+        let benchmark = buy_and_hold(&by_name, self.terms.start, self.terms.end);
         let metrics = Metrics::new(&replay, &benchmark).into_inner();
         let by_side = BySide::of(&replay);
         Ok(Uncounted::new(PortfolioBacktested { replay, metrics, by_side, benchmark }))

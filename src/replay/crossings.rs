@@ -8,7 +8,7 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use crate::indicator::{Columns, Indicator};
-use crate::strategy::{Side, Test};
+use crate::strategy::{Relation, Test};
 
 /// Bars of a word.
 pub(crate) const WORD: usize = u64::BITS as usize;
@@ -20,14 +20,14 @@ const FEW: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct IndicatorTest {
     indicator: Indicator,
-    side: Side,
+    relation: Relation,
     /// Bits of the level, which can be hashed.
     level: u64,
 }
 
 impl IndicatorTest {
     pub(crate) fn new(test: &Test, indicators: &[Indicator]) -> Self {
-        Self { indicator: indicators[test.input], side: test.side, level: test.level.to_bits() }
+        Self { indicator: indicators[test.input], relation: test.relation, level: test.level.to_bits() }
     }
 }
 
@@ -40,15 +40,15 @@ pub(crate) struct Crossings {
 impl Crossings {
     /// Of some bars of the columns.
     pub(crate) fn new(columns: &Columns, bars: &Range<usize>, tests: &HashSet<IndicatorTest>) -> Self {
-        let mut levels: HashMap<(Indicator, Side), Vec<u64>> = HashMap::new();
+        let mut levels: HashMap<(Indicator, Relation), Vec<u64>> = HashMap::new();
         for test in tests {
-            levels.entry((test.indicator, test.side)).or_default().push(test.level);
+            levels.entry((test.indicator, test.relation)).or_default().push(test.level);
         }
-        let bits = levels.into_par_iter().flat_map_iter(|((indicator, side), levels)| {
+        let bits = levels.into_par_iter().flat_map_iter(|((indicator, relation), levels)| {
             let column = &columns.get(indicator)[bars.clone()];
             let values: Vec<f64> = levels.iter().map(|&bits| f64::from_bits(bits)).collect();
-            let tests = levels.into_iter().map(move |level| IndicatorTest { indicator, side, level });
-            tests.zip(crossings(column, side, &values))
+            let tests = levels.into_iter().map(move |level| IndicatorTest { indicator, relation, level });
+            tests.zip(crossings(column, relation, &values))
         });
         Self { bits: bits.collect(), words: bars.len().div_ceil(WORD) }
     }
@@ -89,25 +89,25 @@ pub(crate) fn first_set(bits: &[u64], from: usize, to: usize) -> Option<usize> {
     Some(at * WORD + word.trailing_zeros() as usize).filter(|bit| *bit < to)
 }
 
-/// For each level, the bars on which `column` lies on `side` of it. NaN lies on neither side.
-fn crossings(column: &[f64], side: Side, levels: &[f64]) -> Vec<Vec<u64>> {
+/// For each level, the bars on which `column` lies so to it. NaN lies neither above nor below.
+fn crossings(column: &[f64], relation: Relation, levels: &[f64]) -> Vec<Vec<u64>> {
     if levels.len() <= FEW || levels.iter().any(|level| level.is_nan()) {
-        return levels.iter().map(|&level| compare(column, side, level)).collect();
+        return levels.iter().map(|&level| compare(column, relation, level)).collect();
     }
     let mut order: Vec<usize> = (0..levels.len()).collect();
     order.sort_by(|&a, &b| levels[a].total_cmp(&levels[b]));
     let sorted: Vec<f64> = order.iter().map(|&i| levels[i]).collect();
     let mut found = vec![Vec::with_capacity(column.len().div_ceil(WORD)); levels.len()];
-    // Bit i of marks[r] says that bar i lies on its side of exactly r levels, the lowest r for
+    // Bit i of marks[r] says that bar i lies so to exactly r levels, the lowest r for
     // `Above`, the highest r for `Below`; a level's word gathers the marks of all that reach it.
     let mut marks = vec![0u64; levels.len() + 1];
     for bars in column.chunks(WORD) {
         marks.fill(0);
         for (i, value) in bars.iter().enumerate() {
-            let reached = match side {
-                Side::Above => sorted.partition_point(|level| level < value),
+            let reached = match relation {
+                Relation::Above => sorted.partition_point(|level| level < value),
                 // Counted from the top; NaN is below none.
-                Side::Below => {
+                Relation::Below => {
                     let beyond = |level: &f64| value.is_nan() || level <= value;
                     sorted.len() - sorted.partition_point(beyond)
                 }
@@ -117,9 +117,9 @@ fn crossings(column: &[f64], side: Side, levels: &[f64]) -> Vec<Vec<u64>> {
         let mut word = 0;
         for (rank, mark) in marks.iter().enumerate().skip(1).rev() {
             word |= mark;
-            let level = match side {
-                Side::Above => rank - 1,
-                Side::Below => sorted.len() - rank,
+            let level = match relation {
+                Relation::Above => rank - 1,
+                Relation::Below => sorted.len() - rank,
             };
             found[order[level]].push(word);
         }
@@ -127,10 +127,10 @@ fn crossings(column: &[f64], side: Side, levels: &[f64]) -> Vec<Vec<u64>> {
     found
 }
 
-fn compare(column: &[f64], side: Side, level: f64) -> Vec<u64> {
-    match side {
-        Side::Above => above(column, level),
-        Side::Below => below(column, level),
+fn compare(column: &[f64], relation: Relation, level: f64) -> Vec<u64> {
+    match relation {
+        Relation::Above => above(column, level),
+        Relation::Below => below(column, level),
     }
 }
 
@@ -169,13 +169,13 @@ mod tests {
             let number = |v: &i32| match v { 99 => f64::NAN, 4 => f64::INFINITY, v => f64::from(*v) / 2.0 };
             let (column, levels): (Vec<f64>, Vec<f64>) =
                 (column.iter().map(number).collect(), levels.iter().map(number).collect());
-            for side in [Side::Above, Side::Below] {
-                let found = crossings(&column, side, &levels);
+            for relation in [Relation::Above, Relation::Below] {
+                let found = crossings(&column, relation, &levels);
                 for (words, level) in found.iter().zip(&levels) {
                     prop_assert_eq!(words.len(), column.len().div_ceil(WORD));
                     for (i, value) in column.iter().enumerate() {
-                        let holds = if side == Side::Above { value > level } else { value < level };
-                        prop_assert_eq!(words[i / WORD] >> (i % WORD) & 1 == 1, holds, "{} {:?} {}", value, side, level);
+                        let holds = if relation == Relation::Above { value > level } else { value < level };
+                        prop_assert_eq!(words[i / WORD] >> (i % WORD) & 1 == 1, holds, "{} {:?} {}", value, relation, level);
                     }
                 }
             }

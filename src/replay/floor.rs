@@ -1,6 +1,7 @@
 //! Several symbols on one account, whose orders come from outside: at each bar start every symbol with a bar takes each
 //! step together, alphabetically, and then whoever decides is asked once.
 
+use super::actions::ActionsAhead;
 use super::cursor::SessionCursor;
 use super::record::Replay;
 use super::terms::Terms;
@@ -10,25 +11,6 @@ use crate::calendar::{Calendar, Session};
 use crate::costs::Costs;
 use crate::error::{Error, Result, codes};
 use crate::history::History;
-
-/// A symbol's bars, and what happened to its shares.
-#[derive(Clone, Debug)]
-pub(crate) struct Listed<'a> {
-    pub(crate) history: &'a History<'a>,
-    /// What happens at the first bar on or after a date, by date; splits before dividends.
-    pub(crate) actions: Vec<(Date, Action)>,
-    /// Its last session, and the fraction of the last price that longs lose.
-    pub(crate) delisted: Option<(Date, f64)>,
-}
-
-/// What happens to shares between two sessions.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Action {
-    /// So many new shares for one old.
-    Split(f64),
-    /// Dollars a share.
-    Dividend(f64),
-}
 
 /// Who decides at the closes.
 pub(crate) trait Decider {
@@ -51,9 +33,7 @@ pub(crate) struct Floor<'a> {
 struct Seat<'a> {
     cursor: SessionCursor<'a>,
     pub(crate) book: Book,
-    actions: Vec<(Date, Action)>,
-    /// Actions that are done.
-    acted: usize,
+    actions: ActionsAhead<'a>,
     haircut: Option<f64>,
     /// Close of the last complete bar, dollars.
     last_close: f64,
@@ -80,12 +60,14 @@ impl<'a> Floor<'a> {
     ///
     /// # Errors
     /// Usage error for a symbol given twice; data error if no symbol has a bar in the period.
-    pub(crate) fn new(mut listed: Vec<Listed<'a>>, terms: &Terms) -> Result<Self> {
-        listed.sort_by_key(|l| l.history.symbol);
-        if let Some(twice) = listed.windows(2).find(|w| w[0].history.symbol == w[1].history.symbol) {
-            return Err(Error::new(codes::BAD_ARGUMENT, format!("{} is given twice", twice[0].history.symbol)));
+    pub(crate) fn new(histories: &'a [History<'a>], terms: &Terms) -> Result<Self> {
+        let mut histories: Vec<&'a History<'a>> = histories.iter().collect();
+        histories.sort_by_key(|history| history.symbol);
+        if let Some(twice) = histories.windows(2).find(|w| w[0].symbol == w[1].symbol) {
+            return Err(Error::new(codes::BAD_ARGUMENT, format!("{} is given twice", twice[0].symbol)));
         }
-        let seats: Vec<Seat<'a>> = listed.into_iter().enumerate().map(|(i, l)| Seat::new(i, l, terms)).collect();
+        let seat = |(i, history): (usize, &'a History<'a>)| Seat::new(i, history, terms);
+        let seats: Vec<Seat<'a>> = histories.into_iter().enumerate().map(seat).collect();
         if seats.iter().all(|seat| seat.cursor.date_ahead().is_none()) {
             let (start, end) = (terms.start, terms.end);
             return Err(Error::new(codes::NO_BARS, format!("no bars in a session between {start} and {end}"))
@@ -222,19 +204,14 @@ impl<'a> Floor<'a> {
 }
 
 impl<'a> Seat<'a> {
-    fn new(index: usize, listed: Listed<'a>, terms: &Terms) -> Self {
-        let Listed { history, actions, delisted } = listed;
-        let end = delisted.map_or(terms.end, |(last, _)| last.min(terms.end));
-        let cursor = SessionCursor::new(history, terms.start, end);
-        // What happened before its first session here happened to nobody.
+    fn new(index: usize, history: &'a History<'a>, terms: &Terms) -> Self {
+        let cursor = SessionCursor::new(history, terms.start, terms.end);
         let first = cursor.date_ahead().unwrap_or(terms.end);
-        let acted = actions.partition_point(|(date, _)| *date <= first);
         Self {
             cursor,
             book: Book::new(history.symbol, index),
-            actions,
-            acted,
-            haircut: delisted.filter(|(last, _)| *last <= terms.end).map(|(_, haircut)| haircut),
+            actions: ActionsAhead::after(history, first),
+            haircut: history.haircut_by(terms.end),
             last_close: f64::NAN,
             costs: terms.costs,
             passes: true,
@@ -275,17 +252,10 @@ impl<'a> Seat<'a> {
 
     /// Splits and dividends since the symbol's last session.
     fn act(&mut self, account: &mut Account, date: Date) {
-        while let Some((_, action)) = self.actions.get(self.acted).filter(|(on, _)| *on <= date).copied() {
-            self.acted += 1;
+        if self.actions.has_due(date) {
             let session = *self.cursor.session();
-            match action {
-                Action::Split(ratio) => {
-                    let at = self.at(&session);
-                    self.book.split(account, &at, ratio, self.last_close);
-                    self.last_close /= ratio;
-                }
-                Action::Dividend(amount) => self.book.dividend(account, amount),
-            }
+            let at = self.at(&session);
+            self.actions.act(&mut self.book, account, &at, &mut self.last_close);
         }
     }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::{Just, ProptestConfig, prop, prop_oneof, proptest};
 use proptest::strategy::Strategy as Generator;
 
-use super::floor::{Action, Decider, Floor, Listed, Played};
+use super::floor::{Decider, Floor, Played};
 use super::terms::Terms;
 use crate::account::{AccountKind, Conditions, Execution, OnInsufficient};
 use crate::bar::{Bars, Date, Nanos, Timeframe};
@@ -84,22 +84,14 @@ fn play(
     costs: Costs,
     reversed: bool,
 ) -> (Played, f64) {
-    let histories: Vec<History<'_>> =
+    let mut histories: Vec<History<'_>> =
         walks.iter().zip(["AA", "BB", "CC"]).map(|(walk, name)| walk.history(name)).collect();
-    let split = |i: usize| {
-        if i == 1 {
-            vec![(Date(walks[i].start[0].div_euclid(crate::bar::DAY) as i32 + 20), Action::Dividend(0.5))]
-        } else {
-            Vec::new()
-        }
-    };
-    let mut listed: Vec<Listed<'_>> = histories
-        .iter()
-        .enumerate()
-        .map(|(i, history)| Listed { history, actions: split(i), delisted: None })
-        .collect();
+    if let Some(second) = histories.get_mut(1) {
+        let ex_date = Date(walks[1].start[0].div_euclid(crate::bar::DAY) as i32 + 20);
+        *second = second.clone().paying([(ex_date, 0.5)]);
+    }
     if reversed {
-        listed.reverse();
+        histories.reverse();
     }
     let terms = Terms {
         capital: 50_000.0,
@@ -109,7 +101,7 @@ fn play(
         start: calendar::FIRST,
         end: calendar::LAST,
     };
-    let mut floor = Floor::new(listed, &terms).expect("bars");
+    let mut floor = Floor::new(&histories, &terms).expect("bars");
     floor.account.keep_executions();
     let mut given = Given { orders, bar: 0, worst: 0.0 };
     let played = floor.play(&mut given);

@@ -3,6 +3,7 @@
 //! [`replay`] is the definition of a result. Whatever is faster gives the same bits: see "Six ways through a replay" in
 //! ARCHITECTURE.md.
 
+mod actions;
 pub(crate) mod crossings;
 pub(crate) mod cursor;
 pub(crate) mod floor;
@@ -70,6 +71,10 @@ pub(crate) fn replay_passing_over<S: Strategy>(
     terms: &Terms,
 ) -> Result<Replay> {
     let mut portfolio = Portfolio::with_columns(instruments, terms)?;
+    // Fills depend on what all positions are worth at each bar, or on every close.
+    if portfolio.account.is_margin() || terms.conditions.impact != 0.0 {
+        return Ok(run(portfolio, &mut ()));
+    }
     for (i, (history, columns, strategy)) in instruments.iter().enumerate() {
         let symbol = portfolio.symbols.iter_mut().find(|symbol| symbol.name() == history.symbol);
         symbol.into_iter().for_each(|symbol| symbol.pass_over(strategy, columns, crossings.map(|c| &c[i])));
@@ -84,7 +89,8 @@ fn run<S: Strategy, R: Recorder<S::Inputs>>(mut portfolio: Portfolio<'_, S>, rec
         let trading = portfolio.begin_session(date);
         match trading[..] {
             [] => {}
-            [only] => run_alone(&mut portfolio, only, recorder),
+            // What a margin account may trade depends on what all positions are worth at each bar.
+            [only] if !portfolio.account.is_margin() => run_alone(&mut portfolio, only, recorder),
             _ => run_together(&mut portfolio, &trading, recorder),
         }
         equity.push((date, portfolio.end_session(date, &trading)));
@@ -111,9 +117,9 @@ fn run_together<S: Strategy, R: Recorder<S::Inputs>>(
         trade_together(portfolio, trading, &at_once);
         let mut end = start;
         for &k in &at_once {
-            let symbol = &mut portfolio.symbols[trading[k]];
-            end = symbol.decide(&mut portfolio.account, recorder).1;
-            starts[k] = next(symbol);
+            portfolio.symbols[trading[k]].decide(&mut portfolio.account);
+            end = end_bar(portfolio, trading[k], recorder).1;
+            starts[k] = next(&mut portfolio.symbols[trading[k]]);
         }
         mark(portfolio, recorder, start, end);
     }
@@ -126,7 +132,8 @@ fn trade_together<S: Strategy>(portfolio: &mut Portfolio<'_, S>, trading: &[usiz
     for &k in at_once {
         all_pass &= symbols[trading[k]].passes();
     }
-    if account.is_margin() {
+    let marks = account.is_margin();
+    if marks {
         at_once.iter().for_each(|&k| symbols[trading[k]].set_mark(account, |bar| bar.open));
     }
     if !all_pass {
@@ -134,12 +141,27 @@ fn trade_together<S: Strategy>(portfolio: &mut Portfolio<'_, S>, trading: &[usiz
             at_once.iter().for_each(|&k| symbols[trading[k]].part(account, part));
         }
     }
-    at_once.iter().for_each(|&k| symbols[trading[k]].set_mark(account, |bar| bar.close));
+    if marks {
+        at_once.iter().for_each(|&k| symbols[trading[k]].set_mark(account, |bar| bar.close));
+    }
     if !all_pass && at_once.iter().any(|&k| symbols[trading[k]].book.has_auction_orders()) {
         for part in [Book::auction_reductions, Book::auction_rest] {
             at_once.iter().for_each(|&k| symbols[trading[k]].part(account, part));
         }
     }
+}
+
+/// Hands a symbol's orders to its book and ends its bar. Start and end of that bar.
+#[inline(always)]
+fn end_bar<S: Strategy, R: Recorder<S::Inputs>>(
+    portfolio: &mut Portfolio<'_, S>,
+    symbol: usize,
+    recorder: &mut R,
+) -> (Nanos, Nanos) {
+    if portfolio.symbols[symbol].orders.size_by_equity() {
+        portfolio.mark_all(symbol);
+    }
+    portfolio.symbols[symbol].end_bar(&mut portfolio.account, recorder)
 }
 
 /// A session in which one symbol trades: nothing to merge, and quiet bars are skimmed.
@@ -155,9 +177,10 @@ fn run_alone<S: Strategy, R: Recorder<S::Inputs>>(portfolio: &mut Portfolio<'_, 
         let (symbol, account) = (&mut portfolio.symbols[only], &mut portfolio.account);
         if !sees_all && !symbol.passes_over() && symbol.passes() && symbol.book.is_quiet() {
             let from = symbol.cursor.next();
-            symbol.skim(account, recorder);
+            symbol.skim();
+            end_bar(portfolio, only, recorder);
             if R::MARKS {
-                let bars = symbol.cursor.next() - from;
+                let bars = portfolio.symbols[only].cursor.next() - from;
                 recorder.valued(bars as u64 - 1, before, 0.0);
                 recorder.valued(1, portfolio.equity(), portfolio.held());
             }
@@ -165,7 +188,8 @@ fn run_alone<S: Strategy, R: Recorder<S::Inputs>>(portfolio: &mut Portfolio<'_, 
         }
         symbol.fill(account);
         symbol.part(account, Book::hold_auction);
-        let (start, end) = symbol.decide(account, recorder);
+        symbol.decide(account);
+        let (start, end) = end_bar(portfolio, only, recorder);
         mark(portfolio, recorder, start, end);
     }
 }

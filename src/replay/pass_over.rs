@@ -1,4 +1,5 @@
-//! Passing over bars on which an idle symbol gives no order: only those that meet what its strategy needs are looked at.
+//! Passing over bars on which nothing happens: of an idle symbol those that don't meet what its strategy needs, of a busy
+//! one those that touch none of its orders and brackets, if its strategy leaves the rest to these.
 
 use std::collections::HashSet;
 
@@ -21,6 +22,7 @@ impl<S: Strategy> SymbolReplay<'_, S> {
             all_of(&Crossings::new(columns, &(0..self.cursor.history().len()), &tests))
         });
         self.candidates = Some(candidates);
+        self.asks_while_busy = strategy.asks_while_busy();
     }
 
     /// Whether bars are passed over.
@@ -41,18 +43,27 @@ impl<S: Strategy> SymbolReplay<'_, S> {
             return false;
         }
         self.cursor.skip_session();
+        self.actions.pass(session.session.date);
         self.bars_seen += session.range.len() as u64;
         self.last_close = self.cursor.history().session_bars(session).close_at(session.range.len() - 1);
         true
     }
 
-    /// While nothing is held or ordered, goes on to the next candidate of the session, or to its end.
+    /// Goes on to the next bar of the session at which something can happen, or to its end: while nothing is held or
+    /// ordered that is a candidate, else one that touches a bracket or an order, if only these count.
     #[inline(always)]
     pub(super) fn go_on(&mut self) {
         let Some(candidates) = &self.candidates else { return };
+        let (next, len) = (self.cursor.next(), self.cursor.bars().len());
         if self.book.is_idle() {
-            let (first, next, len) = (self.inputs.ordinal, self.cursor.next(), self.cursor.bars().len());
+            let first = self.inputs.ordinal;
             let bar = first_set(candidates, first + next, first + len).map_or(len, |bar| bar - first);
+            self.cursor.move_to(bar);
+        } else if !self.asks_while_busy && next < len {
+            // What is held is closed at the last bar of all.
+            let last = if self.cursor.is_last_session() { len - 1 } else { len };
+            let bar = self.book.first_to_look_at(self.cursor.bars(), next).min(last);
+            self.bars_held += (bar - next) as u64 * u64::from(self.book.is_open());
             self.cursor.move_to(bar);
         }
     }

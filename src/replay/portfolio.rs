@@ -65,7 +65,7 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
         let mut trading: Vec<usize> = Vec::with_capacity(self.symbols.len());
         for (i, symbol) in self.symbols.iter_mut().enumerate() {
             if symbol.cursor.date_ahead() == Some(date) && !symbol.pass_over_session() {
-                symbol.begin_session(&self.account);
+                symbol.begin_session(&mut self.account);
                 trading.push(i);
             }
         }
@@ -93,6 +93,16 @@ impl<'a, S: Strategy> Portfolio<'a, S> {
     pub(super) fn equity(&self) -> f64 {
         let open = self.symbols.iter().filter(|s| s.book.is_open());
         self.account.equity() + open.fold(0.0, |sum, s| sum + s.book.unrealised(&self.account, s.last_close()))
+    }
+
+    /// Values all positions at their latest close, as of the end of that symbol's next bar.
+    pub(super) fn mark_all(&mut self, symbol: usize) {
+        let cursor = &self.symbols[symbol].cursor;
+        let start = cursor.bars().start_at(cursor.next());
+        for symbol in &mut self.symbols {
+            let close = if symbol.book.is_open() { symbol.close_by(start) } else { 0.0 };
+            symbol.book.set_mark(&mut self.account, close);
+        }
     }
 
     /// Whether anything is held.

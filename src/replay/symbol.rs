@@ -1,5 +1,6 @@
 //! One symbol under replay: fills at a bar's open, decides at its close.
 
+use super::actions::ActionsAhead;
 use super::cursor::SessionCursor;
 use super::inputs::{InputRows, Source};
 use super::record::Recorder;
@@ -15,6 +16,10 @@ use crate::strategy::{Now, Orders, Strategy};
 /// One symbol under replay: where it stands in its bars, its book, and its strategy's state.
 pub(super) struct SymbolReplay<'a, S: Strategy> {
     pub(super) cursor: SessionCursor<'a>,
+    /// Splits and dividends to come.
+    pub(super) actions: ActionsAhead<'a>,
+    /// The fraction of its last price that longs lose, if it is delisted within the period.
+    haircut: Option<f64>,
     pub(super) strategy: S,
     pub(super) inputs: InputRows<'a, S::Inputs>,
     /// First bar of the session under way at which the strategy is asked.
@@ -33,14 +38,20 @@ pub(super) struct SymbolReplay<'a, S: Strategy> {
     pub(super) bars_held: u64,
     /// Where every order of an idle symbol is given, one bit a bar of the history; none if each bar is to be looked at.
     pub(super) candidates: Option<Vec<u64>>,
+    /// Whether each bar is to be looked at while something is held or ordered.
+    pub(super) asks_while_busy: bool,
 }
 
 impl<'a, S: Strategy> SymbolReplay<'a, S> {
     pub(super) fn new(history: &'a History<'a>, strategy: S, source: Source<'a>, terms: &Terms) -> Self {
         let forgets = strategy.indicators().as_ref().iter().all(|i| i.memory() == Memory::Session);
         let folds = matches!(source, Source::Rolling(_)) && !forgets;
+        let cursor = SessionCursor::new(history, terms.start, terms.end);
+        let first = cursor.date_ahead().unwrap_or(terms.end);
         let mut symbol = Self {
-            cursor: SessionCursor::new(history, terms.start, terms.end),
+            cursor,
+            actions: ActionsAhead::after(history, first),
+            haircut: history.haircut_by(terms.end),
             strategy,
             inputs: InputRows::new(source),
             warm: 0,
@@ -53,6 +64,7 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
             bars_seen: 0,
             bars_held: 0,
             candidates: None,
+            asks_while_busy: true,
         };
         if folds || size_of::<S::State>() > 0 {
             symbol.warm_up();
@@ -92,7 +104,7 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
         }
     }
 
-    pub(super) fn begin_session(&mut self, account: &Account) {
+    pub(super) fn begin_session(&mut self, account: &mut Account) {
         if let Some(session) = self.cursor.begin_session() {
             self.load(session);
             self.bars_seen += self.cursor.bars().len() as u64;
@@ -100,6 +112,10 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
             let factor = self.cursor.history().shares_of_one(session.session.date);
             if factor != 1.0 && self.costs.has_share_costs() {
                 self.costs = self.costs.of_adjusted(factor);
+            }
+            if self.actions.has_due(session.session.date) {
+                let at = self.at(&session.session);
+                self.actions.act(&mut self.book, account, &at, &mut self.last_close);
             }
         }
     }
@@ -114,6 +130,14 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
         match self.cursor.next() {
             0 => self.last_close,
             n => self.cursor.bars().close()[n - 1],
+        }
+    }
+
+    /// Close of the latest bar that started no later than `start`, dollars.
+    pub(super) fn close_by(&self, start: Nanos) -> f64 {
+        match self.cursor.bars().starts().partition_point(|of| *of <= start) {
+            0 => self.last_close,
+            n => self.cursor.bars().close_at(n - 1),
         }
     }
 
@@ -173,10 +197,9 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
         self.book.set_mark(account, price);
     }
 
-    /// Close of the next bar, after its auction: the bracket's time limits, then the strategy. Start and end of that
-    /// bar.
+    /// Close of the next bar, after its auction: the bracket's time limits, then the strategy.
     #[inline(always)]
-    pub(super) fn decide<R: Recorder<S::Inputs>>(&mut self, account: &mut Account, recorder: &mut R) -> (Nanos, Nanos) {
+    pub(super) fn decide(&mut self, account: &mut Account) {
         let i = self.cursor.next();
         if !self.passes {
             let session = *self.cursor.session();
@@ -184,37 +207,47 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
             self.book.end_bar(account, &at);
         }
         self.book.see_close(account, self.cursor.bars().close_at(i));
-        let now = self.now(i);
         if i >= self.warm {
+            let now = self.now(i);
             if self.book.has_orders() {
                 self.book.tell_working(self.orders.working_mut());
             }
             self.strategy.act(&mut self.state, &now, &mut self.orders);
         }
-        let held = self.end_bar(account, recorder);
-        if R::BARS {
-            recorder.closed(self.name(), &now, held);
-        }
-        (self.cursor.bars().start_at(i), self.cursor.bars().end_at(i))
     }
 
-    /// Hands the strategy's orders to the book, and closes what is held at the end of the data. Whether a position was
-    /// open before that.
+    /// Ends the next bar: hands the strategy's orders to the book, and closes what is held at the end of the data.
+    /// Start and end of that bar.
     #[inline(always)]
-    pub(super) fn end_bar<R: Recorder<S::Inputs>>(&mut self, account: &mut Account, recorder: &mut R) -> bool {
-        let last = self.cursor.next() + 1 == self.cursor.bars().len() && self.cursor.is_last_session();
+    pub(super) fn end_bar<R: Recorder<S::Inputs>>(
+        &mut self,
+        account: &mut Account,
+        recorder: &mut R,
+    ) -> (Nanos, Nanos) {
+        let i = self.cursor.next();
+        let last = i + 1 == self.cursor.bars().len() && self.cursor.is_last_session();
         let held = self.book.is_open();
         self.bars_held += u64::from(held);
+        let now = R::BARS.then(|| self.now(i));
         if last {
             let session = *self.cursor.session();
             let at = self.at(&session);
-            self.book.end_of_data(account, &at);
+            match self.haircut {
+                Some(haircut) => self.book.delist(account, &at, haircut),
+                None => self.book.end_of_data(account, &at),
+            }
+            if account.is_margin() {
+                self.set_mark(account, |bar| bar.close);
+            }
         }
         if self.orders.has_any() {
             self.hear(account, recorder, last);
         }
-        self.cursor.move_to(self.cursor.next() + 1);
-        held
+        if let Some(now) = now {
+            recorder.closed(self.name(), &now, held);
+        }
+        self.cursor.move_to(i + 1);
+        (self.cursor.bars().start_at(i), self.cursor.bars().end_at(i))
     }
 
     #[inline(never)]

@@ -14,9 +14,11 @@ use crate::costs::Costs;
 use crate::history::Hours;
 use crate::indicator::{Indicator, Memory, Smoothing};
 use crate::metrics::{Marks, Measure, Metrics};
-use crate::order::{Bracket, Entry, Level, Order, Reason, Side, Size, Stop, TakeProfit};
+use crate::order::{
+    Bracket, Entry, Kind, Level, Order, Reason, Side, Size, Stop, TakeProfit, Ticket, TimeInForce, Trail,
+};
 use crate::risk::{DailyLoss, Halt, Limits};
-use crate::strategy::{Now, Test};
+use crate::strategy::{self, Now, Test};
 
 /// What a strategy remembers from bar to bar: nothing, or a hash of all that it saw.
 trait State: Copy + Default + Send + Sync + 'static {
@@ -42,8 +44,10 @@ struct Dice<M> {
     warmup: usize,
     /// Orders on one bar in so many.
     rarely: u64,
-    /// Buys only above this share of a bar's range.
+    /// Enters only above this share of a bar's range.
     body: f64,
+    /// Gives no order while something is held or works.
+    patient: bool,
     state: PhantomData<fn() -> M>,
 }
 
@@ -97,11 +101,38 @@ impl<M: State> Strategy for Dice<M> {
             flat_before_close: (roll(2) == 0).then_some(5 * MINUTE),
         };
         let bracket = if plain { Bracket::NONE } else { bracket };
-        let size = match roll(2) {
+        let size = match roll(3) {
             0 => Size::Shares(7),
+            1 => Size::EquityFraction(0.3),
             _ => Size::Notional(9_000.0),
         };
-        Some(Order::Enter(Entry { side, size, bracket }))
+        let (near, far) = (close * (1.0 - 0.002 * sign), close * (1.0 + 0.003 * sign));
+        let kind = match roll(6) {
+            0 => Kind::Limit(near),
+            1 => Kind::Stop(far),
+            2 => Kind::StopLimit { stop: far, limit: close },
+            3 => Kind::TrailingStop(Trail::Price(0.1)),
+            _ => return Some(Order::Enter(Entry { side, size, bracket })),
+        };
+        let tif = match roll(3) {
+            0 => TimeInForce::Gtc,
+            1 => TimeInForce::Day,
+            _ => TimeInForce::Bars(5),
+        };
+        Some(Order::Place(Ticket { side, kind, tif, ..Ticket::buy(size).bracket(bracket) }))
+    }
+
+    fn act(&self, state: &mut M, now: &Now<[f64; 4]>, orders: &mut strategy::Orders) {
+        // Asked in any case: what it remembers depends on bars alone.
+        let order = self.decide(state, now);
+        let busy = now.position.is_open() || !orders.working().is_empty();
+        if !(busy && self.patient) {
+            order.into_iter().for_each(|order| orders.place(order));
+        }
+    }
+
+    fn asks_while_busy(&self) -> bool {
+        !self.patient
     }
 
     fn needs(&self) -> Vec<Test> {
@@ -251,11 +282,108 @@ proptest! {
         walks in prop::collection::vec(walk(), 1..=3),
         (warmup, rarely, body) in (0usize..30, 1u64..6, 0.0f64..1.0),
         skipped in 0i32..4,
-        (daily, halts) in any::<(bool, bool)>(),
+        (daily, halts, patient) in any::<(bool, bool, bool)>(),
     ) {
-        compare(&walks, Dice::<()> { warmup, rarely, body, state: PhantomData }, skipped, limits(daily, halts));
-        compare(&walks, Dice::<u64> { warmup, rarely, body, state: PhantomData }, skipped, limits(daily, halts));
+        let limits = limits(daily, halts);
+        compare(&walks, Dice::<()> { warmup, rarely, body, patient, state: PhantomData }, skipped, limits);
+        compare(&walks, Dice::<u64> { warmup, rarely, body, patient, state: PhantomData }, skipped, limits);
     }
+}
+
+/// Buys at the first bar where nothing is held, for half of what the account is worth.
+#[derive(Clone, Copy)]
+struct Half {
+    after: usize,
+}
+
+impl Strategy for Half {
+    const NAME: &'static str = "half";
+    type Inputs = [f64; 1];
+    type State = ();
+
+    fn indicators(&self) -> [Indicator; 1] {
+        [Indicator::Body]
+    }
+
+    fn warmup(&self) -> usize {
+        self.after
+    }
+
+    fn decide(&self, (): &mut (), now: &Now<[f64; 1]>) -> Option<Order> {
+        (!now.position.is_open()).then(|| Order::buy(Size::EquityFraction(0.5)))
+    }
+}
+
+/// AMC's bars end with a gain of 500 dollars, which counts once when GME is bought a day later.
+#[test]
+fn what_has_been_sold_at_the_end_of_its_data_is_worth_nothing_more() {
+    let open = |date: &str| calendar::session(date.parse().expect("a date")).open;
+    let bars = |starts: Vec<Nanos>, closes: [f64; 2]| {
+        let opens = vec![closes[0]; 2];
+        let [high, low] = [f64::max, f64::min].map(|pick| vec![closes[0], pick(closes[0], closes[1])]);
+        Walk { start: starts, columns: [opens, high, low, closes.to_vec(), vec![1e6; 2]] }
+    };
+    let (first, second) = (open("2024-11-26"), open("2024-11-27"));
+    // 500 shares at 10 dollars, half of 10,000; the last close is 11.
+    let amc = bars(vec![first, first + MINUTE], [10.0, 11.0]);
+    let gme = bars(vec![second, second + MINUTE], [10.0, 10.0]);
+    let terms =
+        Terms { costs: Costs::default(), limits: Limits::default(), ..terms(calendar::FIRST, limits(false, false)) };
+    let terms = Terms { capital: 10_000.0, ..terms };
+    let (amc, gme) = (amc.history("AMC"), gme.history("GME"));
+    let instruments = [amc, gme].map(|history| Instrument { history, strategy: Half { after: 0 } });
+    let replay = replay(&instruments, &terms, &mut ()).expect("bars");
+    let shares: Vec<f64> = replay.fills.iter().map(|fill| fill.shares).collect();
+    assert_eq!(shares, [500.0, 525.0]);
+}
+
+/// Buys so many shares at the first close and keeps them.
+#[derive(Clone, Copy)]
+struct Keep(u64);
+
+impl Strategy for Keep {
+    const NAME: &'static str = "keep";
+    type Inputs = [f64; 0];
+    type State = ();
+
+    fn indicators(&self) -> [Indicator; 0] {
+        []
+    }
+
+    fn warmup(&self) -> usize {
+        0
+    }
+
+    fn decide(&self, (): &mut (), now: &Now<[f64; 0]>) -> Option<Order> {
+        (!now.position.is_open()).then(|| Order::buy(Size::Shares(self.0)))
+    }
+}
+
+/// Five days; shares split 2 for 1 before the fourth and pay a dollar on the third, forty cents on the fourth.
+#[test]
+fn raw_and_adjusted_prices_of_one_company_give_the_same_dollars() {
+    let date = |day: &str| day.parse::<Date>().expect("a date");
+    let days = ["2024-07-01", "2024-07-02", "2024-07-03", "2024-07-05", "2024-07-08"].map(date);
+    let start = days.map(|day| i64::from(day.0) * crate::bar::DAY);
+    let (raw, adjusted) = ([10.0, 12.0, 14.0, 7.0, 8.0], [5.0, 6.0, 7.0, 7.0, 8.0]);
+    let (split, dividends) = ((days[3], 2.0), [(days[2], 1.0), (days[3], 0.4)]);
+    fn bars<'a>(start: &'a [Nanos; 5], prices: &'a [f64; 5]) -> History<'a> {
+        let bars = Bars::new(Timeframe::Day, start, [&prices[..]; 5]).expect("bars");
+        History::new("AMC".parse().expect("a symbol"), bars, Hours::Regular).expect("covered")
+    }
+    let terms = Terms { capital: 10_000.0, costs: Costs::default(), ..terms(calendar::FIRST, Limits::default()) };
+    let equity = |history: History<'_>, shares: u64| -> Vec<f64> {
+        let replay = replay(&[Instrument { history, strategy: Keep(shares) }], &terms, &mut ()).expect("bars");
+        replay.equity.iter().map(|(_, equity)| *equity).collect()
+    };
+    let raw = bars(&start, &raw).splitting([split]).paying(dividends);
+    let adjusted = bars(&start, &adjusted).adjusted_by([split]).paying(dividends);
+    // 100 shares at 12 dollars: 200 more and 100 of dividend, 80 more of dividend, 200 more.
+    let dollars = [10_000.0, 10_000.0, 10_300.0, 10_380.0, 10_580.0];
+    assert_eq!(equity(raw.clone(), 100), dollars);
+    assert_eq!(equity(adjusted, 200), dollars);
+    // Who held it to the end of its trading gets a quarter of the last price less.
+    assert_eq!(equity(raw.delisted(days[4], 0.25), 100)[4], 10_580.0 - 200.0 * 8.0 * 0.25);
 }
 
 /// Sparse bars: many sessions have none with a large body.
@@ -268,7 +396,7 @@ fn sparse() -> Walk {
 #[test]
 fn the_walks_above_trade_and_some_sessions_are_passed_over() {
     let dense = Walk::new(&[1; 250], &[7, -9, 4, -3, 8, -6, 2, 9, -12, 17]);
-    let dice = Dice::<()> { warmup: 3, rarely: 2, body: 0.2, state: PhantomData };
+    let dice = Dice::<()> { warmup: 3, rarely: 1, body: 0.2, patient: false, state: PhantomData };
     assert!(compare(&[dense], dice, 0, limits(false, false)) > 20);
     let walks = [sparse()];
     let dice = Dice { rarely: 1, body: 0.8, ..dice };

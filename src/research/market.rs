@@ -7,10 +7,11 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use crate::archive::{Archive, SYNTHETIC, Series, split_factor, tables::Split};
+use crate::archive::tables::{Delisting, Dividend, Split};
+use crate::archive::{Archive, SYNTHETIC, Series};
 use crate::bar::{Bars, Date, Nanos, Symbol, Timeframe};
 use crate::calendar::{self, Calendar};
-use crate::config::Config;
+use crate::config::{Config, Overnight};
 use crate::deployable::Deployable;
 use crate::disk::hash::sha256_hex;
 use crate::error::{Error, Result, codes};
@@ -49,12 +50,53 @@ pub type Closes = Vec<(Symbol, Vec<(Nanos, f64)>)>;
 /// First and last session, both included.
 pub type Period = (Date, Date);
 
-/// A symbol's bars with its splits, and what an audit finds in the bars used.
+/// A symbol's bars, what happened to its shares, and what an audit finds in the bars used.
 #[derive(Clone)]
-struct Loaded {
-    series: Series,
-    splits: Vec<Split>,
-    findings: Vec<Finding>,
+pub(super) struct Loaded {
+    pub(super) series: Series,
+    pub(super) actions: CorporateActions,
+    /// The indicators whose values come from elsewhere, each with the hash of what it reads.
+    pub(super) from_elsewhere: Vec<String>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// What happened to a symbol's shares.
+#[derive(Clone, Debug)]
+pub(super) struct CorporateActions {
+    pub(super) splits: Vec<Split>,
+    pub(super) dividends: Vec<Dividend>,
+    pub(super) delisting: Option<Delisting>,
+    /// Whether prices are adjusted by the splits.
+    pub(super) adjusted: bool,
+    /// Whether nothing is ever held overnight, when shares split and pay.
+    pub(super) flat_overnight: bool,
+}
+
+impl CorporateActions {
+    /// Tells a history of them.
+    pub(super) fn tell<'b>(&self, history: History<'b>) -> History<'b> {
+        let splits = self.splits.iter().map(|split| (split.date, split.ratio));
+        let history = if self.adjusted { history.adjusted_by(splits) } else { history.splitting(splits) };
+        let history = history.paying(self.dividends.iter().map(|dividend| (dividend.ex_date, dividend.amount)));
+        match self.delisting {
+            Some(Delisting { last_date, haircut, .. }) => history.delisted(last_date, haircut),
+            None => history,
+        }
+    }
+}
+
+impl Loaded {
+    /// The hash of the bars, and of what else a replay over them depends on.
+    pub(super) fn hash(&self) -> String {
+        let CorporateActions { splits, dividends, delisting, adjusted, flat_overnight } = &self.actions;
+        // Those by which prices are adjusted are in the hash of the bars.
+        let splits = if *adjusted || *flat_overnight { &[][..] } else { splits };
+        let dividends = if *flat_overnight { &[][..] } else { dividends };
+        match (splits, dividends, delisting, &self.from_elsewhere[..]) {
+            ([], [], None, []) => self.series.hash.clone(),
+            beside => sha256_hex(format!("{}{beside:?}", self.series.hash).as_bytes()),
+        }
+    }
 }
 
 /// The bars of one strategy's symbols, alphabetically, and the sessions in which it trades.
@@ -63,8 +105,6 @@ pub struct Market {
     timeframe: Timeframe,
     /// When the symbols trade.
     calendar: Calendar,
-    /// Whether prices are split-adjusted.
-    adjusted: bool,
     /// Bars of the day that count.
     hours: Hours,
     /// The sessions replayed.
@@ -93,7 +133,6 @@ impl Market {
         Ok(Self {
             timeframe,
             calendar: archive.calendar(),
-            adjusted: S::ADJUSTED,
             hours,
             period,
             folder: archive.folder().to_owned(),
@@ -141,14 +180,14 @@ impl Market {
         self.calendar.returns_per_year(self.timeframe)
     }
 
-    /// The hash of each symbol's bars.
+    /// The hash of each symbol's bars and corporate actions.
     pub fn data(&self) -> BTreeMap<Symbol, String> {
-        self.loaded.iter().map(|l| (l.series.symbol, l.series.hash.clone())).collect()
+        self.loaded.iter().map(|l| (l.series.symbol, l.hash())).collect()
     }
 
-    /// SHA-256 over the hashes of the bars: what a replay depends on.
+    /// SHA-256 over the hashes of the symbols: what a replay depends on.
     pub fn data_hash(&self) -> String {
-        let hashes: Vec<&str> = self.loaded.iter().map(|l| l.series.hash.as_str()).collect();
+        let hashes: Vec<String> = self.loaded.iter().map(Loaded::hash).collect();
         sha256_hex(hashes.concat().as_bytes())
     }
 
@@ -199,7 +238,8 @@ impl Market {
     pub(crate) fn repriced_after(&self, after: Nanos) -> Self {
         let reprice = |l: &Loaded| Loaded {
             series: l.series.repriced_after(after),
-            splits: l.splits.clone(),
+            actions: l.actions.clone(),
+            from_elsewhere: l.from_elsewhere.clone(),
             findings: Vec::new(),
         };
         Self { loaded: self.loaded.iter().map(reprice).collect(), folder: self.folder.clone(), ..*self }
@@ -212,10 +252,8 @@ impl Market {
 
     /// Bars of a symbol cut into sessions.
     pub(crate) fn cut<'b>(&self, index: usize, bars: Bars<'b>) -> Result<History<'b>> {
-        let Loaded { series, splits, .. } = &self.loaded[index];
-        let history = History::with_calendar(series.symbol, bars, self.hours, self.calendar)?;
-        let adjusted = splits.iter().filter(|_| self.adjusted);
-        Ok(history.adjusted_by(adjusted.map(|split| (split.date, split.ratio))))
+        let Loaded { series, actions, .. } = &self.loaded[index];
+        Ok(actions.tell(History::with_calendar(series.symbol, bars, self.hours, self.calendar)?))
     }
 
     /// Each symbol's bars cut into sessions, whether or not any lies in the period.
@@ -249,12 +287,7 @@ impl Market {
 
     /// Worth of equal amounts of every symbol, bought at its first close and held, after each session: 1 a symbol.
     pub(crate) fn buy_and_hold(&self, histories: &[&History<'_>], (start, end): Period) -> Vec<f64> {
-        buy_and_hold(histories, start, end, |i, date| self.price_factor(i, date))
-    }
-
-    /// What a symbol's prices on a date are divided by, so that they don't jump at splits: raw prices do.
-    pub(crate) fn price_factor(&self, index: usize, date: Date) -> f64 {
-        if self.adjusted { 1.0 } else { split_factor(&self.loaded[index].splits, date) }
+        buy_and_hold(histories, start, end)
     }
 
     /// First and last session of each symbol in the period.
@@ -377,7 +410,9 @@ fn load_series<S: Deployable>(
     timeframe: Timeframe,
     (start, end): Period,
 ) -> Result<Loaded> {
-    strategy.indicators().as_ref().iter().try_for_each(|indicator| indicator.check(timeframe))?;
+    let indicators = strategy.indicators();
+    let indicators = indicators.as_ref();
+    indicators.iter().try_for_each(|indicator| indicator.check(timeframe))?;
     let splits = archive.splits(symbol);
     let source = archive.load_source(symbol, timeframe)?;
     let first = first_used(start, strategy);
@@ -388,7 +423,16 @@ fn load_series<S: Deployable>(
     if S::ADJUSTED {
         series = series.adjusted(&splits);
     }
-    Ok(Loaded { series, splits, findings })
+    let actions = CorporateActions {
+        splits,
+        dividends: archive.dividends(symbol),
+        delisting: archive.delisting(symbol),
+        adjusted: S::ADJUSTED,
+        flat_overnight: S::OVERNIGHT == Overnight::Flat,
+    };
+    let from_elsewhere = indicators.iter().filter(|indicator| indicator.reads_other_data());
+    let from_elsewhere = from_elsewhere.map(|indicator| format!("{indicator:?}")).collect();
+    Ok(Loaded { series, actions, from_elsewhere, findings })
 }
 
 /// The first date whose bars matter: indicators fold from the archive's first bar, unless all

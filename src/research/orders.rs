@@ -7,10 +7,11 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::equity::{Kept as KeptEquity, whole};
+use super::market::{CorporateActions, Loaded};
 use crate::account::{Execution, Outcome};
-use crate::archive::tables::{Delisting, Dividend, Split};
-use crate::archive::{Archive, SYNTHETIC, Series};
-use crate::bar::{Bars, Date, Nanos, Symbol};
+use crate::archive::tables::{Delisting, Dividend};
+use crate::archive::{Archive, SYNTHETIC};
+use crate::bar::{Date, Nanos, Symbol};
 use crate::calendar;
 use crate::disk::hash::sha256_hex;
 use crate::disk::map::{self, Access};
@@ -21,7 +22,7 @@ use crate::holdout;
 use crate::ledger::{Kind, Ledger, Trials, encode};
 use crate::metrics::{BySide, Metrics};
 use crate::orders::{self, Options, Rows, Settings};
-use crate::replay::floor::{Action, Floor, Listed, Played};
+use crate::replay::floor::{Floor, Played};
 use crate::replay::{Replay, Terms};
 use crate::risk::Limits;
 use crate::sweep::grid::Choice;
@@ -83,10 +84,10 @@ pub fn replay_orders(
 ) -> Result<std::result::Result<OrdersRun, Vec<Finding>>> {
     let settings = request.options.settings()?;
     let loaded = load(request, &settings)?;
-    let histories: Vec<History<'_>> = loaded.iter().map(|l| l.cut(&settings)).collect::<Result<_>>()?;
-    let (start, end) = period(&settings, &histories)?;
-    let listed = listed(request, &loaded, &histories)?;
-    let known = Known { listed: &listed, start, end };
+    let cut: Vec<History<'_>> = loaded.iter().map(|l| cut(l, &settings)).collect::<Result<_>>()?;
+    let (start, end) = period(&settings, &cut)?;
+    let histories: Vec<History<'_>> = loaded.iter().zip(cut).map(|(l, history)| l.actions.tell(history)).collect();
+    let known = Known { histories: &histories, start, end };
     let rows = match orders::read(request.orders, &settings, &known)? {
         Ok(rows) => rows,
         Err(findings) => return Ok(Err(findings)),
@@ -95,7 +96,7 @@ pub fn replay_orders(
     holdout::check_free(ledger, &trials)?;
     let Settings { capital, costs, conditions, .. } = settings;
     let terms = Terms { capital, costs, conditions, limits: Limits::default(), start, end };
-    let Played { replay, kept, marks, max_leverage } = orders::replay(Floor::new(listed.clone(), &terms)?, &rows);
+    let Played { replay, kept, marks, max_leverage } = orders::replay(Floor::new(&histories, &terms)?, &rows);
     let account = KeptEquity { point: 0, symbol: None, capital, equity: replay.equity.clone() };
     ledger.add(Kind::Backtest, &trials, Some(&encode(&[(0, whole(capital, &[account]).dated_returns())])?))?;
     Ok(Ok(OrdersRun {
@@ -114,21 +115,10 @@ pub fn replay_orders(
     }))
 }
 
-/// A symbol's bars, raw or adjusted.
-struct Loaded {
-    series: Series,
-    splits: Vec<Split>,
-    adjusted: bool,
-    findings: Vec<Finding>,
-}
-
-impl Loaded {
-    fn cut(&self, settings: &Settings) -> Result<History<'_>> {
-        let bars: Bars<'_> = self.series.bars();
-        let history = History::with_calendar(self.series.symbol, bars, settings.hours, self.series.calendar)?;
-        let splits = self.splits.iter().filter(|_| self.adjusted).map(|split| (split.date, split.ratio));
-        Ok(history.adjusted_by(splits))
-    }
+/// A symbol's bars cut into sessions, before anything happened to its shares.
+fn cut<'l>(loaded: &'l Loaded, settings: &Settings) -> Result<History<'l>> {
+    let Loaded { series, .. } = loaded;
+    History::with_calendar(series.symbol, series.bars(), settings.hours, series.calendar)
 }
 
 fn load(request: &OrdersRequest<'_>, settings: &Settings) -> Result<Vec<Loaded>> {
@@ -142,7 +132,14 @@ fn load(request: &OrdersRequest<'_>, settings: &Settings) -> Result<Vec<Loaded>>
         if settings.adjusted {
             series = series.adjusted(&splits);
         }
-        Ok(Loaded { series, splits, adjusted: settings.adjusted, findings })
+        let actions = CorporateActions {
+            splits,
+            dividends: dividends(request, *symbol),
+            delisting: delisting(request, *symbol),
+            adjusted: settings.adjusted,
+            flat_overnight: false,
+        };
+        Ok(Loaded { series, actions, from_elsewhere: Vec::new(), findings })
     };
     settings.symbols.par_iter().map(load).collect()
 }
@@ -165,24 +162,6 @@ fn period(settings: &Settings, histories: &[History<'_>]) -> Result<(Date, Date)
     Ok(period)
 }
 
-/// Each symbol with what happened to its shares.
-fn listed<'a>(request: &OrdersRequest<'_>, loaded: &[Loaded], histories: &'a [History<'a>]) -> Result<Vec<Listed<'a>>> {
-    let of = |(loaded, history): (&Loaded, &'a History<'a>)| {
-        let symbol = history.symbol;
-        let splits = loaded.splits.iter().filter(|_| !loaded.adjusted);
-        let mut actions: Vec<(Date, Action)> = splits.map(|s| (s.date, Action::Split(s.ratio))).collect();
-        for dividend in dividends(request, symbol) {
-            let amount = dividend.amount / history.shares_of_one(dividend.ex_date);
-            actions.push((dividend.ex_date, Action::Dividend(amount)));
-        }
-        // Stable: a split comes before a dividend of the same date.
-        actions.sort_by_key(|(date, _)| *date);
-        let delisted = delisting(request, symbol).map(|d| (d.last_date, d.haircut));
-        Listed { history, actions, delisted }
-    };
-    Ok(loaded.iter().zip(histories).map(of).collect())
-}
-
 /// What a symbol paid: as the request says, else the archive.
 fn dividends(request: &OrdersRequest<'_>, symbol: Symbol) -> Vec<Dividend> {
     match &request.dividends {
@@ -201,16 +180,14 @@ fn delisting(request: &OrdersRequest<'_>, symbol: Symbol) -> Option<Delisting> {
 
 /// The bars that rows may name.
 struct Known<'l, 'a> {
-    listed: &'l [Listed<'a>],
+    histories: &'l [History<'a>],
     start: Date,
     end: Date,
 }
 
 impl orders::Bars for Known<'_, '_> {
     fn has(&self, symbol: usize, start: Nanos) -> bool {
-        let listed = &self.listed[symbol];
-        let end = listed.delisted.map_or(self.end, |(last, _)| last.min(self.end));
-        listed.history.has_bar(start, self.start, end)
+        self.histories[symbol].has_bar(start, self.start, self.end)
     }
 }
 
@@ -221,15 +198,12 @@ fn trials(
     loaded: &[Loaded],
     (start_date, end_date): (Date, Date),
 ) -> Result<Trials> {
-    let hash = |text: String| sha256_hex(text.as_bytes());
-    let data: BTreeMap<Symbol, String> = loaded.iter().map(|l| (l.series.symbol, l.series.hash.clone())).collect();
+    let data: BTreeMap<Symbol, String> = loaded.iter().map(|l| (l.series.symbol, l.hash())).collect();
     let mut options = json!(request.options);
     if let Some(options) = options.as_object_mut() {
         options.retain(|_, value| !value.is_null());
     }
     options["orders_sha256"] = json!(sha256_hex(&map::bytes(request.orders, Access::Read)?));
-    options["dividends_sha256"] = json!(hash(format!("{:?}", request.dividends)));
-    options["delistings_sha256"] = json!(hash(format!("{:?}", request.delistings)));
     options.sort_all_objects();
     Ok(Trials {
         strategy: STRATEGY.to_owned(),

@@ -96,7 +96,7 @@ impl Sweep<'_> {
     fn is_plain(&self, history: &History<'_>) -> bool {
         let Terms { costs, conditions, .. } = self.terms;
         let same_on_all_days = !costs.has_share_costs() || history.shares_of_one(calendar::FIRST) == 1.0;
-        conditions == Conditions::UNLIMITED && costs.fee_min == 0.0 && same_on_all_days
+        conditions == Conditions::UNLIMITED && costs.fee_min == 0.0 && same_on_all_days && history.is_without_actions()
     }
 
     /// Replays the points of one batch, on all threads.
@@ -317,7 +317,7 @@ mod tests {
                 halt: None,
             };
             let terms = terms(costs, limits, history.sessions(), skipped);
-            let benchmark = Benchmark::new(&buy_and_hold(&[&history], terms.start, terms.end, |_, _| 1.0));
+            let benchmark = Benchmark::new(&buy_and_hold(&[&history], terms.start, terms.end));
             let run = |how| {
                 let sweep = Sweep { histories: std::slice::from_ref(&history), terms, benchmark: &benchmark, memory, how };
                 let keep = |i: usize, result: &PointResult<'_>| (i, result.metrics, result.dates.to_vec(), result.equity.to_vec());
