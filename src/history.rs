@@ -242,6 +242,13 @@ impl<'a> History<'a> {
         first..end.max(first)
     }
 
+    /// Which of its bars, counted over sessions, lie in those dated `from..=to`.
+    pub(crate) fn bars_between(&self, from: Date, to: Date) -> Range<usize> {
+        let sessions = &self.sessions[self.sessions_between(from, to)];
+        let first = sessions.first().map_or(0, |session| session.ordinal);
+        first..sessions.last().map_or(first, |session| session.ordinal + session.range.len())
+    }
+
     /// Whether a bar starts then, in a session dated `from..=to`.
     pub(crate) fn has_bar(&self, start: Nanos, from: Date, to: Date) -> bool {
         let Ok(bar) = self.bars.starts().binary_search(&start) else { return false };

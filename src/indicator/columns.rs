@@ -1,11 +1,13 @@
 //! Whole columns of indicator values, for research and sweeps.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
-use super::catalogue::Indicator;
+use super::catalogue::{Indicator, Memory};
 use super::external::External;
 use super::time::known_at;
-use crate::history::History;
+use crate::history::{History, SessionBars};
 
 /// Most bars that are folded at once.
 const STRETCH: usize = 4_096;
@@ -19,17 +21,22 @@ pub struct Columns {
 impl Columns {
     /// Folds `indicators` over the whole history; a column has a value for each of its bars.
     pub fn compute(history: &History<'_>, indicators: &[Indicator]) -> Self {
+        Self::over(history, history.sessions(), indicators)
+    }
+
+    /// Folds them over some sessions of the history.
+    fn over(history: &History<'_>, mut sessions: &[SessionBars], indicators: &[Indicator]) -> Self {
+        let bars = sessions.iter().map(|session| session.range.len()).sum();
         let mut columns: Vec<(Indicator, Vec<f64>)> = Vec::new();
         let mut rolling = Vec::new();
         for &indicator in indicators {
             if columns.iter().all(|(known, _)| *known != indicator) {
-                columns.push((indicator, Vec::with_capacity(history.len())));
+                columns.push((indicator, Vec::with_capacity(bars)));
                 rolling.push(indicator.start(history.symbol));
             }
         }
         // Stretch by stretch, so that the bars stay in the nearest cache for all indicators. One that
         // doesn't see where they end takes many of them at once.
-        let mut sessions = history.sessions();
         while let [first, ..] = sessions {
             let adjoining = sessions
                 .windows(2)
@@ -48,10 +55,24 @@ impl Columns {
         Self { columns }
     }
 
-    /// As [`Columns::compute`], the indicators shared out over the threads.
-    pub fn compute_parallel(history: &History<'_>, indicators: &[Indicator]) -> Self {
-        let parts: Vec<Self> = indicators.par_iter().map(|&i| Self::compute(history, &[i])).collect();
-        Self { columns: parts.into_iter().flat_map(|part| part.columns).collect() }
+    /// As [`Columns::compute`], the indicators shared out over the threads. One that forgets with the session is worked
+    /// out in these sessions only: its values at other bars mean nothing.
+    pub(crate) fn of_sessions(history: &History<'_>, sessions: Range<usize>, indicators: &[Indicator]) -> Self {
+        let sessions = &history.sessions()[sessions];
+        let column = |&indicator: &Indicator| {
+            if indicator.memory() == Memory::Continuous {
+                return Self::compute(history, &[indicator]).columns;
+            }
+            let values = Self::over(history, sessions, &[indicator]);
+            // Zeros that nobody looks at take no memory.
+            let mut column = vec![0.0; history.len()];
+            let first = sessions.first().map_or(0, |session| session.ordinal);
+            let values = values.get(indicator);
+            column[first..first + values.len()].copy_from_slice(values);
+            vec![(indicator, column)]
+        };
+        let parts: Vec<_> = indicators.par_iter().map(column).collect();
+        Self { columns: parts.into_iter().flatten().collect() }
     }
 
     /// Whether all of these were computed.

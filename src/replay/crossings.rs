@@ -34,6 +34,8 @@ impl IndicatorTest {
 /// Which bars meet each test of a batch.
 pub(crate) struct Crossings {
     bits: HashMap<IndicatorTest, Vec<u64>>,
+    /// The bar of the first bit.
+    pub(crate) first: usize,
     words: usize,
 }
 
@@ -50,7 +52,7 @@ impl Crossings {
             let tests = levels.into_iter().map(move |level| IndicatorTest { indicator, relation, level });
             tests.zip(crossings(column, relation, &values))
         });
-        Self { bits: bits.collect(), words: bars.len().div_ceil(WORD) }
+        Self { bits: bits.collect(), first: bars.start, words: bars.len().div_ceil(WORD) }
     }
 
     /// The bars that meet all tests.

@@ -8,6 +8,21 @@ use super::symbol::SymbolReplay;
 use crate::indicator::Columns;
 use crate::strategy::Strategy;
 
+/// Where every order of an idle symbol is given: one bit a bar.
+pub(super) struct Candidates {
+    /// The bar of the first bit.
+    first: usize,
+    bits: Vec<u64>,
+}
+
+impl Candidates {
+    /// The first candidate among bars of the period.
+    #[inline(always)]
+    fn next(&self, from: usize, to: usize) -> Option<usize> {
+        first_set(&self.bits, from - self.first, to - self.first).map(|bit| bit + self.first)
+    }
+}
+
 impl<S: Strategy> SymbolReplay<'_, S> {
     /// Lets bars be passed over where the strategy's needs allow it. A strategy with memory must see each bar.
     pub(super) fn pass_over(&mut self, strategy: &S, columns: &Columns, crossings: Option<&Crossings>) {
@@ -16,12 +31,14 @@ impl<S: Strategy> SymbolReplay<'_, S> {
             return;
         }
         let indicators = strategy.indicators();
-        let all_of = |crossings: &Crossings| crossings.all_of(&needs, indicators.as_ref()).into_owned();
-        let candidates = crossings.map(all_of).unwrap_or_else(|| {
+        let candidates = |crossings: &Crossings| Candidates {
+            first: crossings.first,
+            bits: crossings.all_of(&needs, indicators.as_ref()).into_owned(),
+        };
+        self.candidates = Some(crossings.map(candidates).unwrap_or_else(|| {
             let tests: HashSet<_> = needs.iter().map(|test| IndicatorTest::new(test, indicators.as_ref())).collect();
-            all_of(&Crossings::new(columns, &(0..self.cursor.history().len()), &tests))
-        });
-        self.candidates = Some(candidates);
+            candidates(&Crossings::new(columns, &(0..self.cursor.history().len()), &tests))
+        }));
         self.asks_while_busy = strategy.asks_while_busy();
     }
 
@@ -39,13 +56,13 @@ impl<S: Strategy> SymbolReplay<'_, S> {
         }
         let Some(session) = self.cursor.session_ahead() else { return false };
         let bars = session.ordinal..session.ordinal + session.range.len();
-        if first_set(candidates, bars.start, bars.end).is_some() {
+        if candidates.next(bars.start, bars.end).is_some() {
             return false;
         }
         self.cursor.skip_session();
         self.actions.pass(session.session.date);
+        // Nobody asks for the last close of what isn't held.
         self.bars_seen += session.range.len() as u64;
-        self.last_close = self.cursor.history().session_bars(session).close_at(session.range.len() - 1);
         true
     }
 
@@ -57,7 +74,7 @@ impl<S: Strategy> SymbolReplay<'_, S> {
         let (next, len) = (self.cursor.next(), self.cursor.bars().len());
         if self.book.is_idle() {
             let first = self.inputs.ordinal;
-            let bar = first_set(candidates, first + next, first + len).map_or(len, |bar| bar - first);
+            let bar = candidates.next(first + next, first + len).map_or(len, |bar| bar - first);
             self.cursor.move_to(bar);
         } else if !self.asks_while_busy && next < len {
             // What is held is closed at the last bar of all.

@@ -3,6 +3,7 @@
 use super::actions::ActionsAhead;
 use super::cursor::SessionCursor;
 use super::inputs::{InputRows, Source};
+use super::pass_over::Candidates;
 use super::record::Recorder;
 use super::terms::Terms;
 use crate::account::{Account, BarAt, Book, Heard};
@@ -36,8 +37,8 @@ pub(super) struct SymbolReplay<'a, S: Strategy> {
     pub(super) last_close: f64,
     pub(super) bars_seen: u64,
     pub(super) bars_held: u64,
-    /// Where every order of an idle symbol is given, one bit a bar of the history; none if each bar is to be looked at.
-    pub(super) candidates: Option<Vec<u64>>,
+    /// Where every order of an idle symbol is given; none if each bar is to be looked at.
+    pub(super) candidates: Option<Candidates>,
     /// Whether each bar is to be looked at while something is held or ordered.
     pub(super) asks_while_busy: bool,
 }

@@ -107,14 +107,19 @@ impl Sweep<'_> {
         tape: Option<&Tape<'_>>,
         keep: &(impl Fn(usize, &PointResult<'_>) -> R + Sync),
     ) -> Result<Vec<(usize, R)>> {
-        let columns: Vec<Columns> =
-            self.histories.iter().map(|h| Columns::compute_parallel(h, &batch.indicators)).collect();
+        // One with memory is shown the bars before the period.
+        let from = if size_of::<S::State>() == 0 { self.terms.start } else { calendar::FIRST };
+        let sessions = |h: &History<'_>| h.sessions_between(from, self.terms.end);
+        let of_history = |h| Columns::of_sessions(h, sessions(h), &batch.indicators);
+        let columns: Vec<Columns> = self.histories.iter().map(of_history).collect();
         let crossings = tape.map(|tape| {
             let bars = tape.before..tape.before + tape.len();
             (tape, Crossings::new(&columns[0], &bars, &batch.tests))
         });
-        let of_history = |(h, columns): (&History<'_>, &Columns)| Crossings::new(columns, &(0..h.len()), &batch.needs);
-        let needs: Vec<Crossings> = self.histories.iter().zip(&columns).map(of_history).collect();
+        let of_period = |(h, columns): (&History<'_>, &Columns)| {
+            Crossings::new(columns, &h.bars_between(self.terms.start, self.terms.end), &batch.needs)
+        };
+        let needs: Vec<Crossings> = self.histories.iter().zip(&columns).map(of_period).collect();
         let run_point = |scratch: &mut Scratch, &i: &usize| {
             let point = &points[i];
             let checked = self.how == How::Fast && points.len() >= CHECKED_FROM && i.is_multiple_of(CHECKED);
