@@ -60,20 +60,14 @@ impl Dip {
     const VALID: u32 = 24;
     const EXITS: Bracket = Bracket {
         stop: Some(Stop::Percent(1.5)),
-        targets: [
-            Some(TakeProfit { level: Level::Percent(2.0), percent: 100.0, then_stop: None }),
-            None,
-            None,
-            None,
-        ],
+        targets: [Some(TakeProfit { level: Level::Percent(2.0), percent: 100.0, then_stop: None }), None, None, None],
         ..Bracket::NONE
     };
 
     /// Ten periods, levels and distances.
     fn grid() -> Vec<Self> {
-        let distances = |(rsi_period, level)| {
-            (1..=10).map(move |k| Self { rsi_period, level, distance: f64::from(k) / 1000.0 })
-        };
+        let distances =
+            |(rsi_period, level)| (1..=10).map(move |k| Self { rsi_period, level, distance: f64::from(k) / 1000.0 });
         let levels = |period| (30..50).step_by(2).map(move |level| (period, f64::from(level)));
         (5..45).step_by(4).flat_map(levels).flat_map(distances).collect()
     }
@@ -192,14 +186,18 @@ fn main() {
     // Ten stretches of the million, each ten times, for a hundred symbols.
     let stretch = |i: usize| minutes.bars().slice(i % 10 * 100_000..(i % 10 + 1) * 100_000);
     measure("W3 minutes", 100_000, 5, |how| {
-        (0..100).into_par_iter().flat_map_iter(|i| sweep(syn, stretch(i), Timeframe::Minute, SLIPPAGE, &one, how)).collect()
+        (0..100)
+            .into_par_iter()
+            .flat_map_iter(|i| sweep(syn, stretch(i), Timeframe::Minute, SLIPPAGE, &one, how))
+            .collect()
     });
 
     let hours = load(syn, Timeframe::Hour);
     let bars = hours.bars();
     measure("W2", bars.len(), 3, |how| sweep(syn, bars, Timeframe::Hour, SLIPPAGE, &points, how));
 
-    let symbols: Vec<Symbol> = archive.symbols(Timeframe::Hour).into_iter().filter(|s| ![syn, swing].contains(s)).collect();
+    let symbols: Vec<Symbol> =
+        archive.symbols(Timeframe::Hour).into_iter().filter(|s| ![syn, swing].contains(s)).collect();
     let hundred: Vec<Series> = symbols.into_iter().map(|s| load(s, Timeframe::Hour)).collect();
     let bars = hundred.first().map_or(0, |s| s.bars().len());
     measure("W3", bars, 5, |how| {
