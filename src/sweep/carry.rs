@@ -240,6 +240,9 @@ struct Block {
     held: [f64; BLOCK],
     /// Fee of the entry, a share.
     fee: [f64; BLOCK],
+    /// Fees and slippage, dollars: of the entry, then of the exit.
+    fees: [[f64; BLOCK]; 2],
+    slippage: [[f64; BLOCK]; 2],
     profit: [f64; BLOCK],
     win: [f64; BLOCK],
     loss: [f64; BLOCK],
@@ -255,6 +258,8 @@ fn trade(tape: &Tape<'_>, turns: &Turns, lots: Lots, costs: &Costs, trades: &mut
         exit: none,
         held: none,
         fee: none,
+        fees: [none; 2],
+        slippage: [none; 2],
         profit: none,
         win: none,
         loss: none,
@@ -298,9 +303,13 @@ fn work_out(lots: Lots, costs: &Costs, block: &mut Block) {
     let costs = *costs;
     for i in 0..BLOCK {
         let shares = lots.at(block.shares[i]);
-        let (entry, exit) = (costs.buy(block.entry[i]), costs.sell(block.exit[i]));
-        let fee = costs.fee(entry);
-        let fees = shares * (fee + costs.fee(exit));
+        let (bought_at, sold_at) = (block.entry[i], block.exit[i]);
+        let (entry, exit) = (costs.buy(bought_at), costs.sell(sold_at));
+        let (fee, exit_fee) = (costs.fee(entry), costs.fee(exit));
+        let fees = shares * (fee + exit_fee);
+        (block.fees[0][i], block.fees[1][i]) = (shares * fee, shares * exit_fee);
+        block.slippage[0][i] = shares * (entry - bought_at).abs();
+        block.slippage[1][i] = shares * (exit - sold_at).abs();
         let profit = shares * (exit - entry) - fees;
         (block.shares[i], block.entry[i], block.exit[i], block.fee[i]) = (shares, entry, exit, fee);
         block.held[i] /= HOUR as f64;
@@ -319,6 +328,8 @@ fn add_up(block: &Block, count: usize, tally: &mut Tally, realised: &mut Vec<f64
         sums.add_split(block.profit[i], block.win[i], block.loss[i], block.rate[i], block.held[i]);
         sums.bought += block.shares[i] * block.entry[i];
         sums.sold += block.shares[i] * block.exit[i];
+        sums.commission = (sums.commission + block.fees[0][i]) + block.fees[1][i];
+        sums.slippage = (sums.slippage + block.slippage[0][i]) + block.slippage[1][i];
         before
     }));
     *tally = sums;
