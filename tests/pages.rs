@@ -265,7 +265,7 @@ fn the_pages_work_in_a_real_browser() {
         ("backtest-minutes", format!("backtest {MINUTES}")),
         (
             "backtest-rejected",
-            "backtest --strategy hourly_swing --start-date 2024-01-02 --end-date 2025-12-31 \
+            "backtest --strategy hourly_swing --start-date 2022-01-03 --end-date 2025-12-31 \
              --set account_info.account=cash --set execution.fee_per_share=0.005"
                 .to_owned(),
         ),
