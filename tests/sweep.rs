@@ -156,13 +156,22 @@ fn rejected_orders_and_costs_of_each_point_are_those_of_its_backtest() {
     }
     assert!(!table.contains("short_trades") && !table.contains("borrow"), "what there isn't has no column: {table}");
     let batch = &rows(&bench.at("out/results.parquet"))[0];
-    for (row, bps) in [1, 5].into_iter().enumerate() {
-        let line = format!("backtest {what} --set execution.friction_bps={bps} --json");
+    let symbols = batch.column_by_name("symbol").expect("symbol").as_string::<i32>();
+    for (point, bps) in [1, 5].into_iter().enumerate() {
+        let line = format!("backtest {what} --scope single --set execution.friction_bps={bps} --json");
         let said: Value = serde_json::from_str(&bench.ok(&line)).expect("JSON");
-        let row = figures(batch, row);
-        same_trading(&row, &said["runs"][0], &format!("{bps} bps"));
-        assert!(row["rejected_orders"] > Some(0.0) && row["commission"] > Some(0.0), "{row:?}");
-        assert_eq!(said["runs"][0]["traded"]["rejections"]["insufficient_cash"].as_f64(), row["rejected_orders"]);
+        // Of each point a row for each symbol, and one for both together.
+        let (mut rejected, together) = (0.0, 3 * point + 2);
+        for (i, run) in said["runs"].as_array().expect("runs").iter().enumerate() {
+            assert_eq!(run["label"], symbols.value(3 * point + i));
+            let row = figures(batch, 3 * point + i);
+            same_trading(&row, run, &format!("{bps} bps"));
+            assert!(row["rejected_orders"] > Some(0.0) && row["commission"] > Some(0.0), "{row:?}");
+            assert_eq!(run["traded"]["rejections"]["insufficient_cash"].as_f64(), row["rejected_orders"]);
+            rejected += row["rejected_orders"].expect("counted");
+        }
+        assert_eq!(symbols.value(together), "PORTFOLIO");
+        assert_eq!(figures(batch, together)["rejected_orders"], Some(rejected));
     }
 }
 

@@ -86,8 +86,10 @@ pub(super) struct Merge {
     pub(super) counting: Counting,
 }
 
-/// Figures shown beside the one that ranks, before what was traded.
-const SHOWN: [&str; 5] = ["sharpe", "total_return", "max_drawdown", "turnover", "trades"];
+/// Figures shown beside the one that ranks.
+const ALWAYS: [&str; 4] = ["sharpe", "total_return", "max_drawdown", "trades"];
+/// The same, where they are defined and not 0, as what was traded.
+const TURNOVER: &str = "turnover";
 
 pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
     if let Some(SweepCommand::Merge(merge)) = &options.command {
@@ -165,7 +167,7 @@ fn share(options: &Sweep, folder: &Path, Shard { index, of }: Shard, count: usiz
 /// The best points, as a table or as JSON, and as a page, if one is wanted.
 fn best_points(options: &Sweep, opened: &Opened<'_>, swept: &Swept) -> Result<String> {
     let mut figures = vec![options.by.as_str()];
-    let others = SHOWN.into_iter().chain(TRADING.map(|(name, _)| name));
+    let others = ALWAYS.into_iter().chain([TURNOVER]).chain(TRADING.map(|(name, _)| name));
     figures.extend(others.filter(|f| *f != options.by));
     let rank = Rank { by: &options.by, lowest: options.lowest };
     let top = options.top as usize;
@@ -257,15 +259,15 @@ fn best_tables(swept: &Swept, rank: Rank<'_>, figures: &[&str], by_symbol: &[Bes
     text + &notes(&swept.partly_covered, &swept.doubts, swept.synthetic)
 }
 
-/// Which figures a table of these rows has: all, but of what was traded only what there is. Long trades stand apart
-/// where there are short ones.
+/// Which figures a table of these rows has: the one that ranks, those of every table, and of what was traded what there
+/// is. Long trades stand apart where there are short ones.
 fn columns(figures: &[&str], rows: &[Best]) -> Vec<usize> {
-    let is_some = |i: usize| rows.iter().any(|row| row.figures[i] != Some(0.0));
+    let is_some = |i: usize| rows.iter().any(|row| row.figures[i].is_some_and(|v| v != 0.0));
     let has_short = figures.iter().position(|f| *f == "short_trades").is_some_and(is_some);
     let is_shown = |&i: &usize| match figures[i] {
-        _ if i == 0 => true,
+        figure if i == 0 || ALWAYS.contains(&figure) => true,
         "long_trades" | "long_pnl" => has_short,
-        figure => !TRADING.iter().any(|(name, _)| *name == figure) || is_some(i),
+        _ => is_some(i),
     };
     (0..figures.len()).filter(is_shown).collect()
 }

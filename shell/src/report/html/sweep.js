@@ -29,10 +29,10 @@ function heroView() {
 }
 
 /** What was traded: shown where there is any in these rows, long trades apart where there are short ones. */
-const TRADED = new Set(['long_trades', 'long_pnl', 'short_trades', 'short_pnl', 'commission', 'slippage', 'borrow', 'margin_interest', 'rejected_orders', 'blocked_entries']);
+const TRADED = new Set(['turnover', 'long_trades', 'long_pnl', 'short_trades', 'short_pnl', 'commission', 'slippage', 'borrow', 'margin_interest', 'rejected_orders', 'blocked_entries']);
 function shownFigures(rows) {
   const all = list(swept().figures);
-  const isSome = (name) => rows.some((row) => row.figures[all.indexOf(name)] !== 0);
+  const isSome = (name) => rows.some((row) => (row.figures[all.indexOf(name)] ?? 0) !== 0);
   const isShown = (name) => !TRADED.has(name) || (/^long_/.test(name) ? isSome('short_trades') : isSome(name));
   return all.map((name, i) => [name, i]).filter(([name, i]) => i === 0 || isShown(name));
 }
