@@ -57,6 +57,11 @@ impl Costs {
         self.fee_per_share + price * (self.fee_bps / 1e4)
     }
 
+    /// Whether fills pay fees.
+    pub fn has_fees(&self) -> bool {
+        self.fee_per_share != 0.0 || self.fee_bps != 0.0 || self.fee_min != 0.0
+    }
+
     /// Whether any cost is in dollars a share, so that it depends on how many shares a split has made of one.
     pub fn has_share_costs(&self) -> bool {
         self.fee_per_share != 0.0 || self.half_spread != 0.0

@@ -24,10 +24,10 @@ SIGNED = {"total_return", "cagr", "max_drawdown", "worst_day", "best_day", "expe
 RATES = SIGNED | {"win_rate", "exposure", "volatility", "ulcer_index", "time_under_water", "gross_exposure"}
 STATUSES = {"PASS", "WARN", "INCONCLUSIVE", "FAIL", "ERROR"}
 VIEWS = {
-    "gate": ["criteria", "power", "equity", "months", "trades", "robustness", "bootstrap", "sweep", "figures", "findings",
+    "gate": ["criteria", "power", "equity", "months", "trades", "traded", "robustness", "bootstrap", "sweep", "figures", "findings",
              "acknowledgements", "provenance"],
     "index": ["strategies"],
-    "backtest": ["equity", "months", "trades", "settings", "figures", "findings", "provenance"],
+    "backtest": ["equity", "months", "trades", "traded", "settings", "figures", "findings", "provenance"],
     "sweep": ["map", "plateau", "distribution", "best", "provenance"],
 }
 WIDTHS = (390, 1280)
@@ -211,10 +211,12 @@ class Report:
         rows = self.page.locator("table.best tbody tr")
         hold(rows.count() == min(25, len(swept["best"])), len(swept["best"]), "points, but", rows.count(), "rows")
         for i, best in enumerate(swept["best"][:5]):
-            cells = rows.nth(i).locator("th, td").all_inner_texts()
-            for name, value, text in zip(swept["figures"], best["figures"], cells[-len(swept["figures"]):]):
-                if value is not None:
-                    same(name, value, text)
+            for name, value in zip(swept["figures"], best["figures"]):
+                cell = rows.nth(i).locator(f'[data-figure="{name}"]')
+                if value is not None and cell.count():
+                    same(name, value, cell.inner_text())
+                elif value is not None:
+                    hold(value == 0 or name.startswith("long_"), name, "is", value, "and has no column")
 
     def check_tiles(self, period):
         """Strategy beside buying and holding."""
@@ -272,6 +274,7 @@ class Report:
         self.check_tiles(period)
         self.check_months(period)
         self.check_trades(period)
+        self.check_traded(period)
 
     @staticmethod
     def matches(check, text):
@@ -285,7 +288,7 @@ class Report:
         return [row for row in self.data.get(name) or [] if row.get("period") == period.get("name")]
 
     def trades_of(self, period):
-        names = ("symbol", "entered", "entry", "exited", "exit", "shares", "profit", "reason")
+        names = ("symbol", "entered", "entry", "exited", "exit", "shares", "profit", "reason", "side")
         found = (self.of_period("trades", period) or [{"rows": []}])[0]
         trades = [dict(zip(names, row)) for row in found["rows"]]
         return [{**t, "symbol": found["symbols"][t["symbol"]], "reason": found["reasons"][t["reason"]]} for t in trades]
@@ -316,12 +319,33 @@ class Report:
         first = self.page.locator("table.trades tbody tr").first.locator("th, td").all_inner_texts()
         hold(squeezed(first[0]) == squeezed(safe(trades[0]["symbol"])), "the first trade is of", trades[0]["symbol"], "not", first[0])
         if is_number(trades[0].get("profit")):
-            number, half = shown_number(first[6])
-            hold(abs(number - trades[0]["profit"]) <= half + 1e-9, "profit", trades[0]["profit"], "is shown as", first[6])
-            hold(first[6].startswith("▲" if trades[0]["profit"] > 0 else "▽"), "a win or loss without its shape:", first[6])
+            number, half = shown_number(first[7])
+            hold(abs(number - trades[0]["profit"]) <= half + 1e-9, "profit", trades[0]["profit"], "is shown as", first[7])
+            hold(first[7].startswith("▲" if trades[0]["profit"] > 0 else "▽"), "a win or loss without its shape:", first[7])
+        if trades[0].get("side"):
+            hold(first[1] == ("long" if trades[0]["side"] > 0 else "short"), "the first trade's side is shown as", first[1])
         pager = self.page.locator("#trades .pager")
         if len(trades) > 25:
             hold(f"of {len(trades):,}" in squeezed(pager.inner_text()), len(trades), "trades, but", pager.inner_text())
+
+    def check_traded(self, period):
+        """Directions, costs by kind and how orders ended."""
+        traded = period.get("traded")
+        if not traded:
+            return
+        for i, side in enumerate(("long", "short")):
+            row = self.page.locator("table.directions tbody tr").nth(i)
+            for name in ("trades", "win_rate"):
+                value = traded[side][name]
+                cell = row.locator(f'[data-figure="{name}"]') if is_number(value) else row.locator("td .none").first
+                same(name, value, cell.inner_text())
+        facts = lambda block: dict(self.page.evaluate(f"() => [...document.querySelectorAll('#{block} > div')].map((d) => [d.dataset.fact, d.querySelector('dd').innerText])"))
+        for block, values in (("costs-paid", traded["costs"]), ("orders", traded["orders"]), ("refused", traded["rejections"])):
+            shown = facts(block)
+            for name, value in values.items():
+                hold(name in shown or value == 0, name, "is", value, "and isn't shown")
+                if name in shown:
+                    same(name, value, shown[name])
 
     # Everything that can be clicked
 
@@ -360,7 +384,7 @@ class Report:
             return
         head = self.page.locator("table.trades th", has_text="Profit").locator("button")
         head.click()
-        text = self.page.locator("table.trades tbody tr").first.locator("td").nth(5).inner_text()
+        text = self.page.locator("table.trades tbody tr").first.locator("td").nth(6).inner_text()
         number, half = shown_number(text)
         hold(abs(number - min(t["profit"] for t in trades)) <= half + 1e-9, "the least profit isn't first but", text)
         head.click()

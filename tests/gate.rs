@@ -685,6 +685,30 @@ fn the_page_works_in_a_real_browser() {
     assert!(shots.join("daily_trend-390-dark.png").exists(), "{out}");
 }
 
+/// What was traded stands in the table and on the page, and not in the verdict, whose form is fixed.
+#[test]
+fn a_report_says_what_trading_cost_and_what_was_rejected() {
+    let place = Place::new();
+    place.change("deployed/hourly_swing/config.json", |bytes| {
+        let mut config: Value = serde_json::from_slice(bytes).expect("JSON");
+        config["account_info"]["account"] = json!("cash");
+        config["execution"]["fee_per_share"] = json!(0.005);
+        *bytes = serde_json::to_vec_pretty(&config).expect("JSON");
+    });
+    let (_, table, err) = gate(&place, "--strategy hourly_swing --out result");
+    assert!(table.contains("  turnover ") && table.contains("; commission "), "{table}{err}");
+    assert!(table.contains(" orders rejected: insufficient_cash "), "{table}");
+    let page = fs::read_to_string(place.at("result/hourly_swing.html")).expect("written");
+    let (_, rest) = page.split_once("id=\"data\">").expect("an island");
+    let island: Value = serde_json::from_str(rest.split_once("</script>").expect("its end").0).expect("JSON");
+    let traded = &island["verdict"]["periods"][0]["traded"];
+    assert!(traded["costs"]["commission"].as_f64() > Some(0.0), "{traded}");
+    assert_eq!(traded["rejections"]["insufficient_cash"], traded["orders"]["rejected"], "{traded}");
+    let verdict: Value =
+        serde_json::from_slice(&fs::read(place.at("result/verdict.json")).expect("written")).expect("JSON");
+    assert!(verdict["strategies"][0]["periods"][0]["traded"].is_null());
+}
+
 /// A trial besides the gate's own.
 fn try_something(place: &Place) {
     place.ok(&format!(

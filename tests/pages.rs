@@ -73,6 +73,12 @@ fn a_backtests_page_holds_what_json_says() {
             assert_eq!(equity.len() as u64, run["metrics"]["sessions"].as_u64().expect("a number"));
             assert_eq!(summed(&series["days"]).len(), equity.len());
             assert_eq!(series["held"], run["benchmark"]);
+            let traded = &run["traded"];
+            assert_eq!(traded["long"]["trades"], run["metrics"]["trades"], "long trades, and no others");
+            assert!(traded["costs"]["slippage"].as_f64() > Some(0.0) && traded["orders"]["filled"].as_u64() > Some(0));
+            let drawn = held["trades"].as_array().expect("trades").iter().find(|t| t["period"] == run["label"]);
+            let rows = drawn.expect("its trades")["rows"].as_array().expect("rows");
+            assert!(rows.iter().all(|row| row[8] == 1), "a trade that isn't long");
             assert_eq!(run["benchmark"]["total_return"], run["metrics"]["benchmark_return"]);
             let years = series["months"].as_array().expect("years");
             let grown = years.iter().map(|year| 1.0 + year["total"].as_f64().expect("a rate")).product::<f64>();
@@ -257,6 +263,12 @@ fn the_pages_work_in_a_real_browser() {
         ("backtest-days", format!("backtest {DAYS}")),
         ("backtest-accounts", format!("backtest {DAYS} --scope single --symbols SPY,TSLA")),
         ("backtest-minutes", format!("backtest {MINUTES}")),
+        (
+            "backtest-rejected",
+            "backtest --strategy hourly_swing --start-date 2022-01-03 --end-date 2025-12-31 \
+             --set account_info.account=cash --set execution.fee_per_share=0.005"
+                .to_owned(),
+        ),
         ("sweep", format!("sweep {DAYS} {grid}")),
         ("sweep-one-axis", format!("sweep {DAYS} --grid rsi_period=5..44")),
     ];

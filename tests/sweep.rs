@@ -120,7 +120,74 @@ fn a_row_is_what_backtest_says_of_its_point() {
         let runs = said["runs"].as_array().expect("runs");
         let of_symbol = runs.iter().find(|r| r["label"] == symbol).expect("the symbol");
         same_figures(&figures(batch, row), &of_symbol["metrics"], &format!("{symbol} {period} {upper}"));
+        same_trading(&figures(batch, row), of_symbol, &format!("{symbol} {period} {upper}"));
     }
+}
+
+/// What was traded, by the columns of a row and by the keys of a run's JSON.
+fn same_trading(row: &BTreeMap<String, Option<f64>>, run: &Value, what: &str) {
+    let blocked = run["gate_blocks"].as_object().expect("limits").values().filter_map(Value::as_f64).sum();
+    for (column, key) in [
+        ("long_trades", "/long/trades"),
+        ("long_pnl", "/long/pnl"),
+        ("short_trades", "/short/trades"),
+        ("short_pnl", "/short/pnl"),
+        ("commission", "/costs/commission"),
+        ("slippage", "/costs/slippage"),
+        ("borrow", "/costs/borrow"),
+        ("margin_interest", "/costs/margin_interest"),
+        ("rejected_orders", "/orders/rejected"),
+    ] {
+        assert_eq!(row[column], run["traded"].pointer(key).expect(key).as_f64(), "{what}: {column}");
+    }
+    assert_eq!(row["blocked_entries"], Some(blocked), "{what}");
+}
+
+/// Points whose account can't pay for all entries say how many it rejected, and can be ranked by that.
+#[test]
+fn rejected_orders_and_costs_of_each_point_are_those_of_its_backtest() {
+    let bench = Bench::new();
+    let what = "--strategy hourly_swing --start-date 2022-01-03 --end-date 2025-12-31 --set account_info.account=cash \
+                --set execution.fee_per_share=0.005";
+    let grid = "--grid execution.friction_bps=1,5 --by rejected_orders";
+    let table = bench.sweep(&format!("{what} {grid}"), "out");
+    for column in ["rejected_orders", "commission", "slippage", "turnover"] {
+        assert!(table.contains(column), "{table}");
+    }
+    assert!(!table.contains("short_trades") && !table.contains("borrow"), "what there isn't has no column: {table}");
+    let batch = &rows(&bench.at("out/results.parquet"))[0];
+    let symbols = batch.column_by_name("symbol").expect("symbol").as_string::<i32>();
+    for (point, bps) in [1, 5].into_iter().enumerate() {
+        let line = format!("backtest {what} --scope single --set execution.friction_bps={bps} --json");
+        let said: Value = serde_json::from_str(&bench.ok(&line)).expect("JSON");
+        // Of each point a row for each symbol, and one for both together.
+        let (mut rejected, together) = (0.0, 3 * point + 2);
+        for (i, run) in said["runs"].as_array().expect("runs").iter().enumerate() {
+            assert_eq!(run["label"], symbols.value(3 * point + i));
+            let row = figures(batch, 3 * point + i);
+            same_trading(&row, run, &format!("{bps} bps"));
+            assert!(row["rejected_orders"] > Some(0.0) && row["commission"] > Some(0.0), "{row:?}");
+            assert_eq!(run["traded"]["rejections"]["insufficient_cash"].as_f64(), row["rejected_orders"]);
+            rejected += row["rejected_orders"].expect("counted");
+        }
+        assert_eq!(symbols.value(together), "PORTFOLIO");
+        assert_eq!(figures(batch, together)["rejected_orders"], Some(rejected));
+    }
+}
+
+/// A folder of a version with other columns is refused, whole or half done: no row of it is taken for one of this.
+#[test]
+fn a_folder_with_other_columns_is_refused() {
+    let bench = Bench::new();
+    let what = format!("{DAILY} --grid rsi_period=5..8");
+    bench.sweep(&what, "old");
+    let plan = bench.at("old/plan.json");
+    let text = fs::read_to_string(&plan).expect("a plan");
+    fs::write(&plan, text.replacen("\"schema_version\": 4", "\"schema_version\": 3", 1)).expect("written");
+    let folder = bench.at("old").display().to_string();
+    bench.refused(&format!("sweep {what} --out {folder}"), 8, "other-sweep");
+    let merged = bench.at("merged").display().to_string();
+    bench.refused(&format!("sweep merge {folder} --out {merged}"), 8, "other-sweep");
 }
 
 /// Symbols with an account each: the best of each symbol, and one setting for all of them, whose account is what

@@ -423,6 +423,9 @@ impl Account {
     /// An order is at its end.
     pub(super) fn order_ended(&mut self, id: u32, outcome: Outcome) {
         self.totals.orders[outcome.end.state() as usize] += 1;
+        if let Some(why) = End::REJECTIONS.iter().position(|end| *end == outcome.end) {
+            self.totals.rejected[why] += 1;
+        }
         if let Some(kept) = &mut self.kept {
             let id = id as usize;
             if kept.outcomes.len() <= id {

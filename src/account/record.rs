@@ -175,6 +175,10 @@ impl State {
 }
 
 impl End {
+    /// Why the account refuses orders.
+    pub const REJECTIONS: [Self; 5] =
+        [Self::ZeroSize, Self::TooLateToday, Self::ShortNotAllowed, Self::InsufficientCash, Self::InsufficientMargin];
+
     /// The final state.
     pub const fn state(self) -> State {
         match self {
@@ -250,4 +254,15 @@ pub struct Totals {
     pub executions: u64,
     /// Orders by their final states, in the order of [`State::ALL`].
     pub orders: [u64; 4],
+    /// The rejected ones by reason, in the order of [`End::REJECTIONS`].
+    pub rejected: [u64; 5],
+}
+
+impl Totals {
+    /// How many orders were rejected for each reason for which any was. Those that contradict themselves have no end.
+    pub fn rejections(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let ended = End::REJECTIONS.into_iter().map(End::reason).zip(self.rejected);
+        let contradictory = self.orders[State::Rejected as usize] - self.rejected.iter().sum::<u64>();
+        ended.chain([("contradictory", contradictory)]).filter(|(_, count)| *count > 0)
+    }
 }

@@ -15,6 +15,8 @@ mod cash;
 
 mod summary;
 
+mod trading;
+
 mod held;
 
 mod figures;
@@ -36,3 +38,4 @@ pub use sessions::{SESSIONS_PER_YEAR, session_returns, sharpe};
 pub(crate) use summary::Outcome;
 pub use summary::{Metrics, SESSIONS_TO_ANNUALISE};
 pub(crate) use trades::{Tally, Trade, round_trips, win_or_loss};
+pub use trading::{TRADING, Trading};

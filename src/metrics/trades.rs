@@ -25,6 +25,10 @@ pub(crate) struct Tally {
     pub(crate) bought: f64,
     /// Dollars taken by sales.
     pub(crate) sold: f64,
+    /// Fees of all fills, in their order.
+    pub(crate) commission: f64,
+    /// Slippage of all fills, in their order.
+    pub(crate) slippage: f64,
 }
 
 impl Tally {
@@ -57,7 +61,9 @@ impl Tally {
     }
 
     pub(super) fn of(replay: &Replay) -> Self {
-        let mut tally = Self { bought: replay.bought, ..Self::default() };
+        let Replay { bought, totals, .. } = replay;
+        let (commission, slippage) = (totals.commission, totals.slippage);
+        let mut tally = Self { bought: *bought, commission, slippage, ..Self::default() };
         let mut trades = round_trips(&replay.fills);
         for trade in &trades {
             tally.add(trade.profit, trade.amount, trade.held);

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::plan::Plan;
-use super::results::{Rank, check_figure, rows};
+use super::results::{Rank, check_figure_of_rows, rows};
 use crate::error::{Error, Result, codes};
 use crate::stats::bootstrap::quantile;
 use crate::sweep::grid::{Axis, Grid};
@@ -119,7 +119,7 @@ pub struct Side {
 /// # Errors
 /// Usage error if there is no such figure; refused if the folder holds no results of a sweep.
 pub fn landscapes(results: &Path, rank: Rank<'_>) -> Result<Vec<Landscape>> {
-    check_figure(rank.by)?;
+    check_figure_of_rows(rank.by)?;
     let plan = Plan::read(results.parent().unwrap_or(Path::new(".")))?;
     let grid = plan.trials.grid()?;
     let points = plan.trials.choice.points(&grid)?;

@@ -16,7 +16,7 @@ pub(super) const FILE: &str = "plan.json";
 /// Most points whose session returns are kept.
 pub const SAMPLE: usize = 512;
 /// Version of the plan's form.
-const SCHEMA_VERSION: u32 = 3;
+const SCHEMA_VERSION: u32 = 4;
 /// Bars replayed in one part, about.
 const PART_BARS: u64 = 500_000_000;
 /// Most rows of a part.

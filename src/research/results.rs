@@ -38,7 +38,7 @@ use crate::disk::map;
 use crate::disk::write::{TEMPORARY, write_whole};
 use crate::error::{Error, Result, codes};
 use crate::ledger;
-use crate::metrics;
+use crate::metrics::{self, TRADING};
 use crate::sweep::grid::Grid;
 
 /// Zstandard's level: results are written often and read once.
@@ -331,20 +331,37 @@ fn has_its_checksum(path: &Path, bytes: &[u8]) -> bool {
     named == Some(&xxh3_hex(bytes))
 }
 
-/// Refuses a figure that no row has.
+/// Names of the figures of [`metrics::Metrics`].
+fn names_of_figures() -> impl Iterator<Item = &'static str> {
+    metrics::figures().map(|figure| figure.name)
+}
+
+/// Refuses what is no figure of [`metrics::Metrics`].
 ///
 /// # Errors
 /// Usage error that lists the figures.
 pub fn check_figure(name: &str) -> Result<()> {
-    if metrics::figure(name).is_some() {
+    check_known(name, names_of_figures())
+}
+
+/// Refuses a figure that no row has.
+///
+/// # Errors
+/// Usage error that lists the figures.
+pub fn check_figure_of_rows(name: &str) -> Result<()> {
+    check_known(name, names_of_figures().chain(TRADING.iter().map(|(name, _)| *name)))
+}
+
+fn check_known(name: &str, known: impl Iterator<Item = &'static str>) -> Result<()> {
+    let known: Vec<&str> = known.collect();
+    if known.contains(&name) {
         return Ok(());
     }
-    let known: Vec<&str> = metrics::figures().map(|figure| figure.name).collect();
     Err(Error::new(codes::BAD_ARGUMENT, format!("there is no figure `{name}`"))
         .help(format!("known are {}", known.join(", "))))
 }
 
-/// `point`, `symbol` (`PORTFOLIO` for a portfolio), the axes, the figures; a figure that isn't
+/// `point`, `symbol` (`PORTFOLIO` for a portfolio), the axes, the figures, what was traded; a figure that isn't
 /// defined is null.
 fn batch_of_rows(first: usize, points: &[u64], grid: &Grid, rows: &[Row]) -> Result<RecordBatch> {
     let mut fields = vec![Field::new("point", DataType::UInt64, false), Field::new("symbol", DataType::Utf8, false)];
@@ -374,6 +391,10 @@ fn batch_of_rows(first: usize, points: &[u64], grid: &Grid, rows: &[Row]) -> Res
         let added_up = FIGURES.contains(&figure.name);
         let value = |row: &Row| (figure.of)(&row.metrics).value().filter(|_| added_up || !row.added_up);
         columns.push(Arc::new(Float64Array::from_iter(rows.iter().map(value))));
+    }
+    for (name, of) in TRADING {
+        fields.push(Field::new(name, DataType::Float64, false));
+        columns.push(Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| of(&row.trading)))));
     }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::new(codes::IO, e.to_string()))
 }
@@ -464,7 +485,7 @@ pub fn best(
 ) -> Result<Vec<Best>> {
     let Rank { by, lowest } = rank;
     for name in figures.iter().chain([&by]) {
-        check_figure(name)?;
+        check_figure_of_rows(name)?;
     }
     let sign = if lowest { -1.0 } else { 1.0 };
     let foreign = |e: String| Error::new(codes::PART_DAMAGED, e).at(results.display());

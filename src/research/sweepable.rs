@@ -21,7 +21,7 @@ use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
 use crate::history::{History, Hours};
 use crate::ledger::{Trials, Varied};
-use crate::metrics::{Benchmark, Metrics};
+use crate::metrics::{Benchmark, Metrics, Trading};
 use crate::replay::Terms;
 use crate::sweep::grid::{Axis, Choice, Grid};
 use crate::sweep::{How, Sweep};
@@ -62,6 +62,8 @@ pub struct Row {
     pub symbol: Option<Symbol>,
     /// All figures.
     pub metrics: Metrics,
+    /// Trades by direction, costs by kind, and what was refused.
+    pub trading: Trading,
     /// Whether these are several accounts added up, which have only some figures.
     pub added_up: bool,
 }
@@ -388,7 +390,7 @@ impl<S: Deployable> Prepared<'_, S> {
                 let symbol = account.symbol;
                 let kept = (account.keep)(point).then(|| Kept { point, symbol, capital, equity: equity() });
                 (account.done)(1);
-                (Row { point, symbol, metrics: judged.metrics, added_up: false }, kept)
+                (Row { point, symbol, metrics: judged.metrics, trading: judged.trading, added_up: false }, kept)
             })?;
             all.extend(replayed.into_inner());
         }

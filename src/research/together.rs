@@ -5,7 +5,7 @@ use super::market::Scope;
 use super::sweepable::{Row, Sweepable};
 use crate::bar::Date;
 use crate::calendar;
-use crate::metrics::{Benchmark, Cause, Measure, Metrics, Outcome, Tally};
+use crate::metrics::{Benchmark, Cause, Measure, Metrics, Outcome, Tally, Trading};
 
 /// Figures of several accounts that can be had from their equity and their own figures.
 pub(super) const FIGURES: [&str; 20] = [
@@ -72,7 +72,8 @@ fn row(capital: f64, per_year: f64, rows: &[Row], kept: &[Kept]) -> Row {
     let tally = Tally::default();
     let outcome = Outcome { capital, dates: &dates, equity: &equity, per_year, tally, bars: 0, bars_held: 0 };
     let metrics = with_trades(Metrics::of(&outcome, &Benchmark::default()), rows);
-    Row { point: rows[0].point, symbol: None, metrics, added_up: true }
+    let trading = rows.iter().fold(Trading::default(), |all, row| all.and(&row.trading));
+    Row { point: rows[0].point, symbol: None, metrics, trading, added_up: true }
 }
 
 /// The trades of all accounts, by their own figures.

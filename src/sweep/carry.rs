@@ -240,6 +240,8 @@ struct Block {
     held: [f64; BLOCK],
     /// Fee of the entry, a share.
     fee: [f64; BLOCK],
+    /// Dollars: of the entry, then of the exit.
+    slippage: [[f64; BLOCK]; 2],
     profit: [f64; BLOCK],
     win: [f64; BLOCK],
     loss: [f64; BLOCK],
@@ -255,6 +257,7 @@ fn trade(tape: &Tape<'_>, turns: &Turns, lots: Lots, costs: &Costs, trades: &mut
         exit: none,
         held: none,
         fee: none,
+        slippage: [none; 2],
         profit: none,
         win: none,
         loss: none,
@@ -275,6 +278,9 @@ fn trade(tape: &Tape<'_>, turns: &Turns, lots: Lots, costs: &Costs, trades: &mut
         fee.extend_from_slice(&block.fee[..count]);
         profit.extend_from_slice(&block.profit[..count]);
         add_up(&block, count, &mut tally, realised);
+        if costs.has_fees() {
+            add_up_fees(&block, count, costs, &mut tally);
+        }
     }
     realised.push(tally.profit);
     tally
@@ -298,9 +304,12 @@ fn work_out(lots: Lots, costs: &Costs, block: &mut Block) {
     let costs = *costs;
     for i in 0..BLOCK {
         let shares = lots.at(block.shares[i]);
-        let (entry, exit) = (costs.buy(block.entry[i]), costs.sell(block.exit[i]));
+        let (bought_at, sold_at) = (block.entry[i], block.exit[i]);
+        let (entry, exit) = (costs.buy(bought_at), costs.sell(sold_at));
         let fee = costs.fee(entry);
         let fees = shares * (fee + costs.fee(exit));
+        block.slippage[0][i] = shares * (entry - bought_at).abs();
+        block.slippage[1][i] = shares * (exit - sold_at).abs();
         let profit = shares * (exit - entry) - fees;
         (block.shares[i], block.entry[i], block.exit[i], block.fee[i]) = (shares, entry, exit, fee);
         block.held[i] /= HOUR as f64;
@@ -319,9 +328,19 @@ fn add_up(block: &Block, count: usize, tally: &mut Tally, realised: &mut Vec<f64
         sums.add_split(block.profit[i], block.win[i], block.loss[i], block.rate[i], block.held[i]);
         sums.bought += block.shares[i] * block.entry[i];
         sums.sold += block.shares[i] * block.exit[i];
+        sums.slippage = (sums.slippage + block.slippage[0][i]) + block.slippage[1][i];
         before
     }));
     *tally = sums;
+}
+
+/// Fees of entry and exit, oldest first.
+fn add_up_fees(block: &Block, count: usize, costs: &Costs, tally: &mut Tally) {
+    for i in 0..count.min(BLOCK) {
+        let Block { shares, fee, exit, .. } = block;
+        tally.commission += shares[i] * fee[i];
+        tally.commission += shares[i] * costs.fee(exit[i]);
+    }
 }
 
 /// What the busiest sessions did: upper bounds for daily limits.

@@ -18,7 +18,7 @@ use crate::calendar;
 use crate::error::{Error, Result, codes};
 use crate::history::History;
 use crate::indicator::Columns;
-use crate::metrics::{Benchmark, Metrics, Outcome};
+use crate::metrics::{Benchmark, Metrics, Outcome, Trading};
 use crate::replay::crossings::Crossings;
 use crate::replay::{Terms, replay_passing_over, replay_shared};
 use crate::strategy::Strategy;
@@ -56,6 +56,8 @@ pub struct Sweep<'a> {
 pub struct PointResult<'a> {
     /// All figures.
     pub metrics: Metrics,
+    /// Trades by direction, costs by kind, and what was refused.
+    pub trading: Trading,
     /// Its sessions.
     pub dates: &'a [Date],
     /// Equity after each of them, dollars.
@@ -133,8 +135,9 @@ impl Sweep<'_> {
             let kept = match fast {
                 None => self.by_loop(self.how, point, &columns, &needs, check_and_keep)?,
                 Some(outcome) => {
-                    let metrics = Metrics::of(&outcome, self.benchmark);
-                    check_and_keep(&PointResult { metrics, dates: outcome.dates, equity: outcome.equity })
+                    let (metrics, trading) =
+                        (Metrics::of(&outcome, self.benchmark), Trading::unrefused(&outcome.tally));
+                    check_and_keep(&PointResult { metrics, trading, dates: outcome.dates, equity: outcome.equity })
                 }
             };
             Ok((i, kept?))
@@ -157,8 +160,8 @@ impl Sweep<'_> {
             How::Plain => replay_shared(&instruments, &self.terms, &mut ())?.into_inner(),
         };
         let (dates, equity): (Vec<Date>, Vec<f64>) = replay.equity.iter().copied().unzip();
-        let metrics = Metrics::against(&replay, self.benchmark);
-        Ok(keep(&PointResult { metrics, dates: &dates, equity: &equity }))
+        let (metrics, trading) = (Metrics::against(&replay, self.benchmark), Trading::of(&replay));
+        Ok(keep(&PointResult { metrics, trading, dates: &dates, equity: &equity }))
     }
 
     /// By declared rules, if the strategy has any that an addition can express.
@@ -192,12 +195,14 @@ mod tests {
 
     use super::batch::tests_of;
     use super::*;
+    use crate::account::AccountKind;
     use crate::bar::{Bars, MINUTE, Nanos, Timeframe};
     use crate::costs::Costs;
     use crate::history::Hours;
     use crate::indicator::{Field, Indicator};
     use crate::metrics::buy_and_hold;
-    use crate::order::{Order, Reason, Size};
+    use crate::order::{Bracket, Entry, Order, Reason, Side, Size};
+    use crate::replay::{Instrument, replay};
     use crate::risk::{DailyLoss, Limits};
     use crate::strategy::{Now, Rules, Test};
 
@@ -325,7 +330,7 @@ mod tests {
             let benchmark = Benchmark::new(&buy_and_hold(&[&history], terms.start, terms.end));
             let run = |how| {
                 let sweep = Sweep { histories: std::slice::from_ref(&history), terms, benchmark: &benchmark, memory, how };
-                let keep = |i: usize, result: &PointResult<'_>| (i, result.metrics, result.dates.to_vec(), result.equity.to_vec());
+                let keep = |i: usize, result: &PointResult<'_>| (i, result.metrics, result.trading, result.dates.to_vec(), result.equity.to_vec());
                 sweep.run(&points, keep).expect("there are bars")
             };
             let (fast, plain) = (run(How::Fast), run(How::Plain));
@@ -366,6 +371,59 @@ mod tests {
         let mut scratch = Scratch::default();
         let outcome = sweep.carry(&point, &tape, &crossings, &mut scratch).expect("declared rules");
         assert!(Metrics::of(&outcome, &benchmark).trades > 30);
+    }
+
+    /// Sells short above 20.05 dollars, covers below.
+    #[derive(Clone, Copy)]
+    struct Short {
+        shares: u64,
+    }
+
+    impl Strategy for Short {
+        const NAME: &'static str = "short";
+        type Inputs = [f64; 0];
+        type State = ();
+
+        fn indicators(&self) -> [Indicator; 0] {
+            []
+        }
+
+        fn warmup(&self) -> usize {
+            0
+        }
+
+        fn decide(&self, (): &mut (), now: &Now<[f64; 0]>) -> Option<Order> {
+            let size = Size::Shares(self.shares);
+            match (now.position.is_open(), now.bar.close > 20.05) {
+                (false, true) => Some(Order::Enter(Entry { side: Side::Sell, size, bracket: Bracket::NONE })),
+                (true, false) => Some(Order::Exit(Reason::Signal("low"))),
+                _ => None,
+            }
+        }
+    }
+
+    /// Short trades stand apart from long ones, with what they cost, and with the orders that the account rejected.
+    #[test]
+    fn a_points_short_trades_costs_and_rejections_are_those_of_its_replay() {
+        let (start, columns) = ordinary_minutes();
+        let history = history(&start, &columns);
+        let kind = AccountKind::Margin { leverage: 1.0 };
+        let terms = terms((2, 3, 0), Limits::default(), history.sessions(), 0);
+        let terms = Terms { conditions: Conditions { kind, ..Conditions::UNLIMITED }, ..terms };
+        let benchmark = Benchmark::default();
+        let histories = std::slice::from_ref(&history);
+        let sweep = Sweep { histories, terms, benchmark: &benchmark, memory: 0, how: How::Fast };
+        let (affordable, too_many) = (Short { shares: 10 }, Short { shares: 10_000 });
+        let swept = sweep.run(&[affordable, too_many], |_, result| result.trading).expect("there are bars");
+        let alone = Instrument { history: history.clone(), strategy: affordable };
+        let totals = replay(&[alone], &terms, &mut ()).expect("there are bars").into_inner().totals;
+        let [sold, refused] = swept[..] else { panic!("two points") };
+        assert!(sold.short_trades > 10 && sold.short_pnl != 0.0, "{sold:?}");
+        assert_eq!((sold.long_trades, sold.long_pnl, sold.rejected_orders), (0, 0.0, 0));
+        assert!(sold.commission > 0.0 && sold.slippage > 0.0, "{sold:?}");
+        assert_eq!((sold.commission, sold.slippage), (totals.commission, totals.slippage));
+        assert!(refused.rejected_orders > 10, "{refused:?}");
+        assert_eq!(Trading { rejected_orders: 0, ..refused }, Trading::default());
     }
 
     /// A sweep that is told other rules than `decide` follows notices.

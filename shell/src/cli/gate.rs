@@ -153,8 +153,8 @@ pub(super) fn run(options: &Options, strategies: &[&dyn AnyStrategy], started: I
     write_files(options, &verdict, &judgements)?;
     let text = match options.json {
         true => to_json(&verdict),
-        false if options.github => github::gate(&verdict) + &table::gate(&verdict),
-        false => table::gate(&verdict),
+        false if options.github => github::gate(&verdict) + &table::gate(&verdict, &judgements),
+        false => table::gate(&verdict, &judgements),
     };
     print(&text)?;
     if options.open {

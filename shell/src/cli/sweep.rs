@@ -6,10 +6,11 @@ use std::time::Instant;
 use clap::{Args, Subcommand};
 use magellan::error::{Error, Result};
 use magellan::ledger::Ledger;
+use magellan::metrics::TRADING;
 use magellan::registry::{self, AnyStrategy};
 use magellan::research::landscape::landscapes;
 use magellan::research::plan::{Plan, Shard};
-use magellan::research::results::{Best, Contest, Rank, check_figure};
+use magellan::research::results::{Best, Contest, Rank, check_figure_of_rows};
 use magellan::research::sweep::{self, Keeping, Swept};
 use magellan::sweep::How;
 use serde_json::{Value, json};
@@ -86,13 +87,15 @@ pub(super) struct Merge {
 }
 
 /// Figures shown beside the one that ranks.
-const SHOWN: [&str; 4] = ["sharpe", "total_return", "max_drawdown", "trades"];
+const ALWAYS: [&str; 4] = ["sharpe", "total_return", "max_drawdown", "trades"];
+/// The same, where they are defined and not 0, as what was traded.
+const TURNOVER: &str = "turnover";
 
 pub(super) fn run(options: &Sweep, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
     if let Some(SweepCommand::Merge(merge)) = &options.command {
         return self::merge(merge, strategies);
     }
-    check_figure(&options.by)?;
+    check_figure_of_rows(&options.by)?;
     let shard = shard(options)?;
     if !shard.is_whole() && options.out.is_none() {
         let what = format!("shard {}/{}: its results need a folder", shard.index, shard.of);
@@ -164,7 +167,8 @@ fn share(options: &Sweep, folder: &Path, Shard { index, of }: Shard, count: usiz
 /// The best points, as a table or as JSON, and as a page, if one is wanted.
 fn best_points(options: &Sweep, opened: &Opened<'_>, swept: &Swept) -> Result<String> {
     let mut figures = vec![options.by.as_str()];
-    figures.extend(SHOWN.iter().filter(|f| **f != options.by));
+    let others = ALWAYS.into_iter().chain([TURNOVER]).chain(TRADING.map(|(name, _)| name));
+    figures.extend(others.filter(|f| *f != options.by));
     let rank = Rank { by: &options.by, lowest: options.lowest };
     let top = options.top as usize;
     let by_symbol = match swept.accounts {
@@ -227,8 +231,9 @@ fn accounts_ranked(swept: &Swept) -> usize {
 fn best_tables(swept: &Swept, rank: Rank<'_>, figures: &[&str], by_symbol: &[Best], best: &[Best]) -> String {
     let rows = |best: &[Best]| {
         let header = ["point", "symbol"].into_iter().map(str::to_owned).chain(swept.axes.iter().cloned());
-        let rows = best.iter().map(|one| best_row(one, figures)).collect();
-        table::plain(header.chain(figures.iter().map(|f| (*f).to_owned())), rows)
+        let columns = columns(figures, best);
+        let rows = best.iter().map(|one| best_row(one, figures, &columns)).collect();
+        table::plain(header.chain(columns.iter().map(|&i| figures[i].to_owned())), rows)
     };
     let order = if rank.lowest { "lowest" } else { "highest" };
     let what = |best: &[Best]| match best {
@@ -254,12 +259,24 @@ fn best_tables(swept: &Swept, rank: Rank<'_>, figures: &[&str], by_symbol: &[Bes
     text + &notes(&swept.partly_covered, &swept.doubts, swept.synthetic)
 }
 
-fn best_row(best: &Best, figures: &[&str]) -> Vec<String> {
+/// Which figures a table of these rows has: the one that ranks, those of every table, and of what was traded what there
+/// is. Long trades stand apart where there are short ones.
+fn columns(figures: &[&str], rows: &[Best]) -> Vec<usize> {
+    let is_some = |i: usize| rows.iter().any(|row| row.figures[i].is_some_and(|v| v != 0.0));
+    let has_short = figures.iter().position(|f| *f == "short_trades").is_some_and(is_some);
+    let is_shown = |&i: &usize| match figures[i] {
+        figure if i == 0 || ALWAYS.contains(&figure) => true,
+        "long_trades" | "long_pnl" => has_short,
+        _ => is_some(i),
+    };
+    (0..figures.len()).filter(is_shown).collect()
+}
+
+fn best_row(best: &Best, figures: &[&str], columns: &[usize]) -> Vec<String> {
     let mut row = vec![best.point.to_string(), best.symbol.clone()];
     row.extend(best.parameters.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)));
-    let figure =
-        |(name, value): (&&str, &Option<f64>)| value.map_or_else(|| "-".to_owned(), |v| table::number(name, v));
-    row.extend(figures.iter().zip(&best.figures).map(figure));
+    let figure = |&i: &usize| best.figures[i].map_or_else(|| "-".to_owned(), |v| table::number(figures[i], v));
+    row.extend(columns.iter().map(figure));
     row
 }
 

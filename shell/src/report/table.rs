@@ -5,22 +5,24 @@ use std::fmt::Write as _;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
-use magellan::account::{AccountKind, State};
+use magellan::account::{AccountKind, State, Totals};
 use magellan::bar::{Date, Symbol};
 use magellan::config::Levels;
 use magellan::finding::{Finding, Severity};
 use magellan::gate::acknowledge;
 use magellan::gate::comparison::Comparison;
 use magellan::gate::{
-    Acknowledgement, Check, DataFinding, Luck, PeriodVerdict, Skill, StrategyVerdict, Timing, Verdict,
+    Acknowledgement, Check, DataFinding, Judgement, Luck, PeriodVerdict, Skill, StrategyVerdict, Timing, Verdict,
 };
 use magellan::holdout::Seen;
 use magellan::metrics::{BySide, Measure};
+use magellan::replay::Replay;
 use magellan::research::backtest::Run;
 use magellan::research::coverage::PartlyCovered;
 use magellan::research::market::matters;
 use serde_json::Value;
 
+use super::traded;
 use super::words::{counted, plural};
 
 /// Said wherever synthetic bars were used.
@@ -90,7 +92,7 @@ pub fn assumed(assumed: &BTreeMap<String, Value>) -> String {
 }
 
 /// The gate's one table and its verdict.
-pub fn gate(verdict: &Verdict) -> String {
+pub fn gate(verdict: &Verdict, judgements: &[Judgement]) -> String {
     let mut table = table(["strategy", "period", "criterion", "value", "fails", "warns", "margin", "result"]);
     for strategy in &verdict.strategies {
         if let Some(error) = &strategy.error {
@@ -107,7 +109,9 @@ pub fn gate(verdict: &Verdict) -> String {
     }
     let mut text = format!("{table}\n");
     for strategy in &verdict.strategies {
-        let _ = writeln!(text, "{}", summary(strategy));
+        let replays = judgements.iter().filter(|one| one.verdict.strategy == strategy.strategy);
+        let replays: Vec<&Replay> = replays.flat_map(|one| &one.periods).map(|charts| &charts.run.replay).collect();
+        let _ = writeln!(text, "{}", summary(strategy, &replays));
     }
     if verdict.synthetic {
         let _ = writeln!(text, "{SYNTHETIC_NOTE}");
@@ -223,8 +227,13 @@ pub(crate) fn number(metric: &str, v: f64) -> String {
         "time_under_water",
         "gross_exposure",
     ];
+    const DOLLARS: &[&str] = &["long_pnl", "short_pnl", "commission", "slippage", "borrow", "margin_interest"];
     const COUNTS: &[&str] = &[
         "trades",
+        "long_trades",
+        "short_trades",
+        "rejected_orders",
+        "blocked_entries",
         "longest_drawdown_days",
         "max_consecutive_losses",
         "symbols_dropped",
@@ -244,19 +253,22 @@ pub(crate) fn number(metric: &str, v: f64) -> String {
         format!("{:.2} %", v * 100.0)
     } else if COUNTS.contains(&metric) {
         format!("{v:.0}")
+    } else if DOLLARS.contains(&metric) {
+        format!("{v:.2}")
     } else {
         format!("{v:.3}")
     }
 }
 
-/// What was judged of a strategy, on what: a line, and one below it for each thing to know.
-fn summary(strategy: &StrategyVerdict) -> String {
+/// What was judged of a strategy, on what: a line, and one below it for each thing to know. `replays` are those of its
+/// periods.
+fn summary(strategy: &StrategyVerdict, replays: &[&Replay]) -> String {
     let mut text = format!("{} {}", strategy.status.name(), strategy.strategy);
     if let Some(error) = &strategy.error {
         let _ = write!(text, "\n  error[{}]: {}\n  try: {}", error.code, error.message, error.help);
     }
-    for period in &strategy.periods {
-        period_summary(&mut text, period);
+    for (i, period) in strategy.periods.iter().enumerate() {
+        period_summary(&mut text, period, replays.get(i).copied());
     }
     let _ = write!(text, "\n  {}", judged_by(strategy));
     for changed in &strategy.changed {
@@ -295,7 +307,7 @@ pub(super) fn standing(a: &Acknowledgement, strategy: &StrategyVerdict) -> Strin
     }
 }
 
-fn period_summary(text: &mut String, period: &PeriodVerdict) {
+fn period_summary(text: &mut String, period: &PeriodVerdict, replay: Option<&Replay>) {
     let m = &period.metrics;
     let _ = write!(
         text,
@@ -309,6 +321,9 @@ fn period_summary(text: &mut String, period: &PeriodVerdict) {
         period.provenance.join("+"),
         &period.data_sha256[..12],
     );
+    if let Some(replay) = replay {
+        let _ = write!(text, "\n  {}", trading(replay, m.turnover));
+    }
     let _ = write!(text, "\n  {}", period.power.statement);
     skill_summary(text, &period.skill);
     let _ = write!(text, "\n  {}", against_baseline(&period.baseline));
@@ -328,6 +343,37 @@ fn period_summary(text: &mut String, period: &PeriodVerdict) {
     if !period.not_demanded.is_empty() {
         let _ = write!(text, "\n  not demanded: {}", period.not_demanded.join(", "));
     }
+}
+
+/// What was traded and what it cost, in a line: of short trades, other costs and refusals only what there is.
+fn trading(replay: &Replay, turnover: Measure) -> String {
+    let (short, totals) = (BySide::of(replay).short, &replay.totals);
+    let Totals { commission, slippage, borrow, margin_interest, dividends_received, dividends_paid, .. } = *totals;
+    let mut text = format!("turnover {} a year", value("turnover", turnover));
+    if short.trades > 0 {
+        let _ = write!(text, "; {} short, {:.2} dollars of profit", counted(short.trades, "trade"), short.pnl);
+    }
+    let _ = write!(text, "; commission {commission:.2}, slippage {slippage:.2}");
+    let others = [
+        ("borrow", borrow),
+        ("margin interest", margin_interest),
+        ("dividends received", dividends_received),
+        ("dividends paid", dividends_paid),
+        ("cash in lieu", totals.cash_in_lieu),
+    ];
+    for (name, dollars) in others.into_iter().filter(|(_, dollars)| *dollars != 0.0) {
+        let _ = write!(text, ", {name} {dollars:.2}");
+    }
+    text += " dollars";
+    let rejected = totals.orders[State::Rejected as usize];
+    if rejected > 0 {
+        let _ = write!(text, "; {} rejected: {}", counted(rejected, "order"), traded::rejected_in_words(totals));
+    }
+    let blocks: Vec<String> = replay.blocks.iter().map(|(block, n)| format!("{} {n}", block.name())).collect();
+    if !blocks.is_empty() {
+        let _ = write!(text, "; entries refused by limits: {}", blocks.join(", "));
+    }
+    text
 }
 
 /// What it adds to being in the market: its timing, and a line for each thing held instead.
@@ -487,10 +533,7 @@ const ROWS: &[Figure] = &[
         let won = || value("win_rate", short.win_rate);
         if short.trades == 0 { String::new() } else { format!("{}, {:.2}, {} won", short.trades, short.pnl, won()) }
     }),
-    ("rejected orders", |r| match r.replay.totals.orders[State::Rejected as usize] {
-        0 => String::new(),
-        count => count.to_string(),
-    }),
+    ("rejected orders", |r| traded::rejected_in_words(&r.replay.totals)),
     ("commission / slippage", |r| format!("{:.2} / {:.2}", r.replay.totals.commission, r.replay.totals.slippage)),
     ("win rate", |r| value("win_rate", r.metrics.win_rate)),
     ("profit factor", |r| value("profit_factor", r.metrics.profit_factor)),
@@ -570,4 +613,53 @@ fn fine_print(runs: &[Run]) -> String {
         let _ = write!(text, "\n{SYNTHETIC_NOTE}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use magellan::metrics::Cause;
+    use magellan::prelude::*;
+
+    use super::*;
+
+    /// Sells short by day, and now and then for less than a share costs.
+    #[derive(Clone, Copy)]
+    struct Short;
+
+    impl Strategy for Short {
+        const NAME: &'static str = "short";
+        type Inputs = [f64; 0];
+        type State = ();
+
+        fn indicators(&self) -> [Indicator; 0] {
+            []
+        }
+
+        fn warmup(&self) -> usize {
+            0
+        }
+
+        fn decide(&self, (): &mut (), now: &Now<[f64; 0]>) -> Option<Order> {
+            let size = if now.bar.close > 20.0 { Size::Shares(10) } else { Size::Notional(1.0) };
+            Some(match now.position.is_open() {
+                false => Order::Enter(Entry { side: Side::Sell, size, bracket: Bracket::NONE }),
+                true => Order::Exit(Reason::Signal("next day")),
+            })
+        }
+    }
+
+    #[test]
+    fn a_gates_summary_tells_short_trades_costs_and_rejections() -> Result<()> {
+        let first = "2024-01-02".parse::<Date>()?;
+        let start: Vec<Nanos> = (0..3).map(|day| Date(first.0 + day).utc_midnight()).collect();
+        let closes = [19.0, 21.0, 20.0];
+        let bars = Bars::new(Timeframe::Day, &start, [&closes[..]; 5])?;
+        let costs = Costs { slippage_bps: 10.0, fee_per_share: 0.01, ..Costs::default() };
+        let replay = Backtest::new(("SPY".parse::<Symbol>()?, bars), Short).costs(costs).run()?.into_inner().replay;
+        let said = trading(&replay, Measure::Undefined(Cause::NoSessions));
+        assert!(said.contains("; 1 trade short, "), "{said}");
+        assert!(said.contains("; commission 0.20, slippage 0.40 dollars"), "{said}");
+        assert!(said.ends_with("; 1 order rejected: zero_size 1"), "{said}");
+        Ok(())
+    }
 }

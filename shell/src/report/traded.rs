@@ -24,6 +24,17 @@ pub fn orders(totals: &Totals) -> Value {
     Value::Object(counts.map(|(state, count)| (state.name().to_owned(), json!(count))).collect::<Map<_, _>>())
 }
 
+/// Why orders were rejected, and how many.
+pub fn rejections(totals: &Totals) -> Value {
+    Value::Object(totals.rejections().map(|(why, count)| (why.to_owned(), json!(count))).collect())
+}
+
+/// The same in words; empty, if none was rejected.
+pub fn rejected_in_words(totals: &Totals) -> String {
+    let why: Vec<String> = totals.rejections().map(|(why, count)| format!("{why} {count}")).collect();
+    why.join(", ")
+}
+
 /// Long and short trades apart, costs, orders and what was traded, by the keys of the outputs.
 pub fn all(replay: &Replay) -> Map<String, Value> {
     let (by_side, totals) = (BySide::of(replay), &replay.totals);
@@ -34,6 +45,7 @@ pub fn all(replay: &Replay) -> Map<String, Value> {
         ("traded", json!(totals.traded)),
         ("fills", json!(totals.executions)),
         ("orders", orders(totals)),
+        ("rejections", rejections(totals)),
     ];
     keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }

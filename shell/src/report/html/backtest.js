@@ -107,6 +107,7 @@ const PAGE = {
     ['equity', 'Equity', EQUITY_LEAD, equityView],
     ['months', 'Monthly returns', MONTHS_LEAD, monthsView, 'Months'],
     ['trades', 'Trades', TRADES_LEAD, tradesView],
+    ['traded', 'Directions, costs and orders', TRADED_LEAD, tradedView, 'Costs'],
     ['accounts', 'Accounts', 'Each symbol has an account of its own.', accountsView],
     ['settings', 'Costs and parameters', null, settingsView, 'Settings'],
     ['figures', 'All figures', FIGURES_LEAD, figuresView, 'Figures'],

@@ -33,9 +33,10 @@ const plural = (n, one, many = `${one}s`) => `${whole(n)} ${n === 1 ? one : many
 
 const SIGNED_RATES = ['total_return', 'cagr', 'max_drawdown', 'worst_day', 'best_day', 'expectancy_ret', 'benchmark_return', 'shuffled_drawdown', 'bar_drawdown', 'alpha', 'cvar', 'walk_forward_return'];
 const RATES = new Set([...SIGNED_RATES, 'ulcer_index', 'time_under_water', 'gross_exposure', 'win_rate', 'exposure', 'volatility']);
-const MONEY = new Set(['initial_capital', 'final_equity', 'gross_win', 'gross_loss', 'avg_trade_pnl', 'avg_win', 'avg_loss']);
+const MONEY = new Set(['initial_capital', 'final_equity', 'gross_win', 'gross_loss', 'avg_trade_pnl', 'avg_win', 'avg_loss', 'long_pnl', 'short_pnl', 'commission', 'slippage', 'borrow', 'margin_interest']);
 const NAMES = {
   cagr: 'CAGR', avg_trade_pnl: 'Average trade', avg_win: 'Average win', avg_loss: 'Average loss',
+  long_pnl: 'Profit of long trades', short_pnl: 'Profit of short trades',
   expectancy_ret: 'Mean return a trade', avg_holding_hours: 'Mean holding, hours', psr: 'Probabilistic Sharpe ratio', dsr: 'Deflated Sharpe ratio',
   pbo: 'Probability of backtest overfitting', longest_drawdown_days: 'Longest drawdown, days', min_trl: 'Minimum track record length',
   timing_p: 'As good at other times', alpha_t: 't of alpha beside its own symbols', market_alpha_t: 't of alpha beside the market',

@@ -362,7 +362,7 @@ function tradeTip(t, daily) {
     el('strong', {}, isNumber(t.profit) && (t.profit > 0 ? 'Win ' : 'Loss '), dollars(t.profit)), ` (${isNumber(tradeReturn(t)) ? signed(percent(tradeReturn(t)), t.profit) : 'no return'})`,
     el('div', {}, `In ${instant(t.entered, daily)} at ${isNumber(t.entry) ? price(t.entry) : '?'}`),
     el('div', {}, `Out ${instant(t.exited, daily)} at ${isNumber(t.exit) ? price(t.exit) : '?'}`),
-    el('div', {}, `${isNumber(t.shares) ? whole(t.shares) : '?'} shares · ${t.reason ?? 'no reason recorded'}`),
+    el('div', {}, `${isNumber(t.shares) ? whole(t.shares) : '?'} shares${t.side ? ` ${t.side}` : ''} · ${t.reason ?? 'no reason recorded'}`),
   ];
 }
 

@@ -306,6 +306,7 @@ const PAGE = {
     ['equity', 'Equity', EQUITY_LEAD, equityView],
     ['months', 'Monthly returns', MONTHS_LEAD, monthsView, 'Months'],
     ['trades', 'Trades', TRADES_LEAD, tradesView],
+    ['traded', 'Directions, costs and orders', TRADED_LEAD, tradedView, 'Costs'],
     ['robustness', 'Robustness', 'How much of the result hangs on costs, one symbol, one year, one regime or one setting.', robustnessView],
     ['bootstrap', 'Bootstrap', 'What the figure would have been in histories resampled from this one.', bootstrapView],
     ['sweep', 'Sweep', 'Darker or lighter is only a guide: each cell reads out its number.', () => heatView(data.sweep)],

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::page::{Kind, render};
 use super::series::{self, Drawn, rounded};
+use crate::report::traded;
 
 /// The page of one strategy; `siblings` are the strategies whose pages stand beside it, itself among them.
 ///
@@ -48,7 +49,7 @@ fn pairs(judgement: &Judgement) -> impl Iterator<Item = (&PeriodVerdict, &Period
     judgement.verdict.periods.iter().zip(&judgement.periods)
 }
 
-/// The verdict as the page wants it: robustness and power lifted, hashes by their plain names.
+/// The verdict as the page wants it: robustness and power lifted, hashes by their plain names, and what was traded.
 fn shown(judgement: &Judgement) -> Value {
     let mut shown = json!(judgement.verdict);
     if let Some(subject) = &judgement.verdict.subject {
@@ -67,10 +68,11 @@ fn shown(judgement: &Judgement) -> Value {
     if let (Some(luck), Some(first)) = (&judgement.verdict.ledger, judgement.verdict.periods.first()) {
         shown["ledger"]["variance"] = json!(luck.dispersion.map(|d| d / first.metrics.sessions as f64));
     }
-    for (period, own) in shown["periods"].as_array_mut().into_iter().flatten().zip(&judgement.verdict.periods) {
+    for (period, (own, charts)) in shown["periods"].as_array_mut().into_iter().flatten().zip(pairs(judgement)) {
         let seen = own.seen.iter().flat_map(Seen::sentences).fold(String::new(), |text, said| text + "; " + &said);
         let power = format!("{}; against what is deployed: {}{seen}", own.power.statement, own.baseline.how);
         period["power"] = json!(power);
+        period["traded"] = Value::Object(traded::all(&charts.run.replay));
         let robustness = json!(own.robustness);
         for (name, value) in robustness.as_object().into_iter().flatten() {
             period[name] = value.clone();

@@ -9,6 +9,7 @@ const ofPart = (rows) => list(rows).filter((row) => row?.period === (part.name ?
 const EQUITY_LEAD = 'All start from the same capital. Drag to zoom: the curves restart from the strategy’s value at the left edge. Double-click to reset.';
 const MONTHS_LEAD = 'Per cent, compounded from session equity. Stronger colour, larger move.';
 const TRADES_LEAD = 'Point at a triangle for its trade; a symbol in the table leads to it.';
+const TRADED_LEAD = 'Profits of trades are before borrow, interest and dividends. Turnover is in times equity a year.';
 const FIGURES_LEAD = 'Simple returns, 252 sessions (or 52 weeks of weekly bars) a year, no risk-free rate.';
 
 /* Figures beside the benchmark's */
@@ -134,7 +135,7 @@ function monthsView() {
 function tradesOfPart() {
   const found = ofPart(data.trades)[0];
   if (!found) return { rows: [], sales: 0, left: 0 };
-  const row = ([symbol, entered, entry, exited, exit, shares, profit, reason]) => ({ symbol: found.symbols[symbol], entered, entry, exited, exit, shares, profit, reason: found.reasons[reason] });
+  const row = ([symbol, entered, entry, exited, exit, shares, profit, reason, side]) => ({ symbol: found.symbols[symbol], entered, entry, exited, exit, shares, profit, reason: found.reasons[reason], side: side > 0 ? 'long' : side < 0 ? 'short' : null });
   return { rows: found.rows.map(row), sales: found.sales, left: found.sales - found.rows.length };
 }
 /** The calendar of the bars: as that of equity, but with the time of day where bars have one. */
@@ -201,6 +202,7 @@ function tradesTable(trades, daily, find) {
   const cell = (v, format) => (isNumber(v) ? format(v) : none('not recorded'));
   const columns = [
     { label: 'Symbol', heading: true, key: (t) => t.symbol, cell: (t) => el('button', { class: 'link', type: 'button', title: 'Show on the chart', onclick: () => find(t) }, t.symbol ?? 'unnamed') },
+    { label: 'Side', key: (t) => t.side, cell: (t) => t.side ?? none('not recorded') },
     { label: 'Entered', key: (t) => t.entered, cell: (t) => instant(t.entered, daily) },
     { label: 'Entry', numeric: true, key: (t) => t.entry, cell: (t) => cell(t.entry, price) },
     { label: 'Exited', key: (t) => t.exited, cell: (t) => instant(t.exited, daily) },
@@ -211,6 +213,42 @@ function tradesTable(trades, daily, find) {
     { label: 'Reason', key: (t) => t.reason, cell: (t) => t.reason ?? none('not recorded') },
   ];
   return dataTable({ caption: `Trades of ${part.name}`, columns, rows: trades, pageSize: 25, className: 'trades' });
+}
+
+/* Directions, costs, orders */
+
+function directionsTable({ long, short }) {
+  const rows = [['Long', long], ['Short', short]].map(([name, of]) => ({ ...of, name }));
+  const column = (label, figure, cell) => ({ label, numeric: true, key: (r) => sortable(r[figure]), cell: cell ?? ((r) => figureNode(figure, r[figure])) });
+  const columns = [
+    { label: 'Direction', heading: true, key: (r) => r.name, cell: (r) => r.name },
+    column('Trades', 'trades'), column('Profit', 'pnl', (r) => dollars(r.pnl)), column('Won', 'win_rate'), column('Profit factor', 'profit_factor'),
+  ];
+  return dataTable({ caption: 'Trades by direction', columns, rows, className: 'directions' }).node;
+}
+
+/** Pairs of a name and a number, in the order of the JSON. */
+const namedFacts = (id, rows) => el('dl', { class: 'facts', id }, rows.map(([name, v]) => el('div', { 'data-fact': name }, el('dt', {}, title(name)), el('dd', {}, v))));
+
+function tradedView() {
+  const traded = part.traded;
+  if (!traded) return 'directions, costs and orders were not recorded';
+  const costs = Object.entries(traded.costs ?? {}).filter(([name, v]) => v !== 0 || ['commission', 'slippage'].includes(name));
+  // A verdict lists the limits, a backtest names them.
+  const blocks = Array.isArray(part.gate_blocks) ? part.gate_blocks : Object.entries(part.gate_blocks ?? {});
+  const counts = (rows) => rows.map(([name, n]) => [name, whole(n)]);
+  const refused = [...counts(Object.entries(traded.rejections ?? {})), ...counts(blocks).map(([name, n]) => [`limit_${name}`, n])];
+  const below = (name, body) => el('div', { class: 'subchart' }, el('h3', {}, name), body);
+  return [
+    directionsTable(traded),
+    below('Costs and turnover', namedFacts('costs-paid', [
+      ...costs.map(([name, v]) => [name, money(v)]),
+      ['traded', isNumber(traded.traded) ? money(traded.traded) : none('not recorded')], ['turnover', figureNode('turnover', part.metrics?.turnover)],
+      ['fills', isNumber(traded.fills) ? whole(traded.fills) : none('not recorded')],
+    ])),
+    below('Orders by their end', namedFacts('orders', counts(Object.entries(traded.orders ?? {})))),
+    refused.length > 0 && below('Why orders and entries were refused', namedFacts('refused', refused)),
+  ];
 }
 
 /* Facts */

@@ -264,6 +264,7 @@ fn trades(drawn: &Drawn<'_>, most: usize) -> Value {
             f.shares,
             rounded(f.profit, 2),
             reasons.number(f.reason.to_string()),
+            f.side.sign(),
         ])
     };
     let rows: Vec<Value> = shown.iter().map(row).collect();

@@ -28,13 +28,22 @@ function heroView() {
       tile('Trials in the ledger', whole(swept().trials))));
 }
 
+/** What was traded: shown where there is any in these rows, long trades apart where there are short ones. */
+const TRADED = new Set(['turnover', 'long_trades', 'long_pnl', 'short_trades', 'short_pnl', 'commission', 'slippage', 'borrow', 'margin_interest', 'rejected_orders', 'blocked_entries']);
+function shownFigures(rows) {
+  const all = list(swept().figures);
+  const isSome = (name) => rows.some((row) => (row.figures[all.indexOf(name)] ?? 0) !== 0);
+  const isShown = (name) => !TRADED.has(name) || (/^long_/.test(name) ? isSome('short_trades') : isSome(name));
+  return all.map((name, i) => [name, i]).filter(([name, i]) => i === 0 || isShown(name));
+}
+
 function rankedTable(rows, caption, className) {
   const several = new Set(rows.map((row) => row.symbol)).size > 1 || rows[0].symbol !== 'PORTFOLIO';
   const columns = [
     { label: 'Point', heading: true, key: (r) => r.point, cell: (r) => whole(r.point) },
     several && { label: 'Account', key: (r) => r.symbol, cell: (r) => r.symbol },
     ...list(swept().axes).map((axis, i) => ({ label: axis, numeric: true, key: (r) => sortable(r.parameters[i]), cell: (r) => String(r.parameters[i]) })),
-    ...list(swept().figures).map((name, i) => ({ label: title(name), numeric: true, key: (r) => r.figures[i], cell: (r) => figureNode(name, r.figures[i] ?? { undefined: 'undefined' }) })),
+    ...shownFigures(rows).map(([name, i]) => ({ label: title(name), numeric: true, key: (r) => r.figures[i], cell: (r) => figureNode(name, r.figures[i] ?? { undefined: 'undefined' }) })),
   ].filter(Boolean);
   return dataTable({ caption, columns, rows, pageSize: 25, className }).node;
 }
