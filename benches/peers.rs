@@ -99,6 +99,10 @@ impl Strategy for Dip {
     fn needs(&self) -> Vec<Test> {
         vec![Test::below(0, self.level)]
     }
+
+    fn asks_while_busy(&self) -> bool {
+        false
+    }
 }
 
 /// From bars to figures: sessions, benchmark, indicators, replays.

@@ -2,6 +2,7 @@
 
 use magellan::account::{By, Fill, Place, Totals};
 use magellan::bar::{DAY, HOUR, Timeframe};
+use magellan::history::History;
 use magellan::metrics::{Cause, Measure, Metrics, buy_and_hold};
 use magellan::order::{Reason, Side};
 use magellan::replay::Replay;
@@ -196,7 +197,9 @@ fn the_benchmark_buys_equal_amounts_at_the_first_closes_and_knows_splits() {
         b.push(at, [y; 5]);
     }
     let (a, b) = (a.history("AMC", Timeframe::Day), b.history("GME", Timeframe::Day));
-    let worth = |a, b| buy_and_hold(&[a, b], date("2024-07-01"), date("2024-07-03"));
+    fn worth(a: &History<'_>, b: &History<'_>) -> Vec<f64> {
+        buy_and_hold(&[a, b], date("2024-07-01"), date("2024-07-03"))
+    }
     // AMC splits 2:1 before July 3: 12 becomes 6, which is no loss.
     let a = a.splitting([(date("2024-07-03"), 2.0)]);
     assert_eq!(worth(&a, &b), [2.0, 2.2, 1.2 + 0.9]);

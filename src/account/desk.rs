@@ -248,15 +248,38 @@ pub(super) struct Band {
     above: f64,
     until: Nanos,
     overnight: bool,
+    /// How many bars may pass, for who counts them.
+    bars: u32,
 }
 
 impl Band {
     /// Nothing can happen.
     pub(super) const WIDE: Self =
-        Self { below: f64::NEG_INFINITY, above: f64::INFINITY, until: Nanos::MAX, overnight: true };
+        Self { below: f64::NEG_INFINITY, above: f64::INFINITY, until: Nanos::MAX, overnight: true, bars: u32::MAX };
     /// Every bar must be looked at.
     pub(super) const NARROW: Self =
-        Self { below: f64::INFINITY, above: f64::NEG_INFINITY, until: Nanos::MIN, overnight: false };
+        Self { below: f64::INFINITY, above: f64::NEG_INFINITY, until: Nanos::MIN, overnight: false, bars: 0 };
+
+    /// Only bars of this session pass.
+    pub(super) fn end_today(&mut self) {
+        self.overnight = false;
+    }
+
+    /// At most so many bars pass.
+    pub(super) fn count(&mut self, bars: u32) {
+        self.bars = self.bars.min(bars);
+    }
+
+    /// Whether somebody counts the bars that pass.
+    #[inline(always)]
+    pub(super) fn counts(&self) -> bool {
+        self.bars != u32::MAX
+    }
+
+    /// So many bars have passed, and somebody counts them.
+    pub(super) fn pass(&mut self, bars: u32) {
+        self.bars -= bars;
+    }
 
     pub(super) fn narrow(&mut self, towards: Side, level: f64) {
         match towards {
@@ -268,13 +291,19 @@ impl Band {
     /// Whether a bar with these extremes and this end lies inside.
     #[inline(always)]
     pub(super) fn holds(&self, low: f64, high: f64, end: Nanos, last_of_session: bool) -> bool {
-        low > self.below && high < self.above && end < self.until && (self.overnight || !last_of_session)
+        low > self.below
+            && high < self.above
+            && end < self.until
+            && (self.overnight || !last_of_session)
+            && self.bars > 0
     }
 
     /// The first bar from `from` on that doesn't lie inside, of the bars of a session; their number if all do.
     pub(super) fn first_outside(&self, bars: &Bars<'_>, from: usize) -> usize {
         let in_time = from + bars.starts()[from..].partition_point(|start| start + bars.width() < self.until);
-        let to = if self.overnight { in_time } else { in_time.min(bars.len().saturating_sub(1)).max(from) };
+        let counted = from.saturating_add(self.bars as usize);
+        let today = if self.overnight { bars.len() } else { bars.len().saturating_sub(1) };
+        let to = in_time.min(counted).min(today).max(from);
         let outside = |low: f64, high: f64| !(low > self.below && high < self.above);
         let mut i = from;
         // Many at once, without a branch for each.

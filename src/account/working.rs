@@ -174,6 +174,11 @@ impl Working {
         flat.is_some_and(|before| session != self.decided || start >= session_close - before)
     }
 
+    /// So many bars have passed without a look.
+    pub(super) fn pass(&mut self, bars: u32) {
+        self.bars += bars;
+    }
+
     /// Whether its time in force ends with this bar.
     pub(super) fn times_out(&self, session: Date, last_of_session: bool) -> bool {
         if self.kind == WorkingKind::MarketOnClose {
@@ -234,12 +239,18 @@ impl Working {
         WorkingOrder { name, side, kind, stop, left, filled, reduce_only: self.reduce_only }
     }
 
-    /// The prices within which a bar changes nothing, narrowed to those that leave this order alone. One whose time is
-    /// counted, or whose stop moves, sees every bar.
+    /// The prices within which a bar changes nothing, narrowed to those that leave this order alone. One that has seen no
+    /// bar, that must be flat overnight, or whose stop moves sees every bar.
     pub(super) fn narrow(&self, mut band: Band) -> Band {
         let flat = self.bracket.as_ref().is_some_and(|bracket| bracket.flat_before_close.is_some());
-        if self.tif != TimeInForce::Gtc || flat {
+        if flat || self.first_session.is_none() {
             return Band::NARROW;
+        }
+        match self.tif {
+            TimeInForce::Gtc => {}
+            TimeInForce::Day => band.end_today(),
+            // It ends with the last of them, which is looked at.
+            TimeInForce::Bars(bars) => band.count(bars.saturating_sub(self.bars + 1)),
         }
         match self.kind {
             WorkingKind::Limit => band.narrow(self.side.opposite(), self.limit),

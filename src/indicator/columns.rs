@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::catalogue::{Indicator, Memory};
+use super::catalogue::Indicator;
 use super::external::External;
+use super::memory::Memory;
 use super::time::known_at;
 use crate::history::{History, SessionBars};
 

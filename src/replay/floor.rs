@@ -39,6 +39,9 @@ struct Seat<'a> {
     last_close: f64,
     costs: Costs,
     passes: bool,
+    /// No bar passes without a look.
+    #[cfg(test)]
+    looks_at_all: bool,
     /// Nothing follows the bar under way.
     last_of_data: bool,
     bars: u64,
@@ -75,6 +78,12 @@ impl<'a> Floor<'a> {
         }
         let account = Account::new(terms.capital, terms.costs, terms.limits).under(terms.conditions);
         Ok(Self { seats, account, date: None, max_leverage: 0.0, marks: Vec::new() })
+    }
+
+    /// Looks at every bar, also at those that can't change anything.
+    #[cfg(test)]
+    pub(super) fn look_at_all(&mut self) {
+        self.seats.iter_mut().for_each(|seat| seat.looks_at_all = true);
     }
 
     /// Replays to the end.
@@ -215,6 +224,8 @@ impl<'a> Seat<'a> {
             last_close: f64::NAN,
             costs: terms.costs,
             passes: true,
+            #[cfg(test)]
+            looks_at_all: false,
             last_of_data: false,
             bars: 0,
             bars_held: 0,
@@ -247,6 +258,10 @@ impl<'a> Seat<'a> {
     fn passes_bar(&mut self) -> bool {
         self.last_of_data = self.last_of_session() && self.cursor.is_last_session();
         let last = self.last_of_session();
+        #[cfg(test)]
+        if self.looks_at_all {
+            return false;
+        }
         self.book.passes(self.cursor.bars(), self.cursor.next(), last)
     }
 

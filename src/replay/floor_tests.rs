@@ -77,12 +77,22 @@ impl Decider for Given<'_> {
     }
 }
 
+/// How a replay is made that comes out the same.
+#[derive(Clone, Copy, PartialEq)]
+enum How {
+    Plainly,
+    /// Symbols come in the other order.
+    Reversed,
+    /// No bar passes without a look.
+    LookingAtAll,
+}
+
 fn play(
     walks: &[Walk],
     orders: &[(usize, usize, Order)],
     conditions: Conditions,
     costs: Costs,
-    reversed: bool,
+    how: How,
 ) -> (Played, f64) {
     let mut histories: Vec<History<'_>> =
         walks.iter().zip(["AA", "BB", "CC"]).map(|(walk, name)| walk.history(name)).collect();
@@ -90,7 +100,7 @@ fn play(
         let ex_date = Date(walks[1].start[0].div_euclid(crate::bar::DAY) as i32 + 20);
         *second = second.clone().paying([(ex_date, 0.5)]);
     }
-    if reversed {
+    if how == How::Reversed {
         histories.reverse();
     }
     let terms = Terms {
@@ -103,6 +113,9 @@ fn play(
     };
     let mut floor = Floor::new(&histories, &terms).expect("bars");
     floor.account.keep_executions();
+    if how == How::LookingAtAll {
+        floor.look_at_all();
+    }
     let mut given = Given { orders, bar: 0, worst: 0.0 };
     let played = floor.play(&mut given);
     (played, given.worst)
@@ -214,7 +227,7 @@ proptest! {
         orders in prop::collection::vec((0usize..3, 0usize..58, order()), 0..40),
         conditions in conditions(),
     ) {
-        let (played, worst) = play(&walks, &orders, conditions, Costs::default(), false);
+        let (played, worst) = play(&walks, &orders, conditions, Costs::default(), How::Plainly);
         assert!(worst < 1e-5, "cash and positions are {worst} dollars off equity");
         let first_order = orders.iter().map(|(_, bar, _)| *bar).min().unwrap_or(0);
         for execution in &played.kept.executions {
@@ -235,19 +248,21 @@ proptest! {
         }
     }
 
-    /// The order in which symbols are given means nothing, costs or not.
+    /// Neither the order in which symbols are given means anything, nor that bars pass that touch nothing.
     #[test]
-    fn the_order_of_symbols_means_nothing(
+    fn the_order_of_symbols_and_bars_that_pass_mean_nothing(
         walks in walks(),
         orders in prop::collection::vec((0usize..3, 0usize..58, order()), 0..40),
         conditions in conditions(),
     ) {
         let costs = Costs { slippage_bps: 5.0, fee_per_share: 0.01, fee_bps: 1.0, half_spread: 0.01, fee_min: 1.0 };
-        let (one, worst) = play(&walks, &orders, conditions, costs, false);
+        let (one, worst) = play(&walks, &orders, conditions, costs, How::Plainly);
         assert!(worst < 1e-5, "cash and positions are {worst} dollars off equity");
-        let (other, _) = play(&walks, &orders, conditions, costs, true);
-        assert_eq!(format!("{:?}", one.replay), format!("{:?}", other.replay));
-        assert_eq!(format!("{:?}", one.kept), format!("{:?}", other.kept));
+        for how in [How::Reversed, How::LookingAtAll] {
+            let (other, _) = play(&walks, &orders, conditions, costs, how);
+            assert_eq!(format!("{:?}", one.replay), format!("{:?}", other.replay));
+            assert_eq!(format!("{:?}", one.kept), format!("{:?}", other.kept));
+        }
     }
 }
 

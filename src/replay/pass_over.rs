@@ -79,7 +79,7 @@ impl<S: Strategy> SymbolReplay<'_, S> {
         } else if !self.asks_while_busy && next < len {
             // What is held is closed at the last bar of all.
             let last = if self.cursor.is_last_session() { len - 1 } else { len };
-            let bar = self.book.first_to_look_at(self.cursor.bars(), next).min(last);
+            let bar = self.book.pass_over(self.cursor.bars(), next, last);
             self.bars_held += (bar - next) as u64 * u64::from(self.book.is_open());
             self.cursor.move_to(bar);
         }

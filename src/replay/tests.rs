@@ -290,6 +290,41 @@ proptest! {
     }
 }
 
+/// Keeps one limit order working that never fills.
+#[derive(Clone, Copy)]
+struct Waits;
+
+impl Strategy for Waits {
+    const NAME: &'static str = "waits";
+    type Inputs = [f64; 1];
+    type State = ();
+
+    fn indicators(&self) -> [Indicator; 1] {
+        [Indicator::Body]
+    }
+
+    fn warmup(&self) -> usize {
+        0
+    }
+
+    fn act(&self, (): &mut (), _: &Now<[f64; 1]>, orders: &mut crate::strategy::Orders) {
+        if orders.working().is_empty() {
+            orders.place(Order::Place(Ticket::buy(Size::Shares(1)).limit(0.01).for_bars(2)));
+        }
+    }
+}
+
+#[test]
+fn an_order_that_has_ended_works_no_more() {
+    let walk = Walk::new(&[1; 250], &[7, -9, 4]);
+    let history = walk.history("AMC");
+    let terms = terms(history.sessions()[0].session.date, Limits::default());
+    let (mut orders, bars) = (Orders::default(), history.len());
+    let instruments = [Instrument { history, strategy: Waits }];
+    let _ = replay(&instruments, &terms, &mut orders).expect("replays");
+    assert_eq!(orders.0.len(), bars.div_ceil(2));
+}
+
 /// Buys at the first bar where nothing is held, for half of what the account is worth.
 #[derive(Clone, Copy)]
 struct Half {

@@ -655,8 +655,8 @@ mod tests {
         let closes = [19.0, 21.0, 20.0];
         let bars = Bars::new(Timeframe::Day, &start, [&closes[..]; 5])?;
         let costs = Costs { slippage_bps: 10.0, fee_per_share: 0.01, ..Costs::default() };
-        let replay = Backtest::new(("SPY".parse::<Symbol>()?, bars), Short).costs(costs).run()?.into_inner().replay;
-        let said = trading(&replay, Measure::Undefined(Cause::NoSessions));
+        let run = Backtest::new(("SPY".parse::<Symbol>()?, bars), Short).costs(costs).run()?;
+        let said = trading(&run.replay, Measure::Undefined(Cause::NoSessions));
         assert!(said.contains("; 1 trade short, "), "{said}");
         assert!(said.contains("; commission 0.20, slippage 0.40 dollars"), "{said}");
         assert!(said.ends_with("; 1 order rejected: zero_size 1"), "{said}");

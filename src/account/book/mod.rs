@@ -219,13 +219,30 @@ impl Book {
         if !self.busy {
             return true;
         }
-        self.band.holds(bars.low_at(i), bars.high_at(i), bars.end_at(i), last_of_session)
+        let passes = self.band.holds(bars.low_at(i), bars.high_at(i), bars.end_at(i), last_of_session);
+        if passes && self.band.counts() {
+            self.pass(1);
+        }
+        passes
     }
 
-    /// The first bar from `from` on that can change more than equity, of the bars of a session; their number if none
-    /// can.
-    pub fn first_to_look_at(&self, bars: &Bars<'_>, from: usize) -> usize {
-        if self.busy { self.band.first_outside(bars, from) } else { bars.len() }
+    /// So many bars pass, which orders count.
+    fn pass(&mut self, bars: u32) {
+        self.band.pass(bars);
+        self.orders.iter_mut().for_each(|order| order.pass(bars));
+    }
+
+    /// Passes over the bars from `from` on that can change nothing but equity, of the bars of a session; the first one
+    /// that isn't passed over, which is `last` or before it.
+    pub fn pass_over(&mut self, bars: &Bars<'_>, from: usize, last: usize) -> usize {
+        if !self.busy {
+            return last;
+        }
+        let bar = self.band.first_outside(bars, from).min(last);
+        if self.band.counts() {
+            self.pass((bar - from) as u32);
+        }
+        bar
     }
 
     /// Open and inside of a bar, for a symbol alone.
