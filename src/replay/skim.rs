@@ -15,6 +15,7 @@ impl<S: Strategy> SymbolReplay<'_, S> {
         let (session, position) = (*self.cursor.session(), self.book.position());
         let from = self.cursor.next();
         let orders = &mut self.orders;
+        orders.working_mut().clear();
         let mut i = from.max(self.warm.min(n - 1));
         while i < n {
             let now = Now { bar: bars.get(i), session, inputs: inputs[i], position };

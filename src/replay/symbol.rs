@@ -186,7 +186,7 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
         self.book.see_close(account, self.cursor.bars().close_at(i));
         let now = self.now(i);
         if i >= self.warm {
-            if self.book.has_orders() {
+            if self.book.has_orders() || !self.orders.working().is_empty() {
                 self.book.tell_working(self.orders.working_mut());
             }
             self.strategy.act(&mut self.state, &now, &mut self.orders);

@@ -14,7 +14,7 @@ use crate::costs::Costs;
 use crate::history::Hours;
 use crate::indicator::{Indicator, Memory, Smoothing};
 use crate::metrics::{Marks, Measure, Metrics};
-use crate::order::{Bracket, Entry, Level, Order, Reason, Side, Size, Stop, TakeProfit};
+use crate::order::{Bracket, Entry, Level, Order, Reason, Side, Size, Stop, TakeProfit, Ticket};
 use crate::risk::{DailyLoss, Halt, Limits};
 use crate::strategy::{Now, Test};
 
@@ -256,6 +256,41 @@ proptest! {
         compare(&walks, Dice::<()> { warmup, rarely, body, state: PhantomData }, skipped, limits(daily, halts));
         compare(&walks, Dice::<u64> { warmup, rarely, body, state: PhantomData }, skipped, limits(daily, halts));
     }
+}
+
+/// Keeps one limit order working that never fills.
+#[derive(Clone, Copy)]
+struct Waits;
+
+impl Strategy for Waits {
+    const NAME: &'static str = "waits";
+    type Inputs = [f64; 1];
+    type State = ();
+
+    fn indicators(&self) -> [Indicator; 1] {
+        [Indicator::Body]
+    }
+
+    fn warmup(&self) -> usize {
+        0
+    }
+
+    fn act(&self, (): &mut (), _: &Now<[f64; 1]>, orders: &mut crate::strategy::Orders) {
+        if orders.working().is_empty() {
+            orders.place(Order::Place(Ticket::buy(Size::Shares(1)).limit(0.01).for_bars(2)));
+        }
+    }
+}
+
+#[test]
+fn an_order_that_has_ended_works_no_more() {
+    let walk = Walk::new(&[1; 250], &[7, -9, 4]);
+    let history = walk.history("AMC");
+    let terms = terms(history.sessions()[0].session.date, Limits::default());
+    let (mut orders, bars) = (Orders::default(), history.len());
+    let instruments = [Instrument { history, strategy: Waits }];
+    let _ = replay(&instruments, &terms, &mut orders).expect("replays");
+    assert_eq!(orders.0.len(), bars.div_ceil(2));
 }
 
 /// Sparse bars: many sessions have none with a large body.
