@@ -16,6 +16,8 @@ const STRETCH: usize = 4_096;
 /// Indicator columns over all sessions of one history, each distinct indicator computed once:
 /// what research plots and many parameter points share.
 pub struct Columns {
+    /// The first bar of the history that has values.
+    first: usize,
     columns: Vec<(Indicator, Vec<f64>)>,
 }
 
@@ -27,6 +29,7 @@ impl Columns {
 
     /// Folds them over some sessions of the history.
     fn over(history: &History<'_>, mut sessions: &[SessionBars], indicators: &[Indicator]) -> Self {
+        let first = sessions.first().map_or(0, |session| session.ordinal);
         let bars = sessions.iter().map(|session| session.range.len()).sum();
         let mut columns: Vec<(Indicator, Vec<f64>)> = Vec::new();
         let mut rolling = Vec::new();
@@ -53,32 +56,32 @@ impl Columns {
             }
             sessions = rest;
         }
-        Self { columns }
+        Self { first, columns }
     }
 
-    /// As [`Columns::compute`], the indicators shared out over the threads. One that forgets with the session is worked
-    /// out in these sessions only: its values at other bars mean nothing.
+    /// As [`Columns::compute`], the indicators shared out over the threads; if all of them forget with the session, over
+    /// these sessions only.
     pub(crate) fn of_sessions(history: &History<'_>, sessions: Range<usize>, indicators: &[Indicator]) -> Self {
-        let sessions = &history.sessions()[sessions];
-        let column = |&indicator: &Indicator| {
-            if indicator.memory() == Memory::Continuous {
-                return Self::compute(history, &[indicator]).columns;
-            }
-            let values = Self::over(history, sessions, &[indicator]);
-            // Zeros that nobody looks at take no memory.
-            let mut column = vec![0.0; history.len()];
-            let first = sessions.first().map_or(0, |session| session.ordinal);
-            let values = values.get(indicator);
-            column[first..first + values.len()].copy_from_slice(values);
-            vec![(indicator, column)]
-        };
-        let parts: Vec<_> = indicators.par_iter().map(column).collect();
-        Self { columns: parts.into_iter().flatten().collect() }
+        let forget = indicators.iter().all(|indicator| indicator.memory() == Memory::Session);
+        let sessions = if forget { &history.sessions()[sessions] } else { history.sessions() };
+        let first = sessions.first().map_or(0, |session| session.ordinal);
+        let parts: Vec<Self> = indicators.par_iter().map(|&i| Self::over(history, sessions, &[i])).collect();
+        Self { first, columns: parts.into_iter().flat_map(|part| part.columns).collect() }
     }
 
     /// Whether all of these were computed.
     pub fn hold(&self, indicators: &[Indicator]) -> bool {
         indicators.iter().all(|i| self.columns.iter().any(|(known, _)| known == i))
+    }
+
+    /// The first bar of the history that has values.
+    pub(crate) fn first(&self) -> usize {
+        self.first
+    }
+
+    /// The bars of the history that have values.
+    pub(crate) fn bars(&self) -> Range<usize> {
+        self.first..self.first + self.columns.first().map_or(0, |(_, column)| column.len())
     }
 
     /// The column of an indicator that was computed.

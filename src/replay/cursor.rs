@@ -59,6 +59,11 @@ impl<'a> SessionCursor<'a> {
         self.bars.starts().get(self.next).copied()
     }
 
+    /// Start and end of the next bar of the session under way.
+    pub(crate) fn next_times(&self) -> (Nanos, Nanos) {
+        (self.bars.start_at(self.next), self.bars.end_at(self.next))
+    }
+
     /// Makes bar `i` of the session under way the next one.
     #[inline(always)]
     pub(crate) fn move_to(&mut self, i: usize) {

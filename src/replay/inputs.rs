@@ -9,8 +9,8 @@ use crate::strategy::{Inputs, Strategy};
 pub(super) enum Source<'a> {
     /// Computed session by session as the replay goes.
     Rolling(Vec<Rolling>),
-    /// Columns over the whole history, computed before.
-    Shared(Vec<&'a [f64]>),
+    /// Columns, computed before, and the first bar of the history that has values.
+    Shared(Vec<&'a [f64]>, usize),
 }
 
 impl<'a> Source<'a> {
@@ -21,7 +21,7 @@ impl<'a> Source<'a> {
 
     /// Looks the strategy's indicators up.
     pub(super) fn shared<S: Strategy>(strategy: &S, columns: &'a Columns) -> Self {
-        Self::Shared(strategy.indicators().as_ref().iter().map(|&i| columns.get(i)).collect())
+        Self::Shared(strategy.indicators().as_ref().iter().map(|&i| columns.get(i)).collect(), columns.first())
     }
 }
 
@@ -44,9 +44,9 @@ impl<'a, I: Inputs> InputRows<'a, I> {
     #[inline]
     pub(super) fn at(&self, bar: usize) -> I {
         let mut inputs = I::NOTHING;
-        if let Source::Shared(columns) = &self.source {
+        if let Source::Shared(columns, first) = &self.source {
             for (k, column) in columns.iter().enumerate() {
-                inputs.set(k, column[self.ordinal + bar]);
+                inputs.set(k, column[self.ordinal - first + bar]);
             }
         }
         inputs
@@ -64,8 +64,9 @@ impl<'a, I: Inputs> InputRows<'a, I> {
                     set_column(&mut self.rows, k, &self.column);
                 }
             }
-            Source::Shared(columns) => {
-                let range = session.ordinal..session.ordinal + bars.len();
+            Source::Shared(columns, first) => {
+                let from = session.ordinal - *first;
+                let range = from..from + bars.len();
                 for (k, column) in columns.iter().enumerate() {
                     set_column(&mut self.rows, k, &column[range.clone()]);
                 }

@@ -110,58 +110,56 @@ fn run_together<S: Strategy, R: Recorder<S::Inputs>>(
         symbol.cursor.next_start().unwrap_or(DONE)
     };
     let mut starts: Vec<Nanos> = trading.iter().map(|&i| next(&mut portfolio.symbols[i])).collect();
-    let mut at_once: Vec<usize> = Vec::with_capacity(trading.len());
     while let Some(&start) = starts.iter().min().filter(|&&start| start != DONE) {
-        at_once.clear();
-        at_once.extend((0..trading.len()).filter(|&k| starts[k] == start));
-        trade_together(portfolio, trading, &at_once);
+        let mut all_pass = !portfolio.account.is_margin();
+        for (&i, _) in trading.iter().zip(&starts).filter(|(_, at)| **at == start) {
+            all_pass &= portfolio.symbols[i].passes();
+        }
+        if !all_pass {
+            let together = trading.iter().zip(&starts).filter(|(_, at)| **at == start).map(|(&i, _)| i);
+            trade_together(portfolio, &together.collect::<Vec<_>>());
+        }
         let mut end = start;
-        for &k in &at_once {
-            portfolio.symbols[trading[k]].decide(&mut portfolio.account);
-            end = end_bar(portfolio, trading[k], recorder).1;
-            starts[k] = next(&mut portfolio.symbols[trading[k]]);
+        for (&i, at) in trading.iter().zip(&mut starts).filter(|(_, at)| **at == start) {
+            portfolio.symbols[i].decide(&mut portfolio.account);
+            if R::BARS {
+                end = portfolio.symbols[i].cursor.next_times().1;
+            }
+            end_bar(portfolio, i, recorder);
+            *at = next(&mut portfolio.symbols[i]);
         }
         mark(portfolio, recorder, start, end);
     }
 }
 
-/// Open, inside and closing auction of one bar start, for the symbols `trading[k]`.
-fn trade_together<S: Strategy>(portfolio: &mut Portfolio<'_, S>, trading: &[usize], at_once: &[usize]) {
+/// Open, inside and closing auction of one bar start, for the symbols that have a bar then.
+#[inline(never)]
+fn trade_together<S: Strategy>(portfolio: &mut Portfolio<'_, S>, together: &[usize]) {
     let (symbols, account) = (&mut portfolio.symbols, &mut portfolio.account);
-    let mut all_pass = true;
-    for &k in at_once {
-        all_pass &= symbols[trading[k]].passes();
-    }
     let marks = account.is_margin();
     if marks {
-        at_once.iter().for_each(|&k| symbols[trading[k]].set_mark(account, |bar| bar.open));
+        together.iter().for_each(|&i| symbols[i].set_mark(account, |bar| bar.open));
     }
-    if !all_pass {
-        for part in [Book::begin_bar, Book::open_reductions, Book::open_rest, Book::inside] {
-            at_once.iter().for_each(|&k| symbols[trading[k]].part(account, part));
-        }
+    for part in [Book::begin_bar, Book::open_reductions, Book::open_rest, Book::inside] {
+        together.iter().for_each(|&i| symbols[i].part(account, part));
     }
     if marks {
-        at_once.iter().for_each(|&k| symbols[trading[k]].set_mark(account, |bar| bar.close));
+        together.iter().for_each(|&i| symbols[i].set_mark(account, |bar| bar.close));
     }
-    if !all_pass && at_once.iter().any(|&k| symbols[trading[k]].book.has_auction_orders()) {
+    if together.iter().any(|&i| symbols[i].book.has_auction_orders()) {
         for part in [Book::auction_reductions, Book::auction_rest] {
-            at_once.iter().for_each(|&k| symbols[trading[k]].part(account, part));
+            together.iter().for_each(|&i| symbols[i].part(account, part));
         }
     }
 }
 
-/// Hands a symbol's orders to its book and ends its bar. Start and end of that bar.
+/// Hands a symbol's orders to its book and ends its bar.
 #[inline(always)]
-fn end_bar<S: Strategy, R: Recorder<S::Inputs>>(
-    portfolio: &mut Portfolio<'_, S>,
-    symbol: usize,
-    recorder: &mut R,
-) -> (Nanos, Nanos) {
-    if portfolio.symbols[symbol].orders.size_by_equity() {
+fn end_bar<S: Strategy, R: Recorder<S::Inputs>>(portfolio: &mut Portfolio<'_, S>, symbol: usize, recorder: &mut R) {
+    if portfolio.symbols[symbol].orders.has_any() && portfolio.symbols[symbol].orders.size_by_equity() {
         portfolio.mark_all(symbol);
     }
-    portfolio.symbols[symbol].end_bar(&mut portfolio.account, recorder)
+    portfolio.symbols[symbol].end_bar(&mut portfolio.account, recorder);
 }
 
 /// A session in which one symbol trades: nothing to merge, and quiet bars are skimmed.
@@ -189,7 +187,8 @@ fn run_alone<S: Strategy, R: Recorder<S::Inputs>>(portfolio: &mut Portfolio<'_, 
         symbol.fill(account);
         symbol.part(account, Book::hold_auction);
         symbol.decide(account);
-        let (start, end) = end_bar(portfolio, only, recorder);
+        let (start, end) = if R::BARS { symbol.cursor.next_times() } else { Default::default() };
+        end_bar(portfolio, only, recorder);
         mark(portfolio, recorder, start, end);
     }
 }

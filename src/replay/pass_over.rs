@@ -37,7 +37,7 @@ impl<S: Strategy> SymbolReplay<'_, S> {
         };
         self.candidates = Some(crossings.map(candidates).unwrap_or_else(|| {
             let tests: HashSet<_> = needs.iter().map(|test| IndicatorTest::new(test, indicators.as_ref())).collect();
-            candidates(&Crossings::new(columns, &(0..self.cursor.history().len()), &tests))
+            candidates(&Crossings::new(columns, &columns.bars(), &tests))
         }));
         self.asks_while_busy = strategy.asks_while_busy();
     }

@@ -202,44 +202,38 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
     #[inline(always)]
     pub(super) fn decide(&mut self, account: &mut Account) {
         let i = self.cursor.next();
-        if !self.passes {
-            let session = *self.cursor.session();
-            let at = self.at(&session);
-            self.book.end_bar(account, &at);
+        if !self.passes || account.conditions().impact != 0.0 {
+            self.close_bar(account);
         }
-        self.book.see_close(account, self.cursor.bars().close_at(i));
         if i >= self.warm {
-            let now = self.now(i);
             if self.book.has_orders() || !self.orders.working().is_empty() {
                 self.book.tell_working(self.orders.working_mut());
             }
+            let now = self.now(i);
             self.strategy.act(&mut self.state, &now, &mut self.orders);
         }
     }
 
+    #[inline(never)]
+    fn close_bar(&mut self, account: &mut Account) {
+        let session = *self.cursor.session();
+        let at = self.at(&session);
+        if !self.passes {
+            self.book.end_bar(account, &at);
+        }
+        self.book.see_close(account, at.bar.close);
+    }
+
     /// Ends the next bar: hands the strategy's orders to the book, and closes what is held at the end of the data.
-    /// Start and end of that bar.
     #[inline(always)]
-    pub(super) fn end_bar<R: Recorder<S::Inputs>>(
-        &mut self,
-        account: &mut Account,
-        recorder: &mut R,
-    ) -> (Nanos, Nanos) {
+    pub(super) fn end_bar<R: Recorder<S::Inputs>>(&mut self, account: &mut Account, recorder: &mut R) {
         let i = self.cursor.next();
         let last = i + 1 == self.cursor.bars().len() && self.cursor.is_last_session();
         let held = self.book.is_open();
         self.bars_held += u64::from(held);
         let now = R::BARS.then(|| self.now(i));
         if last {
-            let session = *self.cursor.session();
-            let at = self.at(&session);
-            match self.haircut {
-                Some(haircut) => self.book.delist(account, &at, haircut),
-                None => self.book.end_of_data(account, &at),
-            }
-            if account.is_margin() {
-                self.set_mark(account, |bar| bar.close);
-            }
+            self.end_of_data(account);
         }
         if self.orders.has_any() {
             self.hear(account, recorder, last);
@@ -248,7 +242,20 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
             recorder.closed(self.name(), &now, held);
         }
         self.cursor.move_to(i + 1);
-        (self.cursor.bars().start_at(i), self.cursor.bars().end_at(i))
+    }
+
+    /// What is held is closed at the last bar of all.
+    #[inline(never)]
+    fn end_of_data(&mut self, account: &mut Account) {
+        let session = *self.cursor.session();
+        let at = self.at(&session);
+        match self.haircut {
+            Some(haircut) => self.book.delist(account, &at, haircut),
+            None => self.book.end_of_data(account, &at),
+        }
+        if account.is_margin() {
+            self.set_mark(account, |bar| bar.close);
+        }
     }
 
     #[inline(never)]
