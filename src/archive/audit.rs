@@ -224,21 +224,25 @@ impl Audit<'_> {
     /// Bars on days without a session: never replayed in regular hours.
     fn outside_sessions(&self) -> Vec<Finding> {
         let (mut saturdays, mut sundays, mut holidays, mut bars) = (0, 0, 0, 0);
-        let mut last = None;
-        for &start in self.bars.starts() {
-            let date = self.date(start);
+        let mut starts = self.bars.starts();
+        while let [first, ..] = starts {
+            // The calendar is asked once a date, not for every bar.
+            let date = self.date(*first);
+            let of_date = match self.timeframe.is_intraday() {
+                true => self.calendar.midnight(Date(date.0 + 1)),
+                false => first + 1,
+            };
+            let (of_date, rest) = starts.split_at(starts.partition_point(|start| *start < of_date));
+            starts = rest;
             if !(self.from..=self.to).contains(&date) || self.calendar.is_trading_day(date) {
                 continue;
             }
-            bars += 1;
-            if last != Some(date) {
-                last = Some(date);
-                // 1970-01-01 was a Thursday.
-                match (date.0 + 4).rem_euclid(7) {
-                    6 => saturdays += 1,
-                    0 => sundays += 1,
-                    _ => holidays += 1,
-                }
+            bars += of_date.len();
+            // 1970-01-01 was a Thursday.
+            match (date.0 + 4).rem_euclid(7) {
+                6 => saturdays += 1,
+                0 => sundays += 1,
+                _ => holidays += 1,
             }
         }
         if bars == 0 {

@@ -254,9 +254,10 @@ impl Trials {
     /// The symbol whose parameters a path leads to, if it leads into a block with parameters by symbol.
     fn owner(&self, path: &str) -> Option<Symbol> {
         let (_, below) = path.split_once('.')?;
-        // A symbol may have a dot, and another one may be its beginning.
-        let leads_to = |symbol: &&Symbol| below.strip_prefix(symbol.as_str()).is_some_and(|rest| rest.starts_with('.'));
-        self.data.keys().filter(leads_to).max_by_key(|symbol| symbol.as_str().len()).copied()
+        // A symbol may have a dot, and another one may be its beginning: the longest counts.
+        let before =
+            |(dot, _): (usize, &str)| below[..dot].parse().ok().filter(|symbol| self.data.contains_key(symbol));
+        below.rmatch_indices('.').find_map(before)
     }
 }
 

@@ -35,7 +35,7 @@ impl IndicatorTest {
 pub(crate) struct Crossings {
     bits: HashMap<IndicatorTest, Vec<u64>>,
     /// The bar of the first bit.
-    pub(crate) first: usize,
+    first: usize,
     words: usize,
 }
 
@@ -55,6 +55,11 @@ impl Crossings {
         Self { bits: bits.collect(), first: bars.start, words: bars.len().div_ceil(WORD) }
     }
 
+    /// The bars that meet all tests, to be gone through.
+    pub(crate) fn candidates(&self, tests: &[Test], indicators: &[Indicator]) -> Candidates {
+        Candidates { first: self.first, bits: self.all_of(tests, indicators).into_owned() }
+    }
+
     /// The bars that meet all tests.
     pub(crate) fn all_of(&self, tests: &[Test], indicators: &[Indicator]) -> Cow<'_, [u64]> {
         let bits = |test: &Test| &self.bits[&IndicatorTest::new(test, indicators)][..];
@@ -69,6 +74,21 @@ impl Crossings {
                 Cow::Owned(all)
             }
         }
+    }
+}
+
+/// Where every order of an idle symbol is given: one bit a bar.
+pub(crate) struct Candidates {
+    /// The bar of the first bit.
+    first: usize,
+    bits: Vec<u64>,
+}
+
+impl Candidates {
+    /// The first candidate among bars of the period.
+    #[inline(always)]
+    pub(crate) fn next(&self, from: usize, to: usize) -> Option<usize> {
+        first_set(&self.bits, from - self.first, to - self.first).map(|bit| bit + self.first)
     }
 }
 

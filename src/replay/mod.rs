@@ -173,7 +173,7 @@ fn run_alone<S: Strategy, R: Recorder<S::Inputs>>(portfolio: &mut Portfolio<'_, 
         let sees_all = R::BARS || (R::MARKS && portfolio.holds()) || portfolio.account.conditions().impact != 0.0;
         let before = if R::MARKS { portfolio.equity() } else { 0.0 };
         let (symbol, account) = (&mut portfolio.symbols[only], &mut portfolio.account);
-        if !sees_all && !symbol.passes_over() && symbol.passes() && symbol.book.is_quiet() {
+        if !sees_all && !symbol.passes_over() && symbol.book.is_quiet() && symbol.passes() {
             let from = symbol.cursor.next();
             symbol.skim();
             end_bar(portfolio, only, recorder);

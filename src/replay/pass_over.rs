@@ -3,25 +3,10 @@
 
 use std::collections::HashSet;
 
-use super::crossings::{Crossings, IndicatorTest, first_set};
+use super::crossings::{Crossings, IndicatorTest};
 use super::symbol::SymbolReplay;
 use crate::indicator::Columns;
 use crate::strategy::Strategy;
-
-/// Where every order of an idle symbol is given: one bit a bar.
-pub(super) struct Candidates {
-    /// The bar of the first bit.
-    first: usize,
-    bits: Vec<u64>,
-}
-
-impl Candidates {
-    /// The first candidate among bars of the period.
-    #[inline(always)]
-    fn next(&self, from: usize, to: usize) -> Option<usize> {
-        first_set(&self.bits, from - self.first, to - self.first).map(|bit| bit + self.first)
-    }
-}
 
 impl<S: Strategy> SymbolReplay<'_, S> {
     /// Lets bars be passed over where the strategy's needs allow it. A strategy with memory must see each bar.
@@ -31,10 +16,7 @@ impl<S: Strategy> SymbolReplay<'_, S> {
             return;
         }
         let indicators = strategy.indicators();
-        let candidates = |crossings: &Crossings| Candidates {
-            first: crossings.first,
-            bits: crossings.all_of(&needs, indicators.as_ref()).into_owned(),
-        };
+        let candidates = |crossings: &Crossings| crossings.candidates(&needs, indicators.as_ref());
         self.candidates = Some(crossings.map(candidates).unwrap_or_else(|| {
             let tests: HashSet<_> = needs.iter().map(|test| IndicatorTest::new(test, indicators.as_ref())).collect();
             candidates(&Crossings::new(columns, &columns.bars(), &tests))

@@ -1,9 +1,9 @@
 //! One symbol under replay: fills at a bar's open, decides at its close.
 
 use super::actions::ActionsAhead;
+use super::crossings::Candidates;
 use super::cursor::SessionCursor;
 use super::inputs::{InputRows, Source};
-use super::pass_over::Candidates;
 use super::record::Recorder;
 use super::terms::Terms;
 use crate::account::{Account, BarAt, Book, Heard};
@@ -86,7 +86,7 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
             self.load(session);
             if size_of::<S::State>() > 0 {
                 for i in self.warm..self.cursor.bars().len() {
-                    let now = self.now(i);
+                    let now = self.now(i, self.inputs.rows[i]);
                     self.strategy.act(&mut self.state, &now, &mut self.orders);
                     self.orders.clear();
                 }
@@ -144,13 +144,8 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
 
     /// What the strategy knows at the close of bar `i`.
     #[inline(always)]
-    fn now(&self, i: usize) -> Now<S::Inputs> {
-        Now {
-            bar: self.cursor.bars().get(i),
-            session: *self.cursor.session(),
-            inputs: if self.candidates.is_none() { self.inputs.rows[i] } else { self.inputs.at(i) },
-            position: self.book.position(),
-        }
+    fn now(&self, i: usize, inputs: S::Inputs) -> Now<S::Inputs> {
+        Now { bar: self.cursor.bars().get(i), session: *self.cursor.session(), inputs, position: self.book.position() }
     }
 
     /// The next bar, for the book.
@@ -209,9 +204,21 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
             if self.book.has_orders() || !self.orders.working().is_empty() {
                 self.book.tell_working(self.orders.working_mut());
             }
-            let now = self.now(i);
-            self.strategy.act(&mut self.state, &now, &mut self.orders);
+            match self.candidates {
+                None => {
+                    let now = self.now(i, self.inputs.rows[i]);
+                    self.strategy.act(&mut self.state, &now, &mut self.orders);
+                }
+                Some(_) => self.act_on_candidate(i),
+            }
         }
+    }
+
+    /// Apart from the loop that looks at every bar, so that this loads no more than the strategy looks at.
+    #[inline(never)]
+    fn act_on_candidate(&mut self, i: usize) {
+        let now = self.now(i, self.inputs.at(i));
+        self.strategy.act(&mut self.state, &now, &mut self.orders);
     }
 
     #[inline(never)]
@@ -231,7 +238,7 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
         let last = i + 1 == self.cursor.bars().len() && self.cursor.is_last_session();
         let held = self.book.is_open();
         self.bars_held += u64::from(held);
-        let now = R::BARS.then(|| self.now(i));
+        let now = R::BARS.then(|| self.now(i, self.inputs.rows[i]));
         if last {
             self.end_of_data(account);
         }

@@ -40,7 +40,13 @@ pub(crate) fn whole(capital: f64, accounts: &[Kept]) -> Kept {
 /// Capitals and equity added up, in the order of the symbols. An account without a session on a date is worth what it
 /// was before.
 fn joined(accounts: &[Kept]) -> Kept {
-    let dates: BTreeSet<Date> = accounts.iter().flat_map(|a| a.equity.iter().map(|e| e.0)).collect();
+    let dates_of = |account: &'_ Kept| account.equity.iter().map(|e| e.0).collect::<Vec<Date>>();
+    let first = dates_of(&accounts[0]);
+    let same = |account: &Kept| account.equity.iter().map(|e| e.0).eq(first.iter().copied());
+    let dates: Vec<Date> = match accounts.iter().all(same) {
+        true => first,
+        false => accounts.iter().flat_map(dates_of).collect::<BTreeSet<Date>>().into_iter().collect(),
+    };
     let mut at = vec![0; accounts.len()];
     let mut worth: Vec<f64> = accounts.iter().map(|a| a.capital).collect();
     let equity = dates.into_iter().map(|date| {
