@@ -169,9 +169,15 @@ fn many_symbols(c: &mut Criterion) {
         random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
         ((random >> 33) as f64 / f64::from(1u32 << 31) - 0.495) * 0.04
     };
-    let prices: Vec<Vec<f64>> = (0..500)
-        .map(|_| start.iter().scan(100.0, |price, _| Some(*price *= 1.0 + step()).map(|()| *price)).collect())
-        .collect();
+    let mut walk = || {
+        let mut price = 100.0;
+        let next = |_: &Nanos| {
+            price *= 1.0 + step();
+            price
+        };
+        start.iter().map(next).collect()
+    };
+    let prices: Vec<Vec<f64>> = (0..500).map(|_| walk()).collect();
     let volume = vec![1e6; start.len()];
     let bars: Vec<(Symbol, Bars<'_>)> = prices
         .iter()

@@ -27,7 +27,7 @@ pub use names::Named;
 pub use parquet::hide_caught_panics;
 pub use series::{Series, split_factor};
 
-pub(crate) use parquet::cells::cells as cells_of_parquet;
+pub(crate) use parquet::cells::Cells;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

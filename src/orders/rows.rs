@@ -71,7 +71,9 @@ impl Rows {
     /// How many target weights leave no room for costs.
     pub(crate) fn tight_targets(&self) -> u64 {
         let is_tight = |row: &&Row| match row.action {
-            Action::Target(_, Target { position: Wanted::Weight(weight), .. }, _) => weight.abs() > 0.995,
+            Action::Target(_, Target { position: Wanted::Weight(weight), .. }, _) => {
+                (0.995..=1.0).contains(&weight.abs())
+            }
             _ => false,
         };
         self.rows.iter().filter(is_tight).count() as u64

@@ -11,7 +11,7 @@ use std::path::Path;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::archive::parquet::cells::cells;
+use crate::archive::Cells;
 use crate::bar::{Date, Symbol};
 use crate::calendar;
 use crate::config::{Checked, Override};
@@ -171,7 +171,8 @@ impl<'p> Table<'p> {
     fn read(path: &'p Path, bytes: Bytes) -> Result<Self> {
         let unreadable = |what: String| Error::new(codes::SOURCE_UNREADABLE, what).at(path.display());
         let (names, rows, unit) = if bytes.starts_with(b"PAR1") {
-            let (names, rows) = cells(bytes).map_err(unreadable)?;
+            let cells = Cells::open(bytes).map_err(unreadable)?;
+            let (names, rows) = (cells.names.clone(), cells.rows().map_err(unreadable)?);
             (names, (1..).zip(rows).collect(), "row")
         } else {
             let (names, rows) = text(&bytes).map_err(unreadable)?;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::equity::{Kept as KeptEquity, whole};
 use super::market::{CorporateActions, Loaded};
-use crate::account::{Execution, Outcome};
+use crate::account::{AccountKind, Execution, OnInsufficient, Outcome};
 use crate::archive::tables::{Delisting, Dividend};
 use crate::archive::{Archive, SYNTHETIC};
 use crate::bar::{Date, Nanos, Symbol};
@@ -95,6 +95,7 @@ pub fn replay_orders(
     let trials = trials(request, &settings, &loaded, (start, end))?;
     holdout::check_free(ledger, &trials)?;
     let Settings { capital, costs, conditions, .. } = settings;
+    let refuses = conditions.kind != AccountKind::Unlimited && conditions.on_insufficient == OnInsufficient::Reject;
     let terms = Terms { capital, costs, conditions, limits: Limits::default(), start, end };
     let Played { replay, kept, marks, max_leverage } = orders::replay(Floor::new(&histories, &terms)?, &rows);
     let account = KeptEquity { point: 0, symbol: None, capital, equity: replay.equity.clone() };
@@ -107,7 +108,7 @@ pub fn replay_orders(
         outcomes: kept.outcomes,
         findings: loaded.iter().flat_map(|l| l.findings.clone()).collect(),
         synthetic: loaded.iter().any(|l| l.series.provenance == SYNTHETIC),
-        tight_targets: rows.tight_targets(),
+        tight_targets: if refuses { rows.tight_targets() } else { 0 },
         rows,
         replay,
         marks,

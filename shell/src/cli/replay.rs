@@ -237,7 +237,7 @@ fn notes(run: &OrdersRun) -> Vec<String> {
     }
     if run.tight_targets > 0 {
         notes.push(format!(
-            "{} target weights lie near 1 on an account that refuses what it can't pay: any cost or gap refuses them; \
+            "{} target weights leave no room for costs or a rise at the open, and the account refuses what it can't pay; \
              use on_insufficient shrink, or aim lower",
             run.tight_targets
         ));

@@ -28,6 +28,8 @@ pub fn write(folder: &Path, run: &OrdersRun) -> Result<()> {
         write_whole(&path, text.as_bytes(), 0o666)
             .map_err(|e| Error::new(codes::CANNOT_WRITE, format!("can't write results: {e}")).at(path.display()))
     };
+    // The last file of a run tells that it is whole: that of an earlier run doesn't.
+    let _ = std::fs::remove_file(folder.join("metrics.json"));
     put("fills.csv", fills(run))?;
     put("trades.csv", trades(run))?;
     put("orders.csv", orders(run))?;

@@ -4,37 +4,79 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::cast;
 use super::guard::guarded;
-use super::read::open;
+use super::read;
 use crate::bar::{DAY, Date};
 
-/// Names of the columns, and rows of as many cells. A missing value is empty; a number has all its digits; a date is
-/// `YYYY-MM-DD`, and so is an instant at midnight.
-pub(crate) type Cells = (Vec<String>, Vec<Vec<String>>);
+/// Bytes of a dictionary of texts; what others write rarely goes beyond a megabyte.
+const MOST_TEXTS: u64 = 4 << 20;
 
-/// Reads a file whole.
-///
-/// # Errors
-/// What is wrong with it, or the column that holds no texts, numbers or dates.
-pub(crate) fn cells(bytes: Bytes) -> Result<Cells, String> {
-    guarded(|| read(bytes)).unwrap_or_else(|| Err("the Parquet library gave up on it".to_owned()))
+/// Rows that are texts at once: a dictionary may repeat a long text in each.
+const ROWS: usize = 256;
+
+/// A file's columns as texts, some rows at a time. A missing value is empty; a number has all its digits; a date is
+/// `YYYY-MM-DD`, and so is an instant at midnight.
+pub(crate) struct Cells {
+    /// Names of the columns.
+    pub(crate) names: Vec<String>,
+    batches: ParquetRecordBatchReader,
 }
 
-fn read(bytes: Bytes) -> Result<Cells, String> {
-    let builder = open(bytes, |schema| (0..schema.num_columns()).collect())?;
-    let names = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    for batch in builder.build().map_err(|e| e.to_string())? {
-        let batch = batch.map_err(|e| e.to_string())?;
-        let schema = batch.schema();
-        let named = schema.fields().iter().zip(batch.columns());
-        let columns = named.map(|(field, column)| texts(column).map_err(|e| format!("column `{}`: {e}", field.name())));
-        let columns: Vec<Vec<String>> = columns.collect::<Result<_, _>>()?;
-        rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|column| column[row].clone()).collect()));
+impl Cells {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn open(bytes: Bytes) -> Result<Self, String> {
+        trusting(|| {
+            let builder = read::open_with(bytes, MOST_TEXTS, |schema| (0..schema.num_columns()).collect())?;
+            let names = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
+            let batches = builder.with_batch_size(ROWS).build().map_err(|e| e.to_string())?;
+            Ok(Self { names, batches })
+        })
     }
-    Ok((names, rows))
+
+    /// All rows of the file.
+    ///
+    /// # Errors
+    /// As [`Cells::next`].
+    pub(crate) fn rows(mut self) -> Result<Vec<Vec<String>>, String> {
+        let mut rows = Vec::new();
+        while let Some(columns) = self.next()? {
+            let mut columns: Vec<_> = columns.into_iter().map(Vec::into_iter).collect();
+            while let Some(row) = columns.iter_mut().map(Iterator::next).collect::<Option<Vec<String>>>() {
+                if row.is_empty() {
+                    break;
+                }
+                rows.push(row);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The next rows: each column's cells.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or the column that holds no texts, numbers or dates.
+    pub(crate) fn next(&mut self) -> Result<Option<Vec<Vec<String>>>, String> {
+        trusting(|| {
+            let Some(batch) = self.batches.next() else { return Ok(None) };
+            let batch = batch.map_err(|e| e.to_string())?;
+            let schema = batch.schema();
+            let named = schema.fields().iter().zip(batch.columns());
+            named
+                .map(|(field, column)| texts(column).map_err(|e| format!("column `{}`: {e}", field.name())))
+                .collect::<Result<_, _>>()
+                .map(Some)
+        })
+    }
+}
+
+fn trusting<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    guarded(work).unwrap_or_else(|| Err("the Parquet library gave up on it".to_owned()))
 }
 
 fn texts(column: &ArrayRef) -> Result<Vec<String>, String> {

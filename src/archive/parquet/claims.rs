@@ -13,7 +13,7 @@ fn most_unpacked(length: usize) -> u64 {
 }
 
 /// Bytes of a dictionary of symbols: some ten thousand of them.
-const MOST_TEXTS: u64 = 256 << 10;
+pub(super) const MOST_SYMBOLS: u64 = 256 << 10;
 
 /// Rows that a file of `length` bytes may claim: a bar takes at least two bits.
 fn most_rows(length: usize) -> u64 {
@@ -34,8 +34,13 @@ pub(super) fn check_footer(file: &[u8]) -> Result<(), String> {
 
 /// Refuses metadata whose rows, chunks or pages go beyond what the file can hold, or contradict
 /// each other. Looks at the columns that are `read`, by their place among the leaves; each has one
-/// value a row.
-pub(super) fn check_pages(file: &Bytes, metadata: &ParquetMetaData, read: &[usize]) -> Result<(), String> {
+/// value a row. A dictionary of texts has at most `most_texts` bytes.
+pub(super) fn check_pages(
+    file: &Bytes,
+    metadata: &ParquetMetaData,
+    read: &[usize],
+    most_texts: u64,
+) -> Result<(), String> {
     let mut rows = 0u64;
     let mut unpacked = 0u64;
     for group in metadata.row_groups() {
@@ -44,7 +49,7 @@ pub(super) fn check_pages(file: &Bytes, metadata: &ParquetMetaData, read: &[usiz
         // A writer may leave a group without rows, and then without pages: it isn't read.
         for &leaf in read.iter().filter(|_| in_group > 0) {
             let column = group.columns().get(leaf).ok_or("a row group lacks a column")?;
-            let chunk = check_chunk(file, column)?;
+            let chunk = check_chunk(file, column, most_texts)?;
             if chunk.values != in_group {
                 return Err(format!("a column claims {} values for {in_group} rows", chunk.values));
             }
@@ -71,7 +76,7 @@ struct Chunk {
 }
 
 /// Walks the pages of one chunk.
-fn check_chunk(file: &[u8], column: &ColumnChunkMetaData) -> Result<Chunk, String> {
+fn check_chunk(file: &[u8], column: &ColumnChunkMetaData, most_texts: u64) -> Result<Chunk, String> {
     let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset()).min(column.data_page_offset());
     let place = usize::try_from(start).ok().zip(usize::try_from(column.compressed_size()).ok());
     let end = place.and_then(|(start, size)| start.checked_add(size)).filter(|end| *end <= file.len());
@@ -93,8 +98,8 @@ fn check_chunk(file: &[u8], column: &ColumnChunkMetaData) -> Result<Chunk, Strin
         let values = u64::try_from(page.values).map_err(|_| "a page with a negative number of values")?;
         match page.kind {
             // Each row repeats a text of the dictionary, so that one long text becomes a thousand.
-            DICTIONARY if is_text && size > MOST_TEXTS => {
-                return Err(format!("a dictionary of texts has {size} bytes, at most {MOST_TEXTS} are read"));
+            DICTIONARY if is_text && size > most_texts => {
+                return Err(format!("a dictionary of texts has {size} bytes, at most {most_texts} are read"));
             }
             DICTIONARY if values > size => return Err(format!("a dictionary claims {values} values in {size} bytes")),
             DICTIONARY | INDEX => {}

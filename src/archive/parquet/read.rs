@@ -14,7 +14,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::schema::types::SchemaDescriptor;
 
 use super::cast;
-use super::claims;
+use super::claims::{self, MOST_SYMBOLS};
 use super::guard::guarded;
 use super::schema::{self, Schema};
 use crate::archive::import::columns;
@@ -38,10 +38,19 @@ pub(super) fn foreign(path: &Path, why: &dyn std::fmt::Display) -> Error {
     Error::new(codes::SOURCE_UNREADABLE, format!("not a readable Parquet file: {why}")).at(path.display())
 }
 
-/// A reader of some columns of a file whose footer and pages claim no more than they hold. The
-/// library may still panic as it reads: see [`guarded`].
+/// As [`open_with`], dictionaries of symbols.
 pub(crate) fn open(
     bytes: Bytes,
+    wanted: impl Fn(&SchemaDescriptor) -> Vec<usize>,
+) -> std::result::Result<ParquetRecordBatchReaderBuilder<Bytes>, String> {
+    open_with(bytes, MOST_SYMBOLS, wanted)
+}
+
+/// A reader of some columns of a file whose footer and pages claim no more than they hold, and whose dictionaries of
+/// texts have at most `most_texts` bytes. The library may still panic as it reads: see [`guarded`].
+pub(super) fn open_with(
+    bytes: Bytes,
+    most_texts: u64,
     wanted: impl Fn(&SchemaDescriptor) -> Vec<usize>,
 ) -> std::result::Result<ParquetRecordBatchReaderBuilder<Bytes>, String> {
     claims::check_footer(&bytes)?;
@@ -50,7 +59,7 @@ pub(crate) fn open(
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes.clone(), options);
     let builder = builder.map_err(|e| e.to_string())?;
     let read = wanted(builder.parquet_schema());
-    claims::check_pages(&bytes, builder.metadata(), &read)?;
+    claims::check_pages(&bytes, builder.metadata(), &read, most_texts)?;
     let mask = ProjectionMask::leaves(builder.parquet_schema(), read);
     let groups = builder.metadata().row_groups().iter().enumerate();
     let with_rows = groups.filter(|(_, group)| group.num_rows() > 0).map(|(i, _)| i).collect();
