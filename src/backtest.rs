@@ -63,6 +63,16 @@ pub struct Backtest<'a, S> {
 impl<'a, S: Strategy> Backtest<'a, S> {
     /// A backtest over an archive's series, or over bars with their symbol.
     pub fn new(bars: impl Into<SymbolBars<'a>>, strategy: S) -> Self {
+        Self::of(Given::Bars(bars.into()), strategy)
+    }
+
+    /// A backtest over a history, which may know what happened to its shares: how they split, what they paid, and how
+    /// they were delisted.
+    pub fn over(history: History<'a>, strategy: S) -> Self {
+        Self::of(Given::History(Box::new(history)), strategy)
+    }
+
+    fn of(given: Given<'a>, strategy: S) -> Self {
         let terms = Terms {
             capital: 100_000.0,
             costs: Costs::default(),
@@ -71,15 +81,7 @@ impl<'a, S: Strategy> Backtest<'a, S> {
             start: calendar::FIRST,
             end: calendar::LAST,
         };
-        Self { given: Given::Bars(bars.into()), strategy, hours: Hours::Regular, terms }
-    }
-
-    /// A backtest over a history, which may know what happened to its shares: how they split, what they paid, and how
-    /// they were delisted.
-    pub fn over(history: History<'a>, strategy: S) -> Self {
-        let bars =
-            SymbolBars { symbol: history.symbol, bars: history.session_bars_at(0..0), calendar: history.calendar() };
-        Self { given: Given::History(Box::new(history)), ..Self::new(bars, strategy) }
+        Self { given, strategy, hours: Hours::Regular, terms }
     }
 
     /// Begins with so many dollars.

@@ -74,11 +74,6 @@ impl Columns {
         indicators.iter().all(|i| self.columns.iter().any(|(known, _)| known == i))
     }
 
-    /// The first bar of the history that has values.
-    pub(crate) fn first(&self) -> usize {
-        self.first
-    }
-
     /// The bars of the history that have values.
     pub(crate) fn bars(&self) -> Range<usize> {
         self.first..self.first + self.columns.first().map_or(0, |(_, column)| column.len())

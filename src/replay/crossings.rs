@@ -47,7 +47,7 @@ impl Crossings {
             levels.entry((test.indicator, test.relation)).or_default().push(test.level);
         }
         let bits = levels.into_par_iter().flat_map_iter(|((indicator, relation), levels)| {
-            let column = &columns.get(indicator)[bars.start - columns.first()..bars.end - columns.first()];
+            let column = &columns.get(indicator)[bars.start - columns.bars().start..bars.end - columns.bars().start];
             let values: Vec<f64> = levels.iter().map(|&bits| f64::from_bits(bits)).collect();
             let tests = levels.into_iter().map(move |level| IndicatorTest { indicator, relation, level });
             tests.zip(crossings(column, relation, &values))

@@ -262,7 +262,7 @@ impl<'a> Seat<'a> {
         if self.looks_at_all {
             return false;
         }
-        self.book.passes(self.cursor.bars(), self.cursor.next(), last)
+        self.book.try_pass(self.cursor.bars(), self.cursor.next(), last)
     }
 
     /// Splits and dividends since the symbol's last session.

@@ -21,7 +21,7 @@ impl<'a> Source<'a> {
 
     /// Looks the strategy's indicators up.
     pub(super) fn shared<S: Strategy>(strategy: &S, columns: &'a Columns) -> Self {
-        Self::Shared(strategy.indicators().as_ref().iter().map(|&i| columns.get(i)).collect(), columns.first())
+        Self::Shared(strategy.indicators().as_ref().iter().map(|&i| columns.get(i)).collect(), columns.bars().start)
     }
 }
 

@@ -113,7 +113,7 @@ fn run_together<S: Strategy, R: Recorder<S::Inputs>>(
     while let Some(&start) = starts.iter().min().filter(|&&start| start != DONE) {
         let mut all_pass = !portfolio.account.is_margin();
         for (&i, _) in trading.iter().zip(&starts).filter(|(_, at)| **at == start) {
-            all_pass &= portfolio.symbols[i].passes();
+            all_pass &= portfolio.symbols[i].try_pass();
         }
         if !all_pass {
             let together = trading.iter().zip(&starts).filter(|(_, at)| **at == start).map(|(&i, _)| i);
@@ -173,7 +173,7 @@ fn run_alone<S: Strategy, R: Recorder<S::Inputs>>(portfolio: &mut Portfolio<'_, 
         let sees_all = R::BARS || (R::MARKS && portfolio.holds()) || portfolio.account.conditions().impact != 0.0;
         let before = if R::MARKS { portfolio.equity() } else { 0.0 };
         let (symbol, account) = (&mut portfolio.symbols[only], &mut portfolio.account);
-        if !sees_all && !symbol.passes_over() && symbol.book.is_quiet() && symbol.passes() {
+        if !sees_all && !symbol.passes_over() && symbol.book.is_quiet() && symbol.try_pass() {
             let from = symbol.cursor.next();
             symbol.skim();
             end_bar(portfolio, only, recorder);

@@ -162,16 +162,16 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
 
     /// Begins the next bar. Whether nothing can happen in it but a decision.
     #[inline(always)]
-    pub(super) fn passes(&mut self) -> bool {
+    pub(super) fn try_pass(&mut self) -> bool {
         let (bars, i) = (self.cursor.bars(), self.cursor.next());
-        self.passes = self.book.passes(bars, i, i + 1 == bars.len());
+        self.passes = self.book.try_pass(bars, i, i + 1 == bars.len());
         self.passes
     }
 
     /// Open and inside of the next bar of a symbol alone: what was ordered fills, stops and targets are met.
     #[inline(always)]
     pub(super) fn fill(&mut self, account: &mut Account) {
-        if !self.passes() {
+        if !self.try_pass() {
             let session = *self.cursor.session();
             let at = self.at(&session);
             self.book.open_bar(account, &at);

@@ -325,27 +325,25 @@ fn an_order_that_has_ended_works_no_more() {
     assert_eq!(orders.0.len(), bars.div_ceil(2));
 }
 
-/// Buys at the first bar where nothing is held, for half of what the account is worth.
+/// Buys at the first close and keeps it.
 #[derive(Clone, Copy)]
-struct Half {
-    after: usize,
-}
+struct Keep(Size);
 
-impl Strategy for Half {
-    const NAME: &'static str = "half";
-    type Inputs = [f64; 1];
+impl Strategy for Keep {
+    const NAME: &'static str = "keep";
+    type Inputs = [f64; 0];
     type State = ();
 
-    fn indicators(&self) -> [Indicator; 1] {
-        [Indicator::Body]
+    fn indicators(&self) -> [Indicator; 0] {
+        []
     }
 
     fn warmup(&self) -> usize {
-        self.after
+        0
     }
 
-    fn decide(&self, (): &mut (), now: &Now<[f64; 1]>) -> Option<Order> {
-        (!now.position.is_open()).then(|| Order::buy(Size::EquityFraction(0.5)))
+    fn decide(&self, (): &mut (), now: &Now<[f64; 0]>) -> Option<Order> {
+        (!now.position.is_open()).then(|| Order::buy(self.0))
     }
 }
 
@@ -366,32 +364,10 @@ fn what_has_been_sold_at_the_end_of_its_data_is_worth_nothing_more() {
         Terms { costs: Costs::default(), limits: Limits::default(), ..terms(calendar::FIRST, limits(false, false)) };
     let terms = Terms { capital: 10_000.0, ..terms };
     let (amc, gme) = (amc.history("AMC"), gme.history("GME"));
-    let instruments = [amc, gme].map(|history| Instrument { history, strategy: Half { after: 0 } });
+    let instruments = [amc, gme].map(|history| Instrument { history, strategy: Keep(Size::EquityFraction(0.5)) });
     let replay = replay(&instruments, &terms, &mut ()).expect("bars");
     let shares: Vec<f64> = replay.fills.iter().map(|fill| fill.shares).collect();
     assert_eq!(shares, [500.0, 525.0]);
-}
-
-/// Buys so many shares at the first close and keeps them.
-#[derive(Clone, Copy)]
-struct Keep(u64);
-
-impl Strategy for Keep {
-    const NAME: &'static str = "keep";
-    type Inputs = [f64; 0];
-    type State = ();
-
-    fn indicators(&self) -> [Indicator; 0] {
-        []
-    }
-
-    fn warmup(&self) -> usize {
-        0
-    }
-
-    fn decide(&self, (): &mut (), now: &Now<[f64; 0]>) -> Option<Order> {
-        (!now.position.is_open()).then(|| Order::buy(Size::Shares(self.0)))
-    }
 }
 
 /// Five days; shares split 2 for 1 before the fourth and pay a dollar on the third, forty cents on the fourth.
@@ -408,7 +384,8 @@ fn raw_and_adjusted_prices_of_one_company_give_the_same_dollars() {
     }
     let terms = Terms { capital: 10_000.0, costs: Costs::default(), ..terms(calendar::FIRST, Limits::default()) };
     let equity = |history: History<'_>, shares: u64| -> Vec<f64> {
-        let replay = replay(&[Instrument { history, strategy: Keep(shares) }], &terms, &mut ()).expect("bars");
+        let replay =
+            replay(&[Instrument { history, strategy: Keep(Size::Shares(shares)) }], &terms, &mut ()).expect("bars");
         replay.equity.iter().map(|(_, equity)| *equity).collect()
     };
     let raw = bars(&start, &raw).splitting([split]).paying(dividends);

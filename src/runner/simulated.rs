@@ -107,7 +107,7 @@ impl Broker for Simulated {
     fn bars_trade(&mut self, bars: &[FeedBar], session: &Session) -> Result<()> {
         for bar in bars {
             let (_, symbol) = self.symbol(bar.symbol)?;
-            symbol.passes = symbol.book.passes(&Bars::one(&bar.bar), 0, bar.last_of_session);
+            symbol.passes = symbol.book.try_pass(&Bars::one(&bar.bar), 0, bar.last_of_session);
         }
         if self.account.is_margin() {
             self.set_marks(bars, |bar| bar.bar.open)?;

@@ -214,7 +214,7 @@ impl Book {
 
     /// Passes over bar `i`, if its prices and its time touch nothing that works; whether it did.
     #[inline(always)]
-    pub fn passes(&mut self, bars: &Bars<'_>, i: usize, last_of_session: bool) -> bool {
+    pub fn try_pass(&mut self, bars: &Bars<'_>, i: usize, last_of_session: bool) -> bool {
         self.exited_this_bar = false;
         if !self.busy {
             return true;
