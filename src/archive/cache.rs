@@ -15,7 +15,7 @@ use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow_ipc::{MetadataVersion, root_as_footer, root_as_message};
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use super::row::Row;
 use crate::disk::map::{self, Access};
@@ -132,7 +132,7 @@ pub(crate) fn encode(key: &str, columns: &Cached) -> Result<Vec<u8>> {
 }
 
 fn checksum(bytes: &[u8]) -> String {
-    format!("{:016x}", xxh3_64(bytes))
+    format!("{:016x}", XxHash3_64::oneshot(bytes))
 }
 
 #[cfg(test)]

@@ -32,5 +32,5 @@ fn hex(bytes: &[u8]) -> String {
 
 /// XXH3, 128 bits: 32 digits. For what is checked at every use; it is about as fast as reading the bytes.
 pub fn xxh3_hex(bytes: &[u8]) -> String {
-    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(bytes))
+    format!("{:032x}", twox_hash::XxHash3_128::oneshot(bytes))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use xxhash_rust::xxh3::xxh3_128;
+use twox_hash::XxHash3_128;
 
 use crate::bar::{Date, Symbol};
 use crate::error::{Error, Result, codes};
@@ -192,7 +192,7 @@ impl Trials {
             self.data.keys().filter(|symbol| account.is_none_or(|own| own == **symbol)).collect();
         let subject = json!([self.strategy, symbols, self.hours]);
         let add = |sum: u128, (path, value): (&String, &String)| sum.wrapping_add(leaf(path, value));
-        let base = leaves.iter().fold(xxh3_128(subject.to_string().as_bytes()), add);
+        let base = leaves.iter().fold(XxHash3_128::oneshot(subject.to_string().as_bytes()), add);
         let of_value = |axis: &Varied, value: &Value| {
             let each = value.as_array().filter(|each| axis.paths.len() > 1 && each.len() == axis.paths.len());
             let its = axis.paths.iter().enumerate().filter(|(_, path)| is_its(path));
@@ -262,7 +262,7 @@ impl Trials {
 }
 
 fn leaf(path: &str, value: &str) -> u128 {
-    xxh3_128(format!("{path}={value}").as_bytes())
+    XxHash3_128::oneshot(format!("{path}={value}").as_bytes())
 }
 
 /// A value as it is compared: 55 and 55.0 are the same.

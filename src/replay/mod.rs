@@ -105,8 +105,14 @@ fn run_together<S: Strategy, R: Recorder<S::Inputs>>(
     recorder: &mut R,
 ) {
     const DONE: Nanos = Nanos::MAX;
+    // Quiet bars of one symbol mean nothing to the others, unless somebody asks what all are worth at each bar.
+    let sees_all = R::BARS || R::MARKS || portfolio.account.is_margin();
+    let runs_ahead = !sees_all && portfolio.account.conditions().impact == 0.0;
     let next = |symbol: &mut SymbolReplay<'_, S>| {
-        symbol.go_on();
+        match runs_ahead {
+            true => symbol.run_ahead(),
+            false => symbol.go_on(),
+        }
         symbol.cursor.next_start().unwrap_or(DONE)
     };
     let mut starts: Vec<Nanos> = trading.iter().map(|&i| next(&mut portfolio.symbols[i])).collect();

@@ -33,6 +33,8 @@ pub(super) struct SymbolReplay<'a, S: Strategy> {
     costs: Costs,
     /// Nothing can happen in the bar under way but a decision.
     passes: bool,
+    /// The strategy was asked at the close of the next bar, ahead of the other symbols.
+    pub(super) decided: bool,
     /// Close of the last bar of the sessions that are over, dollars.
     pub(super) last_close: f64,
     pub(super) bars_seen: u64,
@@ -61,6 +63,7 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
             orders: Orders::default(),
             costs: terms.costs,
             passes: true,
+            decided: false,
             last_close: f64::NAN,
             bars_seen: 0,
             bars_held: 0,
@@ -196,10 +199,19 @@ impl<'a, S: Strategy> SymbolReplay<'a, S> {
     /// Close of the next bar, after its auction: the bracket's time limits, then the strategy.
     #[inline(always)]
     pub(super) fn decide(&mut self, account: &mut Account) {
-        let i = self.cursor.next();
+        if std::mem::take(&mut self.decided) {
+            return;
+        }
         if !self.passes || account.conditions().impact != 0.0 {
             self.close_bar(account);
         }
+        self.ask();
+    }
+
+    /// Asks the strategy at the close of the next bar.
+    #[inline(always)]
+    pub(super) fn ask(&mut self) {
+        let i = self.cursor.next();
         if i >= self.warm {
             if self.book.has_orders() || !self.orders.working().is_empty() {
                 self.book.tell_working(self.orders.working_mut());

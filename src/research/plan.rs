@@ -25,6 +25,8 @@ const PART_ROWS: u64 = 1_000_000;
 const PART_POINTS: u64 = 16_384;
 /// A sweep is cut into so many parts at least, so that it can be shared out.
 const PARTS: u64 = 16;
+/// Bars of parts that are replayed together: small ones share their indicator columns.
+const STRETCH_BARS: u64 = PART_BARS / 4;
 
 /// One share of several, counted from 1: `2/7`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +101,13 @@ impl Plan {
     pub fn part(&self, part: usize) -> Range<usize> {
         let first = part as u64 * self.part_points;
         first as usize..(first + self.part_points).min(self.trials.points) as usize
+    }
+
+    /// Parts, joined to stretches that are replayed together if a point replays `bars` bars.
+    pub(super) fn stretches<'p>(&self, parts: &'p [usize], bars: u64) -> impl Iterator<Item = &'p [usize]> {
+        let by_bars = STRETCH_BARS / (self.part_points * bars).max(1);
+        let rows = self.part_points * (self.trials.data.len() as u64 + u64::from(self.together));
+        parts.chunks(by_bars.min(PART_ROWS / rows.max(1)).max(1) as usize)
     }
 
     /// Numbers of the points whose returns are kept, ascending.

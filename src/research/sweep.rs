@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use super::coverage::{PartlyCovered, partly_covered};
 use super::equity::{Kept, whole};
 use super::market::Period;
@@ -14,6 +16,7 @@ use crate::error::{Error, Result, codes};
 use crate::finding::Finding;
 use crate::holdout;
 use crate::ledger::{Kind, Leaves, Ledger};
+use crate::sweep::grid::Grid;
 
 /// How a sweep is shared out and kept.
 #[derive(Clone, Copy, Debug)]
@@ -125,21 +128,47 @@ fn replay_parts(
     progress.begins((to_do * accounts) as u64, bars_each);
     let period: Period = strategy.market().period();
     let sample = plan.sample()?;
-    for part in parts {
-        let range = plan.part(part);
-        let sampled = |i: usize| sample.binary_search(&(range.start + i)).is_ok();
-        let chosen = &points[range.clone()];
+    for parts in plan.stretches(&parts, strategy.bars() as u64) {
+        let places: Vec<usize> = parts.iter().flat_map(|&part| plan.part(part)).collect();
+        let chosen: Vec<u64> = places.iter().map(|&place| points[place]).collect();
+        let sampled = |i: usize| sample.binary_search(&places[i]).is_ok();
         let done = |n: usize| progress.advances(n as u64);
         let (rows, kept) = match plan.together {
-            false => strategy.run(chosen, period, &sampled, &done)?,
-            true => run_together(strategy, chosen, period, &sampled, &done)?,
+            false => strategy.run(&chosen, period, &sampled, &done)?,
+            true => run_together(strategy, &chosen, period, &sampled, &done)?,
         };
         let together = |accounts: &[Kept]| whole(strategy.capital(chosen[accounts[0].point]), accounts);
         let kept: Vec<Kept> = kept.chunk_by(|a, b| a.point == b.point).map(together).collect();
-        store.write(part, plan, chosen, strategy.grid(), &rows, &kept)?;
+        write_parts(store, plan, parts, &chosen, strategy.grid(), rows, kept)?;
     }
     progress.ends();
     Ok(to_do)
+}
+
+/// Writes what was replayed together as the parts that it is, on all threads.
+fn write_parts(
+    store: &Store,
+    plan: &Plan,
+    parts: &[usize],
+    points: &[u64],
+    grid: &Grid,
+    mut rows: Vec<Row>,
+    mut kept: Vec<Kept>,
+) -> Result<()> {
+    let mut end = points.len();
+    // From behind, so that each is cut off its end.
+    let cut = parts.iter().rev().map(|&part| {
+        let first = end - plan.part(part).len();
+        let points = &points[first..end];
+        end = first;
+        let mut rows = rows.split_off(rows.partition_point(|row| row.point < first));
+        let mut kept = kept.split_off(kept.partition_point(|kept| kept.point < first));
+        rows.iter_mut().for_each(|row| row.point -= first);
+        kept.iter_mut().for_each(|kept| kept.point -= first);
+        (part, points, rows, kept)
+    });
+    let cut: Vec<_> = cut.collect();
+    cut.par_iter().try_for_each(|(part, points, rows, kept)| store.write(*part, plan, points, grid, rows, kept))
 }
 
 /// As [`Sweepable::run`], with a row of all accounts together after those of each point.
