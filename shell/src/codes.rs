@@ -27,6 +27,9 @@ magellan::error_codes! {
         SHARED_ACCOUNT "shared-account":
             "Two deployed strategies name one broker account; each would trade the other's positions.";
             "give every strategy an account of its own"
+        ALPACA_KEYS "alpaca-keys":
+            "The keys of an Alpaca account are missing, or Alpaca doesn't accept them.";
+            "set APCA_API_KEY_ID and APCA_API_SECRET_KEY to the keys of one account; paper and live keys differ"
         UNIT_MISSING "unit-missing":
             "There is no systemd unit beside the config, so nothing would run the strategy.";
             "add magellan-<strategy>.service beside config.json; copy that of another strategy"
@@ -101,6 +104,12 @@ magellan::error_codes! {
             "add tests to the strategy's file, in a module `tests`"
     }
     Data {
+        ALPACA_SILENT "alpaca-silent":
+            "Alpaca gave no usable answer, though it was asked several times.";
+            "try again later: what has been fetched is kept; https://status.alpaca.markets tells of outages"
+        ALPACA_ANSWER "alpaca-answer":
+            "An answer of Alpaca's isn't what its documentation describes, or not what was asked for.";
+            "try again; if it stays so, report it with the message"
         NO_WARM_UP "no-warm-up":
             "All bars up to the period's end are warm-up, so the strategy would never be asked.";
             "import earlier bars, end the period later, or lower data_requirements.warmup_bars"
@@ -148,6 +157,12 @@ magellan::error_codes! {
             "mend what the message names, and run `magellan notify deliver`"
     }
     Refused {
+        ALPACA_REFUSED "alpaca-refused":
+            "Alpaca refuses the request, for the reason that the message gives.";
+            "mend what it names: a symbol, a date, or the subscription that the account has"
+        OTHER_FETCH "other-fetch":
+            "A fetch into this archive was cut off, and the one now has other options.";
+            "finish it with the same options, or give --discard to throw away what it had fetched"
         NOT_EMPTY "not-empty":
             "Something is where a new repository, strategy or key would be written. Nothing is ever replaced.";
             "name another folder, strategy or file, or move away what the message lists"

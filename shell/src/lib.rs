@@ -3,6 +3,8 @@
 
 pub mod codes;
 
+mod clock;
+
 pub mod toml_file;
 
 pub mod git;
@@ -26,6 +28,12 @@ pub mod report;
 
 #[cfg(feature = "live")]
 pub mod service;
+
+#[cfg(any(feature = "alpaca", feature = "deploy"))]
+mod http;
+
+#[cfg(feature = "alpaca")]
+pub mod alpaca;
 
 #[cfg(feature = "deploy")]
 pub mod notify;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::destination::machine;
-use super::owner::now;
+use crate::clock::now;
 use crate::deploy::record::{Outcome, Record};
 use crate::deploy::summary;
 use crate::notify::{Channels, Event, EventKind, Outbox, notify};

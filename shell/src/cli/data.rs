@@ -21,11 +21,23 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::bars;
+#[cfg(feature = "alpaca")]
+use super::fetch;
 use super::findings::{counts, in_format};
 use super::options::{Format, Place};
 use super::output::{print, to_json};
 use crate::codes;
 use crate::report::{findings, recognised, table};
+
+/// How the provenance of fetched bars begins; nobody can type it.
+pub(super) const FETCHED: &str = "alpaca-";
+
+fn typed_provenance(name: &str) -> Result<String, String> {
+    match name.starts_with(FETCHED) {
+        true => Err("only `magellan data fetch` writes bars of this name".to_owned()),
+        false => Ok(name.to_owned()),
+    }
+}
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Data {
@@ -34,6 +46,12 @@ pub(super) enum Data {
     /// A file that can't be read fails the import, and all such files are named at once. With
     /// --dry-run it prints what each file would be taken for, and writes nothing.
     Import(Import),
+    /// Fetch historical bars, splits and dividends from Alpaca into an archive.
+    ///
+    /// Keys are read from APCA_API_KEY_ID and APCA_API_SECRET_KEY. Prices are raw. What was fetched is kept until all
+    /// is there, and then imported at once; a fetch that was cut off goes on where it was.
+    #[cfg(feature = "alpaca")]
+    Fetch(fetch::Fetch),
     /// Check the quality of bars: of files before they are imported, or of an archive.
     ///
     /// Finds bars that contradict themselves, duplicates, missing, cut and thin sessions, days
@@ -74,8 +92,10 @@ pub(super) struct Import {
     /// Only a new archive takes one other than its own [default: XNYS].
     #[arg(long, value_name = "NAME")]
     pub(super) calendar: Option<Calendar>,
-    /// Where the bars come from, e.g. alpaca-sip; without it `parquet`, `csv` or `json`.
-    #[arg(long, value_name = "NAME")]
+    /// Where the bars come from, e.g. my-vendor; without it `parquet`, `csv` or `json`.
+    ///
+    /// Names that begin with alpaca- are those of `magellan data fetch`.
+    #[arg(long, value_name = "NAME", value_parser = typed_provenance)]
     pub(super) provenance: Option<String>,
     #[command(flatten)]
     pub(super) layout: Layout,
@@ -197,6 +217,8 @@ pub(super) struct Synth {
 pub(super) fn run(command: Data, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     match command {
         Data::Import(options) => import(options),
+        #[cfg(feature = "alpaca")]
+        Data::Fetch(options) => fetch::run(&options),
         Data::Check(options) => check(&options),
         Data::Verify(options) => verify(&options),
         Data::List(options) => list(&options),
@@ -239,7 +261,7 @@ fn total(counts: &[(Symbol, Timeframe, u64)]) -> u64 {
     counts.iter().map(|c| c.2).sum()
 }
 
-fn as_text(done: &Imported) -> String {
+pub(super) fn as_text(done: &Imported) -> String {
     let more: String = [
         (done.rates_added, "risk-free rates"),
         (done.dividends_added, "dividends"),
@@ -265,7 +287,7 @@ fn as_text(done: &Imported) -> String {
     text + &recognised::short(&done.recognised) + &recognised::skipped(&done.skipped)
 }
 
-fn as_json(done: &Imported) -> Value {
+pub(super) fn as_json(done: &Imported) -> Value {
     let counts = |all: &[(Symbol, Timeframe, u64)]| -> Vec<Value> {
         all.iter()
             .map(|(symbol, timeframe, rows)| json!({"symbol": symbol, "timeframe": timeframe, "rows": rows}))

@@ -23,6 +23,7 @@ use rayon::prelude::*;
 use super::options::{Baselines, Counting, Place, is_synthetic};
 use super::output::{print, timing, to_json, write};
 use super::selftest::Selftest;
+use crate::clock::today;
 use crate::report::{github, html, junit, markdown, table};
 use crate::{codes, git, policy};
 
@@ -284,12 +285,6 @@ static BINARY: LazyLock<Result<String, String>> = LazyLock::new(|| {
     let path = std::env::current_exe().map_err(|e| format!("can't find this program's own file: {e}"))?;
     Ok(sha256_hex(&map::bytes(&path, Access::Map).map_err(|e| e.to_string())?))
 });
-
-/// Today, UTC.
-#[expect(clippy::disallowed_methods, reason = "the command line is where time enters")]
-pub(super) fn today() -> Date {
-    Date::of_utc(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
-}
 
 /// On a terminal: what is under way.
 fn progress() -> ProgressBar {

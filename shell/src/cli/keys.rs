@@ -12,9 +12,9 @@ use magellan::gate::{Policy, StrategyVerdict, acknowledge, verify};
 use magellan::registry::{self, AnyStrategy};
 
 use super::bundle::program;
-use super::gate::today;
 use super::options::Place;
 use super::output::print;
+use crate::clock::today;
 use crate::report::words::counted;
 use crate::signing::{
     Envelope, Envelopes, FILE, Judged, Role, SigningKey, Trusted, TrustedKey, VerdictStatement, envelopes_of,

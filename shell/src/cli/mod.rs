@@ -17,6 +17,8 @@ mod deploy;
 mod destination;
 mod engine;
 mod explain;
+#[cfg(feature = "alpaca")]
+mod fetch;
 mod findings;
 mod gate;
 mod help;

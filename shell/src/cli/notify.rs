@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
 use magellan::error::{Error, Result};
 
 use super::destination::machine;
 use super::output::print;
+use crate::clock::now;
 use crate::codes;
 use crate::notify::{self, Channels, Event, EventKind, Outbox, Report};
 
@@ -129,11 +129,6 @@ fn variable(name: &str) -> Option<OsString> {
 
 fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-#[expect(clippy::disallowed_methods, reason = "the command line is where time enters")]
-fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 /// A name of a unit or an environment, as messages show it.

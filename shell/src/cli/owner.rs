@@ -2,15 +2,8 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
-
 use super::destination::machine;
 use crate::deploy::lock::Held;
-
-#[expect(clippy::disallowed_methods, reason = "the command line is where time enters")]
-pub(super) fn now() -> Timestamp {
-    Timestamp::now()
-}
 
 /// Who deploys: a run of a workflow, or somebody on a machine.
 pub(super) fn owner() -> String {

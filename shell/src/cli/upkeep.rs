@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::destination::{Connected, Destination, Named, confirm, machine};
 use super::output::{print, to_json};
-use super::owner::now;
+use crate::clock::now;
 use crate::deploy::facts::Facts;
 use crate::deploy::host::Call;
 use crate::deploy::iam;

@@ -151,7 +151,7 @@ pub(super) fn record_from(from: &Path, only: Option<&str>, root: &Path) -> Resul
     let stored = StoredVerdict::read(&file)?;
     let mut baselines = Vec::new();
     for one in stored.strategies.iter().filter(|one| only.is_none_or(|only| only == one.strategy)) {
-        one.check_deploys(super::gate::today()).map_err(|e| e.at(file.display()))?;
+        one.check_deploys(crate::clock::today()).map_err(|e| e.at(file.display()))?;
         let path = from.join(format!("{}.baseline.json", one.strategy));
         let baseline = Baseline::read_file(&path, &one.strategy)?;
         if one.digest != baseline.verdict || one.baseline_sha256.as_ref() != Some(&baseline.sha256) {

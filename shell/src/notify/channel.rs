@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::IpAddr;
 use std::path::Path;
 
 use magellan::disk::map;
@@ -10,7 +9,7 @@ use magellan::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use ureq::http::Uri;
 
-use crate::codes;
+use crate::{codes, http};
 
 /// The variable with the address of Slack's webhook, such as a secret of CI.
 pub const SLACK_VARIABLE: &str = "MAGELLAN_SLACK_WEBHOOK";
@@ -64,26 +63,12 @@ impl Channel {
 pub(super) struct Webhook(Uri);
 
 impl Webhook {
-    /// https to anywhere, or http to this machine's loopback address, given as a number.
     fn parse(text: &str) -> Option<Self> {
-        let uri: Uri = text.parse().ok()?;
-        let authority = uri.authority()?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let loopback = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-        let allowed = match uri.scheme_str()? {
-            "https" => !host.is_empty(),
-            "http" => loopback,
-            _ => false,
-        };
-        (allowed && !authority.as_str().contains('@')).then_some(Self(uri))
+        http::safe_uri(text).map(Self)
     }
 
     pub(super) fn uri(&self) -> &Uri {
         &self.0
-    }
-
-    pub(super) fn is_tls(&self) -> bool {
-        self.0.scheme_str() == Some("https")
     }
 }
 

@@ -1,16 +1,15 @@
 //! One request to a webhook, in bounded time. No answer and no error holds its address.
 
 use std::io::{self, Read};
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use ureq::http::Response;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, Body, SendBody, Timeout};
+use ureq::{Body, SendBody};
 
 use super::channel::Webhook;
+use crate::http::{agent, reason};
 
 /// What became of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,7 +53,7 @@ pub(super) fn post(
     leaving: &mut dyn FnMut() -> io::Result<()>,
 ) -> Answer {
     let mut message = Message { bytes: json.as_bytes(), leaving: Some(leaving), left: false };
-    let request = agent(to, within)
+    let request = agent(to.uri(), within)
         .post(to.uri())
         .header("content-type", "application/json")
         .header("content-length", json.len().to_string());
@@ -63,27 +62,6 @@ pub(super) fn post(
         Err(err) if message.left => Answer::Unknown(reason(&err)),
         Err(err) => Answer::NotSent(reason(&err)),
     }
-}
-
-fn agent(to: &Webhook, within: Duration) -> Agent {
-    let config = Agent::config_builder()
-        .http_status_as_error(false)
-        // A webhook's message goes nowhere else.
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_global(Some(within));
-    if to.is_tls() { config.tls_config(tls()).build() } else { config.proxy(None).build() }.new_agent()
-}
-
-/// Rustls with ring, as for AWS, and the certificates that the machine trusts.
-fn tls() -> TlsConfig {
-    let trusted = rustls_native_certs::load_native_certs().certs;
-    let trusted: Vec<Certificate<'static>> =
-        trusted.iter().map(|cert| Certificate::from_der(cert).to_owned()).collect();
-    TlsConfig::builder()
-        .root_certs(RootCerts::Specific(Arc::new(trusted)))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build()
 }
 
 fn read(response: &Response<Body>, now: Timestamp) -> Answer {
@@ -107,22 +85,6 @@ fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
         Err(_) => until(text.trim()),
     }
-}
-
-/// The fault in words of ours: a foreign text might hold the address.
-fn reason(err: &ureq::Error) -> String {
-    match err {
-        ureq::Error::Timeout(Timeout::Resolve) | ureq::Error::HostNotFound => "its name can't be resolved".to_owned(),
-        ureq::Error::Timeout(_) => "no answer in time".to_owned(),
-        ureq::Error::Io(e) if is_tls(e) => "its certificate isn't trusted, or it doesn't speak TLS".to_owned(),
-        ureq::Error::Io(e) => e.kind().to_string(),
-        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => "no TLS with it".to_owned(),
-        _ => "it doesn't speak HTTP as expected".to_owned(),
-    }
-}
-
-fn is_tls(err: &io::Error) -> bool {
-    err.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 #[cfg(test)]

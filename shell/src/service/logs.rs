@@ -83,7 +83,7 @@ struct DayLog {
 
 impl DayLog {
     fn today(&mut self) -> io::Result<&mut File> {
-        let today = Date::of_utc(super::clock::now());
+        let today = Date::of_utc(crate::clock::nanos());
         if self.open.as_ref().is_none_or(|(date, _)| *date != today) {
             let name = format!("{}_{}.jsonl", self.strategy, today.civil().strftime("%Y%m%d"));
             let file = OpenOptions::new().create(true).append(true).open(self.folder.join(name))?;

@@ -6,7 +6,6 @@
 //! heartbeat or log that can't be written is an error, and the watchdog then does its work.
 
 mod archived;
-mod clock;
 mod day_files;
 mod heartbeat;
 mod logs;
@@ -33,7 +32,7 @@ use crate::release::heartbeat::{HEARTBEAT, Heartbeat, Identity, Phase};
 pub use archived::Paced;
 pub use signals::Ending;
 
-use clock::now;
+use crate::clock::nanos as now;
 use day_files::DayFiles;
 use logs::{Faults, LIFE, cannot_write};
 use signals::Signals;

@@ -21,7 +21,7 @@ use magellan::registry::AnyStrategy;
 use super::destination::{Connected, Destination, confirm};
 use super::gate::{GateInputs, Judging};
 use super::options::{Baselines, Counting, Place, is_synthetic};
-use super::owner::now;
+use crate::clock::now;
 use crate::deploy::facts::Facts;
 use crate::deploy::judged::{Asked, Running, Verdicts};
 use crate::deploy::plan::{self, Change, Goal};
@@ -131,7 +131,7 @@ fn deploy(options: &Deploy, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
             verdicts: &verdicts,
             policy: policy.as_ref(),
             again: if options.not_judged_again.is_none() { Some(&again) } else { None },
-            today: super::gate::today(),
+            today: crate::clock::today(),
         };
         let mut against = plan::untimely(&environment, &seen, &changes, now());
         if seen.is_bad(&candidate.digest) {

@@ -7,7 +7,7 @@ use magellan::error::{Error, Result};
 
 use super::rolling::{Rolling, beginning, exit_code, roll};
 use crate::cli::destination::{Destination, confirm};
-use crate::cli::owner::now;
+use crate::clock::now;
 use crate::codes;
 use crate::deploy::facts::Facts;
 use crate::deploy::plan::{self, Change};
