@@ -70,6 +70,8 @@ pub mod uncounted;
 pub mod replay;
 pub mod runner;
 
+pub mod live;
+
 pub mod metrics;
 pub mod stats;
 

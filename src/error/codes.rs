@@ -93,6 +93,9 @@ crate::error_codes! {
             "name an order that a row before it places, of the same symbol"
     }
     Data {
+        JOURNAL_DAMAGED "journal-damaged":
+            "A journal of orders has a line that is not as it was written. What it says isn't believed.";
+            "keep the file, and compare it with the broker's own records before anything is traded"
         NO_ARCHIVE "no-archive":
             "The folder is not an archive: it has no manifest.json.";
             "name one with --archive DIR, or make one with `magellan data import SRC --archive DIR`"

@@ -1,0 +1,6 @@
+//! What a live service must never get wrong, without a clock, a file or a network: which bars are decided on
+//! ([`barrier`]), where an order stands ([`lifecycle`]), and what is remembered ([`journal`]).
+
+pub mod barrier;
+pub mod journal;
+pub mod lifecycle;
