@@ -19,6 +19,8 @@ mod documentation;
 mod durability;
 mod enemy_files;
 mod false_greens;
+#[cfg(feature = "alpaca")]
+mod fetch;
 mod gate;
 mod holdout;
 mod import;
