@@ -103,7 +103,7 @@ const OUTSIDE: [(&str, &[&str], &[&str]); 4] = [
     (
         "the clock",
         &["Instant::now", "SystemTime::now", "Timestamp::now", "Zoned::now"],
-        &["shell/src/cli", "shell/src/service", "shell/src/notify", "shell/src/aws/ssm.rs"],
+        &["shell/src/clock.rs", "shell/src/cli", "shell/src/service", "shell/src/notify", "shell/src/aws/ssm.rs"],
     ),
     (
         "the environment",
@@ -118,7 +118,7 @@ const OUTSIDE: [(&str, &[&str], &[&str]); 4] = [
     (
         "the network",
         &["std::net", "aws_config", "aws_sdk", "aws_smithy", "tokio::", "ureq::"],
-        &["shell/src/aws", "shell/src/notify"],
+        &["shell/src/alpaca", "shell/src/aws", "shell/src/http.rs", "shell/src/notify"],
     ),
 ];
 

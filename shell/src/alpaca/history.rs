@@ -9,7 +9,7 @@ use magellan::error::{Error, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::Client;
+use super::rest::Client;
 use crate::codes;
 
 /// Bars of one symbol that are asked for.

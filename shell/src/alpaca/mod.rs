@@ -2,68 +2,30 @@
 //!
 //! Credentials are read from the environment under the names that Alpaca's own tools use. They are never shown.
 
+mod credentials;
 pub mod history;
 mod rest;
 
 use std::ffi::OsString;
-use std::fmt;
 
 use magellan::error::{Error, Result};
 use ureq::http::Uri;
 
 use crate::{codes, http};
 
+pub use credentials::{Credentials, KEY_VARIABLE, SECRET_VARIABLE};
 pub use rest::Client;
 
-/// Key of an account.
-pub const KEY_VARIABLE: &str = "APCA_API_KEY_ID";
-/// Its secret.
-pub const SECRET_VARIABLE: &str = "APCA_API_SECRET_KEY";
 /// Where market data is, if not at [`DATA`].
 pub const DATA_VARIABLE: &str = "APCA_API_DATA_URL";
 /// Market data, for paper and live accounts.
 const DATA: &str = "https://data.alpaca.markets";
 
-/// Looks an environment variable up: pass `|name| std::env::var_os(name)`.
-pub type Variable<'v> = &'v dyn Fn(&str) -> Option<OsString>;
-
-/// Key and secret of an account. They are never shown: not by `{:?}`, and by no error.
-#[derive(Clone)]
-pub struct Credentials {
-    key: String,
-    secret: String,
-}
-
-impl Credentials {
-    /// Reads [`KEY_VARIABLE`] and [`SECRET_VARIABLE`].
-    ///
-    /// # Errors
-    /// Config error if one is missing, or can't be sent in a header.
-    pub fn from_environment(variable: Variable<'_>) -> Result<Self> {
-        let read = |name: &str| {
-            let value = variable(name).and_then(|value| value.into_string().ok());
-            let sendable = |value: &String| !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic());
-            let what = match &value {
-                None => format!("{name} isn't set"),
-                Some(_) => format!("{name} isn't a key: keys are ASCII letters and digits"),
-            };
-            value.filter(sendable).ok_or_else(|| Error::new(codes::ALPACA_KEYS, what))
-        };
-        Ok(Self { key: read(KEY_VARIABLE)?, secret: read(SECRET_VARIABLE)? })
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credentials(…)")
-    }
-}
-
 /// Where market data is asked for.
 ///
 /// # Errors
 /// Usage error if [`DATA_VARIABLE`] is no address that keys may be sent to.
-pub fn data_address(variable: Variable<'_>) -> Result<Uri> {
+pub fn data_address(variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Uri> {
     let Some(named) = variable(DATA_VARIABLE) else { return Ok(Uri::from_static(DATA)) };
     let named = named.to_string_lossy();
     let plain = |uri: &Uri| uri.path() == "/" && uri.query().is_none();

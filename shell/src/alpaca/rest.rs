@@ -9,7 +9,7 @@ use serde::Deserialize;
 use ureq::http::{HeaderMap, Uri};
 use ureq::{Agent, Body};
 
-use super::Credentials;
+use super::credentials::Credentials;
 use crate::{codes, http};
 
 /// Each request ends within this time.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use magellan::archive::SYNTHETIC;
+use magellan::archive::import;
 use magellan::archive::import::inspect::{Inspected, inspect};
-use magellan::archive::import::{self, Imported};
 use magellan::archive::manifest::Record;
 use magellan::archive::verify::{self, Verified};
 use magellan::archive::{Archive, synth};
@@ -18,19 +18,17 @@ use magellan::error::{Error, Result};
 use magellan::finding::{self, Finding};
 use magellan::registry::{self, AnyStrategy};
 use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::bars;
 #[cfg(feature = "alpaca")]
 use super::fetch;
 use super::findings::{counts, in_format};
+use super::imported::{FETCHED, as_json, as_text};
 use super::options::{Format, Place};
 use super::output::{print, to_json};
 use crate::codes;
 use crate::report::{findings, recognised, table};
-
-/// How the provenance of fetched bars begins; nobody can type it.
-pub(super) const FETCHED: &str = "alpaca-";
 
 fn typed_provenance(name: &str) -> Result<String, String> {
     match name.starts_with(FETCHED) {
@@ -255,59 +253,6 @@ fn import(options: Import) -> Result<u8> {
             Ok(if plan.skip_unreadable { 0 } else { failed.map(Error::exit_code).max().unwrap_or(0) })
         }
     }
-}
-
-fn total(counts: &[(Symbol, Timeframe, u64)]) -> u64 {
-    counts.iter().map(|c| c.2).sum()
-}
-
-pub(super) fn as_text(done: &Imported) -> String {
-    let more: String = [
-        (done.rates_added, "risk-free rates"),
-        (done.dividends_added, "dividends"),
-        (done.delistings_added, "delistings"),
-        (done.renames_added, "renames"),
-    ]
-    .into_iter()
-    .filter(|(added, _)| *added > 0)
-    .map(|(added, of)| format!(", {added} {of} added"))
-    .collect();
-    let mut text = format!(
-        "{} files, {} rows read: {} bars added, {} identical duplicates dropped, {} splits and {} moves added{more}\n",
-        done.files,
-        done.rows_read,
-        total(&done.added),
-        total(&done.duplicates),
-        done.splits_added,
-        done.moves_added,
-    );
-    for (symbol, timeframe, count) in &done.duplicates {
-        let _ = writeln!(text, "  {symbol} {timeframe}: {count} identical duplicates dropped");
-    }
-    text + &recognised::short(&done.recognised) + &recognised::skipped(&done.skipped)
-}
-
-pub(super) fn as_json(done: &Imported) -> Value {
-    let counts = |all: &[(Symbol, Timeframe, u64)]| -> Vec<Value> {
-        all.iter()
-            .map(|(symbol, timeframe, rows)| json!({"symbol": symbol, "timeframe": timeframe, "rows": rows}))
-            .collect()
-    };
-    json!({
-        "schema_version": 1,
-        "files": done.files,
-        "rows_read": done.rows_read,
-        "added": counts(&done.added),
-        "duplicates": counts(&done.duplicates),
-        "splits_added": done.splits_added,
-        "moves_added": done.moves_added,
-        "rates_added": done.rates_added,
-        "dividends_added": done.dividends_added,
-        "delistings_added": done.delistings_added,
-        "renames_added": done.renames_added,
-        "recognised": done.recognised.iter().map(recognised::one).collect::<Vec<_>>(),
-        "skipped": done.skipped.iter().map(|(path, _)| path).collect::<Vec<_>>(),
-    })
 }
 
 fn check(options: &Check) -> Result<u8> {

@@ -13,7 +13,7 @@ use magellan::disk::write::write_atomically;
 use magellan::error::{Error, Result};
 use serde_json::json;
 
-use super::data;
+use super::imported::{FETCHED, as_json, as_text};
 use super::output::{print, to_json};
 use crate::alpaca::{self, Client, Credentials, history};
 use crate::{clock, codes};
@@ -90,13 +90,13 @@ pub(super) fn run(options: &Fetch) -> Result<u8> {
     stage.record(options, &actions)?;
     let others: Vec<String> = actions.others.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     if options.json {
-        let mut all = data::as_json(&done);
+        let mut all = as_json(&done);
         all["chunks_fetched"] = json!(asked);
         all["chunks_resumed"] = json!(kept);
         all["actions_not_read"] = json!(actions.others);
         print(&to_json(&all))?;
     } else {
-        let mut text = data::as_text(&done);
+        let mut text = as_text(&done);
         let _ = writeln!(text, "{asked} stretches fetched, {kept} were there from before");
         if !others.is_empty() {
             let _ = writeln!(text, "corporate actions that aren't read: {}", others.join(", "));
@@ -219,7 +219,7 @@ impl Stage {
             sources,
             splits: table("splits.csv", "symbol,effective_date,new_shares_per_old", &actions.splits)?,
             dividends: table("dividends.csv", "symbol,ex_date,amount", &actions.dividends)?,
-            provenance: Some(format!("{}{}", data::FETCHED, options.feed)),
+            provenance: Some(format!("{}{}", FETCHED, options.feed)),
             told: import::Told { timeframe: Some(options.timeframe), ..import::Told::default() },
             ..Import::default()
         })

@@ -25,6 +25,7 @@ mod help;
 mod holdout;
 #[cfg(feature = "deploy")]
 mod host;
+mod imported;
 mod init;
 mod interrupt;
 #[cfg(feature = "deploy")]
