@@ -41,13 +41,13 @@ impl Costs {
         price * (1.0 - self.slippage_bps / 1e4) - self.half_spread
     }
 
-    /// Fill price of who takes from the market and moves it by `impact`, a fraction.
+    /// Fill price of who takes from the market and moves it by `impact`, a fraction. A sale never brings less than nothing.
     #[inline(always)]
     pub(crate) fn taking(&self, side: Side, price: f64, impact: f64) -> f64 {
         let moved = self.slippage_bps / 1e4 + impact;
         match side {
             Side::Buy => price * (1.0 + moved) + self.half_spread,
-            Side::Sell => price * (1.0 - moved) - self.half_spread,
+            Side::Sell => (price * (1.0 - moved) - self.half_spread).max(0.0),
         }
     }
 

@@ -178,6 +178,31 @@ fn trials_of_one_strategy_are_not_counted_for_another() {
 }
 
 #[test]
+fn another_kind_of_account_is_another_trial() {
+    let (archive, place) = (sample(), folder());
+    let mut ledger = Ledger::open(place.path(), NAME).expect("a ledger");
+    let mut counts = Vec::new();
+    for account in [
+        &["cash"][..],
+        &["unlimited"],
+        &["margin"],
+        &["margin", "margin_multiplier=2", "buying_power=200000"],
+        &["margin"],
+    ] {
+        let keys = ["account"].map(|key| format!("{key}={}", account[0])).into_iter();
+        let keys = keys.chain(account[1..].iter().map(|key| (*key).to_owned()));
+        let set: Vec<_> = keys.map(|key| format!("account_info.{key}").parse().expect("a setting")).collect();
+        let document = strategy().read_document(&root().join(format!("deployed/{NAME}/config.json")), &set);
+        let document = document.expect("a config");
+        let request = Request::portfolio(&document, &archive, date("2022-01-03"), date("2022-12-30"));
+        strategy().backtest(&request, &mut ledger).expect("replayed");
+        counts.push(ledger.count().expect("counted"));
+    }
+    let new: Vec<bool> = counts.windows(2).map(|w| w[1] > w[0]).collect();
+    assert_eq!(new, [true, true, true, false], "{counts:?}");
+}
+
+#[test]
 fn a_backtest_over_bars_at_hand_says_that_nobody_counted_it() {
     let spy = sample().load("SPY".parse().expect("a symbol"), Timeframe::Day).expect("bars");
     let indicator = Indicator::rsi(14);

@@ -170,6 +170,57 @@ fn an_account_checks_at_the_fill() {
 }
 
 #[test]
+fn a_position_that_cannot_be_counted_is_refused_and_never_turned_round() {
+    let cheap = [[1e-5; 4]; 6];
+    let desk = Desk::new(&cheap);
+    let orders = "time,symbol,id,side,type,size,size_kind\n2024-01-02,AA,a,,market,0.9,target_weight\n\
+                  2024-01-04,AA,b,,market,-0.9,target_weight\n";
+    let margin = |capital: f64| json!({"account": "margin", "fractional": true, "capital": capital});
+    // 9e11 shares: sold, and as many sold short.
+    let fills = desk.fills(orders, margin(1e7));
+    assert_eq!(
+        fills.iter().map(|fill| &fill[11..15]).collect::<Vec<_>>(),
+        ["buy ", "sell", "sell", "buy "],
+        "{fills:?}"
+    );
+    // 9e12 millionths a million times: more than can be counted.
+    for capital in [1e8, 1e9, 1e12] {
+        assert_eq!(desk.fills(orders, margin(capital)), [""; 0]);
+        assert_eq!(desk.ends(), ["a rejected too_large", "b rejected too_large"]);
+    }
+    // Two that fit, but not together.
+    let two = "time,symbol,id,side,type,size,size_kind\n2024-01-02,AA,a,buy,market,2e7,notional\n\
+               2024-01-02,AA,b,buy,market,2e7,notional\n";
+    assert_eq!(desk.fills(two, json!({"fractional": true})).len(), 2);
+    assert_eq!(desk.ends(), ["a filled ", "b rejected too_large"]);
+}
+
+#[test]
+fn settings_are_numbers_and_symbols_of_tables_are_told() {
+    let desk = Desk::new(&[FLAT; 6]);
+    let orders = "time,symbol,id,side,type,size\n2024-01-02,AA,a,buy,market,1\n";
+    let (code, err) = desk.replay(orders, json!({}));
+    assert_eq!(code, 0, "{err}");
+    let with = |more: &[&str]| {
+        let mut command = magellan(["replay", "--orders"]);
+        command.arg(desk.at("orders.csv")).arg("--options").arg(desk.at("options.json"));
+        command.arg("--archive").arg(desk.at("archive")).arg("--ledger").arg(desk.at("ledger")).args(more);
+        run(&mut command)
+    };
+    for flag in ["--slippage-bps", "--fee-min", "--participation", "--leverage", "--capital"] {
+        for wrong in ["nan", "inf", "1e400", "x"] {
+            let (code, _, err) = with(&[flag, wrong]);
+            assert!(code == 2 && err.contains("must be a number"), "{flag} {wrong}: {code} {err}");
+        }
+    }
+    let (code, _, err) = with(&["--fee-per-share", "1e300"]);
+    assert!(code == 2 && err.contains("must be at most 1000"), "{err}");
+    fs::write(desk.at("paid.csv"), "symbol,ex_date,amount\nAA,2024-01-03,1\nABB,2024-01-03,1\n").expect("written");
+    let (code, _, err) = with(&["--dividends", desk.at("paid.csv").to_str().expect("a path")]);
+    assert!(code == 0 && err.contains("symbols that aren't replayed: ABB"), "{code} {err}");
+}
+
+#[test]
 fn every_error_of_a_file_is_listed_with_its_line_and_nothing_is_written() {
     let desk = Desk::new(&[FLAT; 4]);
     let orders = "time,symbol,id,action,side,type,size,limit,tif\n\

@@ -287,7 +287,7 @@ impl Account {
     pub(super) fn units(&self, size: Size, reference: f64, gap: f64) -> i64 {
         let floor = |shares| self.unit.floor(shares);
         let wanted = match size {
-            Size::Shares(units) => i64::try_from(units).unwrap_or(i64::MAX),
+            Size::Shares(units) => i64::try_from(units).unwrap_or(Unit::MOST).min(Unit::MOST),
             Size::Notional(dollars) => floor(dollars / reference),
             Size::EquityFraction(fraction) => floor(self.marked_equity() * fraction / reference),
             Size::RiskFraction { .. } if gap <= 0.0 => 0,

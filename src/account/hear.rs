@@ -3,6 +3,7 @@
 use super::book::{Book, Handle, Placement};
 use super::cash::Account;
 use super::record::{End, Outcome};
+use super::unit::Unit;
 use super::working::{Amount, Decided, Heard, Working, WorkingKind};
 use crate::order::{
     Bracket, Change, Entry, Kind, Market, Name, Order, Reason, Side, Size, Stop, Target, Ticket, TimeInForce, Trail,
@@ -87,6 +88,8 @@ impl Book {
         let units = account.units(ticket.size, reference, gap);
         let refused = if units == 0 {
             Some(End::ZeroSize)
+        } else if units >= Unit::MOST {
+            Some(End::TooLarge)
         } else if heard.last_of_data {
             Some(End::EndOfData)
         } else if heard.last_of_session && ticket.bracket.flat_before_close.is_some() {
@@ -138,6 +141,11 @@ impl Book {
         tif: Option<TimeInForce>,
     ) -> Placement {
         let wanted = wanted(account, target.position, heard.close);
+        if wanted.unsigned_abs() >= Unit::MOST.unsigned_abs() {
+            let shares = Some(account.unit().shares(wanted));
+            account.order_ended(id, Outcome { shares, filled: 0.0, amount: 0.0, end: End::TooLarge });
+            return Placement::Refused(End::TooLarge.reason());
+        }
         let kind = match target.at {
             Market::Open => Kind::Market,
             Market::Close => Kind::MarketOnClose,

@@ -136,6 +136,8 @@ pub enum End {
     Split,
     /// Its size is less than a unit.
     ZeroSize,
+    /// It, or the position with it, has more units than can be counted.
+    TooLarge,
     /// It would be decided too late for a position that must be flat overnight.
     TooLateToday,
     /// A cash account holds no short positions.
@@ -176,8 +178,14 @@ impl State {
 
 impl End {
     /// Why the account refuses orders.
-    pub const REJECTIONS: [Self; 5] =
-        [Self::ZeroSize, Self::TooLateToday, Self::ShortNotAllowed, Self::InsufficientCash, Self::InsufficientMargin];
+    pub const REJECTIONS: [Self; 6] = [
+        Self::ZeroSize,
+        Self::TooLarge,
+        Self::TooLateToday,
+        Self::ShortNotAllowed,
+        Self::InsufficientCash,
+        Self::InsufficientMargin,
+    ];
 
     /// The final state.
     pub const fn state(self) -> State {
@@ -188,6 +196,7 @@ impl End {
                 State::Cancelled
             }
             Self::ZeroSize
+            | Self::TooLarge
             | Self::TooLateToday
             | Self::ShortNotAllowed
             | Self::InsufficientCash
@@ -211,6 +220,7 @@ impl End {
             Self::NoPosition => "no_position",
             Self::Split => "split",
             Self::ZeroSize => "zero_size",
+            Self::TooLarge => "too_large",
             Self::ShortNotAllowed => "short_not_allowed",
             Self::InsufficientCash => "insufficient_cash",
             Self::InsufficientMargin => "insufficient_margin",
@@ -255,7 +265,7 @@ pub struct Totals {
     /// Orders by their final states, in the order of [`State::ALL`].
     pub orders: [u64; 4],
     /// The rejected ones by reason, in the order of [`End::REJECTIONS`].
-    pub rejected: [u64; 5],
+    pub rejected: [u64; End::REJECTIONS.len()],
 }
 
 impl Totals {

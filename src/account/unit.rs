@@ -11,6 +11,8 @@ impl Unit {
     pub const SHARE: Self = Self { per_share: 1.0 };
     /// Millionths of a share.
     pub const MILLIONTH: Self = Self { per_share: 1e6 };
+    /// The most units of an order and of a position: sums and differences of two fit into an integer.
+    pub const MOST: i64 = i64::MAX / 4;
 
     /// Shares of so many units.
     #[inline(always)]
@@ -18,15 +20,16 @@ impl Unit {
         units as f64 / self.per_share
     }
 
-    /// Whole units of a number of shares, rounded down; 0 for anything that isn't a positive number. In millionths a
-    /// thousandth of a unit is forgiven, so that rounding of equity can't cost one.
+    /// Whole units of a number of shares, rounded down, at most [`Unit::MOST`]; 0 for anything that isn't a positive
+    /// number. In millionths a thousandth of a unit is forgiven, so that rounding of equity can't cost one.
     #[inline(always)]
     pub fn floor(self, shares: f64) -> i64 {
         // A float-to-integer cast truncates, saturates, and maps NaN to 0.
-        match self.per_share == 1.0 {
+        let units = match self.per_share == 1.0 {
             true => shares.max(0.0) as i64,
             false => (shares * self.per_share + 0.001).max(0.0).floor() as i64,
-        }
+        };
+        units.min(Self::MOST)
     }
 
     /// As [`Unit::floor`] of the size of a signed number, with its sign.

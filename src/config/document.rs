@@ -208,8 +208,16 @@ impl Document {
         for block in ["data_requirements", "risk_management", "execution"] {
             settings.extend(self.get(block).map(|value| (block.to_owned(), value.clone())));
         }
-        let capital = self.get("account_info.initial_capital");
-        settings.extend(capital.map(|c| ("account_info".to_owned(), serde_json::json!({ "initial_capital": c }))));
+        let mut keys = vec!["initial_capital", "account"];
+        // Nothing else asks how far a position may exceed its equity.
+        if self.text_at("account_info.account") == Some("margin") {
+            keys.push("margin_multiplier");
+        }
+        let account = keys.into_iter().filter_map(|key| Some((key, self.get("account_info")?.get(key)?.clone())));
+        let account: serde_json::Map<String, Value> = account.map(|(key, value)| (key.to_owned(), value)).collect();
+        if !account.is_empty() {
+            settings.insert("account_info".to_owned(), Value::Object(account));
+        }
         let mut settings = Value::Object(settings);
         settings.sort_all_objects();
         settings

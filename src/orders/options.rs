@@ -111,6 +111,10 @@ impl Options {
     /// # Errors
     /// Usage error that names the key, what it holds and what it may hold.
     pub fn parse(text: &str) -> Result<Self> {
+        // A list of values in the order of the keys would be read too.
+        if !text.trim_start().starts_with('{') {
+            return Err(Error::new(codes::BAD_ARGUMENT, "the options are no JSON object: write {\"symbols\": …}"));
+        }
         let mut reader = serde_json::Deserializer::from_str(text);
         serde_path_to_error::deserialize(&mut reader).map_err(|e| {
             let (path, inner) = (e.path().to_string(), e.inner());
@@ -221,6 +225,23 @@ impl Options {
         for (key, value) in not_negative {
             if value.is_some_and(|value| !(value >= 0.0 && value.is_finite())) {
                 return Err(bad(key, "must be a number, 0 or above"));
+            }
+        }
+        // Beyond these a figure can't be told from a mistake, and sums end in infinity.
+        let at_most = [
+            ("capital", self.capital, 1e12),
+            ("leverage", self.leverage, 100.0),
+            ("half_spread", self.half_spread, 1e3),
+            ("fee_per_share", self.fee_per_share, 1e3),
+            ("fee_bps", self.fee_bps, 1e4),
+            ("fee_min", self.fee_min, 1e6),
+            ("borrow_bps", self.borrow_bps, 1e6),
+            ("margin_rate_bps", self.margin_rate_bps, 1e6),
+            ("impact", self.impact, 1e3),
+        ];
+        for (key, value, most) in at_most {
+            if value.is_some_and(|value| value > most) {
+                return Err(bad(key, format!("must be at most {most}")));
             }
         }
         if self.slippage_bps.is_some_and(|bps| bps >= 1e4) {

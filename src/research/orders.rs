@@ -1,6 +1,6 @@
 //! A file of orders replayed over an archive, and counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -114,6 +114,17 @@ pub fn replay_orders(
         marks,
         max_leverage,
     }))
+}
+
+impl OrdersRequest<'_> {
+    /// Symbols of the given dividends and delistings that aren't among these, each once, as texts: perhaps misspelt.
+    pub fn symbols_without_bars(&self, replayed: &[Symbol]) -> Vec<String> {
+        let dividends = self.dividends.iter().flatten().map(|dividend| dividend.symbol);
+        let delistings = self.delistings.iter().flatten().map(|delisting| delisting.symbol);
+        let others: BTreeSet<Symbol> =
+            dividends.chain(delistings).filter(|symbol| !replayed.contains(symbol)).collect();
+        others.iter().map(Symbol::to_string).collect()
+    }
 }
 
 /// A symbol's bars cut into sessions, before anything happened to its shares.

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result, codes};
 use crate::ledger::Trials;
+use crate::sweep::How;
 
 /// Name of a plan's file.
 pub(super) const FILE: &str = "plan.json";
@@ -25,8 +26,8 @@ const PART_ROWS: u64 = 1_000_000;
 const PART_POINTS: u64 = 16_384;
 /// A sweep is cut into so many parts at least, so that it can be shared out.
 const PARTS: u64 = 16;
-/// Bars of parts that are replayed together: small ones share their indicator columns.
-const STRETCH_BARS: u64 = PART_BARS / 4;
+/// Bars of parts that are replayed together: small ones share their indicator columns. It bounds what a kill loses.
+const STRETCH_BARS: u64 = PART_BARS / 8;
 
 /// One share of several, counted from 1: `2/7`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,8 +105,9 @@ impl Plan {
     }
 
     /// Parts, joined to stretches that are replayed together if a point replays `bars` bars.
-    pub(super) fn stretches<'p>(&self, parts: &'p [usize], bars: u64) -> impl Iterator<Item = &'p [usize]> {
-        let by_bars = STRETCH_BARS / (self.part_points * bars).max(1);
+    pub(super) fn stretches<'p>(&self, parts: &'p [usize], bars: u64, how: How) -> impl Iterator<Item = &'p [usize]> {
+        // The plain loop needs no columns to be worth it, and takes its time.
+        let by_bars = if how == How::Plain { 1 } else { STRETCH_BARS / (self.part_points * bars).max(1) };
         let rows = self.part_points * (self.trials.data.len() as u64 + u64::from(self.together));
         parts.chunks(by_bars.min(PART_ROWS / rows.max(1)).max(1) as usize)
     }

@@ -128,7 +128,7 @@ fn replay_parts(
     progress.begins((to_do * accounts) as u64, bars_each);
     let period: Period = strategy.market().period();
     let sample = plan.sample()?;
-    for parts in plan.stretches(&parts, strategy.bars()) {
+    for parts in plan.stretches(&parts, strategy.bars(), strategy.how()) {
         let places: Vec<usize> = parts.iter().flat_map(|&part| plan.part(part)).collect();
         let chosen: Vec<u64> = places.iter().map(|&place| points[place]).collect();
         let sampled = |i: usize| sample.binary_search(&places[i]).is_ok();

@@ -92,6 +92,9 @@ pub(crate) trait Sweepable: Sync {
     /// Config error that names a point; usage error if there is none.
     fn points(&self) -> Result<Vec<u64>>;
 
+    /// How points are replayed.
+    fn how(&self) -> How;
+
     /// What so many points try.
     fn trials(&self, points: usize) -> Trials;
 
@@ -191,9 +194,10 @@ fn axis_paths<S: Deployable>(document: &Document, axis: &Axis, symbols: &[Symbol
     let paths = probe.paths(document.value());
     if paths.is_empty() {
         let what = format!("--grid {}: the config has no such value", axis.key);
-        return Err(Error::new(codes::BAD_ARGUMENT, what)
-            .at(document.path.display())
-            .help("name a parameter (rsi_period), a symbol's (TSLA.rsi_period), or a path (execution.friction_bps)"));
+        return Err(Error::new(codes::BAD_ARGUMENT, what).at(document.path.display()).help(
+            "name a parameter (rsi_period), a symbol's (TSLA.rsi_period), or a path (execution.friction_bps); one that \
+                 may be left out must be in the config, or be given with --set",
+        ));
     }
     // Another symbol's parameters change nothing here.
     let is_of_other = |path: &Vec<String>| {
@@ -491,6 +495,10 @@ type Replayed = (Row, Option<Kept>);
 impl<S: Deployable + 'static> Sweepable for Prepared<'_, S> {
     fn market(&self) -> &Market {
         &self.market
+    }
+
+    fn how(&self) -> How {
+        self.request.how
     }
 
     fn scope(&self) -> Scope {

@@ -56,7 +56,7 @@ struct Settings {
     #[arg(long)]
     bars: Option<String>,
     /// Starting capital, dollars.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
     capital: Option<f64>,
     /// Bars of the regular session only [default], or all.
     #[arg(long, value_enum)]
@@ -74,37 +74,37 @@ struct Settings {
     #[arg(long, value_enum)]
     account: Option<AccountArg>,
     /// Dollars of positions a dollar of equity, on a margin account [default: 1].
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
     leverage: Option<f64>,
     /// Refuse an order that the account can't pay for [default], or shrink it.
     #[arg(long = "on-insufficient", value_enum)]
     on_insufficient: Option<InsufficientArg>,
     /// Slippage, basis points a side.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
     slippage_bps: Option<f64>,
     /// Half of the spread, dollars a share.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
     half_spread: Option<f64>,
     /// Fee, dollars a share.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
     fee_per_share: Option<f64>,
     /// Fee, basis points of the amount.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
     fee_bps: Option<f64>,
     /// Smallest fee of an order, dollars.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
     fee_min: Option<f64>,
     /// Fee for borrowed shares, basis points a year.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
     borrow_bps: Option<f64>,
     /// Interest on negative cash, basis points a year.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
     margin_rate_bps: Option<f64>,
     /// Fraction of a bar's volume that one symbol's fills may take.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
     participation: Option<f64>,
     /// Coefficient of the square-root impact.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
     impact: Option<f64>,
     /// Quantities in steps of 1e-6 share.
     #[arg(long)]
@@ -112,6 +112,11 @@ struct Settings {
     /// Resting limits and targets need a price beyond their level.
     #[arg(long)]
     strict_limits: bool,
+}
+
+/// Neither infinity nor what is no number, which JSON can't say.
+fn number(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| "it must be a number".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -196,6 +201,10 @@ pub(super) fn run(options: &Replay) -> Result<u8> {
             .map_err(|e| Error::new(codes::CANNOT_WRITE, e.to_string()).at(folder.display()))?;
         let _claimed = claim(folder, Claim::Soon)?;
         orders::write(folder, &run)?;
+    }
+    let without_bars = request.symbols_without_bars(&run.symbols);
+    if !without_bars.is_empty() {
+        eprintln!("note: the tables name symbols that aren't replayed: {}", without_bars.join(", "));
     }
     for note in notes(&run) {
         eprintln!("note: {note}");

@@ -6,6 +6,7 @@ use crate::account::commission::Commission;
 use crate::account::desk::{Began, Exits, Lot};
 use crate::account::fill::Met;
 use crate::account::record::{By, End, Execution, Fill, Part, Place};
+use crate::account::unit::Unit;
 use crate::account::working::Wish;
 use crate::bar::Nanos;
 use crate::order::{Reason, Side};
@@ -35,7 +36,10 @@ impl Book {
             if account.is_margin() {
                 self.tell_standing(account);
             }
-            if let Err((end, most)) = account.affords(side, opened, price, self.orders[i].paid, &at.costs) {
+            let room = Unit::MOST - self.desk.position().abs();
+            if opened > room {
+                (opened, refused) = (0, Some(End::TooLarge));
+            } else if let Err((end, most)) = account.affords(side, opened, price, self.orders[i].paid, &at.costs) {
                 opened = most;
                 refused = Some(if most > 0 { End::Shrunk } else { end });
             }
