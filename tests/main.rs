@@ -41,6 +41,8 @@ mod runner;
 mod sample;
 #[cfg(feature = "deploy")]
 mod signing;
+#[cfg(feature = "alpaca")]
+mod stream;
 mod support;
 mod sweep;
 mod tidy;

@@ -117,7 +117,7 @@ const OUTSIDE: [(&str, &[&str], &[&str]); 4] = [
     ),
     (
         "the network",
-        &["std::net", "aws_config", "aws_sdk", "aws_smithy", "tokio::", "ureq::"],
+        &["std::net", "aws_config", "aws_sdk", "aws_smithy", "tokio::", "ureq::", "tungstenite::"],
         &["shell/src/alpaca", "shell/src/aws", "shell/src/http.rs", "shell/src/notify"],
     ),
 ];

@@ -1,10 +1,12 @@
 //! Requests over HTTP: TLS as for AWS, no redirects, and a status is an answer. No error holds an address.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Timeout};
@@ -48,6 +50,20 @@ fn tls() -> TlsConfig {
         .root_certs(RootCerts::Specific(Arc::new(trusted)))
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .build()
+}
+
+/// TLS over a connection that stands, as for requests.
+pub(crate) fn tls_stream(host: &str, tcp: TcpStream) -> Result<StreamOwned<ClientConnection, TcpStream>, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|_| "no TLS with it".to_owned())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| "its name is none for TLS".to_owned())?;
+    let connection = ClientConnection::new(Arc::new(config), name).map_err(|_| "no TLS with it".to_owned())?;
+    Ok(StreamOwned::new(connection, tcp))
 }
 
 /// The fault in words of ours: a foreign text might hold the address.

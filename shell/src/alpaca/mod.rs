@@ -4,7 +4,9 @@
 
 mod credentials;
 pub mod history;
+pub mod messages;
 mod rest;
+pub mod stream;
 
 use std::ffi::OsString;
 
