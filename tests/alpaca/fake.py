@@ -37,14 +37,14 @@ class Running:
                                          stdout=subprocess.PIPE)
         self.at: dict[str, str] = json.loads(self._process.stdout.readline())
 
-    def tell(self, path: str, said: dict[str, Any] | None = None, **more: Any) -> Any:
+    def tell(self, path: str, said: dict[str, Any] | None = None, /, **more: Any) -> Any:
         """POST to a control endpoint: tell("clock", advance="1m")."""
         return self._call("POST", path, {**(said or {}), **more})
 
-    def ask(self, path: str, **query: Any) -> Any:
+    def ask(self, path: str, /, **query: Any) -> Any:
         return self._call("GET", f"{path}?{urllib.parse.urlencode(query)}" if query else path)
 
-    def clear(self, path: str, **said: Any) -> None:
+    def clear(self, path: str, /, **said: Any) -> None:
         self._call("DELETE", path, said)
 
     def wait(self, **query: Any) -> list[dict[str, Any]]:
