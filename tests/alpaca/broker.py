@@ -213,7 +213,8 @@ class Broker:
         cost = wanted.notional or wanted.qty * self._expected(wanted, wanted.symbol)
         power = self.account.buying_power(self.reserved)
         if cost > power:
-            raise Refusal(403, FORBIDDEN, "insufficient buying power", buying_power=shown(power), cost_basis=shown(cost))
+            raise Refusal(403, FORBIDDEN, "insufficient buying power", buying_power=shown(power),
+                          cost_basis=shown(cost))
 
     # ---- orders and their legs ----
 
@@ -405,10 +406,10 @@ class Broker:
         at = written(self.now)
         stamp = "".join(c for c in at if c.isdigit())[:17].ljust(17, "0")
         self.activities.append({
-            "id": f"{stamp}::{execution}", "account_id": self.account.id, "activity_type": "FILL", "transaction_time": at,
-            "type": "fill" if order.left == 0 else "partial_fill", "price": shown(price), "qty": shown(quantity),
-            "side": order.side, "symbol": order.symbol, "leaves_qty": shown(order.left), "order_id": order.id,
-            "cum_qty": shown(order.filled_qty), "order_status": order.status})
+            "id": f"{stamp}::{execution}", "account_id": self.account.id, "activity_type": "FILL",
+            "transaction_time": at, "type": "fill" if order.left == 0 else "partial_fill", "price": shown(price),
+            "qty": shown(quantity), "side": order.side, "symbol": order.symbol, "leaves_qty": shown(order.left),
+            "order_id": order.id, "cum_qty": shown(order.filled_qty), "order_status": order.status})
 
     # ---- ends ----
 
@@ -522,7 +523,8 @@ class Broker:
         trails = {name: trail or getattr(old, name) for name in ("trail_price", "trail_percent") if getattr(old, name)}
         self._made += 1
         new = Order(
-            id=name_of("order", self._made), client_order_id=said.get("client_order_id") or name_of("client order", self._made),
+            id=name_of("order", self._made),
+            client_order_id=said.get("client_order_id") or name_of("client order", self._made),
             symbol=old.symbol, asset_id=old.asset_id, side=old.side, type=old.type, created_at=self.now,
             time_in_force=said.get("time_in_force", old.time_in_force), qty=qty or old.left, notional=None,
             extended_hours=old.extended_hours, order_class=old.order_class, position_intent=old.position_intent,

@@ -1,5 +1,6 @@
 """What a test tells the fake, and asks it: /_fake/… in JSON."""
 import asyncio
+import re
 from typing import Any
 
 from aiohttp import web
@@ -58,7 +59,7 @@ class Control:
                 done = does(said)
                 if asyncio.iscoroutine(done):
                     done = await done
-            except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as fault:
+            except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError, re.error) as fault:
                 what = f"{fault} is missing" if isinstance(fault, KeyError) else str(fault)
                 return web.json_response({"error": what}, status=400)
             await self._fake.hub.drain()

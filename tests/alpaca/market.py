@@ -134,6 +134,11 @@ class Market:
     def series(self, symbol: str, timeframe: str, feed: str = ANY) -> Series | None:
         return self._bars.get((feed, timeframe, symbol)) or self._bars.get((ANY, timeframe, symbol))
 
+    def is_scripted(self, symbol: str, start: int, timeframe: str, feed: str) -> bool:
+        """In exactly this feed."""
+        series = self._bars.get((feed, timeframe, symbol))
+        return series is not None and series.scripted(start) is not None
+
     def has_minutes(self, symbol: str, date: datetime.date) -> bool:
         """Whether minute bars of a day are scripted, of the past or the future."""
         series = self.series(symbol, MINUTES)
@@ -224,8 +229,8 @@ class Market:
     def known_actions(self, kind: str) -> list[dict]:
         """Without the key by which a test says from when on an action is known."""
         now = self._now()
-        known_by = [action for action in self.actions.get(kind, []) if parse(action.get("known_at", "1970-01-01T00:00Z")) <= now]
-        return [{name: value for name, value in action.items() if name != "known_at"} for action in known_by]
+        return [{name: value for name, value in action.items() if name != "known_at"}
+                for action in self.actions.get(kind, []) if parse(action.get("known_at", "1970-01-01T00:00Z")) <= now]
 
     def adjusted(self, symbol: str, bar: dict, adjustments: set[str]) -> dict:
         """A bar as later splits and dividends let it look. By what is known today, not by what was known then."""

@@ -82,7 +82,7 @@ class Matcher:
             self._opened[symbol] = date
 
     def inside(self, symbol: str, bar: Bar, timeframe: str) -> None:
-        """All between the first trade and the last: the order that comes first is executed, then all are looked at again."""
+        """All between the first trade and the last: whichever comes first is executed, then all are looked at again."""
         if not self._counts(symbol, bar, timeframe):
             return
         rule, tried = self._rule(), set()

@@ -257,7 +257,7 @@ def mislabelled(content: dict[str, Any], how: str) -> dict[str, Any]:
         for split in [split for kind in kinds for split in actions.get(kind, [])]:
             split["new_rate"], split["old_rate"] = split["old_rate"], split["new_rate"]
         return content
-    turned = dict(zip(kinds, kinds[::-1]))
+    turned = dict(zip(kinds, reversed(kinds), strict=True))
     content["corporate_actions"] = {turned.get(kind, kind): several for kind, several in actions.items()}
     return content
 

@@ -241,7 +241,7 @@ class Socket:
     def _hear(self, data: str | bytes) -> None:
         try:
             said = msgpack.unpackb(data) if self.is_msgpack and isinstance(data, bytes) else json.loads(data)
-        except Exception:  # noqa: BLE001: whatever isn't a message
+        except Exception:  # Whatever isn't a message.
             said = None
         text = data if isinstance(data, str) else data.decode(errors="replace")
         self.world.records.add(kind="frame", stream=self.stream, feed=self.feed, connection=self.number, direction="in",
@@ -313,7 +313,8 @@ class DataSocket(Socket):
     def _subscribe(self, action: str, said: dict[str, Any]) -> None:
         """Answers with all that is subscribed now."""
         named = {channel: said[channel] for channel in CHANNELS if channel in said}
-        lists = all(isinstance(symbols, list) and all(isinstance(s, str) for s in symbols) for symbols in named.values())
+        lists = all(isinstance(symbols, list) and all(isinstance(symbol, str) for symbol in symbols)
+                    for symbols in named.values())
         if not lists or set(said) - set(CHANNELS) - {"action"}:
             self.send(error(400, "invalid syntax"), control=True)
             return
@@ -343,7 +344,10 @@ class DataSocket(Socket):
         for channel, symbols in named.items():
             if channel in WITH_TRADES:
                 continue
-            wanted[channel] = wanted[channel] | set(symbols) if action == "subscribe" else wanted[channel] - set(symbols)
+            if action == "subscribe":
+                wanted[channel] |= set(symbols)
+            else:
+                wanted[channel] -= set(symbols)
         return wanted | {channel: set(wanted["trades"]) for channel in WITH_TRADES}
 
     def wants(self, channel: str, feed: str, message: dict[str, Any]) -> bool:
@@ -351,7 +355,8 @@ class DataSocket(Socket):
         if not self.authenticated or not {message["S"], "*"} & self.wanted[channel]:
             return False
         if feed == ANY and channel in ("bars", "updatedBars", "dailyBars"):
-            return self.world.market.series(message["S"], MINUTES, self.feed) is self.world.market.series(message["S"], MINUTES)
+            market = self.world.market
+            return market.series(message["S"], MINUTES, self.feed) is market.series(message["S"], MINUTES)
         return feed in (ANY, self.feed)
 
 

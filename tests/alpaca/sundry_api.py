@@ -130,5 +130,6 @@ class SundryApi:
             raise Refusal(404, 40410000, "position does not exist")
         held = account.positions.pop(contract["symbol"])
         sign = 1 if contract["type"] == "call" else -1
-        account.trade(contract["underlying_symbol"], sign * held.qty * exact(contract["size"]), exact(contract["strike_price"]))
+        account.trade(contract["underlying_symbol"], sign * held.qty * exact(contract["size"]),
+                      exact(contract["strike_price"]))
         return Answer()

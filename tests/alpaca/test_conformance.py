@@ -2,7 +2,6 @@
 
     python tests/alpaca/test_conformance.py
 """
-import asyncio
 import datetime
 import logging
 import threading
@@ -59,7 +58,7 @@ def minutes(first: str, *prices: float) -> list[dict]:
     start = utc(first)
     times = [start + datetime.timedelta(minutes=place) for place in range(len(prices))]
     return [{"t": at.strftime("%Y-%m-%dT%H:%M:%SZ"), "o": p, "h": p + 1, "l": p - 1, "c": p + 0.5, "v": 1000, "n": 10,
-             "vw": p} for at, p in zip(times, prices)]
+             "vw": p} for at, p in zip(times, prices, strict=True)]
 
 
 class Conformance(unittest.TestCase):
@@ -83,7 +82,8 @@ class HistoricalData(Conformance):
                   trades={"AAPL": [{"t": "2026-01-05T15:29:01Z", "p": 129.0, "i": 7}]})
 
     def bars(self, **more) -> dict:
-        asked = {"symbol_or_symbols": ["AAPL", "MSFT"], "timeframe": TimeFrame.Minute, "start": utc("2026-01-05T15:00:00Z"),
+        asked = {"symbol_or_symbols": ["AAPL", "MSFT"], "timeframe": TimeFrame.Minute,
+                 "start": utc("2026-01-05T15:00:00Z"),
                  "end": utc("2026-01-05T15:29:00Z"), "feed": DataFeed.SIP, "adjustment": Adjustment.RAW, "asof": "-"}
         return self.client.get_stock_bars(StockBarsRequest(**(asked | more))).data
 
@@ -164,10 +164,12 @@ class CorporateActions(Conformance):
         "cash_dividends": {"symbol": "AAPL", "cusip": "1", "rate": 0.25, "special": False, "foreign": False,
                            "ex_date": "2026-01-05"},
         "stock_dividends": {"symbol": "SD", "cusip": "7", "rate": 0.05, "ex_date": "2026-01-05"},
-        "spin_offs": {"source_symbol": "SA", "source_cusip": "8", "source_rate": 1, "new_symbol": "SB", "new_cusip": "9",
+        "spin_offs": {"source_symbol": "SA", "source_cusip": "8", "source_rate": 1, "new_symbol": "SB",
+                      "new_cusip": "9",
                       "new_rate": 0.1, "ex_date": "2026-01-05"},
         "cash_mergers": {"acquiree_symbol": "CM", "acquiree_cusip": "10", "rate": 12.5, "effective_date": "2026-01-05"},
-        "stock_mergers": {"acquirer_symbol": "MA", "acquirer_cusip": "11", "acquirer_rate": 0.5, "acquiree_symbol": "MB",
+        "stock_mergers": {"acquirer_symbol": "MA", "acquirer_cusip": "11", "acquirer_rate": 0.5,
+                          "acquiree_symbol": "MB",
                           "acquiree_cusip": "12", "acquiree_rate": 1, "effective_date": "2026-01-05"},
         "stock_and_cash_mergers": {"acquirer_symbol": "NA", "acquirer_cusip": "13", "acquirer_rate": 0.5,
                                    "acquiree_symbol": "NB", "acquiree_cusip": "14", "acquiree_rate": 1, "cash_rate": 3,
@@ -193,13 +195,15 @@ class CorporateActions(Conformance):
         self.assertEqual((found["forward_splits"][0].new_rate, found["forward_splits"][0].old_rate), (4, 1))
 
     def test_kinds_and_symbols_are_chosen(self) -> None:
-        asked = CorporateActionsRequest(start=datetime.date(2026, 1, 1), end=datetime.date(2026, 1, 31), symbols=["AAPL"],
+        asked = CorporateActionsRequest(start=datetime.date(2026, 1, 1), end=datetime.date(2026, 1, 31),
+                                        symbols=["AAPL"],
                                         types=[CorporateActionsType.FORWARD_SPLIT, CorporateActionsType.REVERSE_SPLIT])
         self.assertEqual(list(self.client.get_corporate_actions(asked).data), ["forward_splits"])
 
     def test_a_split_the_wrong_way_round(self) -> None:
         fake.tell("faults", kind="mislabelled_split", how="rates")
-        asked = CorporateActionsRequest(start=datetime.date(2026, 1, 1), end=datetime.date(2026, 1, 31), symbols=["AAPL"],
+        asked = CorporateActionsRequest(start=datetime.date(2026, 1, 1), end=datetime.date(2026, 1, 31),
+                                        symbols=["AAPL"],
                                         types=[CorporateActionsType.FORWARD_SPLIT])
         split = self.client.get_corporate_actions(asked).data["forward_splits"][0]
         self.assertEqual((split.new_rate, split.old_rate), (1, 4))
@@ -283,7 +287,8 @@ class Trading(Conformance):
         self.assertEqual(ids(status=QueryOrderStatus.ALL, side=SELL), [])
 
     def test_an_order_is_replaced(self) -> None:
-        order = self.client.submit_order(LimitOrderRequest(symbol="AAPL", qty=2, side=BUY, time_in_force=DAY, limit_price=90))
+        order = self.client.submit_order(LimitOrderRequest(symbol="AAPL", qty=2, side=BUY, time_in_force=DAY,
+                                                           limit_price=90))
         new = self.client.replace_order_by_id(order.id, ReplaceOrderRequest(qty=3, limit_price=91))
         self.assertEqual((new.replaces, new.qty, new.limit_price), (order.id, "3", "91"))
         old = self.client.get_order_by_id(order.id)
@@ -361,7 +366,8 @@ class Trading(Conformance):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = self.client.get_corporate_announcements(GetCorporateAnnouncementsRequest(
-                ca_types=[CorporateActionType.DIVIDEND], since=datetime.date(2026, 1, 1), until=datetime.date(2026, 1, 31)))
+                ca_types=[CorporateActionType.DIVIDEND], since=datetime.date(2026, 1, 1),
+                until=datetime.date(2026, 1, 31)))
         self.assertEqual(found[0].cash, 0.25)
         self.assertEqual(self.client.get_corporate_announcement_by_id(said["id"]).initiating_symbol, "AAPL")
 
@@ -528,7 +534,8 @@ class TradeUpdates(Streams):
         self.client.cancel_order_by_id(self.order().id)
         fake.tell("clock", set="2026-01-05T21:00:00Z")
         events = set(self.events(20))
-        self.assertLessEqual({"rejected", "canceled", "replaced", "pending_replace", "pending_cancel", "expired"}, events)
+        self.assertLessEqual({"rejected", "canceled", "replaced", "pending_replace", "pending_cancel", "expired"},
+                             events)
 
     def test_kinds_that_the_client_does_not_know_are_texts(self) -> None:
         order = self.order()

@@ -2,10 +2,10 @@
 import datetime
 from typing import Any
 
-from account import CONFIGURATION, exact, name_of
-from orders import NOT_ALLOWED, ZERO, shown
+from account import CONFIGURATION, exact
+from orders import ZERO, shown
 from sessions import FIRST, LAST
-from times import new_york_date, parse, with_offset, written
+from times import new_york_date, parse, with_offset
 from web import Answer, Ask, Refusal, Routes
 from world import World
 
@@ -48,7 +48,8 @@ class TradingApi:
         add("PATCH", "/v2/orders/{id}", lambda ask: Answer(
             self._broker.replace(self._broker.find(ask.part["id"]), ask.json)))
         add("DELETE", "/v2/orders/{id}", self._cancel)
-        add("GET", "/v2/positions", lambda ask: Answer([self._position(symbol) for symbol in sorted(self._account.positions)]))
+        add("GET", "/v2/positions",
+            lambda ask: Answer([self._position(symbol) for symbol in sorted(self._account.positions)]))
         add("DELETE", "/v2/positions", self._close_all)
         add("GET", "/v2/positions/{symbol}", lambda ask: Answer(self._position(self._held_symbol(ask))))
         add("DELETE", "/v2/positions/{symbol}", self._close)
@@ -105,7 +106,8 @@ class TradingApi:
             wanted = status == "all" or order.has_ended == (status == "closed")
             wanted = wanted and (not symbols or order.symbol in symbols)
             wanted = wanted and order.side == ask.query.get("side", order.side)
-            wanted = wanted and (after is None or order.created_at > after) and (until is None or order.created_at < until)
+            wanted = wanted and (after is None or order.created_at > after)
+            wanted = wanted and (until is None or order.created_at < until)
             # Nested, legs are shown inside their entry only.
             if wanted and not (nested and self._is_leg(order)):
                 found.append(order)
@@ -211,7 +213,8 @@ class TradingApi:
                  "next_market_open": with_offset(calendar.next_open(now).open),
                  "next_market_close": with_offset(calendar.next_close(now).close), "phase": phase,
                  "phase_until": with_offset(until)}
-        return Answer({"clocks": [{"market": self._market(name), **facts} for name in ask.names("markets") or ["NYSE"]]})
+        markets = [self._market(name) for name in ask.names("markets") or ["NYSE"]]
+        return Answer({"clocks": [{"market": market, **facts} for market in markets]})
 
     def _days(self, ask: Ask, first: datetime.date, last: datetime.date) -> list:
         try:

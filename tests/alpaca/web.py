@@ -67,8 +67,9 @@ class Refusal(Exception):
         return Answer(self.more | code | {"message": self.message}, self.status)
 
 
-HTML_401 = (b"<html>\r\n<head><title>401 Authorization Required</title></head>\r\n<body>\r\n<center><h1>401 Authorization "
-            b"Required</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n")
+HTML_401 = (b"<html>\r\n<head><title>401 Authorization Required</title></head>\r\n<body>\r\n"
+            b"<center><h1>401 Authorization Required</h1></center>\r\n<hr><center>nginx</center>\r\n"
+            b"</body>\r\n</html>\r\n")
 
 
 def html(status: int, content: bytes) -> Answer:
@@ -87,7 +88,8 @@ class Routes:
 
     def answer(self, ask: Ask) -> Answer:
         """404 if nothing is at the path, 405 if the method is another."""
-        found = [(method, match, answer) for method, pattern, answer in self._all if (match := pattern.fullmatch(ask.path))]
+        found = [(method, match, answer) for method, pattern, answer in self._all
+                 if (match := pattern.fullmatch(ask.path))]
         for method, match, answer in found:
             if method == ask.method:
                 ask.part = match.groupdict()

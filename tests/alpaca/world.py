@@ -77,13 +77,20 @@ class World:
 
     def _expect_session(self) -> None:
         """One at a time: the next session's early hours, open or close, whichever is next."""
-        now = self.timeline.now
+        now, expected = self.timeline.now, object()
+        # What was expected before is forgotten.
+        self._expected = expected
+
+        def happen(do) -> None:
+            if self._expected is expected:
+                do()
+                self._expect_session()
         first = self.calendar.next_close(now)
         for at, kind, do in ((first.pre, SESSION, lambda: self.broker.open_session(early=True)),
                              (first.open, SESSION, lambda: self.broker.open_session(early=False)),
                              (first.close, AUCTION, lambda: self._close(first))):
             if at > now:
-                self.timeline.at(at, kind, lambda do=do: (do(), self._expect_session()))
+                self.timeline.at(at, kind, lambda do=do: happen(do))
                 return
 
     def _close(self, session) -> None:
@@ -91,9 +98,10 @@ class World:
         self.account.close_day()
 
     def change_day(self, date: str, close: str | None) -> None:
-        """A day closes at HH:MM, or is no trading day. Said before the clock gets there."""
+        """A day closes at HH:MM, or is no trading day. Orders keep the end that they have."""
         hours = tuple(int(part) for part in close.split(":")) if close else None
         self.calendar.changed[datetime.date.fromisoformat(date)] = hours
+        self._expect_session()
 
     # ---- bars ----
 
@@ -105,8 +113,7 @@ class World:
         for symbol, several in bars.items():
             for said in several:
                 bar = self.market.bar(said, timeframe)
-                series = self.market.series(symbol, timeframe, feed)
-                if series and series.scripted(bar["t"]) and (feed == ANY or series is not self.market.series(symbol, timeframe)):
+                if self.market.is_scripted(symbol, bar["t"], timeframe, feed):
                     raise ValueError(f"{symbol} has a bar at {said['t']} already; a correction changes it")
                 self._schedule(symbol, bar, timeframe, feed)
                 count += 1
@@ -144,8 +151,8 @@ class World:
                 at = parse(said["at"]) if "at" in said else self.market.end_of(bar["t"], timeframe) + late
                 self.market.put_bar(symbol, bar, timeframe, feed, at)
                 if timeframe == MINUTES:
-                    message = {"T": "u", "S": symbol, **bar}
-                    self.timeline.at(at, PUBLISH, lambda message=message: self._batch.append(("updatedBars", feed, message)))
+                    update = ("updatedBars", feed, {"T": "u", "S": symbol, **bar})
+                    self.timeline.at(at, PUBLISH, lambda update=update: self._batch.append(update))
                 count += 1
         return count
 
@@ -206,7 +213,8 @@ class World:
             items = self.market.auctions.setdefault(symbol, [])
             for said in several:
                 date = datetime.date.fromisoformat(said["d"])
-                items.append({"t": new_york_time(date, 0), "d": said["d"], "o": said.get("o", []), "c": said.get("c", [])})
+                auction = {"d": said["d"], "o": said.get("o", []), "c": said.get("c", [])}
+                items.append({"t": new_york_time(date, 0), **auction})
             items.sort(key=lambda item: item["t"])
         return sum(map(len, by_symbol.values()))
 
