@@ -227,7 +227,8 @@ class Broker:
                  "client_order_id": wanted.client_order_id or name_of("client order", self._made),
                  "time_in_force": wanted.time_in_force, "extended_hours": wanted.extended_hours} | other
         order = Order(id=order_id, symbol=wanted.symbol, asset_id=name_of("asset", wanted.symbol),
-                      created_at=self.now, order_class=wanted.order_class, **facts)
+                      created_at=self.now, order_class=wanted.order_class,
+                      simple_class=self._settings.simple_class, **facts)
         self.orders[order_id] = order
         return order
 
@@ -527,7 +528,8 @@ class Broker:
             client_order_id=said.get("client_order_id") or name_of("client order", self._made),
             symbol=old.symbol, asset_id=old.asset_id, side=old.side, type=old.type, created_at=self.now,
             time_in_force=said.get("time_in_force", old.time_in_force), qty=qty or old.left, notional=None,
-            extended_hours=old.extended_hours, order_class=old.order_class, position_intent=old.position_intent,
+            extended_hours=old.extended_hours, order_class=old.order_class, simple_class=old.simple_class,
+            position_intent=old.position_intent,
             status=self._settings.answer_status, replaces=old.id, hwm=old.hwm, **prices, **trails)
         if trail and new.hwm is not None:
             new.stop_price = new.hwm + new.sign * (new.trail_price or new.hwm * new.trail_percent / 100)

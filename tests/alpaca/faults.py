@@ -140,21 +140,20 @@ def edited(document: Any, changes: dict[str, Any], removed: list[str]) -> Any:
 
 
 def _forget(holder: Any, name: Any) -> None:
-    if isinstance(holder, dict):
-        holder.pop(name, None)
-    elif name < len(holder):
+    if isinstance(holder, list) or name in holder:
         del holder[name]
 
 
 def _walk(holder: Any, path: list[str], do, create: bool) -> None:
     first, *rest = path
     if isinstance(holder, list):
-        names = range(len(holder)) if first == "*" else [int(first)] if first.lstrip("-").isdigit() else []
+        names = [place for place in range(len(holder)) if first in ("*", str(place))]
     elif isinstance(holder, dict):
         names = list(holder) if first == "*" else [first]
     else:
         return
-    for name in names:
+    # From the end, so that what is removed moves nothing that is still to come.
+    for name in reversed(names):
         if not rest:
             do(holder, name)
         elif isinstance(holder, list) or name in holder:

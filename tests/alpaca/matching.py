@@ -67,36 +67,53 @@ class Matcher:
         rule, regular = self._rule(), self._is_regular(bar, timeframe)
         date = new_york_date(bar.start)
         is_auction = regular and self._opened.get(symbol) != date
-        for order in self._orders(symbol, bar, timeframe):
-            if not self._broker.may_fill(order) or order.time_in_force == "opg" and not is_auction:
-                continue
-            if order.is_stop and order.stop_price is None:
-                continue
-            price = fills.at_open(order, bar.open, rule)
-            if price is not None:
-                order.tried_in = bar.start
-                self._fill(order, price, Born(bar.start, bar.open, reaches_close_only=False))
-            if order.time_in_force in ("ioc", "fok", "opg"):
-                self._broker.end_unfilled(order)
+        orders = [order for order in self._orders(symbol, bar, timeframe) if self._has_price(order)]
+        orders = [order for order in orders if order.time_in_force != "opg" or is_auction]
+        # A stop beats its target in one bar, even if the bar opens beyond the target.
+        orders = [order for order in orders if not (order.parent and order.siblings and order.type == "limit")]
+        # What only reduces the position comes first.
+        for order in list(orders):
+            if self._reduces(order):
+                orders.remove(order)
+                self._at_open(order, bar, rule)
+        for order in orders:
+            self._at_open(order, bar, rule)
         if is_auction:
             self._opened[symbol] = date
+
+    def _reduces(self, order: Order) -> bool:
+        """All that is left of it closes a part of the position."""
+        quantity = self._broker.account.quantity(order.symbol)
+        return order.sign * quantity < 0 and order.left <= abs(quantity)
+
+    def _at_open(self, order: Order, bar: Bar, rule: Rule) -> None:
+        if not self._broker.may_fill(order):
+            return
+        price = fills.at_open(order, bar.open, rule)
+        if price is not None:
+            order.tried_in = bar.start
+            self._fill(order, price, Born(bar.start, bar.open, reaches_close_only=False))
+        if order.time_in_force in ("ioc", "fok", "opg"):
+            self._broker.end_unfilled(order)
 
     def inside(self, symbol: str, bar: Bar, timeframe: str) -> None:
         """All between the first trade and the last: whichever comes first is executed, then all are looked at again."""
         if not self._counts(symbol, bar, timeframe):
             return
-        rule, tried = self._rule(), set()
+        rule = self._rule()
         while True:
             position = self._broker.account.quantity(symbol)
             waiting = [order for order in self._orders(symbol, bar, timeframe)
-                       if order.id not in tried and order.tried_in != bar.start and self._has_price(order)]
+                       if order.tried_in != bar.start and self._has_price(order)]
             waiting.sort(key=lambda order: fills.rank(order, position))
             for order in waiting:
+                was_triggered = order.triggered
                 price = fills.inside(order, bar, rule)
-                if price is not None:
-                    tried.add(order.id)
+                if price is not None or order.triggered != was_triggered:
+                    # What is only triggered is a limit order from the next bar on.
                     order.tried_in = bar.start
-                    self._fill(order, price, self._born(order, bar, price))
+                if price is not None:
+                    self._fill(order, price, self._born(order, bar, price, was_triggered))
                     break
             else:
                 break
@@ -109,12 +126,12 @@ class Matcher:
         return not order.is_stop or order.stop_price is not None
 
     @staticmethod
-    def _born(order: Order, bar: Bar, price: Decimal) -> Born:
+    def _born(order: Order, bar: Bar, price: Decimal, was_triggered: bool) -> Born:
         """A limit may have been reached on the bar's way back, so its legs see no more than the close."""
-        at_limit = order.type == "limit" or order.type == "stop_limit" and price == order.limit_price
-        if order.is_stop and not at_limit:
+        if order.is_stop and not was_triggered:
             reference = max(order.stop_price, bar.open) if order.sign > 0 else min(order.stop_price, bar.open)
-            return Born(bar.start, reference, reaches_close_only=False)
+            if order.type != "stop_limit" or not fills.passes(order, order.limit_price, reference):
+                return Born(bar.start, reference, reaches_close_only=False)
         return Born(bar.start, price, reaches_close_only=True)
 
     def _fill(self, order: Order, price: Decimal, born: Born | None) -> None:

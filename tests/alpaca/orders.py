@@ -71,6 +71,8 @@ class Order:
     tried_in: int | None = None
     partial_done: bool = False
     updated_at: int = 0
+    # How the class of a simple order is shown.
+    simple_class: str = ""
 
     @property
     def sign(self) -> int:
@@ -108,7 +110,8 @@ class Order:
             "replaced_by": self.replaced_by, "replaces": self.replaces, "asset_id": self.asset_id,
             "symbol": self.symbol, "asset_class": "us_equity", "notional": shown(self.notional),
             "qty": shown(self.qty) if self.notional is None else None, "filled_qty": shown(self.filled_qty),
-            "filled_avg_price": shown(self.average), "order_class": self.order_class, "order_type": self.type,
+            "filled_avg_price": shown(self.average), "order_type": self.type,
+            "order_class": self.simple_class if self.order_class == "simple" else self.order_class,
             "type": self.type, "side": self.side, "time_in_force": self.time_in_force,
             "limit_price": shown(self.limit_price), "stop_price": shown(self.stop_price), "status": self.status,
             "extended_hours": self.extended_hours, "legs": legs, "trail_percent": shown(self.trail_percent),

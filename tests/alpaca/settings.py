@@ -26,6 +26,7 @@ ORDERS = {
     "wash_check": Setting(True, bool),
     "funds_check": Setting(True, bool),
     "unknown_assets": Setting("create", ("create", "refuse")),
+    "simple_class": Setting("", ("", "simple")),
     "short_qty": Setting("negative", ("negative", "positive")),
     "day_trading_fields": Setting(False, bool),
     "event_ids": Setting(True, bool),

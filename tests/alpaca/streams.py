@@ -3,6 +3,7 @@ import asyncio
 import contextlib
 import json
 import struct
+import traceback
 from typing import Any
 
 import msgpack
@@ -59,7 +60,7 @@ class Socket:
 
     def __init__(self, fake, stream: str, feed: str, request: web.Request) -> None:
         self._fake, self.stream, self.feed, self._request = fake, stream, feed, request
-        self.ws = web.WebSocketResponse(autoping=False, compress=True, max_msg_size=16 << 20)
+        self.ws = web.WebSocketResponse(autoping=False, compress=True, max_msg_size=16 << 20, timeout=1)
         self.number = fake.hub.number(self)
         self.is_msgpack = stream == "data" and "msgpack" in request.headers.get("Content-Type", "")
         self.authenticated = False
@@ -87,6 +88,9 @@ class Socket:
                     await self._pass(payload, control)
             except (ConnectionError, RuntimeError):
                 pass
+            except Exception:
+                # What comes next is sent all the same.
+                traceback.print_exc()
             finally:
                 self.queue.task_done()
 
@@ -394,7 +398,8 @@ class Hub:
     def __init__(self, fake) -> None:
         self._fake = fake
         self.sockets: list[Socket] = []
-        self.listeners: list[asyncio.Queue[dict[str, Any]]] = []
+        # Of server-sent events; None ends them.
+        self.listeners: list[asyncio.Queue[dict[str, Any] | None]] = []
         self._count = 0
         self._lingering: list[tuple[str, str, float]] = []
         self._tasks: set[asyncio.Task] = set()
@@ -477,6 +482,9 @@ class Hub:
         ended = [socket for socket in self.sockets if stream in (None, socket.stream)]
         for socket in ended:
             await socket.end(how, payload=[] if socket.stream == "data" else {})
+        if stream is None:
+            for listener in self.listeners:
+                listener.put_nowait(None)
         return len(ended)
 
     # ---- server-sent events ----
@@ -486,17 +494,17 @@ class Hub:
         since_id, since = request.query.get("since_id"), request.query.get("since")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        listener: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        listener: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         if since_id or since:
             for update in self._fake.world.broker.events:
                 if update.get("event_id", "") > since_id if since_id else update["at"] >= since:
                     listener.put_nowait(update)
         self.listeners.append(listener)
         try:
-            while True:
-                update = await listener.get()
+            while (update := await listener.get()) is not None:
                 await response.write(b"data: " + json.dumps(update).encode() + b"\n\n")
         except ConnectionError:
-            return response
+            pass
         finally:
             self.listeners.remove(listener)
+        return response

@@ -476,6 +476,18 @@ class DataStream(Streams):
         fake.wait(kind="frame", direction="out", data="connection limit exceeded", timeout=5)
         fake.wait(kind="frame", direction="out", data="subscription", count=2, timeout=5)
 
+    def test_it_leaves_a_silent_socket_if_it_may(self) -> None:
+        self.stream._data_timeout = 1.0
+        def trades() -> int:
+            for _ in range(15):
+                fake.tell("messages", trades={"AAPL": [{"p": 5}]})
+                time.sleep(0.1)
+            return len({frame["connection"] for frame in fake.ask("requests", direction="out", data="subscription")})
+        self.assertEqual(trades(), 1)
+        fake.tell("faults", kind="silent")
+        self.assertTrue(self.eventually(lambda: trades() == 2))
+        self.assertTrue(fake.ask("requests", direction="lost"))
+
     def test_subscriptions_change(self) -> None:
         async def hear(message) -> None:
             self.heard.append(("more", message))

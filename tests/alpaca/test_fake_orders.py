@@ -215,6 +215,26 @@ class Fills(Fresh):
         until("15:32")
         self.status(got, "filled", "10", "100")
 
+    def test_a_stop_limit_has_one_chance_in_the_bar_that_triggers_it(self) -> None:
+        late, other = order(type="stop_limit", stop_price="102",
+                            limit_price="100"), order(type="limit", limit_price="99")
+        minute("15:30", 101, 103, 98, 102)
+        until("15:31")
+        self.status(other, "filled", "10", "99")
+        self.status(late, "new")
+
+    def test_what_reduces_the_position_comes_first_at_an_open(self) -> None:
+        hold("10")
+        bought, sold = order(client_order_id="bought"), order(side="sell", client_order_id="sold")
+        self.refused(sold, 403, 40310000)
+        fake.tell("settings", wash_check=False)
+        sold = order(side="sell", client_order_id="sold")
+        minute("15:30", 101, 101, 101, 101)
+        until("15:31")
+        filled = [event["order"]["client_order_id"] for event in fake.ask("events") if event["event"] == "fill"]
+        self.assertEqual(filled, ["sold", "bought"])
+        self.assertEqual({state(bought)["status"], state(sold)["status"]}, {"filled"})
+
     def test_a_trailing_stop_follows_completed_bars(self) -> None:
         hold("10")
         got = order(side="sell", type="trailing_stop", trail_price="5")
@@ -420,6 +440,19 @@ class Groups(Fresh):
         self.assertEqual(self.legs(got), [("limit", "canceled"), ("stop", "filled")])
         self.assertEqual(state(got)["legs"][1]["filled_avg_price"], "95")
 
+    def test_a_stop_beats_a_target_beyond_which_the_bar_opens(self) -> None:
+        got = self.bracket()
+        minute("15:30", 101, 103, 99, 102)
+        minute("15:31", 112, 112, 94, 112)
+        until("15:32")
+        self.assertEqual(self.legs(got), [("limit", "canceled"), ("stop", "filled")])
+
+    def test_a_target_after_a_stop_limit_entry_at_its_stop_needs_no_close(self) -> None:
+        got = self.bracket(type="stop_limit", stop_price="101", limit_price="101")
+        minute("15:30", 100, 112, 99, 100)
+        until("15:31")
+        self.assertEqual(self.legs(got)[0], ("limit", "filled"))
+
     def test_a_target_after_a_limit_entry_needs_the_close(self) -> None:
         for close, status in ((105, "new"), (111, "filled")):
             self.setUp()
@@ -510,6 +543,11 @@ class Groups(Fresh):
         got = order(order_class="oto", stop_loss={"stop_price": "95", "trail_price": "2"})
         leg = got.json["legs"][0]
         self.assertEqual((got.status, leg["type"], leg["trail_price"]), (200, "stop", None))
+
+    def test_of_what_class_a_simple_order_is(self) -> None:
+        self.assertEqual(order().json["order_class"], "")
+        fake.tell("settings", simple_class="simple")
+        self.assertEqual(order().json["order_class"], "simple")
 
     def test_a_leg_that_is_missing(self) -> None:
         fake.tell("faults", kind="dropped_leg")
@@ -633,6 +671,43 @@ class Races(Fresh):
         self.refused(trade("PATCH", f"/v2/orders/{new['id']}", {"stop_price": "5"}), 422, 42210000)
         self.refused(trade("PATCH", f"/v2/orders/{new['id']}", {"side": "sell"}), 422, 40010001)
         self.refused(trade("PATCH", f"/v2/orders/{new['id']}", {"client_order_id": "old"}), 422, 40010001)
+
+    def test_a_replacement_that_says_too_little_or_is_cancelled(self) -> None:
+        old = order(type="limit", limit_price="90").json
+        path = f"/v2/orders/{old['id']}"
+        fake.tell("fill", order=old["id"], price="90", qty="4")
+        self.refused(trade("PATCH", path, {"qty": "4"}), 422, 42210000, "filled already")
+        self.refused(trade("PATCH", path, {"time_in_force": "never"}), 422, 40010001)
+        fake.tell("settings", replace_delay=60)
+        new = trade("PATCH", path, {"qty": "8"}).json
+        trade("DELETE", f"/v2/orders/{new['id']}")
+        fake.tell("clock", advance="1m")
+        self.assertEqual((state(old)["status"], state(old)["replaced_by"], state(new)["status"]),
+                         ("partially_filled", None, "canceled"))
+
+    def test_a_trail_is_replaced(self) -> None:
+        hold("10")
+        old = order(side="sell", type="trailing_stop", trail_percent="10").json
+        new = trade("PATCH", f"/v2/orders/{old['id']}", {"trail": "5"}).json
+        self.assertEqual((old["stop_price"], new["stop_price"], new["trail_percent"]), ("90", "95", "5"))
+
+    def test_an_entry_and_its_leg_are_replaced_while_they_wait(self) -> None:
+        entry = order(type="limit", limit_price="99", order_class="oto", stop_loss={"stop_price": "90"}).json
+        leg = trade("PATCH", f"/v2/orders/{entry['legs'][0]['id']}", {"stop_price": "95"}).json
+        self.assertEqual(state(leg)["status"], "held")
+        new = trade("PATCH", f"/v2/orders/{entry['id']}", {"limit_price": "98"}).json
+        minute("15:30", 100, 100, 94, 97)
+        until("15:31")
+        self.status(new, "filled", "10", "98")
+        self.status(leg, "filled", "10", "95")
+
+    def test_a_cancellation_before_the_order_works(self) -> None:
+        fake.tell("settings", ack_delay=30)
+        got = order()
+        trade("DELETE", f"/v2/orders/{got.json['id']}")
+        fake.tell("clock", advance="1m")
+        self.status(got, "canceled")
+        self.assertEqual(events(), ["canceled"])
 
     def test_what_the_quantity_of_a_replacement_means(self) -> None:
         for choice, qty in (("total", "8"), ("remaining", "12")):

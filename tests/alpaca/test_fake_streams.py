@@ -460,6 +460,8 @@ class TradeStream(Sockets):
         self.assertEqual(event(), "new")
         order()
         self.assertEqual([event(), event()], ["pending_new", "new"])
+        fake.tell("reset")
+        self.assertEqual(answer.read(), b"")
         self.assertEqual(trade("GET", "/v2/events/trades", headers={}).status, 401)
 
     def test_authentication_may_fail_once(self) -> None:
