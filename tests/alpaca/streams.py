@@ -451,6 +451,9 @@ class Hub:
             for frame in wanted:
                 socket.send(frame)
 
+    def is_wanted(self, channel: str) -> bool:
+        return any(socket.wanted[channel] for socket in self.sockets)
+
     def tell(self, update: dict[str, Any]) -> None:
         if self._collected is not None:
             self._collected.append(update)

@@ -37,6 +37,7 @@ class Hub(Protocol):
     """Where messages go."""
     def publish(self, messages: list[tuple[str, str, dict]]) -> None: ...
     def tell(self, update: dict[str, Any]) -> None: ...
+    def is_wanted(self, channel: str) -> bool: ...
 
 
 class World:
@@ -160,7 +161,7 @@ class World:
         """Sends what happened at one instant, then each day as it is so far."""
         batch, self._batch = self._batch, []
         days = []
-        for channel, feed, message in batch:
+        for channel, feed, message in batch if self._hub.is_wanted("dailyBars") else ():
             if channel == "bars" and self._in_session(message["t"]):
                 day = self.market.day_so_far(message["S"], new_york_date(message["t"]), feed)
                 days.append(("dailyBars", feed, {"T": "d", "S": message["S"], **day}))
