@@ -103,7 +103,14 @@ const OUTSIDE: [(&str, &[&str], &[&str]); 4] = [
     (
         "the clock",
         &["Instant::now", "SystemTime::now", "Timestamp::now", "Zoned::now"],
-        &["shell/src/clock.rs", "shell/src/cli", "shell/src/service", "shell/src/notify", "shell/src/aws/ssm.rs"],
+        &[
+            "shell/src/clock.rs",
+            "shell/src/alpaca/stream.rs",
+            "shell/src/cli",
+            "shell/src/service",
+            "shell/src/notify",
+            "shell/src/aws/ssm.rs",
+        ],
     ),
     (
         "the environment",
