@@ -18,7 +18,7 @@ use crate::{codes, http};
 pub use credentials::{Credentials, KEY_VARIABLE, SECRET_VARIABLE};
 pub use rest::Client;
 
-/// Where market data is, if not at [`DATA`].
+/// Where market data is, if not at Alpaca's own host.
 pub const DATA_VARIABLE: &str = "APCA_API_DATA_URL";
 /// Market data, for paper and live accounts.
 const DATA: &str = "https://data.alpaca.markets";
