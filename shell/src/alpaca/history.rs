@@ -168,7 +168,7 @@ pub fn actions(client: &Client, symbols: &[Symbol], start: Date, end: Date) -> R
         }
         Ok(page.next_page_token)
     })?;
-    // Two pages may both hold an action that was changed between them.
+    // Alpaca answers by kind; the tables are by symbol and date.
     found.splits.sort_by_key(|of| (of.0, of.1));
     found.dividends.sort_by_key(|of| (of.0, of.1));
     Ok(found)

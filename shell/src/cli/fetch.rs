@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use magellan::archive::import::{self, Import};
 use magellan::bar::{Date, Symbol, Timeframe};
-use magellan::calendar;
+use magellan::calendar::{self, Calendar};
 use magellan::disk::write::write_atomically;
 use magellan::error::{Error, Result};
 use serde_json::json;
@@ -194,7 +194,7 @@ impl Stage {
         self.folder.join(format!("{symbol}_{timeframe}_{start}.csv"))
     }
 
-    /// The import of everything fetched: one symbol at a time names its files, so each is in a folder of its own kind.
+    /// The import of everything fetched.
     fn import(&self, options: &Fetch, actions: &history::Actions) -> Result<Import> {
         let mut sources = Vec::new();
         for &symbol in &options.symbols {
@@ -219,7 +219,9 @@ impl Stage {
             sources,
             splits: table("splits.csv", "symbol,effective_date,new_shares_per_old", &actions.splits)?,
             dividends: table("dividends.csv", "symbol,ex_date,amount", &actions.dividends)?,
-            provenance: Some(format!("{}{}", FETCHED, options.feed)),
+            // An archive of another calendar refuses it: these are stocks.
+            calendar: Some(Calendar::Xnys),
+            provenance: Some(format!("{FETCHED}{}", options.feed)),
             told: import::Told { timeframe: Some(options.timeframe), ..import::Told::default() },
             ..Import::default()
         })
