@@ -118,7 +118,7 @@ pub fn replay_orders(
 
 impl OrdersRequest<'_> {
     /// Symbols of the given dividends and delistings that aren't among these, each once, as texts: perhaps misspelt.
-    pub fn symbols_without_bars(&self, replayed: &[Symbol]) -> Vec<String> {
+    pub fn symbols_not_replayed(&self, replayed: &[Symbol]) -> Vec<String> {
         let dividends = self.dividends.iter().flatten().map(|dividend| dividend.symbol);
         let delistings = self.delistings.iter().flatten().map(|delisting| delisting.symbol);
         let others: BTreeSet<Symbol> =

@@ -202,9 +202,9 @@ pub(super) fn run(options: &Replay) -> Result<u8> {
         let _claimed = claim(folder, Claim::Soon)?;
         orders::write(folder, &run)?;
     }
-    let without_bars = request.symbols_without_bars(&run.symbols);
-    if !without_bars.is_empty() {
-        eprintln!("note: the tables name symbols that aren't replayed: {}", without_bars.join(", "));
+    let others = request.symbols_not_replayed(&run.symbols);
+    if !others.is_empty() {
+        eprintln!("note: the tables name symbols that aren't replayed: {}", others.join(", "));
     }
     for note in notes(&run) {
         eprintln!("note: {note}");
