@@ -44,6 +44,8 @@ pub mod error;
 pub mod finding;
 
 pub mod bar;
+mod words;
+
 pub mod order;
 
 #[cfg(feature = "arrow2")]

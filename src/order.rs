@@ -3,10 +3,13 @@
 //! An order names no fill price: the account of a replay or the broker decides it. It works from the next bar on.
 //! Quantities are whole numbers of *units*: shares, or millionths of a share in a fractional account.
 
+use serde::{Deserialize, Serialize};
+
 use crate::bar::Nanos;
+use crate::words::{self, Word};
 
 /// Buy or sell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Side {
     /// Buys: opens or adds to a long position, or covers a short one.
     Buy,
@@ -42,7 +45,7 @@ impl Side {
 }
 
 /// A decision at the close of a bar; it fills no earlier than the next bar's open.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Order {
     /// Opens a position at the market. It changes nothing while there is a position, or another order that would open
     /// one.
@@ -97,7 +100,7 @@ impl Order {
 }
 
 /// A market order that opens a position: how much, and how to get out of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Long or short.
     pub side: Side,
@@ -108,8 +111,8 @@ pub struct Entry {
 }
 
 /// The name by which a strategy speaks of its own order: a word, and a number where words repeat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Name(pub &'static str, pub u32);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Name(#[serde(with = "words")] pub Word, pub u32);
 
 impl From<&'static str> for Name {
     fn from(word: &'static str) -> Self {
@@ -136,7 +139,7 @@ impl std::fmt::Display for Name {
 /// let order = Order::Place(dip);
 /// # assert!(matches!(order, Order::Place(_)));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ticket {
     /// By which it can be replaced and cancelled, and found among the working orders.
     pub name: Option<Name>,
@@ -155,7 +158,8 @@ pub struct Ticket {
     /// Exits of the lots that it opens.
     pub bracket: Bracket,
     /// Stands in fills and trades instead of the type's name.
-    pub reason: Option<&'static str>,
+    #[serde(with = "words::optional")]
+    pub reason: Option<Word>,
 }
 
 impl Ticket {
@@ -270,7 +274,7 @@ impl Ticket {
 }
 
 /// Order types. Prices in dollars.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Kind {
     /// At the next open.
     Market,
@@ -306,7 +310,7 @@ impl Kind {
 }
 
 /// The distance of a trailing stop from the best price.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Trail {
     /// Dollars.
     Price(f64),
@@ -315,7 +319,7 @@ pub enum Trail {
 }
 
 /// How long an order works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TimeInForce {
     /// Good till cancelled.
     Gtc,
@@ -326,7 +330,7 @@ pub enum TimeInForce {
 }
 
 /// A wanted position, and when to trade towards it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Target {
     /// What to hold.
     pub position: Wanted,
@@ -335,7 +339,7 @@ pub struct Target {
 }
 
 /// A wanted position; negative is short.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Wanted {
     /// So many units.
     Shares(i64),
@@ -344,7 +348,7 @@ pub enum Wanted {
 }
 
 /// The moments at which an order without a price can fill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Market {
     /// The next open.
     Open,
@@ -353,7 +357,7 @@ pub enum Market {
 }
 
 /// What to change of a working order; `None` leaves it as it is. The order keeps its place.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Change {
     /// The new total, units. Not above what is filled: the order is cancelled.
     pub size: Option<u64>,
@@ -371,7 +375,7 @@ pub struct Change {
 
 /// A number of units as data. Quotients are floating-point divisions, rounded down. The *reference price* is the
 /// order's limit if it has one, else its stop, else the close of the decision; of a trailing stop the close.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Size {
     /// This many units.
     Shares(u64),
@@ -390,7 +394,7 @@ pub enum Size {
 }
 
 /// Exits that travel with an entry: every lot that it opens has its own.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bracket {
     /// Closes the whole lot when a bar reaches it.
     pub stop: Option<Stop>,
@@ -413,7 +417,7 @@ impl Bracket {
 }
 
 /// A protective stop, by a lot's entry price with slippage. Of a short lot it lies above.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Stop {
     /// At this price, dollars.
     At(f64),
@@ -428,7 +432,7 @@ pub enum Stop {
 }
 
 /// A resting limit order that closes a part of a lot, without slippage.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TakeProfit {
     /// Where it rests.
     pub level: Level,
@@ -439,7 +443,7 @@ pub struct TakeProfit {
 }
 
 /// Where a target rests.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Level {
     /// At this price, dollars.
     At(f64),
@@ -469,7 +473,7 @@ impl Level {
 }
 
 /// Where a touched target moves the stop.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum NewStop {
     /// To this price, dollars.
     At(f64),
@@ -491,7 +495,7 @@ impl NewStop {
 }
 
 /// Why a position was closed, or a part of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Reason {
     /// The stop was reached.
     Stop,
@@ -510,7 +514,7 @@ pub enum Reason {
     /// What a split left beyond whole shares, paid in cash.
     SplitCash,
     /// The strategy's own signal, by name.
-    Signal(&'static str),
+    Signal(#[serde(with = "words")] Word),
 }
 
 impl Reason {

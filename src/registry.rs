@@ -22,6 +22,9 @@ use crate::research::walk_forward::{self, Choosing, WalkForward};
 use crate::runner::{Broker, Decision, Event, Runner};
 use crate::strategy::Strategy;
 
+/// (1 - 1/n)^(40 n) is below the precision of a double.
+const FADES_AFTER: usize = 40;
+
 /// A strategy of any type.
 #[expect(private_bounds, reason = "only this crate may ask for results that nobody counted")]
 pub trait AnyStrategy: Sync + Prepare {
@@ -43,6 +46,9 @@ pub trait AnyStrategy: Sync + Prepare {
     /// Bars of warm-up for a config that doesn't say how many: thrice what its indicators look back at most. None, if it
     /// doesn't take them from the config.
     fn warmup_to_assume(&self, config: &Config) -> Option<usize>;
+    /// Bars before the first session that a runner must have seen to decide as one that has seen all: none if its
+    /// indicators and its state begin anew each session.
+    fn bars_to_remember(&self, config: &Config) -> usize;
     /// A runner of it that has seen no bar yet.
     ///
     /// # Errors
@@ -144,6 +150,17 @@ impl<S: Deployable> AnyStrategy for Entry<S> {
         assuming.data_requirements.warmup_bars = bars;
         let takes_it = |&symbol: &Symbol| S::from_config(&assuming, symbol).is_ok_and(|s| s.warmup() == bars);
         config.symbols.iter().any(takes_it).then_some(bars)
+    }
+
+    fn bars_to_remember(&self, config: &Config) -> usize {
+        let each = || config.symbols.iter().filter_map(|&symbol| S::from_config(config, symbol).ok());
+        let longest = each().filter_map(|strategy| longest_period(&strategy)).max();
+        let warmup = each().map(|strategy| strategy.warmup()).max().unwrap_or(0);
+        match longest {
+            None if size_of::<S::State>() == 0 => warmup,
+            // After so many periods nothing is left of what came before, even in averages that never forget.
+            longest => (FADES_AFTER * longest.unwrap_or(0)).max(warmup),
+        }
     }
 
     fn runner(&self, config: &Config) -> Result<Box<dyn AnyRunner>> {

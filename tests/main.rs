@@ -19,7 +19,7 @@ mod documentation;
 mod durability;
 mod enemy_files;
 mod false_greens;
-#[cfg(feature = "alpaca")]
+#[cfg(feature = "live")]
 mod fetch;
 mod gate;
 mod holdout;
@@ -41,7 +41,7 @@ mod runner;
 mod sample;
 #[cfg(feature = "deploy")]
 mod signing;
-#[cfg(feature = "alpaca")]
+#[cfg(feature = "live")]
 mod stream;
 mod support;
 mod sweep;

@@ -84,7 +84,7 @@ fn listen(wire: Wire, silence: Duration) -> (TcpListener, Stream, Receiver<Heard
     let address = stream_address(&base, "sip").expect("an address");
     let (sender, receiver) = channel();
     let subscription = Subscription { address, symbols: vec!["AMC".parse().expect("a symbol")], wire, silence };
-    let stream = Stream::start(subscription, keys(), Timestamp::now, sender);
+    let stream = Stream::start(subscription, keys(), Timestamp::now, move |heard| sender.send(heard).is_ok());
     (listener, stream, receiver)
 }
 

@@ -72,6 +72,12 @@ magellan::error_codes! {
         NO_FEED "no-feed":
             "A service was started without archived data, and this binary has no other source of bars.";
             "set USE_ARCHIVED_DATA=true where the environment file says archived_data = true"
+        NOT_LIVE "not-live":
+            "The config asks for something that a live service doesn't do.";
+            "change the config as the message says; nothing that is configured is ignored"
+        JOURNAL_OF_ANOTHER "journal-of-another":
+            "The folder of state has the journal of another strategy or account.";
+            "give every strategy and account a folder of state of its own"
         NOT_BOUND "not-bound":
             "A release was started without the environment that binds it: MAGELLAN_BINDING isn't set.";
             "start it as its unit does; `magellan deploy` installs it"
@@ -157,6 +163,9 @@ magellan::error_codes! {
             "mend what the message names, and run `magellan notify deliver`"
     }
     Refused {
+        REAL_MONEY "real-money":
+            "The broker's address is not that of paper accounts. Real money must be allowed twice.";
+            "set ssm_parameters.base_url to https://paper-api.alpaca.markets; or, to trade real money, name its address there and start with --real-money"
         ALPACA_REFUSED "alpaca-refused":
             "Alpaca refuses the request, for the reason that the message gives.";
             "mend what it names: a symbol, a date, or the subscription that the account has"

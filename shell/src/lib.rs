@@ -29,10 +29,10 @@ pub mod report;
 #[cfg(feature = "live")]
 pub mod service;
 
-#[cfg(any(feature = "alpaca", feature = "deploy"))]
+#[cfg(any(feature = "live", feature = "deploy"))]
 mod http;
 
-#[cfg(feature = "alpaca")]
+#[cfg(feature = "live")]
 pub mod alpaca;
 
 #[cfg(feature = "deploy")]

@@ -181,7 +181,7 @@ impl Desk {
     }
 
     /// Time at a bar's close: marks the lots whose time is up, or asks for a liquidation.
-    pub(super) fn time(&mut self, bar: &Bar, session_close: Nanos, last_of_session: bool) -> Due {
+    pub(super) fn time(&mut self, end: Nanos, session_close: Nanos, last_of_session: bool) -> Due {
         let mut due = Due::Nothing;
         for lot in &mut self.lots {
             let Some(exits) = &lot.exits else { continue };
@@ -189,9 +189,9 @@ impl Desk {
             if last_of_session && flat.is_some() {
                 due = Due::Liquidation;
             } else if lot.leaving.is_some() {
-            } else if time_stop.is_some_and(|limit| bar.end - lot.entered >= limit) {
+            } else if time_stop.is_some_and(|limit| end - lot.entered >= limit) {
                 lot.leave(Reason::Time);
-            } else if flat.is_some_and(|before| bar.end >= session_close - before) {
+            } else if flat.is_some_and(|before| end >= session_close - before) {
                 lot.leave(Reason::EndOfDay);
             }
         }
@@ -472,7 +472,7 @@ impl Exits {
 
 impl Stop {
     /// The price for a lot of this direction (1 long, -1 short), `from` being its entry price or its best since.
-    fn price(self, from: f64, direction: f64) -> f64 {
+    pub(super) fn price(self, from: f64, direction: f64) -> f64 {
         match self {
             Self::At(price) => price,
             Self::Offset(distance) | Self::Trail(distance) => from - direction * distance,

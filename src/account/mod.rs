@@ -23,7 +23,7 @@ mod record;
 mod unit;
 mod working;
 
-pub use book::{BarAt, Book, Handle, Placement};
+pub use book::{BarAt, Book, Form, Handle, Leg, Placement, Want};
 pub use cash::{Account, Kept};
 pub use conditions::{AccountKind, Conditions, OnInsufficient};
 pub use record::{By, End, Execution, Fill, Outcome, Part, Place, State, Totals};

@@ -174,6 +174,16 @@ impl Working {
         flat.is_some_and(|before| session != self.decided || start >= session_close - before)
     }
 
+    /// Whether it was decided before this session.
+    pub(super) fn was_decided_before(&self, session: Date) -> bool {
+        self.decided < session
+    }
+
+    /// The close at which it was decided, dollars; of an order that follows the market the best price since.
+    pub(super) fn decision_close(&self) -> f64 {
+        self.extreme
+    }
+
     /// So many bars have passed without a look.
     pub(super) fn pass(&mut self, bars: u32) {
         self.bars += bars;

@@ -93,6 +93,9 @@ crate::error_codes! {
             "name an order that a row before it places, of the same symbol"
     }
     Data {
+        BROKER_CONTRADICTION "broker-contradiction":
+            "What the broker says of an order can't be true together with what is known of it. Nothing is traded on.";
+            "compare the broker's orders and positions with the journal; then `magellan reconcile --accept`"
         JOURNAL_DAMAGED "journal-damaged":
             "A journal of orders has a line that is not as it was written. What it says isn't believed.";
             "keep the file, and compare it with the broker's own records before anything is traded"

@@ -62,6 +62,17 @@ impl Barrier {
         self.open.retain(|of, _| *of > start);
     }
 
+    /// Start of the last barrier that closed.
+    pub fn closed(&self) -> Nanos {
+        self.closed
+    }
+
+    /// Whether a symbol's bar with this start waits.
+    pub fn has(&self, symbol: Symbol, start: Nanos) -> bool {
+        let place = self.symbols.binary_search(&symbol);
+        place.is_ok_and(|place| self.open.get(&start).is_some_and(|waiting| waiting[place].is_some()))
+    }
+
     /// Takes a bar that came in.
     pub fn take(&mut self, symbol: Symbol, bar: Bar) -> Arrival {
         let Ok(place) = self.symbols.binary_search(&symbol) else { return Arrival::Foreign };

@@ -55,30 +55,39 @@ pub struct Read<T> {
 /// Reads a journal.
 ///
 /// # Errors
-/// Data error, naming the line, for any damage but an unfinished last line.
+/// As [`fold`].
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<Read<T>> {
-    let mut read = Read { records: Vec::new(), end: End::default() };
+    let mut records = Vec::new();
+    let end = fold(bytes, |record| {
+        records.push(record);
+        Ok(())
+    })?;
+    Ok(Read { records, end })
+}
+
+/// Passes a journal's records on, oldest first; where it ends.
+///
+/// # Errors
+/// Data error, naming the line, for any damage but an unfinished last line; whatever `take` answers.
+pub fn fold<T: DeserializeOwned>(bytes: &[u8], mut take: impl FnMut(T) -> Result<()>) -> Result<End> {
+    let mut end = End::default();
     let mut rest = bytes;
     while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
         let line = &rest[..at];
-        let damaged =
-            |what: String| Error::new(codes::JOURNAL_DAMAGED, format!("line {}: {what}", read.end.records + 1));
+        let number = end.records + 1;
+        let damaged = |what: String| Error::new(codes::JOURNAL_DAMAGED, format!("line {number}: {what}"));
         let text = std::str::from_utf8(line).map_err(|_| damaged("it isn't text".to_owned()))?;
         let mut parts = text.splitn(3, ' ');
-        let (number, sum, json) = (parts.next(), parts.next(), parts.next().unwrap_or_default());
-        let end = End {
-            records: read.end.records + 1,
-            bytes: read.end.bytes + line.len() as u64 + 1,
-            sum: read.end.sum_with(json),
-        };
-        if number != Some(end.records.to_string().as_str()) || sum != Some(format!("{:016x}", end.sum).as_str()) {
+        let (said, sum, json) = (parts.next(), parts.next(), parts.next().unwrap_or_default());
+        let next = End { records: number, bytes: end.bytes + line.len() as u64 + 1, sum: end.sum_with(json) };
+        if said != Some(number.to_string().as_str()) || sum != Some(format!("{:016x}", next.sum).as_str()) {
             return Err(damaged("its number or its checksum is wrong".to_owned()));
         }
-        read.records.push(serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?);
-        read.end = end;
+        take(serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?)?;
+        end = next;
         rest = &rest[at + 1..];
     }
-    Ok(read)
+    Ok(end)
 }
 
 #[cfg(test)]

@@ -108,6 +108,12 @@ impl Standing {
         self.executions.values().map(|(shares, _)| shares).sum()
     }
 
+    /// Shares and dollars of the executions whose names begin so.
+    pub fn executed_under(&self, prefix: &str) -> (u64, f64) {
+        let of = self.executions.iter().filter(|(id, _)| id.starts_with(prefix));
+        of.fold((0, 0.0), |(shares, dollars), (_, (n, price))| (shares + n, dollars + *n as f64 * price))
+    }
+
     /// Average price of what was executed, dollars a share.
     pub fn price(&self) -> Option<f64> {
         let filled = self.filled();

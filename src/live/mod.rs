@@ -2,5 +2,8 @@
 //! ([`barrier`]), where an order stands ([`lifecycle`]), and what is remembered ([`journal`]).
 
 pub mod barrier;
+pub mod desk;
 pub mod journal;
 pub mod lifecycle;
+pub mod record;
+pub mod tick;

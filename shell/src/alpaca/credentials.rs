@@ -36,6 +36,18 @@ impl Credentials {
         };
         Ok(Self { key: read(KEY_VARIABLE)?, secret: read(SECRET_VARIABLE)? })
     }
+
+    /// Key and secret from elsewhere.
+    ///
+    /// # Errors
+    /// Config error if one can't be sent in a header.
+    pub fn new(key: String, secret: String) -> Result<Self> {
+        let sendable = |value: &String| !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic());
+        match sendable(&key) && sendable(&secret) {
+            true => Ok(Self { key, secret }),
+            false => Err(Error::new(codes::ALPACA_KEYS, "a parameter isn't a key: keys are ASCII letters and digits")),
+        }
+    }
 }
 
 impl fmt::Debug for Credentials {

@@ -229,3 +229,80 @@ fn rfc3339(at: Nanos) -> String {
 fn unlike(what: String) -> Error {
     Error::new(codes::ALPACA_ANSWER, what)
 }
+
+/// Bars of some symbols between two instants, both inclusive, oldest first by symbol; those that don't start on the grid
+/// of their width are left out. For a service, which asks for what it missed.
+///
+/// # Errors
+/// As [`bars`].
+pub fn bars_between(
+    client: &Client,
+    symbols: &[Symbol],
+    timeframe: Timeframe,
+    feed: &str,
+    (from, to): (Nanos, Nanos),
+) -> Result<BTreeMap<Symbol, Vec<magellan::bar::Bar>>> {
+    let names: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
+    let (names, start, end) = (names.join(","), rfc3339(from), rfc3339(to));
+    let query = [
+        ("symbols", names.as_str()),
+        ("timeframe", timeframe.name()),
+        ("start", &start),
+        ("end", &end),
+        ("limit", "10000"),
+        ("adjustment", "raw"),
+        ("feed", feed),
+        ("asof", "-"),
+        ("currency", "USD"),
+        ("sort", "asc"),
+    ];
+    let mut found: BTreeMap<Symbol, Vec<magellan::bar::Bar>> = BTreeMap::new();
+    pages(client, "/v2/stocks/bars", &query, |page: BarPage| {
+        for (of, more) in page.bars.unwrap_or_default() {
+            let symbol = symbols.iter().copied().find(|symbol| symbol.as_str() == of);
+            let symbol = symbol.ok_or_else(|| unlike("bars of a symbol that wasn't asked for".to_owned()))?;
+            let more = more.unwrap_or_default();
+            found.entry(symbol).or_default().extend(more.iter().filter_map(|bar| bar.complete(timeframe)));
+        }
+        Ok(page.next_page_token)
+    })?;
+    for (symbol, bars) in &mut found {
+        bars.retain(|bar| !timeframe.is_intraday() || (from..=to).contains(&bar.start));
+        bars.sort_by_key(|bar| bar.start);
+        bars.dedup_by_key(|bar| bar.start);
+        if let Some(bad) = bars.iter().find(|bar| !is_sound(bar)) {
+            return Err(unlike(format!("{symbol} {timeframe}: the bar at {} can't be", iso_utc(bad.start))));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a bar's prices can be.
+pub(super) fn is_sound(bar: &magellan::bar::Bar) -> bool {
+    let prices = [bar.open, bar.high, bar.low, bar.close];
+    prices.iter().all(|price| price.is_finite() && *price > 0.0)
+        && bar.volume >= 0.0
+        && bar.low <= bar.open.min(bar.close)
+        && bar.high >= bar.open.max(bar.close)
+}
+
+impl Bar {
+    /// As a bar of a width; a day starts at its date's midnight UTC. None between two bars.
+    fn complete(&self, timeframe: Timeframe) -> Option<magellan::bar::Bar> {
+        let at = self.start()?;
+        let start = match timeframe.is_intraday() {
+            true => Some(at).filter(|at| timeframe.starts_at(*at))?,
+            false => calendar::new_york_date(at).utc_midnight(),
+        };
+        let end = start + timeframe.width();
+        Some(magellan::bar::Bar {
+            start,
+            end,
+            open: self.o,
+            high: self.h,
+            low: self.l,
+            close: self.c,
+            volume: self.v,
+        })
+    }
+}

@@ -5,8 +5,12 @@
 mod credentials;
 pub mod history;
 pub mod messages;
+pub mod orders;
 mod rest;
+mod socket;
 pub mod stream;
+pub mod trading;
+pub mod updates;
 
 use std::ffi::OsString;
 

@@ -25,6 +25,17 @@ const SENDS: usize = 3;
 /// How long SSM may not know a command that it has just accepted.
 const UNKNOWN: Duration = Duration::from_secs(20);
 
+/// A parameter, decrypted.
+///
+/// # Errors
+/// Deploy error if it can't be read.
+pub fn parameter(aws: &Aws, path: &str) -> Result<String> {
+    let asked = Client::new(&aws.config).get_parameter().name(path).with_decryption(true).send();
+    let answer = aws.wait(asked).map_err(|e| fault(&format!("for the parameter {path}"), &e))?;
+    let value = answer.parameter.and_then(|parameter| parameter.value);
+    value.ok_or_else(|| Error::new(codes::AWS_FAILED, format!("the parameter {path} has no value")))
+}
+
 /// A managed instance.
 pub struct Ssm<'a> {
     aws: &'a Aws,

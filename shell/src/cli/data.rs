@@ -21,7 +21,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::bars;
-#[cfg(feature = "alpaca")]
+#[cfg(feature = "live")]
 use super::fetch;
 use super::findings::{counts, in_format};
 use super::imported::{FETCHED, as_json, as_text};
@@ -48,7 +48,7 @@ pub(super) enum Data {
     ///
     /// Keys are read from APCA_API_KEY_ID and APCA_API_SECRET_KEY. Prices are raw. What was fetched is kept until all
     /// is there, and then imported at once; a fetch that was cut off goes on where it was.
-    #[cfg(feature = "alpaca")]
+    #[cfg(feature = "live")]
     Fetch(fetch::Fetch),
     /// Check the quality of bars: of files before they are imported, or of an archive.
     ///
@@ -215,7 +215,7 @@ pub(super) struct Synth {
 pub(super) fn run(command: Data, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     match command {
         Data::Import(options) => import(options),
-        #[cfg(feature = "alpaca")]
+        #[cfg(feature = "live")]
         Data::Fetch(options) => fetch::run(&options),
         Data::Check(options) => check(&options),
         Data::Verify(options) => verify(&options),

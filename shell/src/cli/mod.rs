@@ -17,7 +17,7 @@ mod deploy;
 mod destination;
 mod engine;
 mod explain;
-#[cfg(feature = "alpaca")]
+#[cfg(feature = "live")]
 mod fetch;
 mod findings;
 mod gate;
@@ -33,6 +33,8 @@ mod keys;
 mod ledger;
 mod ledger_import;
 mod list;
+#[cfg(feature = "live")]
+mod live;
 mod new;
 #[cfg(feature = "deploy")]
 mod notify;
@@ -157,14 +159,27 @@ enum Command {
     },
     /// Judge every deployed strategy by its performance criteria.
     Gate(Box<gate::Options>),
-    /// Run one strategy as its unit does.
+    /// Run one strategy as its unit does: on an Alpaca account, or on archived bars.
     ///
-    /// Needs USE_ARCHIVED_DATA=true: archived bars, and a simulated broker. All symbols
-    /// trade on one account, as configured. At the end of the data it waits, as a live runner does
-    /// between sessions. In a release its config is the one shipped. SIGTERM ends it with 0, SIGINT
-    /// with 130, after the bar under way.
+    /// It trades Alpaca's SIP bars on a paper account. In a release the keys come from SSM Parameter Store, in a checkout
+    /// from APCA_API_KEY_ID and APCA_API_SECRET_KEY. SIGTERM ends it with 0, SIGINT with 130; positions stay, with their
+    /// stops at the broker.
+    ///
+    /// With USE_ARCHIVED_DATA=true it runs over archived bars, with a simulated broker. At the end of the data it waits,
+    /// as between sessions.
     #[cfg(feature = "live")]
-    Run(run::Run),
+    Run(Box<run::Run>),
+    /// Compare the broker's orders and positions with a service's journal. Exit 7 if they differ.
+    ///
+    /// A service halts when they differ, and stays so until a person accepts what the broker has: --accept WHO WHY. Orders
+    /// of the service's that work there are cancelled then, and placed anew when it starts.
+    #[cfg(feature = "live")]
+    Reconcile(live::Reconcile),
+    /// Tell a service to open no positions, or to sell everything.
+    ///
+    /// It writes the file `kill` into the service's folder of state; whoever can't run Magellan can do the same.
+    #[cfg(feature = "live")]
+    Kill(live::Kill),
     /// Check a verdict.
     Verdict {
         #[command(subcommand)]
@@ -286,6 +301,10 @@ fn run(command: Command, strategies: &[&dyn AnyStrategy], started: Instant) -> R
         Command::Ledger { command } => ledger::run(command, strategies),
         #[cfg(feature = "live")]
         Command::Run(options) => run::run(&options, strategies),
+        #[cfg(feature = "live")]
+        Command::Reconcile(options) => live::reconcile(&options, strategies),
+        #[cfg(feature = "live")]
+        Command::Kill(options) => live::kill(&options),
         Command::Gate(options) => gate::run(&options, strategies, started),
         Command::Verdict { command } => verdict::run(command, strategies),
         #[cfg(feature = "deploy")]

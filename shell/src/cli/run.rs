@@ -16,11 +16,12 @@ use magellan::research::backtest::Request;
 use magellan::runner::{Archived, Simulated};
 
 use super::backtest::archived_data_only;
+use super::live::{self, Live};
 use super::options::{Counting, Place, is_synthetic};
 use crate::codes;
 use crate::release::heartbeat::Identity;
 use crate::release::{self, BINARY, BINDING_VARIABLE, Binding, Release};
-use crate::service::{Ending, Paced, Service, Then};
+use crate::service::{self, Ending, Paced, Service, Then};
 
 #[derive(Args, Debug)]
 pub(super) struct Run {
@@ -43,6 +44,8 @@ pub(super) struct Run {
     #[arg(long)]
     pub(super) end_date: Option<Date>,
     #[command(flatten)]
+    pub(super) live: Live,
+    #[command(flatten)]
     pub(super) place: Place,
     #[command(flatten)]
     pub(super) counting: Counting,
@@ -56,11 +59,14 @@ pub(super) fn run(options: &Run, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
     }
     let program = std::env::current_exe().map_err(|e| Error::new(codes::IO, format!("where am I? {e}")))?;
     let bound = bound(&program)?;
-    archived_data(bound.as_ref())?;
+    let archived = archived_data(bound.as_ref())?;
     let (document, identity) = match &bound {
-        Some(bound) => of_release(options, strategy, bound)?,
-        None => of_checkout(options, strategy, &program)?,
+        Some(bound) => of_release(&options.place, strategy, bound)?,
+        None => of_checkout(&options.place, strategy, &program)?,
     };
+    if !archived {
+        return trade_live(options, strategy, &document, identity, bound.as_ref());
+    }
     let place = bound.as_ref().map_or_else(|| options.place.clone(), |bound| place(&options.place, &bound.release));
     let mut service = Service::start(identity, &document, &options.state_dir)?;
     let in_checkout = bound.is_none();
@@ -69,16 +75,41 @@ pub(super) fn run(options: &Run, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
     Ok(if ending == Ending::Interrupted { 130 } else { 0 })
 }
 
+/// Bars as they happen, and a broker.
+fn trade_live(
+    options: &Run,
+    strategy: &dyn AnyStrategy,
+    document: &Complete,
+    identity: Identity,
+    bound: Option<&Bound>,
+) -> Result<u8> {
+    let only_archived = [
+        (options.pace != 0.0, "--pace"),
+        (options.once, "--once"),
+        (options.start_date.is_some(), "--start-date"),
+        (options.end_date.is_some(), "--end-date"),
+    ];
+    if let Some((_, name)) = only_archived.iter().find(|(given, _)| *given) {
+        let what = format!("{name} is for archived bars, and USE_ARCHIVED_DATA isn't true");
+        return Err(Error::new(codes::BAD_ARGUMENT, what));
+    }
+    let settings = live::settings(&options.live, document, &options.state_dir, bound, &identity.unit_digest)?;
+    let mut service = Service::start(identity, document, &options.state_dir)?;
+    let ended = service::live::start(&mut service, strategy, &settings).and_then(|mut trader| trader.run());
+    let ending = ended.inspect_err(|err| service.fail(err))?;
+    Ok(if ending == Ending::Interrupted { 130 } else { 0 })
+}
+
 /// A release, and the environment that it is bound to.
-struct Bound {
-    release: Release,
-    binding: Binding,
+pub(super) struct Bound {
+    pub(super) release: Release,
+    pub(super) binding: Binding,
     /// SHA-256 of the binding.
     sha256: String,
 }
 
 /// The release that a program belongs to, if it does; it runs only where it was bound to.
-fn bound(program: &Path) -> Result<Option<Bound>> {
+pub(super) fn bound(program: &Path) -> Result<Option<Bound>> {
     let Some(release) = Release::of_program(program)? else { return Ok(None) };
     let Some(path) = std::env::var_os(BINDING_VARIABLE) else {
         let what = format!("{BINDING_VARIABLE} isn't set, and this program is part of a release");
@@ -88,24 +119,24 @@ fn bound(program: &Path) -> Result<Option<Bound>> {
     Ok(Some(Bound { release, binding, sha256 }))
 }
 
-/// Archived bars must be asked for, and the environment of a release must allow them.
-fn archived_data(bound: Option<&Bound>) -> Result<()> {
+/// Archived bars must be asked for, and the environment of a release must allow them; whether they are.
+fn archived_data(bound: Option<&Bound>) -> Result<bool> {
     archived_data_only()?;
     if std::env::var("USE_ARCHIVED_DATA").as_deref() != Ok("true") {
-        return Err(Error::new(codes::NO_FEED, "there is no feed of live bars yet, and USE_ARCHIVED_DATA isn't true"));
+        return Ok(false);
     }
     match bound {
         Some(bound) if !bound.binding.archived_data => {
             let what = format!("USE_ARCHIVED_DATA=true in the environment `{}`", bound.binding.environment);
             Err(Error::new(codes::ARCHIVED_DATA_FORBIDDEN, what).at(bound.release.folder.display()))
         }
-        _ => Ok(()),
+        _ => Ok(true),
     }
 }
 
 /// In a release: what was shipped, and nothing else.
-fn of_release(options: &Run, strategy: &dyn AnyStrategy, bound: &Bound) -> Result<(Complete, Identity)> {
-    if let Some(folder) = &options.place.deployed {
+pub(super) fn of_release(place: &Place, strategy: &dyn AnyStrategy, bound: &Bound) -> Result<(Complete, Identity)> {
+    if let Some(folder) = &place.deployed {
         let what = format!("--deployed {}: a release runs the configs that it ships", folder.display());
         return Err(Error::new(codes::BAD_ARGUMENT, what).help("leave out --deployed"));
     }
@@ -129,8 +160,8 @@ fn place(named: &Place, release: &Release) -> Place {
 }
 
 /// In a checkout: the deployed folder, and a unit that nobody installed.
-fn of_checkout(options: &Run, strategy: &dyn AnyStrategy, program: &Path) -> Result<(Complete, Identity)> {
-    let folder = options.place.deployed()?.join(strategy.name());
+pub(super) fn of_checkout(place: &Place, strategy: &dyn AnyStrategy, program: &Path) -> Result<(Complete, Identity)> {
+    let folder = place.deployed()?.join(strategy.name());
     let document = strategy.read_complete(&folder.join("config.json"))?;
     let sha256 = |path: &Path| Ok::<String, Error>(sha256_hex(&map::bytes(path, Access::Map)?));
     let unit = sha256(&folder.join(deployed::unit_file(strategy.name()))).map_err(|e| e.recode(codes::UNIT_MISSING))?;
@@ -168,6 +199,7 @@ fn trade(
         runner.warm_up(history, start)?;
     }
     let account = Account::new(config.account_info.initial_capital, config.costs(), config.limits());
+    let account = account.under(config.conditions());
     let mut broker = Simulated::new(account, &config.symbols);
     let mut feed = Paced::new(Archived::new(&histories, start, end), options.pace);
     service.run(&mut *runner, &mut feed, &mut broker, if options.once { Then::End } else { Then::Wait })

@@ -279,12 +279,21 @@ fn heartbeat_faults(look: &Look, expected: &Expected) -> Vec<String> {
 /// A service trades while the market is open, and is never about to start once it has said that it is ready.
 fn phase_fault(look: &Look, beat: &Heartbeat, archived_data: bool) -> Option<String> {
     match beat.phase {
-        Phase::Starting => Some("it says that it is ready, and its heartbeat that it is starting".to_owned()),
+        Phase::Starting | Phase::Loading | Phase::Reconciling | Phase::CatchingUp => {
+            Some(format!("it says that it is ready, and its heartbeat that it is {}", beat.phase.name()))
+        }
+        Phase::Halted => Some("it has halted: `magellan reconcile` tells why".to_owned()),
+        Phase::Degraded if is_open_since(look.now?, OPENING) => {
+            Some("it opens no positions: the broker or the feed is away".to_owned())
+        }
+        Phase::Flattening | Phase::Killed if is_open_since(look.now?, OPENING) => {
+            Some(format!("it was told not to trade: it is {}", beat.phase.name()))
+        }
         Phase::Stopped => Some("its heartbeat says that it has stopped".to_owned()),
         Phase::Waiting if !archived_data && is_open_since(look.now?, OPENING) => {
             Some("it waits, though the market is open".to_owned())
         }
-        Phase::Waiting | Phase::Trading => None,
+        Phase::Waiting | Phase::Trading | Phase::Degraded | Phase::Flattening | Phase::Killed => None,
     }
 }
 

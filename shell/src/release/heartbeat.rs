@@ -23,12 +23,26 @@ pub struct Identity {
 
 /// How far the process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// It has started and has seen no bar.
     Starting,
+    /// It reads its journal and history.
+    Loading,
+    /// It compares its journal with the broker.
+    Reconciling,
+    /// It looks at the bars since the open.
+    CatchingUp,
     /// Bars come.
     Trading,
+    /// Something is away: it opens no positions.
+    Degraded,
+    /// Something can't be: it sends nothing until a person has looked.
+    Halted,
+    /// It was told to sell everything, and does.
+    Flattening,
+    /// It was told to open no positions.
+    Killed,
     /// No bar is due.
     Waiting,
     /// It has ended.
@@ -40,6 +54,13 @@ impl Phase {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Starting => "starting",
+            Self::Loading => "loading",
+            Self::Reconciling => "reconciling",
+            Self::CatchingUp => "catching_up",
+            Self::Degraded => "degraded",
+            Self::Halted => "halted",
+            Self::Flattening => "flattening",
+            Self::Killed => "killed",
             Self::Trading => "trading",
             Self::Waiting => "waiting",
             Self::Stopped => "stopped",

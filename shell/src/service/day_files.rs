@@ -1,6 +1,6 @@
 //! Decisions and fills, a file each a session, written as they happen.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{Error, Result, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -46,6 +46,24 @@ impl DayFiles {
             begin("decisions", DECISIONS).and_then(|decisions| Ok(Today { decisions, fills: begin("fills", TRADES)? }));
         let opened = self.kept(opened)?;
         self.today = Some(opened);
+        Ok(())
+    }
+
+    /// Goes on with a session's files, or begins them.
+    pub(super) fn resume(&mut self, session: Date) -> Result<()> {
+        let day = session.civil().strftime("%Y%m%d").to_string();
+        let resume = |kind: &str, header: &str| {
+            let path = self.folder.join(format!("{}_{kind}_{day}.csv", self.strategy));
+            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+            if file.metadata()?.len() == 0 {
+                file.write_all(header.as_bytes())?;
+            }
+            Ok::<File, Error>(file)
+        };
+        let resumed = resume("decisions", DECISIONS)
+            .and_then(|decisions| Ok(Today { decisions, fills: resume("fills", TRADES)? }));
+        let resumed = self.kept(resumed)?;
+        self.today = Some(resumed);
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 mod archived;
 mod day_files;
 mod heartbeat;
+pub mod live;
 mod logs;
 mod notify;
 mod signals;
@@ -149,6 +150,34 @@ impl Service {
         }
     }
 
+    /// Goes into a phase, and says so.
+    fn enter(&mut self, phase: Phase) {
+        self.heartbeat.phase = phase;
+        self.alive();
+    }
+
+    /// It makes progress, and isn't ready yet.
+    fn alive(&mut self) {
+        self.beaten = Instant::now();
+        if self.write_heartbeat() {
+            notify::status(self.heartbeat.phase.name());
+            notify::watchdog();
+        }
+    }
+
+    /// What was decided and what filled.
+    fn wrote_down(&mut self, decisions: &[Decision], fills: &[Fill]) {
+        self.decided.clear();
+        self.decided.extend_from_slice(decisions);
+        self.write_down(fills);
+    }
+
+    /// Bars were decided on.
+    fn saw_bars(&mut self, count: usize, start: magellan::bar::Nanos) {
+        self.bars += count as u64;
+        self.heartbeat.last_bar = Some(iso_utc(start));
+    }
+
     /// Says that an error ends the process.
     pub fn fail(&mut self, err: &Error) {
         error!(code = err.code().slug(), "{err}");
@@ -221,7 +250,7 @@ impl Service {
         self.recorded(written);
     }
 
-    fn recorded(&self, written: std::io::Result<()>) {
+    pub(self) fn recorded(&self, written: std::io::Result<()>) {
         if let Err(err) = written {
             error!("can't write decisions and fills: {err}; the session's files have a gap");
         }
@@ -299,7 +328,7 @@ impl Service {
     }
 }
 
-fn lock(state: &Path) -> Result<File> {
+pub(crate) fn lock(state: &Path) -> Result<File> {
     let path = state.join(LOCK);
     let file = File::create(&path).map_err(|e| cannot_write(&path, &e))?;
     match file.try_lock() {

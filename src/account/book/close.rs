@@ -61,7 +61,7 @@ impl Book {
 
     /// The end of a bar, after its auction: time limits apply, trails follow, orders expire.
     pub fn end_bar(&mut self, account: &mut Account, at: &BarAt<'_>) {
-        if self.desk.time(&at.bar, at.session.close, at.last_of_session) == Due::Liquidation {
+        if self.desk.time(at.bar.end, at.session.close, at.last_of_session) == Due::Liquidation {
             self.liquidate_overnight(account, at);
         }
         self.desk.end_bar(&at.bar);

@@ -63,7 +63,7 @@ impl Book {
 
     /// Closes units of the oldest lots for an order.
     #[expect(clippy::too_many_arguments, reason = "what is closed, at what price, for whom and when")]
-    fn close_oldest(
+    pub(super) fn close_oldest(
         &mut self,
         account: &mut Account,
         at: &BarAt<'_>,
@@ -90,7 +90,7 @@ impl Book {
     }
 
     #[expect(clippy::too_many_arguments, reason = "what is opened, at what price, for whom and when")]
-    fn open_lot(
+    pub(super) fn open_lot(
         &mut self,
         account: &mut Account,
         at: &BarAt<'_>,
@@ -151,10 +151,27 @@ impl Book {
         if units == 0 {
             return;
         }
-        let of = &self.desk.lots()[lot];
-        let (side, order) = (of.side.opposite(), of.order);
+        let side = self.desk.lots()[lot].side.opposite();
         let impact = if when.part == Part::Close { 0.0 } else { self.impact(account, at, units) };
         let price = met.price(side, &at.costs, impact);
+        self.exit_lot_at(account, at, lot, units, price, met.reference, reason, when);
+    }
+
+    /// Closes units of one lot at a price.
+    #[expect(clippy::too_many_arguments, reason = "what is closed, at what price, why and when")]
+    pub(super) fn exit_lot_at(
+        &mut self,
+        account: &mut Account,
+        at: &BarAt<'_>,
+        lot: usize,
+        units: i64,
+        price: f64,
+        reference: f64,
+        reason: Reason,
+        when: When,
+    ) {
+        let of = &self.desk.lots()[lot];
+        let (side, order) = (of.side.opposite(), of.order);
         let shares = account.unit().shares(units);
         let paid = match reason {
             Reason::Target(n) => self.desk.lot_mut(lot).leg_paid(n),
@@ -170,7 +187,7 @@ impl Book {
             self.desk.lot_mut(lot).leg_closed(n, units);
         }
         self.close_leg(account, at, lot, units, &Exit { price, fee: fee.a_share, reason, by, when });
-        self.record(account, by, side, shares, price, fee.total, met.reference, false, reason, when.time);
+        self.record(account, by, side, shares, price, fee.total, reference, false, reason, when.time);
         self.position_may_have_ended(account, None);
         if account.is_margin() {
             self.tell_standing(account);
@@ -250,7 +267,7 @@ impl Book {
     }
 
     /// The first fill of an order ends the others of its group.
-    fn cancel_others(&mut self, account: &mut Account, i: usize) {
+    pub(super) fn cancel_others(&mut self, account: &mut Account, i: usize) {
         let Some(group) = self.orders[i].oco else { return };
         for other in 0..self.orders.len() {
             if other != i && !self.orders[other].ended && self.orders[other].oco == Some(group) {

@@ -5,6 +5,7 @@
 //! `../fill.rs`, brackets those of `../desk.rs`.
 
 mod actions;
+mod at_broker;
 mod close;
 mod execute;
 mod inside;
@@ -21,6 +22,7 @@ use crate::calendar::Session;
 use crate::costs::Costs;
 use crate::order::{Name, Reason, Side};
 use crate::strategy::{Position, WorkingOrder};
+pub use at_broker::{Form, Leg, Want};
 use returns::Returns;
 
 /// One symbol's working orders and lots.
@@ -43,6 +45,8 @@ pub struct Book {
     mark: f64,
     /// Of the last closes, if impact depends on them.
     returns: Option<Box<Returns>>,
+    /// Of a book whose orders work at a broker: those that ended here and may still be executed there.
+    past: Option<Vec<Working>>,
 }
 
 /// A bar with what matters about its place.
@@ -131,6 +135,7 @@ impl Book {
             volume_left: i64::MAX,
             mark: f64::NAN,
             returns: None,
+            past: None,
         }
     }
 
@@ -274,6 +279,9 @@ impl Book {
     /// Forgets the orders that are at their end.
     #[inline(always)]
     fn sweep(&mut self) {
+        if let Some(past) = &mut self.past {
+            past.extend(self.orders.iter().filter(|order| order.ended).cloned());
+        }
         self.orders.retain(|order| !order.ended);
     }
 
@@ -315,7 +323,10 @@ impl Book {
     /// Ends working order number `i` of the list.
     pub(super) fn cancel_as(&mut self, account: &mut Account, i: usize, end: End) {
         self.end_order(account, i, end);
-        self.orders.remove(i);
+        let ended = self.orders.remove(i);
+        if let Some(past) = &mut self.past {
+            past.push(ended);
+        }
     }
 
     pub(super) fn end_newest(&mut self, account: &mut Account, end: End) {

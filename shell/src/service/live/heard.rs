@@ -1,0 +1,285 @@
+//! What is heard of orders, from updates and from looking: each is told as a change once, in whatever order they come.
+
+use std::time::{Duration, Instant};
+
+use magellan::bar::Nanos;
+use magellan::error::Result;
+use magellan::live::lifecycle::{Message, State};
+use magellan::live::record::{PartName, Record};
+use tracing::{info, warn};
+
+use super::workers::{Job, Snapshot};
+use super::{RECONCILE, RECONCILE_SOON, Trader};
+use crate::alpaca::orders::{OrderView, Update, price, whole};
+use crate::alpaca::trading::Outcome;
+use crate::alpaca::updates::News;
+
+/// Positions that differ so many times in a row do differ.
+const PATIENCE: u32 = 3;
+
+/// The price and shares of an execution, as an update tells them.
+pub(super) type Told = Option<(u64, f64)>;
+
+impl Trader<'_> {
+    pub(super) fn take_news(&mut self, news: News) -> Result<()> {
+        match news {
+            News::Up => {
+                if self.news_down.take().is_some() {
+                    info!("the stream of trade updates is up");
+                }
+                self.reconcile_soon(Duration::ZERO);
+                Ok(())
+            }
+            News::Down(why) => {
+                warn!("the stream of trade updates is down: {why}");
+                self.news_down.get_or_insert((Instant::now(), why));
+                Ok(())
+            }
+            News::Over(err) => {
+                warn!(code = err.code().slug(), "the stream of trade updates gives up: {err}");
+                self.news_down.get_or_insert((Instant::now(), err.to_string()));
+                Ok(())
+            }
+            News::Update(update, _) => self.take_update(&update),
+        }
+    }
+
+    fn take_update(&mut self, update: &Update) -> Result<()> {
+        self.heard += 1;
+        let now = crate::clock::nanos();
+        let told = update.qty.as_deref().and_then(whole).zip(update.price.as_deref().and_then(price));
+        match update.event.as_str() {
+            // A cancellation or a replacement that came too late: it works on.
+            "order_cancel_rejected" | "order_replace_rejected" => {
+                if let Some((id, part)) = self.of(&update.order) {
+                    self.hear(&id, part, Message::CancelRefused, now)?;
+                    self.look_now(&id);
+                }
+                return Ok(());
+            }
+            _ => {}
+        }
+        match self.of(&update.order) {
+            Some((id, part)) => self.observe(&id, part, &update.order, told, now),
+            None => {
+                // Perhaps the leg of an order whose answer is under way; or somebody else's.
+                if !self.ended.contains(&update.order.id) {
+                    self.reconcile_soon(RECONCILE_SOON);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Which of our orders this is.
+    fn of(&self, view: &OrderView) -> Option<(String, PartName)> {
+        let own = self.desk.order(&view.client_order_id).map(|placed| (placed.id.clone(), PartName::Main));
+        let named = || self.desk.named(&view.id).map(|(id, part)| (id.to_owned(), part));
+        let replacing = || self.desk.named(view.replaces.as_deref()?).map(|(id, part)| (id.to_owned(), part));
+        named().or(own).or_else(replacing)
+    }
+
+    /// Compares what the broker tells of an order with what is known of it, and hears the differences.
+    pub(super) fn observe(
+        &mut self,
+        id: &str,
+        part: PartName,
+        view: &OrderView,
+        told: Told,
+        now: Nanos,
+    ) -> Result<()> {
+        let Some(placed) = self.desk.order(id) else { return Ok(()) };
+        let Some(of) = placed.part(part) else { return Ok(()) };
+        let is_new_name = of.names.iter().all(|name| *name != view.id);
+        let (is_current, moving) = (of.name() == Some(&view.id) || is_new_name, of.moving);
+        if is_new_name {
+            // The order that stands in the place of another has that one's stop moved.
+            let stop = view.stop().filter(|_| view.replaces.is_some());
+            let record = Record::Named { id: id.to_owned(), part, broker: view.id.clone(), stop };
+            self.record(&record)?;
+        }
+        let state = self.state(id, part);
+        if state == Some(State::Planned) {
+            // A leg came into being with its order.
+            self.hear(id, part, Message::Sending, now)?;
+        }
+        self.observe_executions(id, part, view, told, now)?;
+        let message = match view.status.as_str() {
+            "canceled" if is_current => Some(Message::Cancelled),
+            "expired" if is_current => Some(Message::Expired),
+            "rejected" if is_current => Some(Message::Rejected),
+            "replaced" => {
+                // What stands in its place tells what is.
+                if is_current && moving.is_none() || view.replaced_by.is_some() && is_current {
+                    self.look_for(id, part, view.replaced_by.as_deref());
+                }
+                None
+            }
+            "filled" | "pending_cancel" => None,
+            _ => matches!(self.state(id, part), Some(State::Sent | State::Unknown)).then_some(Message::Accepted),
+        };
+        if let Some(message) = message {
+            let known = self.state(id, part).is_none_or(|state| state.has_ended());
+            if !known {
+                self.hear(id, part, message, now)?;
+            }
+        }
+        if part == PartName::Main
+            && let Some(leg) = view.stop_leg()
+        {
+            self.observe(id, PartName::Stop, leg, None, now)?;
+        }
+        Ok(())
+    }
+
+    fn state(&self, id: &str, part: PartName) -> Option<State> {
+        Some(self.desk.order(id)?.part(part)?.standing.state)
+    }
+
+    fn look_for(&mut self, id: &str, part: PartName, broker: Option<&str>) {
+        if let Some(broker) = broker {
+            self.workers.ask(Job::LookUp { id: id.to_owned(), parts: vec![(part, broker.to_owned())] });
+        }
+    }
+
+    /// Shares that were executed and are not known yet. The broker tells sums: what comes twice, late or never changes
+    /// nothing.
+    fn observe_executions(
+        &mut self,
+        id: &str,
+        part: PartName,
+        view: &OrderView,
+        told: Told,
+        now: Nanos,
+    ) -> Result<()> {
+        let Some(standing) = self.desk.order(id).and_then(|p| p.part(part)).map(|part| &part.standing) else {
+            return Ok(());
+        };
+        let prefix = format!("{}:", view.id);
+        let (known, dollars) = standing.executed_under(&prefix);
+        let Some(filled) = view.filled() else {
+            return self.halt(&format!("{id}: {:?} shares filled is no whole number", view.filled_qty));
+        };
+        if filled <= known {
+            return Ok(());
+        }
+        let shares = filled - known;
+        let average = view.average();
+        let by_average = average.map(|average| (average * filled as f64 - dollars) / shares as f64);
+        let price = told.filter(|(told, _)| *told == shares).map(|(_, price)| price).or(by_average);
+        let Some(price) = price.filter(|price| price.is_finite() && *price > 0.0) else {
+            return self.halt(&format!("{id}: an execution has no price"));
+        };
+        info!(id, "executed {shares} at {price}");
+        self.hear(id, part, Message::Execution { id: format!("{prefix}{filled}"), shares, price }, now)
+    }
+
+    pub(super) fn reconcile_soon(&mut self, wait: Duration) {
+        self.reconcile_at = self.reconcile_at.min(Instant::now() + wait);
+    }
+
+    pub(super) fn reconcile_if_due(&mut self) {
+        if !self.reconciling && Instant::now() >= self.reconcile_at {
+            self.reconciling = true;
+            self.snapshot_at = self.heard;
+            self.reconcile_at = Instant::now() + RECONCILE;
+            self.workers.ask(Job::Snapshot);
+        }
+    }
+
+    /// The broker's orders and positions beside ours.
+    pub(super) fn take_snapshot(&mut self, outcome: Outcome<Snapshot>, now: Nanos) -> Result<()> {
+        self.reconciling = false;
+        let snapshot = match outcome {
+            Outcome::Done(snapshot) => snapshot,
+            Outcome::Refused(_, why) | Outcome::Unknown(why) => {
+                self.broker_answers(Some(&why));
+                self.reconcile_soon(Duration::from_secs(2));
+                return Ok(());
+            }
+        };
+        self.broker_answers(None);
+        self.guard.set_buying_power(snapshot.account.buying_power.as_deref().and_then(|text| text.parse().ok()));
+        if let Some(why) = snapshot.account.blocked() {
+            self.broker_answers(Some(&why));
+            return Ok(());
+        }
+        for view in &snapshot.orders {
+            if let Some((id, part)) = self.of(view) {
+                self.observe(&id, part, view, None, now)?;
+            }
+        }
+        self.look_for_missing(&snapshot);
+        if self.halted.is_some() {
+            return Ok(());
+        }
+        let unsettled = self.heard != self.snapshot_at || self.desk.orders().any(|placed| placed.is_uncertain());
+        match self.difference(&snapshot) {
+            None => {
+                self.differed = 0;
+                if !std::mem::replace(&mut self.reconciled, true) {
+                    info!("orders and positions are as the journal says");
+                }
+                Ok(())
+            }
+            Some(what) if unsettled || self.differed < PATIENCE => {
+                info!("not settled yet: {what}");
+                self.differed += u32::from(!unsettled);
+                self.reconcile_soon(RECONCILE_SOON);
+                Ok(())
+            }
+            Some(what) => self.halt(&what),
+        }
+    }
+
+    /// Orders that should work and are not among those that do: what became of them?
+    fn look_for_missing(&mut self, snapshot: &Snapshot) {
+        let works = |name: &str| snapshot.orders.iter().any(|view| view.id == name);
+        let missing: Vec<String> = self
+            .desk
+            .orders()
+            .filter(|placed| !placed.is_uncertain())
+            .filter(|placed| {
+                let mut open = placed.parts().filter(|(_, part)| !part.standing.state.has_ended());
+                open.any(|(_, part)| part.name().is_none_or(|name| !works(name)) || part.moving.is_some())
+            })
+            .map(|placed| placed.id.clone())
+            .collect();
+        missing.iter().for_each(|id| self.look_now(id));
+    }
+
+    /// What the broker has that the journal doesn't explain, or the other way round.
+    fn difference(&self, snapshot: &Snapshot) -> Option<String> {
+        let ours = self.desk.positions();
+        let mut theirs = std::collections::BTreeMap::new();
+        for position in &snapshot.positions {
+            let Some(shares) = position.shares() else {
+                return Some(format!("{} shares of {}: not a whole number", position.qty, position.symbol));
+            };
+            theirs.insert(position.symbol.as_str(), shares);
+        }
+        theirs.retain(|_, shares| *shares != 0);
+        for (symbol, shares) in &ours {
+            let held = theirs.remove(symbol.as_str()).unwrap_or(0);
+            if held != *shares {
+                return Some(format!("{symbol}: the broker holds {held} shares, the journal says {shares}"));
+            }
+        }
+        if let Some((symbol, shares)) = theirs.iter().next() {
+            return Some(format!("{symbol}: the broker holds {shares} shares, the journal says none"));
+        }
+        snapshot.orders.iter().find(|view| self.is_foreign(view)).map(|view| {
+            format!(
+                "an order that isn't in the journal: {} {} {}, named {}",
+                view.side,
+                view.qty.as_deref().unwrap_or("?"),
+                view.symbol,
+                view.client_order_id
+            )
+        })
+    }
+
+    fn is_foreign(&self, view: &OrderView) -> bool {
+        self.of(view).is_none() && !self.ended.contains(&view.id) && !self.accepted.contains(&view.id)
+    }
+}

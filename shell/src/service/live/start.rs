@@ -1,0 +1,542 @@
+//! Before it trades: the journal gives back the desk, the broker and the feed give the rest.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use magellan::account::Account;
+use magellan::bar::{Bar, Bars, Date, MINUTE, Nanos, SECOND, Symbol, Timeframe};
+use magellan::calendar::{self, Session};
+use magellan::config::{Complete, Config};
+use magellan::error::{Error, Result};
+use magellan::history::{History, Hours};
+use magellan::live::barrier::Barrier;
+use magellan::live::desk::{Desk, feed_bar};
+use magellan::live::lifecycle::{Message, State};
+use magellan::live::record::{PartName, Record};
+use magellan::order::Order;
+use magellan::registry::{AnyRunner, AnyStrategy};
+use magellan::runner::{Broker, Event, FeedBar, OrderStatus};
+use magellan::strategy::{Position, WorkingOrder};
+use tracing::{info, warn};
+use ureq::http::Uri;
+
+use super::file::JournalFile;
+use super::guard::Guard;
+use super::hours::Coarser;
+use super::latency::Latency;
+use super::workers::{Answer, Asker, Job, Workers};
+use super::{DAILY_AFTER, Input, OnStop, Trader, session_ahead};
+use crate::alpaca::stream::{Stream, Subscription, Wire};
+use crate::alpaca::trading::{Outcome, Trading};
+use crate::alpaca::updates::Updates;
+use crate::alpaca::{Client, Credentials};
+use crate::clock;
+use crate::codes;
+use crate::release::heartbeat::Phase;
+use crate::service::Service;
+
+/// How a strategy is to trade.
+#[derive(Debug)]
+pub struct Settings<'c> {
+    /// Its config.
+    pub config: &'c Complete,
+    /// Its folder of state.
+    pub state: &'c Path,
+    /// The keys of its account.
+    pub credentials: Credentials,
+    /// Where it trades.
+    pub trading: Uri,
+    /// Where bars and quotes are asked for.
+    pub data: Uri,
+    /// Where bars come from as they happen.
+    pub stream: Uri,
+    /// Where trade updates come from.
+    pub updates: Uri,
+    /// Alpaca's name of the feed.
+    pub feed: &'static str,
+    /// How messages of the stream are written.
+    pub wire: Wire,
+    /// How long after its end a bar may come, nanoseconds.
+    pub grace: Nanos,
+    /// What happens to positions when it is told to stop.
+    pub on_stop: OnStop,
+    /// What the process is made of.
+    pub unit_digest: String,
+}
+
+/// What a journal says.
+struct Told {
+    desk: Desk,
+    journal: JournalFile,
+    /// The session that began and didn't end.
+    session: Option<Session>,
+    last_closed: Date,
+    decided: Nanos,
+    /// Bars of that session, as they were decided on.
+    bars: Vec<(Nanos, Vec<(Symbol, Bar)>)>,
+    accepted: BTreeSet<String>,
+}
+
+impl Told {
+    fn read(settings: &Settings<'_>, timeframe: Timeframe) -> Result<Self> {
+        let config = settings.config.config();
+        // Whatever was traded once still has its book.
+        let mut symbols: BTreeSet<Symbol> = config.symbols.iter().copied().collect();
+        JournalFile::open(settings.state, |record| {
+            if let Record::Planned { symbol, .. } = record {
+                symbols.insert(symbol);
+            }
+            Ok(())
+        })?;
+        let symbols: Vec<Symbol> = symbols.into_iter().collect();
+        let account = Account::new(config.account_info.initial_capital, config.costs(), config.limits());
+        let mut desk = Desk::new(account.under(config.conditions()), &symbols, timeframe);
+        let (mut session, mut last_closed, mut decided) = (None, Date(i32::MIN), Nanos::MIN);
+        let (mut bars, mut accepted) = (Vec::new(), BTreeSet::new());
+        let account = account_of(config);
+        desk.trust(true);
+        let journal = JournalFile::open(settings.state, |record| {
+            desk.apply(&record)?;
+            match record {
+                Record::Started { strategy, account: theirs, .. }
+                    if strategy != config.strategy.name || theirs != account =>
+                {
+                    let what = format!("the journal is of {strategy} on the account {theirs}, not {account}");
+                    return Err(Error::new(codes::JOURNAL_OF_ANOTHER, what));
+                }
+                Record::Opens { date } => {
+                    session = Some(calendar::session(date));
+                    bars.clear();
+                }
+                Record::Closes { date } => (session, last_closed) = (None, date),
+                Record::Bars { start, end, bars: of, .. } => {
+                    decided = start;
+                    bars.push((start, of.iter().map(|bar| (bar.0, bar.bar(start, end))).collect()));
+                }
+                Record::Accepted { orders, .. } => accepted.extend(orders),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        desk.trust(false);
+        Ok(Self { desk, journal, session, last_closed, decided, bars, accepted })
+    }
+}
+
+/// Takes up trading where the journal ends. Nothing is sent yet.
+///
+/// # Errors
+/// Config error if the config says something that isn't done live; data error if the journal is damaged or history can't
+/// be had.
+pub fn start<'s>(
+    service: &'s mut Service,
+    strategy: &dyn AnyStrategy,
+    settings: &Settings<'_>,
+) -> Result<Trader<'s>> {
+    let config = settings.config.config();
+    service.enter(Phase::Loading);
+    check(config, strategy.timeframe())?;
+    let timeframe = strategy.timeframe();
+    let Told { mut desk, mut journal, mut session, mut last_closed, decided, bars, accepted } =
+        Told::read(settings, timeframe)?;
+    let now = clock::nanos();
+    info!(records = journal.records(), positions = desk.open_positions(), "the journal is read");
+    journal.append(&Record::Started {
+        at: now,
+        strategy: config.strategy.name.clone(),
+        account: account_of(config),
+        config: config.sha256.clone(),
+        unit_digest: settings.unit_digest.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })?;
+    // A session that ended while nobody looked.
+    let today = calendar::new_york_date(now);
+    if let Some(old) = session.filter(|session| session.date < today) {
+        let record = Record::Closes { date: old.date };
+        desk.apply(&record)?;
+        journal.append(&record)?;
+        (session, last_closed) = (None, old.date);
+    }
+    let data = Client::new(&settings.data, settings.credentials.clone(), clock::now);
+    let asker = Asker {
+        trading: Trading::new(&settings.trading, &settings.data, settings.feed, settings.credentials.clone()),
+        data: Arc::new(data),
+        symbols: sorted(&config.symbols),
+        feed: settings.feed,
+    };
+    let runner = warmed_up(service, strategy, config, &asker, session.as_ref(), &bars, now)?;
+    drop(bars);
+    let guard = guarded(config, &asker);
+    let (to, inputs) = channel();
+    let workers = Workers::start(&asker, &to);
+    let barrier_grace = settings.grace;
+    let mut barrier = Barrier::new(config.symbols.iter().copied(), barrier_grace);
+    if timeframe.is_intraday() && session.is_some() && decided > Nanos::MIN {
+        barrier.close_to(decided + timeframe.width() - MINUTE);
+    }
+    let subscription = Subscription {
+        address: settings.stream.clone(),
+        symbols: sorted(&config.symbols),
+        wire: settings.wire,
+        silence: Duration::from_secs(150),
+    };
+    let (feed_to, news_to) = (to.clone(), to);
+    let stream = Stream::start(subscription, settings.credentials.clone(), clock::now, move |heard| {
+        feed_to.send(Input::Feed(heard, Instant::now())).is_ok()
+    });
+    let updates = Updates::start(settings.updates.clone(), settings.credentials.clone(), clock::now, move |news| {
+        news_to.send(Input::News(news)).is_ok()
+    });
+    let hours = settings.config.deployment().trading_hours.signal_calculation_time.as_deref();
+    let intraday = timeframe.is_intraday();
+    let mut trader = Trader {
+        runner,
+        desk,
+        journal,
+        inputs,
+        workers,
+        stream,
+        _updates: updates,
+        guard,
+        latency: Latency::default(),
+        state: settings.state.to_owned(),
+        name: config.strategy.name.clone(),
+        timeframe,
+        grace: settings.grace,
+        delay: config.execution.execution_delay_seconds.map_or(0, |seconds| (seconds * SECOND as f64) as Nanos),
+        signal_after: hours.and_then(after_close).unwrap_or(DAILY_AFTER),
+        on_stop: settings.on_stop,
+        symbols: sorted(&config.symbols),
+        barrier,
+        coarser: (intraday && timeframe != Timeframe::Minute).then(|| Coarser::new(timeframe)),
+        session,
+        last_closed,
+        decided,
+        filling: None,
+        fill_again: None,
+        daily_asked: None,
+        arrived: BTreeMap::new(),
+        phase: Phase::Reconciling,
+        feed_down: Some((Instant::now(), "not connected yet".to_owned())),
+        news_down: Some((Instant::now(), "not connected yet".to_owned())),
+        broker_down: None,
+        halted: None,
+        differed: 0,
+        reconcile_at: Instant::now() + Duration::from_secs(3_600),
+        reconciling: false,
+        reconciled: false,
+        heard: 0,
+        snapshot_at: 0,
+        looking: BTreeSet::new(),
+        held_back: BTreeMap::new(),
+        quoting: BTreeSet::new(),
+        ended: VecDeque::new(),
+        accepted,
+        decisions: Vec::new(),
+        flattened: false,
+        day_orders: 0,
+        day_fills: 0,
+        service,
+    };
+    if let Some(session) = trader.session {
+        let opened = trader.service.day_files.resume(session.date);
+        trader.service.recorded(opened);
+    }
+    trader.desk.fills();
+    trader.doubt()?;
+    trader.service.enter(Phase::Reconciling);
+    Ok(trader)
+}
+
+impl Trader<'_> {
+    /// What was sent before the process ended, and never answered, is to be looked up; all else as well.
+    fn doubt(&mut self) -> Result<()> {
+        let now = clock::nanos();
+        let all: Vec<(String, State, bool)> = self
+            .desk
+            .orders()
+            .map(|placed| {
+                let moving = placed.parts().any(|(_, part)| part.moving.is_some());
+                (placed.id.clone(), placed.main.standing.state, moving)
+            })
+            .collect();
+        for (id, state, moving) in all {
+            match state {
+                State::Sent => self.hear(&id, PartName::Main, Message::NoAnswer, now)?,
+                _ => self.look_now(&id),
+            }
+            if moving {
+                for part in [PartName::Main, PartName::Stop] {
+                    if self.desk.order(&id).and_then(|p| p.part(part)).is_some_and(|part| part.moving.is_some()) {
+                        self.unmoved(&id, part)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The account's name; a config that is run has one.
+fn account_of(config: &Config) -> String {
+    config.account_info.account_id.clone().unwrap_or_default()
+}
+
+fn sorted(symbols: &[Symbol]) -> Vec<Symbol> {
+    let mut symbols = symbols.to_vec();
+    symbols.sort();
+    symbols
+}
+
+/// How long after 16:00 a time of day in New York is.
+fn after_close(time: &str) -> Option<Nanos> {
+    let (hour, minute) = time.split_once(':')?;
+    let minutes: i64 = hour.parse::<i64>().ok()? * 60 + minute.parse::<i64>().ok()?;
+    Some((minutes - 16 * 60) * MINUTE)
+}
+
+/// What a config says and a live service doesn't do is refused, not ignored.
+fn check(config: &Config, timeframe: Timeframe) -> Result<()> {
+    let refuse = |what: &str| Err(Error::new(codes::NOT_LIVE, what.to_owned()).at(config.path.display()));
+    if config.data_requirements.premarket || config.data_requirements.after_hours {
+        return refuse("data_requirements asks for bars outside of the session, and a live service trades in it only");
+    }
+    if timeframe == Timeframe::Week {
+        return refuse("a live service has no weekly bars");
+    }
+    Ok(())
+}
+
+/// A runner that has seen history, and the bars of the session that were decided on.
+fn warmed_up(
+    service: &mut Service,
+    strategy: &dyn AnyStrategy,
+    config: &Config,
+    asker: &Asker,
+    session: Option<&Session>,
+    bars: &[(Nanos, Vec<(Symbol, Bar)>)],
+    now: Nanos,
+) -> Result<Box<dyn AnyRunner>> {
+    let timeframe = strategy.timeframe();
+    let mut runner = strategy.runner(config)?;
+    // The first date that is not history: of a daily bar that is decided on later today, today's.
+    let first = session.map_or_else(|| ahead(timeframe, now), |session| session.date);
+    let wanted = strategy.bars_to_remember(config);
+    if wanted > 0 {
+        let from = sessions_before(first, sessions_of(timeframe, wanted));
+        let range = (calendar::new_york_midnight(from), calendar::new_york_midnight(first) - 1);
+        let found = asker.bars(timeframe, range.0, range.1)?;
+        for symbol in &asker.symbols {
+            let bars = found.get(symbol).map(Vec::as_slice).unwrap_or_default();
+            let have = warm_up(&mut *runner, *symbol, bars, timeframe, first)?;
+            if have < wanted {
+                warn!(%symbol, have, wanted, "less history than its indicators remember");
+            }
+            service.alive();
+        }
+        info!(%from, to = %first, "history is read");
+    }
+    let Some(session) = session else { return Ok(runner) };
+    let mut ignored = Vec::new();
+    runner.handle(&Event::Opens(*session), &mut Deaf, &mut ignored)?;
+    for (_, bars) in bars {
+        let known = bars.iter().filter(|(symbol, _)| asker.symbols.contains(symbol));
+        let feed: Vec<FeedBar> = known.map(|(symbol, bar)| feed_bar(*symbol, *bar, timeframe, session)).collect();
+        runner.handle(&Event::Bars(&feed), &mut Deaf, &mut ignored)?;
+        ignored.clear();
+    }
+    Ok(runner)
+}
+
+/// Date of the session that begins next, or goes on.
+fn ahead(timeframe: Timeframe, now: Nanos) -> Date {
+    let today = calendar::session(calendar::new_york_date(now));
+    match today.trades() && !timeframe.is_intraday() {
+        true => today.date,
+        false => session_ahead(now).date,
+    }
+}
+
+fn sessions_of(timeframe: Timeframe, bars: usize) -> usize {
+    // Regular sessions have 390 minutes; of hours six.
+    let a_session = (390 * MINUTE / timeframe.width()).max(1) as usize;
+    bars.div_ceil(a_session) + 5
+}
+
+fn sessions_before(date: Date, count: usize) -> Date {
+    let days = (calendar::FIRST.0..date.0).rev().map(Date);
+    let mut trading = days.filter(|day| calendar::is_trading_day(*day));
+    trading.nth(count.saturating_sub(1)).unwrap_or(calendar::FIRST)
+}
+
+fn warm_up(
+    runner: &mut dyn AnyRunner,
+    symbol: Symbol,
+    bars: &[Bar],
+    timeframe: Timeframe,
+    first: Date,
+) -> Result<usize> {
+    let starts: Vec<Nanos> = bars.iter().map(|bar| bar.start).collect();
+    let column = |of: fn(&Bar) -> f64| bars.iter().map(of).collect::<Vec<f64>>();
+    let (open, high, low, close, volume) =
+        (column(|b| b.open), column(|b| b.high), column(|b| b.low), column(|b| b.close), column(|b| b.volume));
+    let bars = Bars::new(timeframe, &starts, [&open, &high, &low, &close, &volume])?;
+    let history = History::new(symbol, bars, Hours::Regular)?;
+    runner.warm_up(&history, first)?;
+    Ok(history.sessions().iter().map(|session| session.range.len()).sum())
+}
+
+/// Symbols that the broker doesn't trade are never bought.
+fn guarded(config: &Config, asker: &Asker) -> Guard {
+    let mut guard = Guard::new(config);
+    for symbol in &asker.symbols {
+        match asker.trading.asset(*symbol) {
+            Outcome::Done(asset) => {
+                let tradable = asset["tradable"].as_bool() == Some(true) && asset["status"].as_str() == Some("active");
+                let why = (!tradable).then(|| format!("Alpaca says status {}, tradable {}", asset["status"], asset["tradable"]));
+                if let Some(why) = &why {
+                    warn!(%symbol, "not tradable: {why}");
+                }
+                guard.set_untradable(*symbol, why, asset["shortable"].as_bool() == Some(true));
+            }
+            Outcome::Refused(_, why) | Outcome::Unknown(why) => {
+                warn!(%symbol, "not known to be tradable: {why}");
+                guard.set_untradable(*symbol, Some(why), false);
+            }
+        }
+    }
+    guard
+}
+
+/// Holds nothing and takes nothing: for bars that were decided on already.
+struct Deaf;
+
+impl Broker for Deaf {
+    fn session_opens(&mut self, _: &Session) -> Result<()> {
+        Ok(())
+    }
+
+    fn bars_trade(&mut self, _: &[FeedBar], _: &Session) -> Result<()> {
+        Ok(())
+    }
+
+    fn bar_closes(&mut self, _: &FeedBar, _: &Session, working: &mut Vec<WorkingOrder>) -> Result<Position> {
+        working.clear();
+        Ok(Position::default())
+    }
+
+    fn submit(&mut self, _: &FeedBar, _: &Session, orders: &[Order]) -> Result<Vec<OrderStatus>> {
+        Ok(vec![OrderStatus::Nothing; orders.len()])
+    }
+
+    fn session_closes(&mut self, _: Date) -> Result<()> {
+        Ok(())
+    }
+
+    fn fills(&mut self) -> Vec<magellan::account::Fill> {
+        Vec::new()
+    }
+
+    fn open_positions(&self) -> usize {
+        0
+    }
+
+    fn equity(&self) -> f64 {
+        0.0
+    }
+}
+
+/// The broker's account beside the journal.
+#[derive(Debug, Default)]
+pub struct Compared {
+    /// What differs, in words.
+    pub differences: Vec<String>,
+    /// Whether a person's acceptance was written down.
+    pub accepted: bool,
+}
+
+/// Compares the broker's orders and positions with the journal. With who and why, what differs is taken as it is at the
+/// broker: orders of ours there are cancelled, and placed anew when the service starts.
+///
+/// # Errors
+/// Data error if the broker can't be asked or the journal is damaged.
+pub fn reconcile(settings: &Settings<'_>, timeframe: Timeframe, accept: Option<(&str, &str)>) -> Result<Compared> {
+    let Told { desk, mut journal, accepted, .. } = Told::read(settings, timeframe)?;
+    let config = settings.config.config();
+    let trading = Trading::new(&settings.trading, &settings.data, settings.feed, settings.credentials.clone());
+    let asker = Asker {
+        trading,
+        data: Arc::new(Client::new(&settings.data, settings.credentials.clone(), clock::now)),
+        symbols: sorted(&config.symbols),
+        feed: settings.feed,
+    };
+    let snapshot = match asker.answer(Job::Snapshot) {
+        Answer::Snapshot(Outcome::Done(snapshot)) => snapshot,
+        Answer::Snapshot(Outcome::Refused(_, why) | Outcome::Unknown(why)) => {
+            return Err(Error::new(codes::ALPACA_SILENT, why));
+        }
+        _ => return Err(Error::new(codes::IO, "another answer than was asked for")),
+    };
+    let mut compared = Compared::default();
+    let mut positions = BTreeMap::new();
+    let ours = desk.positions();
+    for position in &snapshot.positions {
+        let symbol: Symbol = position.symbol.parse()?;
+        let differs = || Error::new(codes::ALPACA_ANSWER, format!("{symbol}: {} shares, or no price", position.qty));
+        let (shares, price) = position.shares().zip(position.price()).ok_or_else(differs)?;
+        let journalled = ours.get(&symbol).copied().unwrap_or(0);
+        if shares != journalled {
+            compared.differences.push(format!("{symbol}: the broker holds {shares} shares, the journal says {journalled}"));
+            positions.insert(symbol, (shares, price));
+        }
+    }
+    for (symbol, journalled) in &ours {
+        if snapshot.positions.iter().all(|position| position.symbol != symbol.as_str()) {
+            compared.differences.push(format!("{symbol}: the broker holds none, the journal says {journalled}"));
+            let price = desk.last_close(*symbol).unwrap_or(f64::NAN);
+            positions.insert(*symbol, (0, price));
+        }
+    }
+    let own = |id: &str| id.starts_with(&format!("{}-", config.strategy.name));
+    let mut foreign = Vec::new();
+    for view in &snapshot.orders {
+        let known = desk.order(&view.client_order_id).is_some() || desk.named(&view.id).is_some();
+        if !known && !accepted.contains(&view.id) {
+            let (side, qty) = (&view.side, view.qty.as_deref().unwrap_or("?"));
+            let what = format!("an order that isn't in the journal: {side} {qty} {}, named {}", view.symbol, view.client_order_id);
+            compared.differences.push(what);
+            if !own(&view.client_order_id) {
+                foreign.push(view.id.clone());
+            }
+        }
+    }
+    let Some((who, why)) = accept else { return Ok(compared) };
+    if let Some(symbol) = positions.keys().find(|symbol| !desk.has(**symbol)) {
+        let what = format!("{symbol} isn't among the strategy's symbols, and can't be taken over");
+        return Err(Error::new(codes::BAD_ARGUMENT, what).help("sell it, or move it to another account"));
+    }
+    if let Some((symbol, _)) = positions.iter().find(|(_, (_, price))| !price.is_finite()) {
+        return Err(Error::new(codes::BAD_ARGUMENT, format!("{symbol}: no price is known at which it was closed")));
+    }
+    for view in &snapshot.orders {
+        let known = desk.order(&view.client_order_id).is_some() || desk.named(&view.id).is_some();
+        if (known || own(&view.client_order_id))
+            && let Outcome::Unknown(why) = asker.trading.cancel(&view.id)
+        {
+            return Err(Error::new(codes::ALPACA_SILENT, format!("{}: {why}", view.client_order_id)));
+        }
+    }
+    journal.append(&Record::Accepted {
+        at: clock::nanos(),
+        who: who.to_owned(),
+        why: why.to_owned(),
+        positions,
+        orders: foreign,
+    })?;
+    journal.sync()?;
+    compared.accepted = true;
+    Ok(compared)
+}

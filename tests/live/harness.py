@@ -1,0 +1,472 @@
+"""A service that trades live against the stand-in for Alpaca, with one clock for both that only a test moves.
+
+The service is the real program. It asks the system for the time; libfaketime answers from a file that a test writes.
+Its clock stands still between two steps, as the stand-in's does, so that a slow machine changes nothing.
+"""
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+HERE = pathlib.Path(__file__).resolve().parent
+REPOSITORY = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent / "alpaca"))
+
+from fake import Refused, Running  # noqa: E402
+from times import MINUTE, SECOND, parse, written  # noqa: E402
+
+MILLISECOND = SECOND // 1_000
+# When after its end a bar is sent, when the service gives up on one that is missing, and when the next open is traded.
+BARS_AFTER, GRACE, OPEN_AFTER = SECOND // 2, 2 * SECOND, 3 * SECOND
+SETTINGS = {"grace": OPEN_AFTER / SECOND, "bar_delay": BARS_AFTER / SECOND}
+# Nobody is to wait longer than this for anything, in seconds of the wall clock.
+PATIENCE = 20.0
+SECRET = "DO-NOT-WRITE-ME-DOWN-7f3a"
+ENDED = {"filled", "canceled", "expired", "replaced", "rejected"}
+
+
+class Stuck(AssertionError):
+    """Something that must happen doesn't."""
+
+
+def program() -> pathlib.Path | None:
+    """The program under test: MAGELLAN_BINARY, or what cargo built."""
+    named = os.environ.get("MAGELLAN_BINARY")
+    found = pathlib.Path(named) if named else REPOSITORY / "target" / "release" / "magellan"
+    return found.resolve() if found.exists() else None
+
+
+def faketime() -> pathlib.Path | None:
+    """The library that answers for the system's clock; Debian's package is called faketime."""
+    named = os.environ.get("MAGELLAN_FAKETIME")
+    places = [pathlib.Path(named)] if named else [
+        *pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"),
+        *pathlib.Path("/usr/local/lib").glob("faketime/libfaketime.so.1")]
+    return next((place for place in places if place.exists()), None)
+
+
+def lacking() -> str | None:
+    """What keeps these tests from running here, if anything does."""
+    if program() is None:
+        return "no magellan is built, and MAGELLAN_BINARY names none"
+    if faketime() is None:
+        return "libfaketime isn't installed (Debian: apt install faketime)"
+    if not pathlib.Path("/proc/self/task").exists():
+        return "there is no /proc to see by whether a process rests"
+    offered = subprocess.run([program(), "run", "--help"], capture_output=True, text=True, timeout=20).stdout
+    return None if "--grace" in offered else "this magellan can't run live"
+
+
+class Fake(Running):
+    """The stand-in, asked over one connection."""
+
+    _connection: http.client.HTTPConnection | None = None
+
+    def _call(self, method: str, path: str, said: dict[str, Any] | None = None) -> Any:
+        at = urllib.parse.urlsplit(self.at["control"])
+        body = None if said is None else json.dumps(said).encode()
+        for last in (False, True):
+            if self._connection is None:
+                self._connection = http.client.HTTPConnection(at.hostname, at.port, timeout=30)
+            try:
+                self._connection.request(method, f"{at.path}/{path}", body, {"Content-Type": "application/json"})
+                answer = self._connection.getresponse()
+                text = answer.read()
+                break
+            except (ConnectionError, http.client.HTTPException):
+                self._connection = None
+                if last:
+                    raise
+        if answer.status >= 400:
+            raise Refused(f"{method} {path}: {answer.status} {text.decode()}")
+        return json.loads(text)
+
+    def trade(self, method: str, path: str, body: Any = None) -> Any:
+        """A request to the trading interface, as anybody with the keys can make it."""
+        at = urllib.parse.urlsplit(self.at["trading"])
+        connection = http.client.HTTPConnection(at.hostname, at.port, timeout=10)
+        keys = {"APCA-API-KEY-ID": self.at["key"], "APCA-API-SECRET-KEY": self.ask("settings")["secret"]}
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), keys)
+            return json.loads(connection.getresponse().read() or "null")
+        finally:
+            connection.close()
+
+
+class Clock:
+    """What the service takes for the system's clock."""
+
+    def __init__(self, file: pathlib.Path) -> None:
+        self._file, self.now = file, 0
+
+    def set(self, at: int) -> None:
+        """At once and for good; never back."""
+        if at < self.now:
+            raise ValueError(f"the clock doesn't go back from {written(self.now)} to {written(at)}")
+        self.now = at
+        whole = written(at // SECOND * SECOND)[:19].replace("T", " ")
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{whole}.{at % SECOND:09}\n")
+        # Never half of it.
+        new.replace(self._file)
+
+    def variables(self) -> dict[str, str]:
+        """For the environment of a process. Only the time of day is made up: its waits are as long as it says."""
+        return {"LD_PRELOAD": str(faketime()), "FAKETIME_TIMESTAMP_FILE": str(self._file), "FAKETIME_NO_CACHE": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "TZ": "UTC"}
+
+
+class Journal:
+    """The service's journal, read as it grows."""
+
+    def __init__(self, file: pathlib.Path) -> None:
+        self._file, self._at = file, 0
+        self.records: list[dict[str, Any]] = []
+
+    def read(self) -> list[dict[str, Any]]:
+        """What is new, whole lines only."""
+        if not self._file.exists():
+            return []
+        with self._file.open("rb") as file:
+            file.seek(self._at)
+            text = file.read()
+        text = text[:text.rfind(b"\n") + 1]
+        self._at += len(text)
+        new = []
+        for line in text.decode().splitlines():
+            number, _, said = line.split(" ", 2)
+            if int(number) != len(self.records) + len(new) + 1:
+                raise AssertionError(f"record {number} follows {len(self.records) + len(new)} in the journal")
+            new.append(json.loads(said))
+        self.records += new
+        return new
+
+    def of(self, what: str) -> list[dict[str, Any]]:
+        """All records of a kind so far."""
+        self.read()
+        return [record for record in self.records if record["what"] == what]
+
+    @property
+    def size(self) -> int:
+        return self._file.stat().st_size if self._file.exists() else 0
+
+
+def deployed(place: pathlib.Path, strategy: str, edits: dict[str, Any]) -> pathlib.Path:
+    """A folder of one deployed strategy, its config changed at dotted paths; what is None there is left out."""
+    folder = place / "deployed"
+    folder.mkdir()
+    for name in ("policy.toml", "config.schema.json"):
+        shutil.copy(REPOSITORY / "deployed" / name, folder)
+    shutil.copytree(REPOSITORY / "deployed" / strategy, folder / strategy)
+    file = folder / strategy / "config.json"
+    config = json.loads(file.read_text())
+    for path, value in edits.items():
+        *holders, last = path.split(".")
+        holder = config
+        for name in holders:
+            holder = holder[name]
+        if value is None:
+            del holder[last]
+        else:
+            holder[last] = value
+    file.write_text(json.dumps(config, indent=2))
+    return folder
+
+
+class LiveRun:
+    """One service, its broker, and the clock of both."""
+
+    def __init__(self, place: pathlib.Path, strategy: str, now: str, edits: dict[str, Any] | None = None,
+                 settings: dict[str, Any] | None = None, fake: Fake | None = None,
+                 arguments: Iterable[str] = ()) -> None:
+        self.place, self.strategy, self.arguments = place, strategy, list(arguments)
+        self.state = place / "state"
+        self.deployed = deployed(place, strategy, edits or {})
+        self.config = json.loads((self.deployed / strategy / "config.json").read_text())
+        self.symbols: list[str] = sorted(self.config["symbols"])
+        self.fake = fake or Fake("--lifetime", "3600")
+        self._owns_fake = fake is None
+        costs = {"slippage_bps": str(self.config["execution"]["friction_bps"])}
+        self.fake.tell("reset", now=now, settings=SETTINGS | costs | {"secret": SECRET} | (settings or {}))
+        info = self.config["account_info"]
+        self.fake.tell("account", cash=str(info["initial_capital"]), multiplier=str(int(info["margin_multiplier"])))
+        self.clock = Clock(place / "now")
+        self.clock.set(parse(now))
+        self.journal = Journal(self.state / "journal.jsonl")
+        self.process: subprocess.Popen | None = None
+        self.exits: list[int] = []
+        self._bars: dict[int, set[str]] = {}
+        self._records, self._open, self._started = 0, set(), 0
+
+    # ---- the process ----
+
+    def start(self, wait: bool = True) -> None:
+        """Starts the service, and waits until it listens."""
+        home = self.place / "home"
+        home.mkdir(exist_ok=True)
+        at = self.fake.at
+        environment = {
+            "PATH": os.environ.get("PATH", ""), "HOME": str(home), "RUST_BACKTRACE": "1", **self.clock.variables(),
+            "APCA_API_KEY_ID": at["key"], "APCA_API_SECRET_KEY": SECRET, "APCA_API_BASE_URL": at["trading"],
+            "APCA_API_DATA_URL": at["data"], "APCA_API_STREAM_URL": at["data_stream"],
+            "MAGELLAN_TRADING_STREAM_URL": at["trading_stream"]}
+        command = [str(program()), "run", "--strategy", self.strategy, "--state-dir", str(self.state), "--deployed",
+                   str(self.deployed), *self.arguments]
+        self.journal.read()
+        self._started = len(self.journal.records)
+        with open(self.place / "stdout", "ab") as out, open(self.place / "stderr", "ab") as err:
+            self.process = subprocess.Popen(command, cwd=self.place, env=environment, stdin=subprocess.DEVNULL,
+                                            stdout=out, stderr=err)
+        if wait:
+            self.until(lambda: self.is_connected() and self.phase, "it starts and listens")
+            self.settle()
+
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self) -> None:
+        """As a lost machine does: no last words."""
+        self.process.kill()
+        self._ended()
+
+    def term(self) -> int:
+        """As systemd stops it; says how it exited."""
+        self.process.send_signal(signal.SIGTERM)
+        return self._ended()
+
+    def _ended(self) -> int:
+        try:
+            code = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise Stuck(f"it doesn't end\n{self.said()}") from None
+        self.exits.append(code)
+        self.process = None
+        return code
+
+    def close(self) -> None:
+        if self.runs:
+            self.kill()
+        if self._owns_fake:
+            self.fake.close()
+
+    def __enter__(self) -> "LiveRun":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- what it says ----
+
+    @property
+    def heartbeat(self) -> dict[str, Any] | None:
+        try:
+            return json.loads((self.state / "heartbeat.json").read_text())
+        except FileNotFoundError:
+            return None
+
+    @property
+    def phase(self) -> str | None:
+        """Of the process that runs, once it has compared itself with the broker; of none before it."""
+        self.journal.read()
+        for record in reversed(self.journal.records[self._started:]):
+            if record["what"] == "phase":
+                return record["phase"]
+        return None
+
+    def said(self, lines: int = 25) -> str:
+        """The end of what it wrote, for whoever reads that a test failed."""
+        parts = [f"phase {self.phase}, clock {written(self.clock.now)}, fake {self.fake.ask('clock')['now']}"]
+        for name in ("stdout", "stderr", "state/journal.jsonl"):
+            file = self.place / name
+            if file.exists() and (text := file.read_text(errors="replace").splitlines()[-lines:]):
+                parts += [f"--- the end of {name}:", *(line[:1_000] for line in text)]
+        return "\n".join(parts)
+
+    def rows(self, kind: str) -> list[dict[str, str]]:
+        """Lines of its decisions or fills, of all sessions."""
+        import csv
+        found = []
+        for file in sorted((self.state / "logs").glob(f"{self.strategy}_{kind}_*.csv")):
+            with file.open(newline="") as lines:
+                found += list(csv.DictReader(lines))
+        return found
+
+    # ---- the broker's side ----
+
+    def positions(self) -> dict[str, int]:
+        """What the broker says is held."""
+        return {of["symbol"]: int(of["qty"]) for of in self.fake.trade("GET", "/v2/positions")}
+
+    def orders(self) -> list[dict[str, Any]]:
+        """All orders the broker ever got, legs beside their parents."""
+        return self.fake.ask("orders")
+
+    def open_orders(self) -> list[dict[str, Any]]:
+        return [order for order in self.orders() if order["status"] not in ENDED]
+
+    def requests(self, **wanted: str) -> list[dict[str, Any]]:
+        return self.fake.ask("requests", kind="^request$", **wanted)
+
+    def fault(self, kind: str, **said: Any) -> dict[str, Any]:
+        return self.fake.tell("faults", kind=kind, **said)
+
+    def is_connected(self) -> bool:
+        """Whether both sockets stand, with their subscriptions."""
+        found = self.fake.ask("connections")
+        return (any(of["stream"] == "data" and of["subscribed"] and not of["silent"] for of in found)
+                and any(of["stream"] == "trading" and of["streams"] and not of["silent"] for of in found))
+
+    # ---- waiting, in seconds of the wall clock ----
+
+    def until(self, holds: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+        """Waits until something holds."""
+        end = time.monotonic() + patience
+        while not (found := holds()):
+            if not self.runs:
+                code = self._ended() if self.process else self.exits[-1:]
+                raise Stuck(f"{what}: it ended with {code}\n{self.said()}")
+            if time.monotonic() > end:
+                raise Stuck(f"{what}: not within {patience} s\n{self.said()}")
+            time.sleep(0.002)
+        return found
+
+    def settle(self, patience: float = PATIENCE, calm: int = 3) -> bool:
+        """Waits until nothing moves: no request is under way, no byte unread, no thread runs. Says whether that was."""
+        end = time.monotonic() + patience
+        before, same = None, 0
+        while same < calm:
+            if time.monotonic() > end:
+                return False
+            now = self._pulse()
+            same = same + 1 if now == before and now is not None else 0
+            before = now
+            time.sleep(0.003)
+        return True
+
+    def _pulse(self) -> tuple | None:
+        """Whatever changes while something goes on; none while a request waits for its answer."""
+        first = min(self._open, default=self._records + 1)
+        for record in self.fake.ask("requests", since=first - 1):
+            self._records = max(self._records, record["n"])
+            if record["kind"] == "request":
+                (self._open.add if record["status"] is None else self._open.discard)(record["n"])
+        if self._open:
+            return None
+        return self._records, self.journal.size, self._activity()
+
+    def _activity(self) -> tuple | None:
+        """How often its threads ran, and what waits in its sockets; none while one runs."""
+        if not self.runs:
+            return ()
+        tasks = pathlib.Path(f"/proc/{self.process.pid}/task")
+        switches = []
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for task in tasks.iterdir():
+                if (task / "stat").read_text().rpartition(")")[2].split()[0] != "S":
+                    return None
+                # The polls of a thread that waits are no activity; the time it spends is hardly any.
+                switches.append(int((task / "schedstat").read_text().split()[0]) // 2_000_000)
+        unread = [line.split()[4] for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
+                  if self._is_ours(line)]
+        return tuple(switches), tuple(of.partition(":")[2] for of in unread if not of.endswith(":00000000"))
+
+    def _is_ours(self, line: str) -> bool:
+        """Either end of a connection to the stand-in."""
+        ports = {urllib.parse.urlsplit(self.fake.at[name]).port for name in ("trading", "data", "data_stream")}
+        return any(int(end.rpartition(":")[2], 16) in ports for end in line.split()[1:3])
+
+    # ---- time ----
+
+    def to(self, at: int | str) -> None:
+        """Both clocks, the service's first: nothing comes before its time."""
+        at = parse(at) if isinstance(at, str) else at
+        self.clock.set(at)
+        self.fake.tell("clock", set=written(at))
+
+    def script(self, bars: dict[str, list[dict[str, Any]]], spread_bps: float = 2.0) -> None:
+        """Minutes that will come, and with the end of each a quote near its close."""
+        self.fake.tell("bars", bars=bars)
+        quotes: dict[str, list[dict[str, Any]]] = {}
+        for symbol, several in bars.items():
+            for bar in several:
+                start, away = parse(bar["t"]), bar["c"] * spread_bps / 20_000
+                self._bars.setdefault(start, set()).add(symbol)
+                quotes.setdefault(symbol, []).append(
+                    {"t": written(start + MINUTE), "bp": bar["c"] - away, "ap": bar["c"] + away, "bs": 50_000,
+                     "as": 50_000})
+        self.fake.tell("messages", quotes=quotes)
+
+    def minute(self, start: int, strict: bool = True) -> dict[str, Any] | None:
+        """One minute, from its first trade to the decisions at its end. What was decided on, if anything was.
+
+        Strict: all is waited for. Otherwise a service that is down, or has lost its sockets, is left behind.
+        """
+        end, symbols = start + MINUTE, self._bars.get(start, set())
+        # The open is traded; whatever is to protect it must be there before the bar goes on.
+        trades = bool(self.open_orders())
+        self.to(start + OPEN_AFTER)
+        if trades:
+            self._rest(strict)
+        # What happens inside the bar is told at its end. To the service it is still inside.
+        self.clock.set(end - MILLISECOND)
+        trades = bool(self.open_orders())
+        self.fake.tell("clock", set=written(end))
+        if trades:
+            self._rest(strict)
+        self.to(end + BARS_AFTER)
+        if not symbols:
+            return None
+        if symbols < set(self.symbols):
+            self._rest(strict)
+            self.to(end + GRACE)
+        return self._decided(start, strict)
+
+    def _rest(self, strict: bool) -> None:
+        if not self.settle(PATIENCE if strict else 0.5) and strict:
+            raise Stuck(f"it doesn't come to rest\n{self.said()}")
+
+    def _decided(self, start: int, strict: bool) -> dict[str, Any] | None:
+        """Waits for the record of a minute's bars, and for what follows from it."""
+        if not strict:
+            self._rest(strict)
+            return self._record_of(start)
+        record = self.until(lambda: self._record_of(start), f"the bars of {written(start)} are decided on")
+        if record["decided"] or self.open_orders() or self.positions_open():
+            self._rest(strict)
+        return record
+
+    def positions_open(self) -> bool:
+        said = self.heartbeat
+        return bool(said and said.get("open_positions"))
+
+    def _record_of(self, start: int) -> dict[str, Any] | None:
+        self.journal.read()
+        found = (record for record in reversed(self.journal.records[-50:])
+                 if record["what"] == "bars" and record["start"] == start)
+        return next(found, None)
+
+    def minutes(self, first: str | int, last: str | int, strict: bool = True,
+                each: Callable[[int], None] = lambda start: None) -> None:
+        """All minutes that start from `first` to `last`, both included."""
+        first, last = (parse(of) if isinstance(of, str) else of for of in (first, last))
+        for start in range(first, last + 1, MINUTE):
+            each(start)
+            self.minute(start, strict)
+
+    def counts(self) -> Counter:
+        """How many records of each kind the journal has."""
+        self.journal.read()
+        return Counter(record["what"] for record in self.journal.records)

@@ -1,0 +1,406 @@
+"""The live service against the stand-in for Alpaca: days as the replay has them, and ends as they should be.
+
+    MAGELLAN_BINARY=target/release/magellan python -m pytest tests/live
+
+MAGELLAN_MARKET_DATA may name a folder of recorded minutes (GME_1min_20240401_20240630.parquet, …): then recorded days
+are traded as well. Nothing of them is kept.
+"""
+import os
+import pathlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import synthetic
+from comparison import differences
+from harness import GRACE, MINUTE, OPEN_AFTER, REPOSITORY, SECOND, Fake, LiveRun, parse, written
+from invariants import broken, broken_at_last, journalled, protected
+from reference import Archive, Bars
+from times import new_york_date, new_york_time
+
+SAMPLE = REPOSITORY / "data" / "sample"
+RECORDED = os.environ.get("MAGELLAN_MARKET_DATA")
+# A Monday without a holiday near it.
+DAY = "2024-06-03"
+OPEN = f"{DAY}T13:30:00Z"
+
+
+@pytest.fixture(scope="session")
+def fake() -> Iterator[Fake]:
+    """One stand-in for all tests; each begins with a new world."""
+    running = Fake("--lifetime", "3600")
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def begun(tmp_path: pathlib.Path, fake: Fake) -> Iterator[Any]:
+    """Makes live runs, and ends what is left of them."""
+    runs: list[LiveRun] = []
+
+    def make(strategy: str, now: str, **more: Any) -> LiveRun:
+        runs.append(LiveRun(tmp_path, strategy, now, fake=fake, **more))
+        return runs[-1]
+    yield make
+    for run in runs:
+        run.close()
+
+
+def archive_of(source: str, place: pathlib.Path, symbols: list[str]) -> Archive:
+    archive = Archive(place)
+    if source == "sample":
+        archive.folder = SAMPLE
+        return archive
+    if not RECORDED:
+        pytest.skip("MAGELLAN_MARKET_DATA names no recorded minutes")
+    return archive.import_files(*(pathlib.Path(RECORDED, f"{symbol}_1min_20240401_20240630.parquet")
+                                  for symbol in symbols))
+
+
+def session_of(date: str) -> tuple[int, int]:
+    """When the regular session of a whole day begins and ends."""
+    day = new_york_date(parse(f"{date}T15:00:00Z"))
+    return new_york_time(day, 9, 30), new_york_time(day, 16)
+
+
+def trade_minutes(run: LiveRun, date: str, bars: Bars) -> None:
+    """A whole session of minutes, and what comes after its close."""
+    first, close = session_of(date)
+    run.script(bars)
+    run.start()
+    run.to(first)
+    run.settle()
+    run.minutes(first, close - MINUTE)
+    run.to(close + 10 * SECOND)
+    run.settle()
+    run.to(close + 6 * MINUTE)
+    run.until(lambda: run.journal.of("closes"), "the session closes")
+    run.settle()
+
+
+# ---- a day as the replay has it ----
+
+@pytest.mark.parametrize(("source", "date"), [
+    ("sample", "2024-04-16"), ("sample", "2024-05-22"), ("recorded", "2024-06-03"), ("recorded", "2024-05-14"),
+    ("recorded", "2024-06-18"), ("recorded", "2024-04-04")])
+def test_a_day_of_bear_trap_is_as_replayed(source: str, date: str, tmp_path: pathlib.Path, begun: Any) -> None:
+    """What the gate judged is what trades: the same bars give the same decisions, and the same fills to the cent."""
+    before, _ = session_of(date)
+    run = begun("bear_trap", written(before - 10 * MINUTE))
+    archive = archive_of(source, tmp_path, run.symbols)
+    replayed = archive.replayed("bear_trap", run.deployed, date, date)
+    assert replayed["fills"], "a day without a trade shows nothing"
+    trade_minutes(run, date, archive.bars(run.symbols, "1Min", date, date))
+    live = {kind: run.rows(kind) for kind in ("decisions", "fills")}
+    assert not differences(live, replayed)
+    assert not broken(run)
+    assert run.positions() == {} and run.open_orders() == []
+    assert run.term() == 0
+
+
+def test_targets_are_as_replayed(tmp_path: pathlib.Path, begun: Any) -> None:
+    """A position that is sold in parts ends at the broker as in the replay: both targets, the moved stop, the rest."""
+    run = begun("bear_trap", f"{DAY}T13:20:00Z", edits={"symbols": ["AMC", "GME", "SNDL"]})
+    bars = synthetic.rebounds(OPEN)
+    replayed = Archive(tmp_path).import_bars(bars).replayed("bear_trap", run.deployed, DAY, DAY)
+    assert {"tp1", "tp2", "stop", "time"} <= {fill["reason"] for fill in replayed["fills"]}
+    trade_minutes(run, DAY, bars)
+    live = {kind: run.rows(kind) for kind in ("decisions", "fills")}
+    assert not differences(live, replayed)
+    assert not broken(run)
+    assert run.term() == 0
+
+
+# ---- slower strategies ----
+
+SLOW = {"daily_trend": "1Day", "hourly_swing": "1Hour"}
+
+
+def test_days_of_daily_trend_are_as_replayed(tmp_path: pathlib.Path, begun: Any) -> None:
+    """Daily bars are asked for after the close, and what they say is traded at the next open."""
+    symbols = ["AAPL", "SPY", "TSLA"]
+    first, last = "2024-02-08", "2024-03-15"
+    archive = archive_of("sample", tmp_path, symbols)
+    days = archive.bars(symbols, "1Day", "2023-01-03", last)
+    dates = sorted({of["t"][:10] for of in days["SPY"]})
+    before = max(date for date in dates if date < first)
+    run = begun("daily_trend", f"{before}T22:00:00Z", edits={"symbols": symbols})
+    only = {symbol: run.config["symbol_parameters"][symbol] for symbol in symbols}
+    set_config(run, "symbol_parameters", only)
+    replayed = archive.replayed("daily_trend", run.deployed, first, last)
+    assert {row["order"][:3] for row in replayed["decisions"]} >= {"buy", "clo"}
+    run.fake.tell("bars", timeframe="1Day", bars={
+        symbol: [of | {"t": of["t"][:10]} for of in several] for symbol, several in days.items()})
+    run.start()
+    for date in (date for date in dates if date >= first):
+        opens, closes = session_of(date)
+        # Queued before the open, traded there, and the day's bars asked for after the close.
+        for at in (opens - 10 * MINUTE, opens - 2 * MINUTE, opens - MINUTE, opens, opens + OPEN_AFTER, opens + MINUTE,
+                   closes, closes + MINUTE, closes + 5 * MINUTE):
+            run.to(at)
+            run.settle()
+        run.until(lambda date=date: [record for record in run.journal.of("bars")[-1:]
+                                     if written(record["start"])[:10] == date], f"the bars of {date}")
+        run.settle()
+    live = {kind: run.rows(kind) for kind in ("decisions", "fills")}
+    assert not differences(live, without_last(replayed, dates[-1]))
+    assert not [what for what in broken(run) if "stopped" not in what]
+    assert run.term() == 0
+
+
+def set_config(run: LiveRun, key: str, value: Any) -> None:
+    """After the folder was made, and before the service reads it."""
+    import json
+    file = run.deployed / run.strategy / "config.json"
+    run.config[key] = value
+    file.write_text(json.dumps(run.config, indent=2))
+
+
+def without_last(replayed: dict[str, list[dict[str, str]]], date: str) -> dict[str, list[dict[str, str]]]:
+    """An archive knows that it ends, so nothing is decided at its last bar."""
+    return replayed | {"fills": [fill for fill in replayed["fills"] if fill["reason"] != "end_of_data"]}
+
+
+def test_hours_of_hourly_swing_are_as_replayed(tmp_path: pathlib.Path, begun: Any) -> None:
+    """Hours are put together from minutes, and are those that the replay has."""
+    symbols = ["NVDA", "TSLA"]
+    first, last = "2024-04-01", "2024-04-12"
+    archive = archive_of("sample", tmp_path, symbols)
+    hours = archive.bars(symbols, "1Hour", "2023-11-01", last)
+    run = begun("hourly_swing", f"{first}T12:00:00Z")
+    replayed = archive.replayed("hourly_swing", run.deployed, first, last)
+    assert {row["order"][:3] for row in replayed["decisions"]} >= {"buy", "clo"}
+    run.script({symbol: [minute for of in several for minute in as_minutes(of)] for symbol, several in hours.items()})
+    run.start()
+    dates = sorted({of["t"][:10] for of in hours[symbols[0]] if of["t"][:10] >= first})
+    for date in dates:
+        opens, closes = session_of(date)
+        for at in (opens - 5 * MINUTE, opens - 2 * MINUTE + 5 * SECOND, opens):
+            run.to(at)
+            run.settle()
+        for hour in range(opens + 30 * MINUTE, closes, 60 * MINUTE):
+            for minute in (hour, hour + MINUTE, hour + 30 * MINUTE, hour + 59 * MINUTE):
+                run.minute(minute, strict=False)
+        run.to(closes + 10 * SECOND)
+        run.settle()
+        run.to(closes + 6 * MINUTE)
+        run.settle()
+    live = {kind: run.rows(kind) for kind in ("decisions", "fills")}
+    assert not differences(live, without_last(replayed, dates[-1]))
+    assert not [what for what in broken(run) if "stopped" not in what]
+    assert run.term() == 0
+
+
+def as_minutes(hour: dict[str, Any]) -> list[dict[str, Any]]:
+    """Three minutes that add up to an hour: its first goes to both ends, its last closes it."""
+    start, half = parse(hour["t"]), (hour["o"] + hour["c"]) / 2
+    third = hour["v"] // 3
+    return [
+        hour | {"t": written(start), "c": half, "v": third},
+        {"t": written(start + 30 * MINUTE), "o": half, "h": half, "l": half, "c": half, "v": third},
+        {"t": written(start + 59 * MINUTE), "o": half, "h": max(half, hour["c"]), "l": min(half, hour["c"]),
+         "c": hour["c"], "v": hour["v"] - 2 * third}]
+
+
+# ---- crashes ----
+
+EAGER = {"symbols": ["AMC", "GME"], **synthetic.EAGER}
+MINUTES = 40
+
+
+def eager(begun: Any, seed: int = 2, **more: Any) -> LiveRun:
+    """A run that enters within minutes, its market scripted and its clock at the open."""
+    run = begun("bear_trap", f"{DAY}T13:25:00Z", edits=EAGER, **more)
+    run.script(synthetic.restless(seed, OPEN, MINUTES, run.symbols))
+    run.start()
+    run.to(OPEN)
+    run.settle()
+    return run
+
+
+def until_held(run: LiveRun, start: int) -> int:
+    """Goes on until something is held; the start of the next minute."""
+    for place in range(15):
+        run.minute(start + place * MINUTE)
+        if run.positions():
+            return start + (place + 1) * MINUTE
+    raise AssertionError("nothing was bought")
+
+
+def agrees(run: LiveRun) -> None:
+    """Once the service runs again and is at rest, broker and journal are of one mind and nothing is unprotected."""
+    run.until(run.is_connected, "it listens again")
+    assert not broken_at_last(run), run.said()
+
+
+def test_a_crash_with_a_position_leaves_it_protected(begun: Any) -> None:
+    """What protects a position lies at the broker, and a restart neither doubles nor loses it."""
+    run = eager(begun)
+    next_one = until_held(run, parse(OPEN))
+    run.minute(next_one)
+    held, orders = run.positions(), {order["id"] for order in run.open_orders()}
+    run.kill()
+    assert all(protected(run.orders(), symbol)[0] == shares for symbol, shares in held.items())
+    run.start()
+    agrees(run)
+    assert {order["id"] for order in run.open_orders()} == orders
+    run.minutes(next_one + MINUTE, next_one + 10 * MINUTE)
+    agrees(run)
+    assert run.term() == 0
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_crash_with_an_entry_in_flight_buys_once(begun: Any, arrives: bool) -> None:
+    """A process that died without an answer looks its order up; it is bought once if it arrived and once if not."""
+    run = eager(begun)
+    start = parse(OPEN)
+    fault = run.fault("timeout", on={"method": "POST", "path": "^/v2/orders$"}, carry_out=arrives, seconds=30)
+    for place in range(15):
+        run.minute(start + place * MINUTE, strict=False)
+        if any(of["used"] for of in run.fake.ask("faults") if of["id"] == fault["id"]):
+            break
+    run.kill()
+    run.fake.clear("faults")
+    run.start()
+    agrees(run)
+    names = [order["client_order_id"] for order in run.orders()]
+    assert len(names) == len(set(names))
+    run.minutes(start + (place + 1) * MINUTE, start + (place + 12) * MINUTE)
+    agrees(run)
+    assert run.term() == 0
+
+
+@pytest.mark.parametrize("skip", range(8))
+def test_a_crash_before_the_broker_answers_is_mended(begun: Any, skip: int) -> None:
+    """Whichever request was under way when the process died (entry, cancelling, a target, a stop), it is made good."""
+    run = eager(begun)
+    start = parse(OPEN)
+    run.fault("delay", on={"host": "trading", "method": "POST|DELETE|PATCH"}, skip=skip, seconds=60)
+    for place in range(25):
+        run.minute(start + place * MINUTE, strict=False)
+        if any(of["used"] for of in run.fake.ask("faults")):
+            break
+    else:
+        pytest.fail(f"there were no {skip + 1} requests")
+    run.kill()
+    run.fake.clear("faults")
+    run.start()
+    agrees(run)
+    run.minutes(start + (place + 1) * MINUTE, start + (place + 8) * MINUTE)
+    agrees(run)
+    assert run.term() == 0
+
+
+def test_a_crash_keeps_what_the_day_has_recorded(begun: Any) -> None:
+    """Decisions and fills of the day are in its files after a restart as before it."""
+    run = eager(begun)
+    start = parse(OPEN)
+    run.minutes(start, start + 19 * MINUTE)
+    before = {kind: run.rows(kind) for kind in ("decisions", "fills")}
+    assert before["fills"], "nothing was sold yet"
+    run.kill()
+    run.start()
+    agrees(run)
+    assert {kind: run.rows(kind)[:len(rows)] for kind, rows in before.items()} == before
+    assert run.term() == 0
+
+
+def test_a_fill_while_it_is_down_is_learnt(begun: Any) -> None:
+    """Trade updates aren't repeated: what was executed in between is asked for."""
+    run = eager(begun)
+    next_one = until_held(run, parse(OPEN))
+    run.kill()
+    [symbol] = list(run.positions())[:1]
+    stop = next(order for order in run.open_orders() if order["symbol"] == symbol and order["type"] == "stop"
+                and order["status"] == "new")
+    run.fake.tell("fill", order=stop["id"], price=stop["stop_price"])
+    run.start()
+    agrees(run)
+    run.minutes(next_one, next_one + 5 * MINUTE)
+    agrees(run)
+    assert run.term() == 0
+
+
+def test_a_crash_in_the_middle_of_a_line_is_survived(begun: Any) -> None:
+    """The last line of a journal may be cut off: it is dropped, and nothing else."""
+    run = eager(begun)
+    next_one = until_held(run, parse(OPEN))
+    run.kill()
+    with (run.state / "journal.jsonl").open("ab") as file:
+        file.write(b'99999 0011223344556677 {"what":"hea')
+    run.start()
+    agrees(run)
+    run.minutes(next_one, next_one + 5 * MINUTE)
+    agrees(run)
+    assert run.term() == 0
+
+
+# ---- what a person or a network does ----
+
+def test_the_kill_switch_ends_entries_and_keeps_protection(begun: Any) -> None:
+    """An empty file stops all buying at once; what is held stays protected and is sold as planned."""
+    run = eager(begun)
+    next_one = until_held(run, parse(OPEN))
+    (run.state / "kill").touch()
+    run.until(lambda: run.phase == "killed", "the kill switch is seen")
+    run.settle()
+    bought = [order for order in run.orders() if order["side"] == "buy" and int(order["filled_qty"])]
+    assert not [order for order in run.open_orders() if order["side"] == "buy" and order["parent"] is None] \
+        if run.open_orders() and "parent" in run.open_orders()[0] else True
+    assert not [what for what in broken(run) if "held" in what]
+    run.minutes(next_one, next_one + 12 * MINUTE)
+    after = [order for order in run.orders() if order["side"] == "buy" and int(order["filled_qty"])]
+    assert len(after) == len(bought)
+    assert run.positions() == {}
+    agrees(run)
+    assert run.term() == 0
+
+
+def test_a_lost_socket_costs_no_bar(begun: Any) -> None:
+    """What was missed while the sockets were down is asked for, and recorded as seen too late to trade on."""
+    run = eager(begun)
+    next_one = until_held(run, parse(OPEN))
+    run.fake.tell("drop", how="mid_frame")
+    for place in range(2):
+        run.minute(next_one + place * MINUTE, strict=False)
+    run.until(run.is_connected, "it connects again")
+    run.settle()
+    run.minutes(next_one + 2 * MINUTE, next_one + 5 * MINUTE)
+    starts = [record["start"] for record in run.journal.of("bars")]
+    assert starts == sorted(set(starts))
+    assert {next_one, next_one + MINUTE, next_one + 2 * MINUTE} <= set(starts)
+    agrees(run)
+    assert run.term() == 0
+
+
+def test_keys_that_are_refused_are_told_and_not_written(begun: Any) -> None:
+    """Wrong keys end the service with an error that names the cause and not the key."""
+    run = begun("bear_trap", f"{DAY}T13:25:00Z", edits=EAGER)
+    run.fake.tell("settings", secret="another")
+    run.start(wait=False)
+    end = time.monotonic() + 30
+    while run.runs and time.monotonic() < end and run.phase != "halted":
+        time.sleep(0.05)
+    assert not run.runs or run.phase == "halted", run.said()
+    if not run.runs:
+        assert run.process.wait() != 0
+    text = (run.place / "stderr").read_text() + (run.place / "stdout").read_text()
+    assert "401" in text or "key" in text.lower()
+    assert not [what for what in broken(run) if "secret" in what]
+
+
+def test_the_journal_adds_up_to_what_is_held(begun: Any) -> None:
+    """After every minute, not just at the end."""
+    run = eager(begun, seed=3)
+
+    def check(start: int) -> None:
+        run.journal.read()
+        assert journalled(run.journal.records) == run.positions()
+    run.minutes(OPEN, parse(OPEN) + (MINUTES - 1) * MINUTE, each=check)
+    agrees(run)
+    assert run.term() == 0
+
+
+assert GRACE < OPEN_AFTER, "the open is traded after all was decided"
