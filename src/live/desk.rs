@@ -434,32 +434,25 @@ impl Desk {
         of.book.executed_at_broker(account, &at, leg, units, price).map_err(|what| contradiction(id, what))
     }
 
-    /// What follows of one part for the other, whether or not the broker says so.
+    /// A stop that never came into being ends with its order. One that did is told of by itself: it may have been
+    /// executed.
     fn infer(&mut self, id: &str) -> Result<()> {
         let Some(placed) = self.orders.get_mut(id) else { return Ok(()) };
-        let Some(stop) = &mut placed.stop else { return Ok(()) };
-        let (main_ended, filled) = (!placed.main.is_open(), placed.main.standing.filled());
-        let whole = placed.main.standing.state == State::Filled;
-        let other = match placed.request.form {
-            // Whichever is done ends the other.
-            Form::Either { .. } if main_ended => Some(stop),
-            Form::Either { .. } if !stop.is_open() => Some(&mut placed.main),
-            // A stop begins to work when all of its entry is filled.
-            _ if main_ended && !whole => {
-                debug_assert!(filled < placed.request.shares, "a part is not the whole");
-                Some(stop)
-            }
-            _ => None,
+        let (ended, whole) = (!placed.main.is_open(), placed.main.standing.state == State::Filled);
+        let waits = whole && placed.request.protect.is_some();
+        let Some(stop) = placed.stop.as_mut().filter(|stop| stop.names.is_empty() && stop.is_open()) else {
+            return Ok(());
         };
-        if let Some(part) = other.filter(|part| part.is_open()) {
-            if part.standing.state == State::Planned {
-                part.standing.hear(&Message::Sending);
-            }
-            if let Effect::Contradiction(what) = part.standing.hear(&Message::Cancelled) {
-                return Err(contradiction(id, what));
-            }
+        if !ended || waits {
+            return Ok(());
         }
-        Ok(())
+        if stop.standing.state == State::Planned {
+            stop.standing.hear(&Message::Sending);
+        }
+        match stop.standing.hear(&Message::Cancelled) {
+            Effect::Contradiction(what) => Err(contradiction(id, what)),
+            Effect::Moved | Effect::Nothing => Ok(()),
+        }
     }
 
     /// What an order's end means for the book, and whether anything is to be heard of it any more.

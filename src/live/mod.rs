@@ -1,5 +1,6 @@
 //! What a live service must never get wrong, without a clock, a file or a network: which bars are decided on
-//! ([`barrier`]), where an order stands ([`lifecycle`]), and what is remembered ([`journal`]).
+//! ([`barrier`]), what shall work at the broker ([`desk`]) and at which prices it may ([`tick`]), where an order stands
+//! ([`lifecycle`]), and what is remembered ([`record`], [`journal`]).
 
 pub mod barrier;
 pub mod desk;
@@ -7,3 +8,6 @@ pub mod journal;
 pub mod lifecycle;
 pub mod record;
 pub mod tick;
+
+#[cfg(test)]
+mod desk_tests;

@@ -16,17 +16,28 @@ INSIDE = ("stop", "tp1", "tp2", "tp3", "tp4")
 
 def differences(live: dict[str, Rows], replayed: dict[str, Rows]) -> list[str]:
     """What differs that may not, in words; empty if live is as replayed."""
-    return _decisions(live, replayed) + _fills(live["fills"], _traded(replayed["fills"]))
+    live, replayed = ({**of, "fills": _merged(of["fills"])} for of in (live, replayed))
+    return _decisions(live, replayed) + _fills(live["fills"], replayed["fills"])
 
 
-def _traded(fills: Rows) -> Rows:
-    """Without what only an archive knows: that it ends."""
-    return [fill for fill in fills if fill["reason"] != "end_of_data"]
+def _merged(fills: Rows) -> Rows:
+    """What is sold at once counts as one sale: at a broker a stop may be in several parts, beside each target one.
+
+    Without what only an archive knows: that it ends.
+    """
+    merged: dict[tuple[str, ...], dict[str, str]] = {}
+    for fill in fills:
+        if fill["reason"] == "end_of_data":
+            continue
+        key = *_what(fill), fill["exit_ts"], fill["exit_px"]
+        before = merged.get(key)
+        merged[key] = {**fill, "qty": str(int(fill["qty"]) + (int(before["qty"]) if before else 0))}
+    return list(merged.values())
 
 
 def _first_drift(live: Rows, replayed: Rows) -> str:
     """When the first exit price differed, if one did."""
-    pairs = zip(_sorted(live), _sorted(_traded(replayed)))
+    pairs = zip(_sorted(live), _sorted(replayed), strict=False)
     return min((theirs["exit_ts"] for ours, theirs in pairs if ours["exit_px"] != theirs["exit_px"]), default="9999")
 
 

@@ -32,6 +32,7 @@ SETTINGS = {"grace": OPEN_AFTER / SECOND, "bar_delay": BARS_AFTER / SECOND}
 # Nobody is to wait longer than this for anything, in seconds of the wall clock.
 PATIENCE = 20.0
 SECRET = "DO-NOT-WRITE-ME-DOWN-7f3a"
+FAR_AWAY = "2199-01-01T00:00:00Z"
 ENDED = {"filled", "canceled", "expired", "replaced", "rejected"}
 
 
@@ -408,6 +409,13 @@ class LiveRun:
                     {"t": written(start + MINUTE), "bp": bar["c"] - away, "ap": bar["c"] + away, "bs": 50_000,
                      "as": 50_000})
         self.fake.tell("messages", quotes=quotes)
+
+    def keep_quotes_fresh(self) -> None:
+        """Quotes seem to be of just now, whenever they are looked at.
+
+        A service keeps a quote for seconds by the clock on the wall. Here many minutes pass in a second.
+        """
+        self.fault("edit", on={"host": "data", "path": "quotes/latest"}, count=None, set={"quotes.*.t": FAR_AWAY})
 
     def minute(self, start: int, strict: bool = True) -> dict[str, Any] | None:
         """One minute, from its first trade to the decisions at its end. What was decided on, if anything was.

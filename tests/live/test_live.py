@@ -69,6 +69,7 @@ def trade_minutes(run: LiveRun, date: str, bars: Bars) -> None:
     """A whole session of minutes, and what comes after its close."""
     first, close = session_of(date)
     run.script(bars)
+    run.keep_quotes_fresh()
     run.start()
     run.to(first)
     run.settle()
@@ -78,6 +79,12 @@ def trade_minutes(run: LiveRun, date: str, bars: Bars) -> None:
     run.to(close + 6 * MINUTE)
     run.until(lambda: run.journal.of("closes"), "the session closes")
     run.settle()
+
+
+def same(run: LiveRun, replayed: dict[str, list[dict[str, str]]]) -> None:
+    """Live is as replayed, or what differs is told."""
+    if found := differences({kind: run.rows(kind) for kind in ("decisions", "fills")}, replayed):
+        pytest.fail("\n".join(found), pytrace=False)
 
 
 # ---- a day as the replay has it ----
@@ -93,8 +100,7 @@ def test_a_day_of_bear_trap_is_as_replayed(source: str, date: str, tmp_path: pat
     replayed = archive.replayed("bear_trap", run.deployed, date, date)
     assert replayed["fills"], "a day without a trade shows nothing"
     trade_minutes(run, date, archive.bars(run.symbols, "1Min", date, date))
-    live = {kind: run.rows(kind) for kind in ("decisions", "fills")}
-    assert not differences(live, replayed)
+    same(run, replayed)
     assert not broken(run)
     assert run.positions() == {} and run.open_orders() == []
     assert run.term() == 0
@@ -107,8 +113,7 @@ def test_targets_are_as_replayed(tmp_path: pathlib.Path, begun: Any) -> None:
     replayed = Archive(tmp_path).import_bars(bars).replayed("bear_trap", run.deployed, DAY, DAY)
     assert {"tp1", "tp2", "stop", "time"} <= {fill["reason"] for fill in replayed["fills"]}
     trade_minutes(run, DAY, bars)
-    live = {kind: run.rows(kind) for kind in ("decisions", "fills")}
-    assert not differences(live, replayed)
+    same(run, replayed)
     assert not broken(run)
     assert run.term() == 0
 
@@ -144,8 +149,7 @@ def test_days_of_daily_trend_are_as_replayed(tmp_path: pathlib.Path, begun: Any)
         run.until(lambda date=date: [record for record in run.journal.of("bars")[-1:]
                                      if written(record["start"])[:10] == date], f"the bars of {date}")
         run.settle()
-    live = {kind: run.rows(kind) for kind in ("decisions", "fills")}
-    assert not differences(live, without_last(replayed, dates[-1]))
+    same(run, replayed)
     assert not [what for what in broken(run) if "stopped" not in what]
     assert run.term() == 0
 
@@ -156,11 +160,6 @@ def set_config(run: LiveRun, key: str, value: Any) -> None:
     file = run.deployed / run.strategy / "config.json"
     run.config[key] = value
     file.write_text(json.dumps(run.config, indent=2))
-
-
-def without_last(replayed: dict[str, list[dict[str, str]]], date: str) -> dict[str, list[dict[str, str]]]:
-    """An archive knows that it ends, so nothing is decided at its last bar."""
-    return replayed | {"fills": [fill for fill in replayed["fills"] if fill["reason"] != "end_of_data"]}
 
 
 def test_hours_of_hourly_swing_are_as_replayed(tmp_path: pathlib.Path, begun: Any) -> None:
@@ -187,8 +186,7 @@ def test_hours_of_hourly_swing_are_as_replayed(tmp_path: pathlib.Path, begun: An
         run.settle()
         run.to(closes + 6 * MINUTE)
         run.settle()
-    live = {kind: run.rows(kind) for kind in ("decisions", "fills")}
-    assert not differences(live, without_last(replayed, dates[-1]))
+    same(run, replayed)
     assert not [what for what in broken(run) if "stopped" not in what]
     assert run.term() == 0
 

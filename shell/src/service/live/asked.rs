@@ -169,7 +169,7 @@ impl Trader<'_> {
         Job::LookUp { id, parts }
     }
 
-    fn is_held_back(&self, id: &str) -> bool {
+    pub(super) fn is_held_back(&self, id: &str) -> bool {
         self.held_back.get(id).is_some_and(|until| Instant::now() < *until)
     }
 

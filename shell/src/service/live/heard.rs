@@ -129,6 +129,13 @@ impl Trader<'_> {
         {
             self.observe(id, PartName::Stop, leg, None, now)?;
         }
+        // Updates don't tell of legs.
+        let nameless = |placed: &magellan::live::desk::Placed| {
+            placed.stop.as_ref().is_some_and(|stop| stop.names.is_empty()) && !placed.is_uncertain()
+        };
+        if self.desk.order(id).is_some_and(nameless) && !self.is_held_back(id) {
+            self.look_now(id);
+        }
         Ok(())
     }
 
