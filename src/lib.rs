@@ -72,8 +72,6 @@ pub mod uncounted;
 pub mod replay;
 pub mod runner;
 
-pub mod live;
-
 pub mod metrics;
 pub mod stats;
 
@@ -101,6 +99,8 @@ pub mod deployable;
 pub mod research;
 
 pub mod registry;
+
+pub mod live;
 
 pub mod gate;
 

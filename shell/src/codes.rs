@@ -110,6 +110,9 @@ magellan::error_codes! {
             "add tests to the strategy's file, in a module `tests`"
     }
     Data {
+        NOT_RECORDED "not-recorded":
+            "The service's journal doesn't tell of the session that is asked for.";
+            "name a session in which the service ran, and the folder of its state"
         ALPACA_SILENT "alpaca-silent":
             "Alpaca gave no usable answer, though it was asked several times.";
             "try again later: what has been fetched is kept; https://status.alpaca.markets tells of outages"

@@ -22,7 +22,7 @@ use crate::strategy::{Position, WorkingOrder};
 const AGAIN: (Nanos, Nanos) = (SECOND, 60 * SECOND);
 
 /// An account at a broker.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Desk {
     account: Account,
     timeframe: Timeframe,
@@ -49,7 +49,7 @@ pub struct Desk {
 }
 
 /// One symbol.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct AtBroker {
     symbol: Symbol,
     book: Book,
@@ -610,6 +610,27 @@ impl Desk {
             self.decided_at.insert((bar.symbol, order), bar.bar.end);
         }
         Ok(placed)
+    }
+
+    /// What orders would become at the close of a bar, by today's limits.
+    ///
+    /// # Errors
+    /// Usage error for a symbol that has no book.
+    pub fn would_become(&self, bar: &FeedBar, session: &Session, orders: &[Order]) -> Result<Vec<OrderStatus>> {
+        if orders.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut copy = self.clone();
+        copy.trust(false);
+        copy.submit(bar, session, orders)
+    }
+
+    /// Takes orders that a journal says were taken at the close of a bar.
+    ///
+    /// # Errors
+    /// As [`Desk::would_become`].
+    pub fn take_again(&mut self, bar: &FeedBar, session: &Session, orders: &[Order]) -> Result<()> {
+        self.hear_orders(bar, session, orders).map(drop)
     }
 
     /// The orders that were taken since the last call, in order.

@@ -9,6 +9,7 @@ use super::lifecycle::Message;
 use crate::account::{Form, Leg};
 use crate::bar::{Bar, Date, Nanos, Symbol};
 use crate::order::{Order, Side};
+use crate::runner::OrderStatus;
 
 /// Something that happened. Times are nanoseconds UTC.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,8 @@ pub enum Record {
         unit_digest: String,
         /// Magellan's version.
         version: String,
+        /// Name of the file with the bars that its indicators saw first, if they need any.
+        history: Option<String>,
     },
     /// A session began.
     Opens {
@@ -188,6 +191,15 @@ pub struct DecidedRecord {
     pub status: String,
     /// The order, if it was taken.
     pub taken: Option<Order>,
+}
+
+/// What became of an order, in a word or two.
+pub fn status_text(status: OrderStatus) -> String {
+    match status {
+        OrderStatus::Ordered(units) => format!("ordered {units}"),
+        OrderStatus::Refused(why) => why.to_owned(),
+        OrderStatus::Nothing => "nothing".to_owned(),
+    }
 }
 
 /// An order as the broker is asked for it.

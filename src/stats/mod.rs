@@ -19,6 +19,7 @@
 //! | How often would an equal pass? | [`paired::chance_to_pass`] | power of a normal test |
 //! | What is left beside a benchmark? | [`regression::Regression`] | Newey & West 1987 |
 //! | Is the best of many better than luck? | [`spa::superior`] | Hansen 2005 |
+//! | Does a live strategy earn what was expected? | [`monitor::Monitor`] | Ville 1939, Wang & Ramdas 2023 |
 //! | What else could have happened? | [`monte_carlo::bootstrapped`] | resampling |
 //!
 //! Sharpe ratios and returns are per period, **not annualised**, unless a name says so; kurtosis is
@@ -45,6 +46,7 @@ pub mod pbo;
 pub mod bootstrap;
 pub mod paired;
 
+pub mod monitor;
 pub mod monte_carlo;
 pub mod regression;
 

@@ -43,6 +43,8 @@ mod output;
 #[cfg(feature = "deploy")]
 mod owner;
 mod page;
+#[cfg(feature = "live")]
+mod parity;
 mod programs;
 mod project;
 mod registration;
@@ -175,6 +177,18 @@ enum Command {
     /// of the service's that work there are cancelled then, and placed anew when it starts.
     #[cfg(feature = "live")]
     Reconcile(live::Reconcile),
+    /// Replay a day that a service traded, decision by decision. Exit 1 if it differs.
+    ///
+    /// The bars as they were decided on, and the broker's executions, are shown to the same strategy again: each decision
+    /// must be the same. What executions cost beyond a replay's prices, orders that weren't filled and latency are figures
+    /// of their own, with limits. The result is kept in the folder of state, where health finds it.
+    #[cfg(feature = "live")]
+    Parity(parity::ParityOptions),
+    /// Test whether a service earns what its verdict expects. Exit 7 if it doesn't.
+    ///
+    /// It may be looked at every day: the chance of ever alarming while the expectation holds stays below --alpha.
+    #[cfg(feature = "live")]
+    Monitor(parity::MonitorOptions),
     /// Tell a service to open no positions, or to sell everything.
     ///
     /// It writes the file `kill` into the service's folder of state; whoever can't run Magellan can do the same.
@@ -303,6 +317,10 @@ fn run(command: Command, strategies: &[&dyn AnyStrategy], started: Instant) -> R
         Command::Run(options) => run::run(&options, strategies),
         #[cfg(feature = "live")]
         Command::Reconcile(options) => live::reconcile(&options, strategies),
+        #[cfg(feature = "live")]
+        Command::Parity(options) => parity::parity(&options, strategies),
+        #[cfg(feature = "live")]
+        Command::Monitor(options) => parity::monitor(&options, strategies),
         #[cfg(feature = "live")]
         Command::Kill(options) => live::kill(&options),
         Command::Gate(options) => gate::run(&options, strategies, started),

@@ -10,8 +10,10 @@ mod day;
 mod file;
 mod guard;
 mod heard;
+mod history_file;
 mod hours;
 mod latency;
+pub(crate) mod replayed;
 mod start;
 mod workers;
 
@@ -25,7 +27,7 @@ use magellan::calendar::{self, Session};
 use magellan::error::{Error, Result};
 use magellan::live::barrier::{Arrival, Barrier};
 use magellan::live::desk::{Desk, feed_bar};
-use magellan::live::record::{BarRecord, Control, DecidedRecord, Record};
+use magellan::live::record::{BarRecord, Control, DecidedRecord, Record, status_text};
 use magellan::registry::AnyRunner;
 use magellan::runner::{Broker as _, Event, FeedBar, OrderStatus};
 use tracing::{error, info, warn};
@@ -421,11 +423,7 @@ impl Trader<'_> {
         let decided = self.decisions.iter().map(|decision| DecidedRecord {
             symbol: decision.symbol,
             order: order_text(&decision.order),
-            status: match decision.status {
-                OrderStatus::Ordered(units) => format!("ordered {units}"),
-                OrderStatus::Refused(why) => why.to_owned(),
-                OrderStatus::Nothing => "nothing".to_owned(),
-            },
+            status: status_text(decision.status),
             taken: matches!(decision.status, OrderStatus::Ordered(_))
                 .then(|| taken.pop_front().map(|(_, order)| order))
                 .flatten(),

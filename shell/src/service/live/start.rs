@@ -25,6 +25,7 @@ use ureq::http::Uri;
 
 use super::file::JournalFile;
 use super::guard::Guard;
+use super::history_file;
 use super::hours::Coarser;
 use super::latency::Latency;
 use super::workers::{Answer, Asker, Job, Workers};
@@ -144,14 +145,6 @@ pub fn start<'s>(
         Told::read(settings, timeframe)?;
     let now = clock::nanos();
     info!(records = journal.records(), positions = desk.open_positions(), "the journal is read");
-    journal.append(&Record::Started {
-        at: now,
-        strategy: config.strategy.name.clone(),
-        account: account_of(config),
-        config: config.sha256.clone(),
-        unit_digest: settings.unit_digest.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    })?;
     // A session that ended while nobody looked.
     let today = calendar::new_york_date(now);
     if let Some(old) = session.filter(|session| session.date < today) {
@@ -167,8 +160,17 @@ pub fn start<'s>(
         symbols: sorted(&config.symbols),
         feed: settings.feed,
     };
-    let runner = warmed_up(service, strategy, config, &asker, session.as_ref(), &bars, now)?;
+    let (runner, history) = warmed_up(service, strategy, settings, &asker, session.as_ref(), &bars, now)?;
     drop(bars);
+    journal.append(&Record::Started {
+        at: now,
+        strategy: config.strategy.name.clone(),
+        account: account_of(config),
+        config: config.sha256.clone(),
+        unit_digest: settings.unit_digest.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        history,
+    })?;
     let guard = guarded(config, &asker);
     let (to, inputs) = channel();
     let workers = Workers::start(&asker, &to);
@@ -314,14 +316,15 @@ fn check(config: &Config, timeframe: Timeframe) -> Result<()> {
 fn warmed_up(
     service: &mut Service,
     strategy: &dyn AnyStrategy,
-    config: &Config,
+    settings: &Settings<'_>,
     asker: &Asker,
     session: Option<&Session>,
     bars: &[(Nanos, Vec<(Symbol, Bar)>)],
     now: Nanos,
-) -> Result<Box<dyn AnyRunner>> {
-    let timeframe = strategy.timeframe();
+) -> Result<(Box<dyn AnyRunner>, Option<String>)> {
+    let (timeframe, config) = (strategy.timeframe(), settings.config.config());
     let mut runner = strategy.runner(config)?;
+    let mut history = None;
     // The first date that is not history: of a daily bar that is decided on later today, today's.
     let first = session.map_or_else(|| ahead(timeframe, now), |session| session.date);
     let wanted = strategy.bars_to_remember(config);
@@ -337,9 +340,10 @@ fn warmed_up(
             }
             service.alive();
         }
+        history = Some(history_file::keep(settings.state, &found)?);
         info!(%from, to = %first, "history is read");
     }
-    let Some(session) = session else { return Ok(runner) };
+    let Some(session) = session else { return Ok((runner, history)) };
     let mut ignored = Vec::new();
     runner.handle(&Event::Opens(*session), &mut Deaf, &mut ignored)?;
     for (_, bars) in bars {
@@ -348,7 +352,7 @@ fn warmed_up(
         runner.handle(&Event::Bars(&feed), &mut Deaf, &mut ignored)?;
         ignored.clear();
     }
-    Ok(runner)
+    Ok((runner, history))
 }
 
 /// Date of the session that begins next, or goes on.
@@ -372,7 +376,7 @@ fn sessions_before(date: Date, count: usize) -> Date {
     trading.nth(count.saturating_sub(1)).unwrap_or(calendar::FIRST)
 }
 
-fn warm_up(
+pub(super) fn warm_up(
     runner: &mut dyn AnyRunner,
     symbol: Symbol,
     bars: &[Bar],
