@@ -93,6 +93,8 @@ pub trait AnyRunner {
     /// # Errors
     /// As there.
     fn handle(&mut self, event: &Event<'_>, broker: &mut dyn Broker, decisions: &mut Vec<Decision>) -> Result<()>;
+    /// As [`Runner::inputs`].
+    fn inputs(&self, symbol: Symbol) -> Option<&[f64]>;
 }
 
 impl<S: Strategy> AnyRunner for Runner<S> {
@@ -102,6 +104,10 @@ impl<S: Strategy> AnyRunner for Runner<S> {
 
     fn handle(&mut self, event: &Event<'_>, broker: &mut dyn Broker, decisions: &mut Vec<Decision>) -> Result<()> {
         self.handle(event, broker, decisions)
+    }
+
+    fn inputs(&self, symbol: Symbol) -> Option<&[f64]> {
+        self.inputs(symbol)
     }
 }
 

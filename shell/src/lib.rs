@@ -26,14 +26,21 @@ pub mod records;
 
 pub mod report;
 
-#[cfg(feature = "live")]
-pub mod service;
 
 #[cfg(any(feature = "live", feature = "deploy"))]
 mod http;
 
 #[cfg(feature = "live")]
 pub mod alpaca;
+
+#[cfg(feature = "live")]
+mod server;
+
+#[cfg(feature = "live")]
+pub mod service;
+
+#[cfg(feature = "live")]
+pub mod dashboard;
 
 #[cfg(feature = "deploy")]
 pub mod notify;

@@ -56,6 +56,19 @@ struct AtBroker {
     last_close: f64,
 }
 
+/// A position.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Held {
+    /// The symbol.
+    pub symbol: Symbol,
+    /// Shares; negative is short.
+    pub shares: i64,
+    /// Mean price of its entry, dollars.
+    pub entry_price: f64,
+    /// Profit at the last close, dollars.
+    pub unrealised: Option<f64>,
+}
+
 /// An order at the broker.
 #[derive(Clone, Debug)]
 pub struct Placed {
@@ -219,6 +232,15 @@ impl Desk {
         }
     }
 
+    /// Makes a book for a symbol that has none: a journal may tell of symbols that a config no longer has.
+    fn know(&mut self, symbol: Symbol) {
+        if let Err(at) = self.symbols.binary_search_by_key(&symbol, |of| of.symbol) {
+            let mut book = Book::new(symbol, self.symbols.len());
+            book.work_at_broker();
+            self.symbols.insert(at, AtBroker { symbol, book, last_close: f64::NAN });
+        }
+    }
+
     /// Takes no order, for this reason, or takes orders again.
     pub fn mute(&mut self, why: Option<&'static str>) {
         self.muted = why;
@@ -278,6 +300,18 @@ impl Desk {
         held.map(|s| (s.symbol, s.book.units())).collect()
     }
 
+    /// What is held, alphabetically.
+    pub fn held(&self) -> Vec<Held> {
+        let open = self.symbols.iter().filter(|of| of.book.is_open());
+        let held = open.map(|of| Held {
+            symbol: of.symbol,
+            shares: of.book.units(),
+            entry_price: of.book.position().entry_price,
+            unrealised: of.last_close.is_finite().then(|| of.book.unrealised(&self.account, of.last_close)),
+        });
+        held.collect()
+    }
+
     /// The last close of a symbol, dollars.
     pub fn last_close(&self, symbol: Symbol) -> Option<f64> {
         let found = self.symbols.iter().find(|s| s.symbol == symbol)?;
@@ -307,6 +341,11 @@ impl Desk {
     /// # Errors
     /// Data error if the record contradicts what is known.
     pub fn apply(&mut self, record: &Record) -> Result<()> {
+        match record {
+            Record::Planned { symbol, .. } => self.know(*symbol),
+            Record::Bars { bars, .. } => bars.iter().for_each(|bar| self.know(bar.0)),
+            _ => {}
+        }
         match record {
             Record::Started { .. } | Record::Unused { .. } | Record::Phase { .. } => Ok(()),
             Record::Opens { date } => self.session_opens(&calendar::session(*date)),

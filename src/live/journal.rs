@@ -69,9 +69,20 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<Read<T>> {
 ///
 /// # Errors
 /// Data error, naming the line, for any damage but an unfinished last line; whatever `take` answers.
-pub fn fold<T: DeserializeOwned>(bytes: &[u8], mut take: impl FnMut(T) -> Result<()>) -> Result<End> {
-    let mut end = End::default();
-    let mut rest = bytes;
+pub fn fold<T: DeserializeOwned>(bytes: &[u8], take: impl FnMut(T) -> Result<()>) -> Result<End> {
+    fold_on(End::default(), bytes, take)
+}
+
+/// As [`fold`], of what follows where a journal ended before.
+///
+/// # Errors
+/// As [`fold`].
+pub fn fold_on<T: DeserializeOwned>(
+    mut end: End,
+    following: &[u8],
+    mut take: impl FnMut(T) -> Result<()>,
+) -> Result<End> {
+    let mut rest = following;
     while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
         let line = &rest[..at];
         let number = end.records + 1;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lifecycle::Message;
 use crate::account::{Form, Leg};
-use crate::bar::{Bar, Date, Nanos, Symbol};
+use crate::bar::{Bar, Date, Nanos, Symbol, Timeframe};
 use crate::order::{Order, Side};
 use crate::runner::OrderStatus;
 
@@ -29,6 +29,10 @@ pub enum Record {
         unit_digest: String,
         /// Magellan's version.
         version: String,
+        /// What the account began with, dollars.
+        capital: f64,
+        /// The bars that are decided on.
+        timeframe: Timeframe,
         /// Name of the file with the bars that its indicators saw first, if they need any.
         history: Option<String>,
     },

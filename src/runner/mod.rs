@@ -104,6 +104,12 @@ impl<S: Strategy> Runner<S> {
         }
     }
 
+    /// What a symbol's indicators showed at its last bar; none if it isn't traded.
+    pub fn inputs(&self, symbol: Symbol) -> Option<&[f64]> {
+        let at = self.symbols.binary_search_by_key(&symbol, |s| s.symbol).ok()?;
+        Some(self.symbols[at].inputs.as_slice())
+    }
+
     fn handle_bars(
         &mut self,
         bars: &[FeedBar],
@@ -140,6 +146,8 @@ struct SymbolStrategy<S: Strategy> {
     rolling: Vec<Rolling>,
     state: S::State,
     orders: Orders,
+    /// Of the last bar.
+    inputs: S::Inputs,
     /// Bars so far, those before the first session traded included: the warm-up counts them.
     seen: usize,
 }
@@ -147,7 +155,8 @@ struct SymbolStrategy<S: Strategy> {
 impl<S: Strategy> SymbolStrategy<S> {
     fn new(symbol: Symbol, strategy: S) -> Self {
         let rolling = strategy.indicators().as_ref().iter().map(|i| i.start(symbol)).collect();
-        Self { symbol, strategy, rolling, state: S::State::default(), orders: Orders::default(), seen: 0 }
+        let (state, orders, inputs) = (S::State::default(), Orders::default(), S::Inputs::NOTHING);
+        Self { symbol, strategy, rolling, state, orders, inputs, seen: 0 }
     }
 
     /// Whether bars are all that its indicators need.
@@ -171,6 +180,7 @@ impl<S: Strategy> SymbolStrategy<S> {
         for (k, rolling) in self.rolling.iter_mut().enumerate() {
             inputs.set(k, rolling.next(bar, session));
         }
+        self.inputs = inputs;
         self.seen += 1;
         if self.seen <= self.strategy.warmup() {
             return;

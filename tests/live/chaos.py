@@ -81,8 +81,7 @@ class Scenario:
                      fake=fake) as run:
             run.script(synthetic.restless(self.seed, OPEN, WILD + CALM, SYMBOLS))
             run.start()
-            run.to(start)
-            run.settle()
+            run.wait_until(start)
             for minute in range(WILD):
                 then = [happens(run, self.draw) for _, happens in self.plan[minute]]
                 run.minute(start + minute * MINUTE, strict=False)
@@ -104,8 +103,7 @@ class Scenario:
             run.minute(start + minute * MINUTE, strict=False)
         run.settle()
         # Waits that count by the service's clock are over.
-        run.to(run.clock.now + 5 * harness.SECOND)
-        run.settle()
+        run.wait_until(run.clock.now + 5 * harness.SECOND)
         found = broken_at_last(run)
         phase = run.phase
         if phase not in ("trading", "waiting"):

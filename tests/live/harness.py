@@ -29,6 +29,8 @@ MILLISECOND = SECOND // 1_000
 # When after its end a bar is sent, when the service gives up on one that is missing, and when the next open is traded.
 BARS_AFTER, GRACE, OPEN_AFTER = SECOND // 2, 2 * SECOND, 3 * SECOND
 SETTINGS = {"grace": OPEN_AFTER / SECOND, "bar_delay": BARS_AFTER / SECOND}
+# The service looks at its clock at least so often, in seconds of the wall clock.
+LOOK = 0.15
 # Nobody is to wait longer than this for anything, in seconds of the wall clock.
 PATIENCE = 20.0
 SECRET = "DO-NOT-WRITE-ME-DOWN-7f3a"
@@ -200,7 +202,7 @@ class LiveRun:
         costs = {"slippage_bps": str(self.config["execution"]["friction_bps"])}
         self.fake.tell("reset", now=now, settings=SETTINGS | costs | {"secret": SECRET} | (settings or {}))
         info = self.config["account_info"]
-        self.fake.tell("account", cash=str(info["initial_capital"]), multiplier=str(int(info["margin_multiplier"])))
+        self.fake.tell("account", cash=str(info["initial_capital"]), multiplier="4")
         self.clock = Clock(place / "now")
         self.clock.set(parse(now))
         self.journal = Journal(self.state / "journal.jsonl")
@@ -255,6 +257,9 @@ class LiveRun:
             raise Stuck(f"it doesn't end\n{self.said()}") from None
         self.exits.append(code)
         self.process = None
+        # Nobody waits for these answers any more.
+        self._pulse()
+        self._open.clear()
         return code
 
     def close(self) -> None:
@@ -361,9 +366,11 @@ class LiveRun:
         """Whatever changes while something goes on; none while a request waits for its answer."""
         first = min(self._open, default=self._records + 1)
         for record in self.fake.ask("requests", since=first - 1):
-            self._records = max(self._records, record["n"])
-            if record["kind"] == "request":
-                (self._open.add if record["status"] is None else self._open.discard)(record["n"])
+            is_new, self._records = record["n"] > self._records, max(self._records, record["n"])
+            if record["kind"] == "request" and record["status"] is None and is_new:
+                self._open.add(record["n"])
+            elif record.get("status") is not None:
+                self._open.discard(record["n"])
         if self._open:
             return None
         return self._records, self.journal.size, self._activity()
@@ -396,6 +403,12 @@ class LiveRun:
         at = parse(at) if isinstance(at, str) else at
         self.clock.set(at)
         self.fake.tell("clock", set=written(at))
+
+    def wait_until(self, at: int | str) -> None:
+        """Both clocks, and the service has seen what time it is: it looks at least so often."""
+        self.to(at)
+        time.sleep(LOOK)
+        self.settle()
 
     def script(self, bars: dict[str, list[dict[str, Any]]], spread_bps: float = 2.0) -> None:
         """Minutes that will come, and with the end of each a quote near its close."""

@@ -71,12 +71,10 @@ def trade_minutes(run: LiveRun, date: str, bars: Bars) -> None:
     run.script(bars)
     run.keep_quotes_fresh()
     run.start()
-    run.to(first)
-    run.settle()
+    run.wait_until(first)
     run.minutes(first, close - MINUTE)
-    run.to(close + 10 * SECOND)
-    run.settle()
-    run.to(close + 6 * MINUTE)
+    run.wait_until(close + 10 * SECOND)
+    run.wait_until(close + 6 * MINUTE)
     run.until(lambda: run.journal.of("closes"), "the session closes")
     run.settle()
 
@@ -126,9 +124,9 @@ SLOW = {"daily_trend": "1Day", "hourly_swing": "1Hour"}
 def test_days_of_daily_trend_are_as_replayed(tmp_path: pathlib.Path, begun: Any) -> None:
     """Daily bars are asked for after the close, and what they say is traded at the next open."""
     symbols = ["AAPL", "SPY", "TSLA"]
-    first, last = "2024-02-08", "2024-03-15"
-    archive = archive_of("sample", tmp_path, symbols)
-    days = archive.bars(symbols, "1Day", "2023-01-03", last)
+    first, last = "2024-02-08", "2024-02-21"
+    days = archive_of("sample", tmp_path, symbols).bars(symbols, "1Day", "2023-01-03", last)
+    archive = Archive(tmp_path).import_bars(days, "1Day")
     dates = sorted({of["t"][:10] for of in days["SPY"]})
     before = max(date for date in dates if date < first)
     run = begun("daily_trend", f"{before}T22:00:00Z", edits={"symbols": symbols})
@@ -144,8 +142,7 @@ def test_days_of_daily_trend_are_as_replayed(tmp_path: pathlib.Path, begun: Any)
         # Queued before the open, traded there, and the day's bars asked for after the close.
         for at in (opens - 10 * MINUTE, opens - 2 * MINUTE, opens - MINUTE, opens, opens + OPEN_AFTER, opens + MINUTE,
                    closes, closes + MINUTE, closes + 5 * MINUTE):
-            run.to(at)
-            run.settle()
+            run.wait_until(at)
         run.until(lambda date=date: [record for record in run.journal.of("bars")[-1:]
                                      if written(record["start"])[:10] == date], f"the bars of {date}")
         run.settle()
@@ -166,8 +163,8 @@ def test_hours_of_hourly_swing_are_as_replayed(tmp_path: pathlib.Path, begun: An
     """Hours are put together from minutes, and are those that the replay has."""
     symbols = ["NVDA", "TSLA"]
     first, last = "2024-04-01", "2024-04-12"
-    archive = archive_of("sample", tmp_path, symbols)
-    hours = archive.bars(symbols, "1Hour", "2023-11-01", last)
+    hours = archive_of("sample", tmp_path, symbols).bars(symbols, "1Hour", "2023-11-01", last)
+    archive = Archive(tmp_path).import_bars(hours, "1Hour")
     run = begun("hourly_swing", f"{first}T12:00:00Z")
     replayed = archive.replayed("hourly_swing", run.deployed, first, last)
     assert {row["order"][:3] for row in replayed["decisions"]} >= {"buy", "clo"}
@@ -177,15 +174,12 @@ def test_hours_of_hourly_swing_are_as_replayed(tmp_path: pathlib.Path, begun: An
     for date in dates:
         opens, closes = session_of(date)
         for at in (opens - 5 * MINUTE, opens - 2 * MINUTE + 5 * SECOND, opens):
-            run.to(at)
-            run.settle()
+            run.wait_until(at)
         for hour in range(opens + 30 * MINUTE, closes, 60 * MINUTE):
             for minute in (hour, hour + MINUTE, hour + 30 * MINUTE, hour + 59 * MINUTE):
                 run.minute(minute, strict=False)
-        run.to(closes + 10 * SECOND)
-        run.settle()
-        run.to(closes + 6 * MINUTE)
-        run.settle()
+        run.wait_until(closes + 10 * SECOND)
+        run.wait_until(closes + 6 * MINUTE)
     same(run, replayed)
     assert not [what for what in broken(run) if "stopped" not in what]
     assert run.term() == 0
@@ -213,8 +207,7 @@ def eager(begun: Any, seed: int = 2, **more: Any) -> LiveRun:
     run = begun("bear_trap", f"{DAY}T13:25:00Z", edits=EAGER, **more)
     run.script(synthetic.restless(seed, OPEN, MINUTES, run.symbols))
     run.start()
-    run.to(OPEN)
-    run.settle()
+    run.wait_until(OPEN)
     return run
 
 
@@ -254,7 +247,7 @@ def test_a_crash_with_an_entry_in_flight_buys_once(begun: Any, arrives: bool) ->
     """A process that died without an answer looks its order up; it is bought once if it arrived and once if not."""
     run = eager(begun)
     start = parse(OPEN)
-    fault = run.fault("timeout", on={"method": "POST", "path": "^/v2/orders$"}, carry_out=arrives, seconds=30)
+    fault = run.fault("timeout", on={"method": "POST", "path": "^/v2/orders$"}, carry_out=arrives, seconds=4)
     for place in range(15):
         run.minute(start + place * MINUTE, strict=False)
         if any(of["used"] for of in run.fake.ask("faults") if of["id"] == fault["id"]):
@@ -275,7 +268,7 @@ def test_a_crash_before_the_broker_answers_is_mended(begun: Any, skip: int) -> N
     """Whichever request was under way when the process died (entry, cancelling, a target, a stop), it is made good."""
     run = eager(begun)
     start = parse(OPEN)
-    run.fault("delay", on={"host": "trading", "method": "POST|DELETE|PATCH"}, skip=skip, seconds=60)
+    run.fault("delay", on={"host": "trading", "method": "POST|DELETE|PATCH"}, skip=skip, seconds=4)
     for place in range(25):
         run.minute(start + place * MINUTE, strict=False)
         if any(of["used"] for of in run.fake.ask("faults")):

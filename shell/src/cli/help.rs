@@ -12,7 +12,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Deploy",
         &[
-            "run", "reconcile", "parity", "monitor", "kill", "deploy", "rollback", "status", "health", "watch", "logs", "releases", "prune", "doctor", "notify",
+            "run", "reconcile", "parity", "monitor", "dashboard", "kill", "deploy", "rollback", "status", "health", "watch", "logs", "releases", "prune", "doctor", "notify",
             "bundle",
         ],
     ),

@@ -40,6 +40,9 @@ pub(super) struct Live {
     /// Read the stream as JSON instead of MessagePack, to look at it.
     #[arg(long)]
     stream_json: bool,
+    /// Serve figures for Prometheus at http://127.0.0.1:PORT/metrics.
+    #[arg(long, value_name = "PORT", env = "MAGELLAN_METRICS_PORT")]
+    metrics_port: Option<u16>,
     /// Trade real money, if the config names Alpaca's address for that, too.
     #[arg(long)]
     real_money: bool,
@@ -48,7 +51,7 @@ pub(super) struct Live {
 impl Live {
     /// As `reconcile` needs it.
     fn only_asking(real_money: bool) -> Self {
-        Self { grace: 2.0, on_stop: OnStop::Keep, stream_json: false, real_money }
+        Self { grace: 2.0, on_stop: OnStop::Keep, stream_json: false, metrics_port: None, real_money }
     }
 
     fn grace(&self) -> Result<Nanos> {
@@ -91,6 +94,7 @@ pub(super) fn settings<'c>(
         grace: live.grace()?,
         on_stop: live.on_stop,
         unit_digest: unit_digest.to_owned(),
+        metrics_port: live.metrics_port,
     })
 }
 

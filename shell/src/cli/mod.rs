@@ -10,6 +10,8 @@ mod bundle;
 mod ci;
 mod code;
 mod completions;
+#[cfg(feature = "live")]
+mod dashboard;
 mod data;
 #[cfg(feature = "deploy")]
 mod deploy;
@@ -189,6 +191,11 @@ enum Command {
     /// It may be looked at every day: the chance of ever alarming while the expectation holds stays below --alpha.
     #[cfg(feature = "live")]
     Monitor(parity::MonitorOptions),
+    /// Show services on a page that can only be looked at.
+    ///
+    /// It prints its address and serves until Ctrl-C. It reads the folders of state, and writes nothing.
+    #[cfg(feature = "live")]
+    Dashboard(dashboard::Dashboard),
     /// Tell a service to open no positions, or to sell everything.
     ///
     /// It writes the file `kill` into the service's folder of state; whoever can't run Magellan can do the same.
@@ -319,6 +326,8 @@ fn run(command: Command, strategies: &[&dyn AnyStrategy], started: Instant) -> R
         Command::Reconcile(options) => live::reconcile(&options, strategies),
         #[cfg(feature = "live")]
         Command::Parity(options) => parity::parity(&options, strategies),
+        #[cfg(feature = "live")]
+        Command::Dashboard(options) => dashboard::run(options),
         #[cfg(feature = "live")]
         Command::Monitor(options) => parity::monitor(&options, strategies),
         #[cfg(feature = "live")]

@@ -8,7 +8,7 @@ use magellan::bar::Date;
 use magellan::config::Complete;
 use magellan::disk::write::write_whole;
 use magellan::error::{Error, Result};
-use magellan::gate::StoredVerdict;
+use magellan::gate::verify::StoredVerdict;
 use magellan::live::parity::Parity;
 use magellan::registry::{self, AnyStrategy};
 use magellan::stats::monitor::Monitor;
@@ -20,10 +20,8 @@ use super::output::{print, to_json};
 use super::run::{bound, of_checkout, of_release};
 use crate::codes;
 use crate::release::heartbeat::Identity;
-use crate::service::live::replayed::{replay_day, session_returns};
+use crate::service::live::replayed::{PARITY, replay_day, session_returns};
 
-/// Where results are kept, in the folder of state.
-pub(crate) const PARITY: &str = "parity";
 /// A verdict's figures are annual.
 const SESSIONS_A_YEAR: f64 = 252.0;
 

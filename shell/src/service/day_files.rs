@@ -22,6 +22,8 @@ pub(super) struct DayFiles {
 struct Today {
     decisions: File,
     fills: File,
+    /// What indicators showed at each bar, where somebody asks for it.
+    evaluated: Option<File>,
 }
 
 impl DayFiles {
@@ -43,14 +45,14 @@ impl DayFiles {
             Ok::<File, Error>(file)
         };
         let opened =
-            begin("decisions", DECISIONS).and_then(|decisions| Ok(Today { decisions, fills: begin("fills", TRADES)? }));
+            begin("decisions", DECISIONS).and_then(|decisions| Ok(Today { decisions, fills: begin("fills", TRADES)?, evaluated: None }));
         let opened = self.kept(opened)?;
         self.today = Some(opened);
         Ok(())
     }
 
-    /// Goes on with a session's files, or begins them.
-    pub(super) fn resume(&mut self, session: Date) -> Result<()> {
+    /// Goes on with a session's files, or begins them: also one of what indicators of these names showed, if named.
+    pub(super) fn resume(&mut self, session: Date, inputs: Option<&[&'static str]>) -> Result<()> {
         let day = session.civil().strftime("%Y%m%d").to_string();
         let resume = |kind: &str, header: &str| {
             let path = self.folder.join(format!("{}_{kind}_{day}.csv", self.strategy));
@@ -60,8 +62,14 @@ impl DayFiles {
             }
             Ok::<File, Error>(file)
         };
-        let resumed = resume("decisions", DECISIONS)
-            .and_then(|decisions| Ok(Today { decisions, fills: resume("fills", TRADES)? }));
+        let evaluated = inputs.map(|names| {
+            let names: String = names.iter().map(|name| format!(",{name}")).collect();
+            resume("evaluated", &format!("bar_start,symbol,close,position,answer{names}\n"))
+        });
+        let resumed = evaluated.transpose().and_then(|evaluated| {
+            let (decisions, fills) = (resume("decisions", DECISIONS)?, resume("fills", TRADES)?);
+            Ok(Today { decisions, fills, evaluated })
+        });
         let resumed = self.kept(resumed)?;
         self.today = Some(resumed);
         Ok(())
@@ -75,6 +83,15 @@ impl DayFiles {
     pub(super) fn fills(&mut self, fills: &[Fill]) -> Result<()> {
         let rows: String = fills.iter().map(trade_row).collect();
         self.append(|today| &mut today.fills, &rows)
+    }
+
+    /// Rows of what indicators showed.
+    pub(super) fn evaluated(&mut self, rows: &str) -> Result<()> {
+        let written = match self.today.as_mut().and_then(|today| today.evaluated.as_mut()) {
+            Some(file) => file.write_all(rows.as_bytes()),
+            None => Ok(()),
+        };
+        self.kept(written)
     }
 
     /// Whole rows at once: a file has no buffer that could be lost.

@@ -3,6 +3,8 @@
 //! A replay finds out itself when an order fills. Here the broker does, and says so. Everything else is the same: the
 //! same orders are heard, the same lots open with the same brackets, the same limits count.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{BarAt, Book, When};
@@ -79,6 +81,20 @@ pub struct Want {
     pub protect: Option<f64>,
     /// Whether it may open a position.
     pub opens: bool,
+}
+
+/// In words, for people.
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Market => f.write_str("at the market"),
+            Self::OnClose => f.write_str("at the close"),
+            Self::Limit(limit) => write!(f, "limit {limit}"),
+            Self::Stop(stop) => write!(f, "stop {stop}"),
+            Self::StopLimit { stop, limit } => write!(f, "stop {stop} limit {limit}"),
+            Self::Either { limit, stop } => write!(f, "limit {limit} or stop {stop}"),
+        }
+    }
 }
 
 impl Book {

@@ -96,8 +96,9 @@ impl Trader<'_> {
         }
         let sending = Record::Heard { at: now, id: id.clone(), part: PartName::Main, message: Message::Sending };
         if self.record(&sending)? {
-            info!(%symbol, id, "{} {} shares, {:?}", request.side.name(), request.shares, request.form);
+            info!(%symbol, id, "{} {} shares, {}", request.side.name(), request.shares, request.form);
             self.day_orders += 1;
+            self.metrics.orders.inc();
             jobs.push(Job::Submit { id, symbol, request });
         }
         Ok(())
@@ -358,6 +359,7 @@ impl Trader<'_> {
             .unwrap_or_default();
         if matches!(message, Message::Execution { .. }) {
             self.day_fills += 1;
+            self.metrics.executions.inc();
         }
         let record = Record::Heard { at: now, id: id.to_owned(), part, message };
         self.record(&record)?;

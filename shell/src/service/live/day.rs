@@ -75,7 +75,7 @@ impl Trader<'_> {
 
     pub(super) fn begin_session(&mut self, session: &Session) -> Result<()> {
         info!(session = %session.date, "the session opens");
-        let opened = self.service.day_files.open(session.date);
+        let opened = self.service.day_files.resume(session.date, Some(&self.input_names));
         self.service.recorded(opened);
         self.journal.append(&Record::Opens { date: session.date })?;
         self.runner.handle(&Event::Opens(*session), &mut self.desk, &mut self.decisions)?;

@@ -13,11 +13,13 @@ mod heard;
 mod history_file;
 mod hours;
 mod latency;
+mod metrics;
 pub(crate) mod replayed;
 mod start;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -45,6 +47,7 @@ use file::JournalFile;
 use guard::Guard;
 use hours::Coarser;
 use latency::Latency;
+use metrics::Metrics;
 use workers::{Answer, Workers};
 
 pub use start::{Settings, reconcile, start};
@@ -100,6 +103,8 @@ pub struct Trader<'s> {
     _updates: Updates,
     guard: Guard,
     latency: Latency,
+    metrics: Metrics,
+    input_names: Vec<&'static str>,
     state: PathBuf,
     /// With which the names of its orders begin.
     name: String,
@@ -314,12 +319,36 @@ impl Trader<'_> {
         self.reconcile_if_due();
         self.set_phase(now)?;
         self.service.heartbeat.open_positions = Some(self.desk.open_positions());
+        if self.service.beaten.elapsed() > Duration::from_secs(1) {
+            self.measure(now);
+        }
         if self.is_ready() {
             self.service.progress(&self.desk);
         } else if self.service.beaten.elapsed() > Duration::from_secs(1) {
             self.service.alive();
         }
         Ok(())
+    }
+
+    fn measure(&mut self, now: Nanos) {
+        let flag = |is: bool| f64::from(u8::from(is));
+        let m = &self.metrics;
+        m.errors.set(self.service.faults.errors() as f64);
+        m.equity.set(self.desk.equity());
+        m.positions.set(self.desk.open_positions() as f64);
+        m.unprotected.set(self.desk.unprotected(now, &session_ahead(now)).len() as f64);
+        m.ready.set(flag(self.service.ready));
+        m.trading.set(flag(self.phase == Phase::Trading));
+        m.halted.set(flag(self.halted.is_some()));
+        m.feed_up.set(flag(self.feed_down.is_none()));
+        m.updates_up.set(flag(self.news_down.is_none()));
+        m.journal_records.set(self.journal.records() as f64);
+        for (quantile, latency, disk) in [(0.5, &m.latency_p50, &m.disk_p50), (0.99, &m.latency_p99, &m.disk_p99)] {
+            if let Some((took, on_disk)) = self.latency.quantile(quantile) {
+                latency.set(took);
+                disk.set(on_disk);
+            }
+        }
     }
 
     /// Whether it trades, or would if there were a session.
@@ -443,10 +472,30 @@ impl Trader<'_> {
         self.decisions = decisions;
         handled?;
         self.service.saw_bars(bars.len(), start);
+        self.evaluated(&feed);
+        self.metrics.bars.inc_by(bars.len() as u64);
+        self.metrics.decisions.inc_by(self.decisions.len() as u64);
+        self.metrics.last_bar.set(start as f64 / SECOND as f64);
         let arrived = self.arrived.remove(&self.last_minute(end));
         self.arrived.retain(|minute, _| *minute >= end);
         self.latency.decided(arrived);
         Ok(())
+    }
+
+    /// Writes down what was seen of each bar, and what was made of it.
+    fn evaluated(&mut self, feed: &[FeedBar]) {
+        let mut rows = String::new();
+        for bar in feed {
+            let inputs = self.runner.inputs(bar.symbol).unwrap_or_default();
+            let mine = self.decisions.iter().filter(|decision| decision.symbol == bar.symbol);
+            let answers: Vec<String> = mine.map(|decision| status_text(decision.status)).collect();
+            let answer = if answers.is_empty() { "no order".to_owned() } else { answers.join("; ") };
+            let (start, symbol, close) = (iso_utc(bar.bar.start), bar.symbol, bar.bar.close);
+            let values: String = inputs.iter().map(|value| format!(",{value}")).collect();
+            let _ = writeln!(rows, "{start},{symbol},{close},{},{answer}{values}", self.desk.units(symbol));
+        }
+        let written = self.service.day_files.evaluated(&rows);
+        self.service.recorded(written);
     }
 
     /// Start of the last minute of a bar that ends then.

@@ -1,24 +1,31 @@
 //! A service's journal, read again: a day beside its replay, and the returns of its sessions.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
 
 use magellan::account::Account;
-use magellan::bar::{Date, Symbol};
+use magellan::bar::Date;
 use magellan::config::Complete;
+use magellan::costs::Costs;
 use magellan::disk::map::{self, Access};
 use magellan::error::{Error, Result};
 use magellan::live::desk::Desk;
-use magellan::live::journal::fold;
+use magellan::live::journal::{End, fold, fold_on};
 use magellan::live::parity::{Parity, Replaying, SessionReturns};
 use magellan::live::record::Record;
 use magellan::registry::AnyStrategy;
+use magellan::risk::Limits;
 
 use super::file::JOURNAL;
 use super::history_file;
 use super::start::warm_up;
 use crate::codes;
 use crate::records::order_text;
+
+/// Where results are kept, in the folder of state.
+pub(crate) const PARITY: &str = "parity";
 
 /// A day beside its replay, and by what it was traded.
 pub(crate) struct Replayed {
@@ -65,7 +72,7 @@ pub(crate) fn replay_day(
             warm_up(&mut *runner, *symbol, bars, strategy.timeframe(), Date(i32::MAX))?;
         }
     }
-    let desk = empty(config, &bytes, strategy)?;
+    let desk = empty(config, strategy);
     let mut replaying = Replaying::new(date, strategy.timeframe(), &mut *runner, desk, order_text);
     let (mut at, mut over) = (0u64, false);
     fold(&bytes, |record: Record| {
@@ -86,25 +93,66 @@ pub(crate) fn replay_day(
 pub(crate) fn session_returns(strategy: &dyn AnyStrategy, config: &Complete, state: &Path) -> Result<BTreeMap<Date, f64>> {
     let path = state.join(JOURNAL);
     let bytes = map::bytes(&path, Access::Map)?;
-    let mut returns = SessionReturns::new(empty(config, &bytes, strategy)?);
+    let mut returns = SessionReturns::new(empty(config, strategy));
     fold(&bytes, |record: Record| returns.take(&record)).map_err(|e| e.at(path.display()))?;
     Ok(returns.finish())
 }
 
-/// A desk that nothing has happened to, with a book for each symbol that the journal names.
-fn empty(config: &Complete, journal: &[u8], strategy: &dyn AnyStrategy) -> Result<Desk> {
+/// A desk that nothing has happened to.
+fn empty(config: &Complete, strategy: &dyn AnyStrategy) -> Desk {
     let config = config.config();
-    let mut symbols: Vec<Symbol> = config.symbols.clone();
-    fold(journal, |record| {
-        match record {
-            Record::Planned { symbol, .. } => symbols.push(symbol),
-            Record::Bars { bars, .. } => symbols.extend(bars.iter().map(|bar| bar.0)),
-            _ => {}
-        }
-        symbols.sort();
-        symbols.dedup();
-        Ok(())
-    })?;
     let account = Account::new(config.account_info.initial_capital, config.costs(), config.limits());
-    Ok(Desk::new(account.under(config.conditions()), &symbols, strategy.timeframe()))
+    Desk::new(account.under(config.conditions()), &config.symbols, strategy.timeframe())
+}
+
+/// A service's journal, followed while the service writes it. Limits and costs don't matter: what was decided stands in
+/// it.
+pub(crate) struct Followed {
+    path: PathBuf,
+    end: End,
+    desk: Option<Desk>,
+}
+
+impl Followed {
+    /// The journal in a folder of state; nothing is read yet.
+    pub(crate) fn new(state: &Path) -> Self {
+        Self { path: state.join(JOURNAL), end: End::default(), desk: None }
+    }
+
+    /// Reads what is new.
+    ///
+    /// # Errors
+    /// Data error if there is no journal, or it is damaged.
+    pub(crate) fn read(&mut self, mut each: impl FnMut(&Record, &Desk)) -> Result<()> {
+        let mut file = File::open(&self.path).map_err(|e| Error::io(&self.path, &e))?;
+        let length = file.metadata().map_err(|e| Error::io(&self.path, &e))?.len();
+        if length < self.end.bytes {
+            // Another journal: from the beginning.
+            (self.end, self.desk) = (End::default(), None);
+        }
+        let mut new = Vec::new();
+        file.seek(SeekFrom::Start(self.end.bytes)).map_err(|e| Error::io(&self.path, &e))?;
+        file.take(length - self.end.bytes).read_to_end(&mut new).map_err(|e| Error::io(&self.path, &e))?;
+        let desk = &mut self.desk;
+        self.end = fold_on(self.end, &new, |record: Record| {
+            if let (None, Record::Started { capital, timeframe, .. }) = (&desk, &record) {
+                let account = Account::new(*capital, Costs::default(), Limits::default());
+                let mut empty = Desk::new(account, &[], *timeframe);
+                empty.trust(true);
+                *desk = Some(empty);
+            }
+            if let Some(desk) = desk.as_mut() {
+                desk.apply(&record)?;
+                each(&record, desk);
+            }
+            Ok(())
+        })
+        .map_err(|e| e.at(self.path.display()))?;
+        Ok(())
+    }
+
+    /// The desk, once a process has started.
+    pub(crate) fn desk(&self) -> Option<&Desk> {
+        self.desk.as_ref()
+    }
 }

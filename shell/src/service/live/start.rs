@@ -28,6 +28,7 @@ use super::guard::Guard;
 use super::history_file;
 use super::hours::Coarser;
 use super::latency::Latency;
+use super::metrics::Metrics;
 use super::workers::{Answer, Asker, Job, Workers};
 use super::{DAILY_AFTER, Input, OnStop, Trader, session_ahead};
 use crate::alpaca::stream::{Stream, Subscription, Wire};
@@ -66,6 +67,8 @@ pub struct Settings<'c> {
     pub on_stop: OnStop,
     /// What the process is made of.
     pub unit_digest: String,
+    /// Where figures for Prometheus are served on this machine, if anywhere; 0 for any port.
+    pub metrics_port: Option<u16>,
 }
 
 /// What a journal says.
@@ -84,17 +87,8 @@ struct Told {
 impl Told {
     fn read(settings: &Settings<'_>, timeframe: Timeframe) -> Result<Self> {
         let config = settings.config.config();
-        // Whatever was traded once still has its book.
-        let mut symbols: BTreeSet<Symbol> = config.symbols.iter().copied().collect();
-        JournalFile::open(settings.state, |record| {
-            if let Record::Planned { symbol, .. } = record {
-                symbols.insert(symbol);
-            }
-            Ok(())
-        })?;
-        let symbols: Vec<Symbol> = symbols.into_iter().collect();
         let account = Account::new(config.account_info.initial_capital, config.costs(), config.limits());
-        let mut desk = Desk::new(account.under(config.conditions()), &symbols, timeframe);
+        let mut desk = Desk::new(account.under(config.conditions()), &config.symbols, timeframe);
         let (mut session, mut last_closed, mut decided) = (None, Date(i32::MIN), Nanos::MIN);
         let (mut bars, mut accepted) = (Vec::new(), BTreeSet::new());
         let account = account_of(config);
@@ -169,9 +163,16 @@ pub fn start<'s>(
         config: config.sha256.clone(),
         unit_digest: settings.unit_digest.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        capital: config.account_info.initial_capital,
+        timeframe,
         history,
     })?;
     let guard = guarded(config, &asker);
+    let metrics = Metrics::default();
+    if let Some(port) = settings.metrics_port {
+        let address = metrics.serve(strategy.name(), port)?;
+        info!("metrics at http://{address}/metrics");
+    }
     let (to, inputs) = channel();
     let workers = Workers::start(&asker, &to);
     let barrier_grace = settings.grace;
@@ -204,6 +205,8 @@ pub fn start<'s>(
         _updates: updates,
         guard,
         latency: Latency::default(),
+        metrics,
+        input_names: strategy.input_names(config)?,
         state: settings.state.to_owned(),
         name: config.strategy.name.clone(),
         timeframe,
@@ -244,7 +247,7 @@ pub fn start<'s>(
         service,
     };
     if let Some(session) = trader.session {
-        let opened = trader.service.day_files.resume(session.date);
+        let opened = trader.service.day_files.resume(session.date, Some(&trader.input_names));
         trader.service.recorded(opened);
     }
     trader.desk.fills();
