@@ -8,6 +8,7 @@ the same faults; when a fault meets a request depends on the service. --keep DIR
 import argparse
 import collections
 import concurrent.futures
+import json
 import pathlib
 import random
 import shutil
@@ -89,7 +90,14 @@ class Scenario:
                     happens()
                 if not run.runs:
                     run.start(wait=self.draw.random() < 0.5)
-            return self._end(run, start)
+            try:
+                found = self._end(run, start)
+            except AssertionError as stuck:
+                found = [str(stuck)]
+            if found:
+                told = {name: fake.ask(name) for name in ("requests", "orders", "events", "faults", "connections")}
+                (place / "broker.json").write_text(json.dumps(told, indent=1))
+            return found
 
     def _end(self, run: LiveRun, start: int) -> list[str]:
         """Nothing goes wrong any more: all must be well soon."""
@@ -290,9 +298,9 @@ def main() -> int:
 
 
 def in_short(text: str) -> str:
-    """Of a traceback the error, without the service's log."""
+    """Its first line; of a traceback the error, without the service's log."""
     if not text.startswith("Traceback"):
-        return text[:300]
+        return text.partition("\n")[0][:300]
     lines = [line for line in text.splitlines() if line and not line.startswith(" ")]
     return next((line for line in lines[1:] if ":" in line), lines[0])[:300]
 

@@ -20,7 +20,7 @@ use super::output::{print, to_json};
 use super::run::{bound, of_checkout, of_release};
 use crate::codes;
 use crate::release::heartbeat::Identity;
-use crate::service::live::replayed::{PARITY, replay_day, session_returns};
+use crate::service::live::replayed::{PARITY, last_session, replay_day, session_returns};
 
 /// A verdict's figures are annual.
 const SESSIONS_A_YEAR: f64 = 252.0;
@@ -34,8 +34,11 @@ pub(super) struct ParityOptions {
     #[arg(long, value_name = "DIR", env = "STATE_DIRECTORY")]
     state_dir: PathBuf,
     /// The session, YYYY-MM-DD.
-    #[arg(long)]
-    date: Date,
+    #[arg(long, required_unless_present = "last")]
+    date: Option<Date>,
+    /// The last session that has ended.
+    #[arg(long, conflicts_with = "date")]
+    last: bool,
     /// Warn if executions were worse than a replay's prices by more than this on average [default: the config's
     /// friction_bps].
     #[arg(long, value_name = "BPS")]
@@ -86,7 +89,11 @@ fn own(strategy: &dyn AnyStrategy, place: &Place) -> Result<(Complete, Identity)
 pub(super) fn parity(options: &ParityOptions, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
     let strategy = registry::find(strategies, &options.strategy)?;
     let (config, identity) = own(strategy, &options.place)?;
-    let replayed = replay_day(strategy, &config, &options.state_dir, options.date)?;
+    let date = match options.date {
+        Some(date) => date,
+        None => last_session(&options.state_dir)?,
+    };
+    let replayed = replay_day(strategy, &config, &options.state_dir, date)?;
     let friction = config.config().execution.friction_bps;
     let (warn, fail) =
         (options.warn_slippage_bps.unwrap_or(friction), options.fail_slippage_bps.unwrap_or(2.0 * friction));
@@ -131,7 +138,7 @@ pub(super) fn parity(options: &ParityOptions, strategies: &[&dyn AnyStrategy]) -
         unit_digest: &replayed.unit_digest,
         parity: &replayed.parity,
     };
-    keep(&options.state_dir, options.date, &result)?;
+    keep(&options.state_dir, date, &result)?;
     match options.json {
         true => print(&to_json(&result))?,
         false => print(&text(&result))?,

@@ -9,11 +9,10 @@ const LONGEST = 2000; // characters of a log line that are shown
 
 /* Elements */
 
+const isThere = (v) => v !== null && v !== undefined && v !== false;
 function fillIn(node, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? '' : value);
-  }
-  node.append(...children.flat(3).filter((c) => c !== null && c !== undefined && c !== false));
+  for (const [name, value] of Object.entries(attributes)) if (isThere(value)) node.setAttribute(name, value);
+  node.append(...children.flat(3).filter(isThere));
   return node;
 }
 const el = (tag, attributes = {}, ...children) => fillIn(document.createElement(tag), attributes, children);
@@ -23,16 +22,10 @@ const byId = (id) => document.getElementById(id);
 /** Makes `old` what `fresh` is, and touches only what differs: so focus, selection and scrolling stay as they are. */
 function morph(old, fresh) {
   if (old.nodeName !== fresh.nodeName || old.dataset?.key !== fresh.dataset?.key) return old.replaceWith(fresh);
-  if (old.nodeType === Node.TEXT_NODE) {
-    if (old.data !== fresh.data) old.data = fresh.data;
-    return undefined;
-  }
-  for (const { name } of [...old.attributes]) {
-    // A reader opens and closes a <details>, the server doesn't.
-    if (!fresh.hasAttribute(name) && name !== 'open') old.removeAttribute(name);
-  }
+  if (old.nodeType === Node.TEXT_NODE) return old.data === fresh.data || (old.data = fresh.data);
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  return 'kept' in old.dataset ? undefined : morphChildren(old, [...fresh.childNodes]);
+  return 'kept' in old.dataset || morphChildren(old, [...fresh.childNodes]);
 }
 function morphChildren(parent, fresh) {
   const old = [...parent.childNodes];
@@ -47,12 +40,8 @@ const isNumber = (v) => typeof v === 'number' && Number.isFinite(v);
 const list = (v) => (Array.isArray(v) ? v : []);
 const none = (text = 'not known') => el('span', { class: 'none' }, text);
 const sub = (...text) => el('span', { class: 'sub' }, text);
-const formats = new Map();
-function fixed(v, most, least = most) {
-  const key = `${most} ${least}`;
-  if (!formats.has(key)) formats.set(key, new Intl.NumberFormat('en-US', { minimumFractionDigits: least, maximumFractionDigits: most, signDisplay: 'negative' }));
-  return formats.get(key).format(v).replace('-', '−');
-}
+const fixed = (v, most, least = most) => v.toLocaleString('en-US', { minimumFractionDigits: least, maximumFractionDigits: most, signDisplay: 'negative' }).replace('-', '−');
+const clip = (words, most, more = () => '') => (words.length > most ? `${words.slice(0, most)}…${more(words.length - most)}` : words);
 const signed = (text, v) => (v > 0 ? `+${text}` : text);
 const percent = (v) => signed(`${fixed(v * 100, 2)}\u202f%`, v);
 const money = (v) => (v < 0 ? '−$' : '$') + fixed(Math.abs(v), 2);
@@ -60,7 +49,7 @@ const gain = (v) => signed(money(v), v);
 const count = (v) => fixed(v, 4, 0);
 const plural = (n, one) => `${count(n)} ${n === 1 ? one : `${one}s`}`;
 const or = (v, format) => (isNumber(v) ? format(v) : none());
-const text = (v) => (v === null || v === undefined || v === '' ? none() : String(v));
+const text = (v) => (isThere(v) && v !== '' ? String(v) : none());
 const title = (name) => (name.charAt(0).toUpperCase() + name.slice(1)).replaceAll('_', ' ');
 const short = (digest) => (digest ? el('span', { class: 'mono', title: digest }, String(digest).slice(0, 10)) : none());
 
@@ -70,15 +59,13 @@ const zone = { timeZone: 'America/New_York' };
 const nyClock = new Intl.DateTimeFormat('en-GB', { ...zone, hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 const nyDay = new Intl.DateTimeFormat('en-CA', { ...zone, year: 'numeric', month: '2-digit', day: '2-digit' });
 const dayFormat = new Intl.DateTimeFormat('en-GB', { timeZone: 'UTC', day: 'numeric', month: 'short', year: 'numeric' });
-function dayText(iso) {
-  const date = new Date(`${iso}T00:00:00Z`);
-  return Number.isNaN(+date) ? String(iso) : dayFormat.format(date).replace('Sept', 'Sep');
-}
+const isDate = (date) => !Number.isNaN(+date);
+const dayText = (iso, date = new Date(`${iso}T00:00:00Z`)) => (isDate(date) ? dayFormat.format(date).replace('Sept', 'Sep') : String(iso));
 /** An instant, as ISO text or Unix seconds. Its date is left out if that is today. */
 function time(at, digits = 8) {
-  if (at === null || at === undefined) return none();
+  if (!isThere(at)) return none();
   const date = new Date(isNumber(at) ? at * 1000 : at);
-  if (Number.isNaN(+date)) return String(at);
+  if (!isDate(date)) return String(at);
   const [day, clock] = [nyDay.format(date), nyClock.format(date).slice(0, digits)];
   const utc = date.toISOString().slice(0, 19);
   return el('time', { datetime: `${utc}Z`, title: `${utc.replace('T', ' ')} UTC` }, day === nyDay.format(now() * 1000) ? clock : `${dayText(day)}, ${clock}`);
@@ -86,10 +73,8 @@ function time(at, digits = 8) {
 /** A bar by its start. Midnight UTC is a daily bar, which is called by its session's date. */
 const bar = (at) => (/T00:00(:00)?(\.0+)?Z$/.test(at) ? el('time', { datetime: at, title: `daily bar, ${at}` }, dayText(at.slice(0, 10))) : time(at, 5));
 function span(seconds) {
-  const s = Math.max(0, Math.floor(seconds));
-  if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min`;
-  return s < 86400 ? `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min` : plural(Math.floor(s / 86400), 'day');
+  const [s, min, h, days] = [1, 60, 3600, 86400].map((unit) => Math.floor(Math.max(0, seconds) / unit));
+  return min < 1 ? `${s} s` : h < 1 ? `${min} min` : days < 1 ? `${h} h ${min % 60} min` : plural(days, 'day');
 }
 
 /* Status: a shape and a word each; the colour only repeats them */
@@ -125,11 +110,12 @@ function shape(status) {
 }
 const badge = (status, word) => el('span', { class: `status ${status}` }, shape(status), word);
 const statusOf = (given) => (Object.hasOwn(SHAPES, String(given).toUpperCase()) ? String(given).toUpperCase() : 'UNKNOWN');
-const judged = (it) => (it ? badge(statusOf(it.status), String(it.status).toUpperCase()) : none('none yet'));
+const judged = (it) => (it ? badge(statusOf(it.status), clip(String(it.status).toUpperCase(), 16)) : none('none yet'));
 
 /* What a service says */
 
 const keyOf = (s) => `${s.state_dir ?? ''} ${s.strategy ?? ''}`;
+const hashOf = (key) => `#${encodeURIComponent(key)}`;
 const nameOf = (s) => String(s.strategy ?? s.state_dir ?? 'unnamed');
 const knows = (s) => !s.fault;
 const age = (s) => now() - s.written_at;
@@ -138,7 +124,7 @@ const isSilent = (s) => knows(s) && s.phase !== 'stopped' && isNumber(s.written_
 function phaseOf(s) {
   if (!knows(s)) return ['ERROR', 'Can’t be read', `Its state can’t be read: ${s.fault}`];
   const [status, meaning] = Object.hasOwn(PHASES, s.phase) ? PHASES[s.phase] : ['UNKNOWN', 'This page doesn’t know what that means.'];
-  const word = title(String(s.phase ?? 'not known'));
+  const word = clip(title(String(s.phase ?? 'not known')), 16);
   return isSilent(s) ? ['FAIL', 'Silent', `It said “${word}” ${span(age(s))} ago, and nothing since.`] : [status, word, meaning];
 }
 /** Today's return, and how it lies to what the gate expects of a session. */
@@ -154,7 +140,7 @@ function troublesOf(s) {
   const bare = list(s.positions).filter((p) => p.protected === false).map((p) => p.symbol);
   const { rate, place } = todayOf(s);
   return [
-    SEVERITY.indexOf(status) >= SEVERITY.indexOf('UNKNOWN') && [status === 'UNKNOWN' ? 'WARN' : status, [knows(s) && `${word}. `, meaning, knows(s) && s.why && ` ${s.why}`]],
+    SEVERITY.indexOf(status) >= SEVERITY.indexOf('UNKNOWN') && [status === 'UNKNOWN' ? 'WARN' : status, [knows(s) && `${word}. `, meaning, knows(s) && s.why && ` ${clip(String(s.why), 160)}`]],
     bare.length > 0 && ['FAIL', `Not protected: ${bare.join(', ')}.`],
     s.errors > 0 && ['WARN', `${plural(s.errors, 'error')} since its start.`],
     place === 'below expected' && ['WARN', `Today’s ${percent(rate)} is below what is expected.`],
@@ -169,7 +155,7 @@ const gravest = (troubles) => SEVERITY[Math.max(0, ...troubles.map(([status]) =>
 
 /** Columns: label, cell(row), class. The first one heads its row. Roles are said again, as narrow pages show rows as
     cards, and some browsers drop a table's meaning with its layout. */
-function table(caption, columns, rows, empty, { className, row = () => ({}) } = {}) {
+function table(caption, columns, rows, empty, className, row = () => ({})) {
   const head = columns.map(([label, , c]) => el('th', { scope: 'col', role: 'columnheader', class: c }, label));
   const cell = (r) => ([label, of, c], i) => (i === 0 ? el('th', { scope: 'row', role: 'rowheader', class: c }, of(r)) : el('td', { role: 'cell', class: c, 'data-label': label }, of(r)));
   const body = rows.map((r) => el('tr', { role: 'row', ...row(r) }, columns.map(cell(r))));
@@ -182,12 +168,11 @@ function todayStrip({ rate, e }) {
   if (!e) return null;
   const half = 1.7 * Math.max(e.high - e.mean, e.mean - e.low, 1e-6);
   const at = (v) => 60 + ((v - e.mean) / half) * 60;
-  const inside = (v) => Math.max(1, Math.min(119, at(v)));
   const rect = (c, from, to) => svg('rect', { class: c, x: from, y: 0, width: to - from, height: 16 });
   const beyond = rate !== null && Math.abs(at(rate) - 60) > 58;
   const arrow = beyond && svg('path', { class: 'mark', d: at(rate) < 60 ? 'M9 1v14L1 8Z' : 'M111 1v14l8-7Z' });
   return svg('svg', { class: 'strip', viewBox: '0 0 120 16', 'aria-hidden': 'true' }, rect('all', 0, 120), rect('band', at(e.low), at(e.high)),
-    rect('mean', at(e.mean) - 0.5, at(e.mean) + 0.5), rate !== null && !beyond && rect('mark', inside(rate) - 1.5, inside(rate) + 1.5), arrow);
+    rect('mean', at(e.mean) - 0.5, at(e.mean) + 0.5), rate !== null && !beyond && rect('mark', at(rate) - 1.5, at(rate) + 1.5), arrow);
 }
 function todayNode(s) {
   const today = todayOf(s);
@@ -202,19 +187,17 @@ function equityChart(s) {
   if (isNumber(s.equity) && lastDay < nyDay.format(now() * 1000)) points.push(['now', s.equity]);
   if (points.length < 2) return el('p', { class: 'none' }, points.length ? 'One value so far. A line needs two.' : 'No session has ended yet.');
   const values = points.map((p) => p[1]);
+  const [from, to] = [points[0], points.at(-1)];
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const x = (i) => ((i / (values.length - 1)) * 600).toFixed(1);
   const y = (v) => (high > low ? 145 - ((v - low) / (high - low)) * 130 : 80).toFixed(1);
-  const line = values.map((v, i) => `${x(i)},${y(v)}`).join(' ');
   const rule = isNumber(s.capital) && s.capital >= low && s.capital <= high;
-  const said = `Equity from ${points[0][0]}, ${money(values[0])}, to ${points.at(-1)[0]}, ${money(values.at(-1))}. Highest ${money(high)}, lowest ${money(low)}.`;
-  const change = (i) => (i ? [gain(values[i] - values[i - 1]), sub(percent(values[i] / values[i - 1] - 1))] : none('first'));
-  const rows = points.map(([day, v], i) => [day, money(v), change(i)]).reverse();
+  const said = `Equity from ${from[0]}, ${money(from[1])}, to ${to[0]}, ${money(to[1])}.`;
   return [
-    el('figure', { class: 'plane' }, el('span', { class: 'top' }, money(high)), el('span', { class: 'bottom' }, money(low)),
-      svg('svg', { viewBox: '0 0 600 160', preserveAspectRatio: 'none', role: 'img', 'aria-label': said }, rule && svg('path', { class: 'rule', d: `M0 ${y(s.capital)}H600` }), svg('polyline', { points: line })),
-      el('figcaption', {}, el('span', {}, points[0][0]), rule && el('span', {}, 'dashed: capital'), el('span', {}, points.at(-1)[0]))),
-    el('details', {}, el('summary', {}, 'The same as a table'), table('Equity by session', [['Session', (r) => r[0]], ['Equity', (r) => r[1], 'number'], ['Change', (r) => r[2], 'number']], rows, '')),
+    el('p', { class: 'note' }, `Highest ${money(high)}, lowest ${money(low)}.`, rule && ' The dashed line is the capital.'),
+    el('figure', { class: 'plane' },
+      svg('svg', { viewBox: '0 0 600 160', preserveAspectRatio: 'none', role: 'img', 'aria-label': said }, rule && svg('path', { class: 'rule', d: `M0 ${y(s.capital)}H600` }), svg('polyline', { points: values.map((v, i) => `${x(i)},${y(v)}`).join(' ') })),
+      el('figcaption', {}, el('span', {}, from[0]), el('span', {}, to[0]))),
   ];
 }
 
@@ -228,8 +211,8 @@ function drawLog(box, lines) {
   const height = box.scrollHeight;
   [...box.children].slice(0, gone).forEach((node) => node.remove());
   const lost = height - box.scrollHeight;
-  const clip = (line) => (line.length > LONGEST ? `${line.slice(0, LONGEST)}… (${count(line.length - LONGEST)} more characters)` : line);
-  box.append(...lines.slice(was.length - gone).map((line) => el('div', {}, clip(line).replace(/\n+$/, '').replaceAll('\n', '\ufffd') || ' ')));
+  const words = (line) => clip(line.trimEnd().replaceAll('\n', '\ufffd') || ' ', LONGEST, (n) => ` (${count(n)} more characters)`);
+  box.append(...lines.slice(was.length - gone).map((line) => el('div', {}, words(line))));
   box.lines = lines;
   if (atEnd) box.scrollTop = box.scrollHeight;
   else if (lost) box.scrollTop = top - lost;
@@ -242,24 +225,24 @@ let [source, triedAt] = [null, 0];
 const loadedAt = Date.now();
 const services = () => list(state?.services).filter((s) => s && typeof s === 'object');
 const elapsed = () => Math.max(0, (Date.now() - receivedAt) / 1000);
-const isLive = () => state !== null && source.readyState === EventSource.OPEN && elapsed() <= QUIET;
+const isLive = () => state !== null && !broken && source.readyState === EventSource.OPEN && elapsed() <= QUIET;
 const isNew = () => !broken && source.readyState === EventSource.CONNECTING && Date.now() - loadedAt < QUIET * 1000;
 /** The server's clock, which goes on for as long as the page is told: ages of what isn't known any more don't grow. */
 const now = () => (state ? Date.parse(state.now) / 1000 + Math.min(elapsed(), QUIET) : Date.now() / 1000);
 
 function drawBar() {
-  const waits = isNew();
+  const [waits, old] = [isNew(), elapsed() > 60];
   const known = state && [time(state.now), ' New York time'];
-  const words = isLive() ? ['Updated ', known] : waits ? 'Asking for the state' : [broken || 'Not connected', ': ', state ? ['the page shows what was known at ', known, `, ${span(elapsed())} ago.`] : 'nothing is known yet.'];
-  show('connection', isLive() ? badge('PASS', 'Live') : waits ? badge('BUSY', 'Connecting') : badge(elapsed() > 60 ? 'FAIL' : 'WARN', 'Not connected'));
-  show('updated', words);
-  document.body.className = isLive() || waits ? '' : elapsed() > 60 ? 'stale old' : 'stale';
+  const lost = [broken || 'Not connected', ': ', state ? ['the page shows what was known at ', known, `, ${span(elapsed())} ago.`] : 'nothing is known yet.'];
+  show('connection', isLive() ? badge('PASS', 'Live') : waits ? badge('BUSY', 'Connecting') : badge(old ? 'FAIL' : 'WARN', broken ? 'Can’t be read' : 'Not connected'));
+  show('updated', isLive() ? ['Updated ', known] : waits ? 'Asking for the state' : lost);
+  document.body.className = isLive() || waits ? '' : old ? 'stale old' : 'stale';
 }
 
 function drawSummary() {
   const found = services().map((s) => [s, troublesOf(s)]).filter(([, troubles]) => troubles.length);
   const n = services().length;
-  const says = n === 0 ? 'No service is watched.' : found.length ? `${count(found.length)} of ${plural(n, 'service')} ${found.length === 1 ? 'needs' : 'need'} a look.` : n === 1 ? 'The service is well.' : `All ${count(n)} services are well.`;
+  const says = n === 0 ? 'No service is watched.' : found.length ? `${count(found.length)} of ${plural(n, 'service')} ${found.length === 1 ? 'needs' : 'need'} a look.` : n === 1 ? 'The service is well.' : `${n === 2 ? 'Both' : `All ${count(n)}`} services are well.`;
   const status = n === 0 ? 'REST' : gravest(found.flatMap(([, troubles]) => troubles));
   const item = ([s, troubles]) => el('li', {}, shape(gravest(troubles)), el('p', {}, el('button', { type: 'button', class: 'link', 'data-choose': keyOf(s) }, nameOf(s)), ...troubles.flatMap(([, words]) => [' ', words])));
   byId('summary').className = `hero ${status}`;
@@ -284,7 +267,7 @@ function drawOverview() {
   const row = (s) => ({ 'data-key': keyOf(s), 'data-choose': keyOf(s), class: keyOf(s) === chosen ? 'chosen' : null });
   byId('overview').hidden = services().length === 0;
   show('overview', el('h2', { id: 'overview-name' }, 'Services'), el('p', { class: 'lead' }, 'Choose one to see more of it.'),
-    table('Services', columns, services(), '', { className: 'cards', row }),
+    table('Services', columns, services(), '', 'cards', row),
     el('p', { class: 'note' }, 'The band in the bar is what the gate expects of a session’s profit; the upright is today. Parity says whether a replay of a traded day decides the same. The verdict is the gate’s on what runs.'));
 }
 
@@ -313,12 +296,12 @@ function detailOf(s) {
     el('dl', { class: 'tiles' }, tile('Equity', or(s.equity, money), isNumber(s.capital) && `capital ${money(s.capital)}`), el('div', { class: 'today' }, el('dt', {}, 'Profit today'), el('dd', {}, todayNode(s))),
       tile('Positions', amount(s.positions)), tile('Working orders', amount(s.orders)), tile('Decisions', or(s.decisions, count), s.last_decision && ['last on ', bar(s.last_decision)]), tile('Errors', or(s.errors, count), 'since its start')),
     el('div', { class: 'grid' },
-      panel('Positions', 'Protected: its stop works at the broker.', table('Positions', positions, list(s.positions), empty('It holds nothing.'), { className: 'cards' })),
-      panel('Working orders', 'What the broker has and hasn’t filled.', table('Working orders', orders, list(s.orders), empty('No order is at the broker.'), { className: 'cards' })),
+      panel('Positions', 'Protected: its stop works at the broker.', table('Positions', positions, list(s.positions), empty('It holds nothing.'), 'cards')),
+      panel('Working orders', 'What the broker has and hasn’t filled.', table('Working orders', orders, list(s.orders), empty('No order is at the broker.'), 'cards')),
       panel('Equity by session', null, equityChart(s)),
       el('div', {}, panel('Parity', 'Did a replay of the day decide the same?', parity), panel('Verdict', null, verdict)),
-      panel('Last decisions', 'The latest first.', table('Last decisions', decisions, latest(s.decisions_tail, 'bar'), empty('It has decided nothing yet.'))),
-      panel('Last fills', 'The latest first.', table('Last fills', fills, latest(s.fills_tail, 'at'), empty('Nothing was filled yet.')))),
+      panel('Last decisions', 'The latest first.', table('Last decisions', decisions, latest(s.decisions_tail, 'bar'), empty('It has decided nothing yet.'), 'cards tail')),
+      panel('Last fills', 'The latest first.', table('Last fills', fills, latest(s.fills_tail, 'at'), empty('Nothing was filled yet.'), 'cards tail'))),
     panel('Log', 'The newest line is at the bottom.', el('div', { class: 'log', id: 'log', 'data-kept': '', tabindex: 0, role: 'region', 'aria-label': 'Log', dir: 'ltr' }), list(s.log).length === 0 && el('p', { class: 'none' }, 'No line of its log is known.')),
     panel('What runs', null, el('dl', { class: 'facts' }, fact('Environment', text(s.environment)), fact('Release', short(s.release)), fact('Process', text(s.pid)), fact('Started', time(s.started_at)),
       fact('Starts', or(s.starts, count)), fact('Last heard', time(s.written_at)), fact('Last bar', bar(s.last_bar)), fact('State folder', el('span', { class: 'mono' }, text(s.state_dir))))));
@@ -332,30 +315,25 @@ function drawDetail() {
 }
 
 function draw() {
-  drawBar();
-  if (!state) return;
   // The page shows one service until its reader chooses another, in whichever order they come.
-  if (chosen === null && services().length) chosen = keyOf(services().find((s) => keyOf(s) === decodeHash()) ?? services()[0]);
-  drawSummary();
-  drawOverview();
-  drawDetail();
-}
-function decodeHash() {
+  if (chosen === null && services().length) chosen = keyOf(services().find((s) => hashOf(keyOf(s)) === location.hash) ?? services()[0]);
   try {
-    return decodeURIComponent(location.hash.slice(1));
-  } catch {
-    return '';
+    if (state) [drawSummary, drawOverview, drawDetail].forEach((part) => part());
+  } catch (error) {
+    // Old figures must not stand under the word "live".
+    broken = `The page can’t show the last message (${error.message})`;
   }
+  drawBar();
 }
 
 /** Controls could hide a part of a line, and controls of text direction make a number read backwards. */
-const harmless = (key, v) => (typeof v === 'string' ? v.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, '\ufffd') : v);
+const harmless = (key, v) => (typeof v === 'string' ? v.toWellFormed().replace(/[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, '\ufffd') : v);
 
 function take(json) {
   const before = new Map(services().map((s) => [keyOf(s), phaseOf(s)[1]]));
   try {
     const told = JSON.parse(json, harmless);
-    if (Number.isNaN(Date.parse(told.now)) || !Array.isArray(told.services)) throw new Error('it has no time or no services');
+    if (!isDate(new Date(told.now)) || !Array.isArray(told.services)) throw new Error('it has no time or no services');
     [state, receivedAt, broken] = [told, Date.now(), ''];
   } catch (error) {
     broken = `The last message can’t be read (${error.message})`;
@@ -372,6 +350,7 @@ function connect() {
   source.addEventListener('state', (event) => take(event.data));
   source.addEventListener('error', draw);
 }
+
 /** A browser tries again after a broken connection, but neither after a refused one nor after one that just hangs. */
 function tick() {
   const tried = (Date.now() - triedAt) / 1000;
@@ -384,7 +363,7 @@ document.addEventListener('click', (event) => {
   // Whoever selects text in a row doesn't choose it.
   if (key === undefined || (!event.target.closest('button') && !getSelection().isCollapsed)) return;
   chosen = key;
-  history.replaceState(null, '', `#${encodeURIComponent(key)}`);
+  history.replaceState(null, '', hashOf(key));
   draw();
   byId('said').textContent = `Showing ${byId('detail-name').textContent}.`;
   byId('detail-name').scrollIntoView({ block: 'nearest' });

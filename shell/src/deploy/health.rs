@@ -273,6 +273,9 @@ fn heartbeat_faults(look: &Look, expected: &Expected) -> Vec<String> {
         faults.push(format!("it runs {}, expected {}", short(runs), short(&expected.unit_digest)));
     }
     faults.extend(phase_fault(look, beat, expected.archived_data));
+    if let Some(parity) = beat.parity.as_ref().filter(|parity| parity.status == "fail") {
+        faults.push(format!("its replay of {} doesn't agree with what it traded", parity.date));
+    }
     faults
 }
 

@@ -96,4 +96,16 @@ pub struct Heartbeat {
     pub starts: u64,
     /// None before the broker was asked.
     pub open_positions: Option<usize>,
+    /// How the last day that was replayed came out, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parity: Option<ParityResult>,
+}
+
+/// How a day beside its replay came out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParityResult {
+    /// The session.
+    pub date: String,
+    /// `pass`, `warn` or `fail`.
+    pub status: String,
 }

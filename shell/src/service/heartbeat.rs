@@ -27,6 +27,7 @@ pub(super) fn first(path: &Path, identity: Identity, now: Nanos) -> Heartbeat {
         errors: 0,
         starts: former_starts(path) + 1,
         open_positions: None,
+        parity: None,
     }
 }
 

@@ -331,6 +331,8 @@ impl Trader<'_> {
     }
 
     fn measure(&mut self, now: Nanos) {
+        let parity = std::fs::read(self.state.join(replayed::PARITY).join("latest.json"));
+        self.service.heartbeat.parity = parity.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let flag = |is: bool| f64::from(u8::from(is));
         let m = &self.metrics;
         m.errors.set(self.service.faults.errors() as f64);

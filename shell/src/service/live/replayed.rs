@@ -86,6 +86,23 @@ pub(crate) fn replay_day(
     Ok(Replayed { parity: replaying.finish(), config: traded_by, unit_digest })
 }
 
+/// The last session that ended, by a journal.
+///
+/// # Errors
+/// Data error if the journal is damaged, or tells of none.
+pub(crate) fn last_session(state: &Path) -> Result<Date> {
+    let path = state.join(JOURNAL);
+    let mut last = None;
+    fold(&map::bytes(&path, Access::Map)?, |record| {
+        if let Record::Closes { date } = record {
+            last = Some(date);
+        }
+        Ok(())
+    })
+    .map_err(|e| e.at(path.display()))?;
+    last.ok_or_else(|| Error::new(codes::NOT_RECORDED, "no session has ended yet").at(path.display()))
+}
+
 /// Returns of the sessions that a journal tells of.
 ///
 /// # Errors
