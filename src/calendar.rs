@@ -180,6 +180,13 @@ impl Session {
     }
 }
 
+/// The session under way at an instant, or else the next; none within two weeks has no trading.
+pub fn session_ahead(now: Nanos) -> Session {
+    let today = new_york_date(now);
+    let mut days = (0..15).map(|day| session(Date(today.0 + day)));
+    days.find(|session| session.trades() && now < session.close).unwrap_or_default()
+}
+
 /// Whether the exchange trades on `date`. Dates outside [`FIRST`]`..=`[`LAST`] never do.
 pub fn is_trading_day(date: Date) -> bool {
     session(date).trades()

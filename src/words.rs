@@ -42,7 +42,6 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Word, D:
 pub(crate) mod optional {
     use super::{Deserialize, Deserializer, Serializer, Word, word};
 
-    #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
     pub(crate) fn serialize<S: Serializer>(word: &Option<Word>, to: S) -> Result<S::Ok, S::Error> {
         match word {
             Some(word) => to.serialize_some(word),

@@ -23,6 +23,9 @@ use crate::support::{browser, magellan, python, root, run};
 const ON_A_HOST: &[&str] =
     &["bundle", "deploy", "doctor", "health", "logs", "prune", "releases", "rollback", "status", "watch"];
 const PROGRAMS_OF_A_HOST: &[&str] = &["journalctl", "systemctl"];
+/// Run in the tests of the live service: commands that need an account, or the state of a service that had one. The
+/// first but over archived bars.
+const ON_AN_ACCOUNT: &[&str] = &["run", "dashboard", "kill", "monitor", "parity", "reconcile"];
 /// Run by `scripts/check`, since it needs cargo and the whole project.
 const BY_THE_CHECK: &[&str] = &["test", "validate --code"];
 /// What would take minutes, and is run with less of the same.
@@ -47,6 +50,8 @@ struct Shown {
 enum Kind<'a> {
     /// Run in a copy of what it needs: by magellan itself, or by cargo on its behalf.
     Magellan,
+    /// Run by the tests of the live service.
+    Account(&'a str),
     /// Run by the deploy tests.
     Host,
     /// Run by `scripts/check`.
@@ -79,6 +84,9 @@ impl Shown {
             return Some(match () {
                 () if BY_THE_CHECK.contains(&asked) => Kind::Check,
                 () if ON_A_HOST.contains(&command) => Kind::Host,
+                () if ON_AN_ACCOUNT.contains(&command) && !self.text.contains("USE_ARCHIVED_DATA=true") => {
+                    Kind::Account(command)
+                }
                 () => Kind::Magellan,
             });
         }
@@ -182,6 +190,21 @@ fn no_command_escapes() {
     }
     for (from, _) in ABRIDGED {
         assert!(shown.iter().any(|command| command.text.contains(from)), "no page shows {from}");
+    }
+}
+
+/// Each of them is run by a test in tests/live.
+#[test]
+fn the_live_tests_run_what_is_left_to_them() {
+    let files = fs::read_dir(root().join("tests/live")).expect("tests/live").map(|e| e.expect("an entry").path());
+    let tests: String = files
+        .filter(|path| path.extension().is_some_and(|e| e == "py"))
+        .map(|path| fs::read_to_string(path).expect("read"))
+        .collect();
+    for shown in all_commands() {
+        if let Some(Kind::Account(command)) = shown.kind() {
+            assert!(tests.contains(&format!("\"{command}\"")), "no test in tests/live runs {}", shown.at());
+        }
     }
 }
 

@@ -383,11 +383,17 @@ fn a_run_on_a_full_disk_counts_what_it_could_not_log_and_lets_the_watchdog_bite(
 }
 
 #[test]
-fn a_run_needs_archived_data_a_folder_and_a_pace() {
+fn a_run_needs_bars_a_folder_and_a_pace() {
     let state = folder();
     let (code, _, err) = run(service("bear_trap", state.path(), &["--once"]).env_remove("USE_ARCHIVED_DATA"));
     assert_eq!(code, 2, "{err}");
-    assert!(err.contains("no-feed"), "{err}");
+    assert!(err.contains("--once is for archived bars"), "{err}");
+    let mut live = service("bear_trap", state.path(), &[]);
+    for name in ["USE_ARCHIVED_DATA", "APCA_API_KEY_ID", "APCA_API_SECRET_KEY"] {
+        live.env_remove(name);
+    }
+    let (code, _, err) = run(&mut live);
+    assert!(code == 2 && err.contains("APCA_API_KEY_ID isn't set"), "{err}");
     let (code, _, err) = run(service("bear_trap", state.path(), &["--once"]).env("USE_ARCHIVED_DATA", "yes"));
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("environment"), "{err}");

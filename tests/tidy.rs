@@ -105,7 +105,7 @@ const OUTSIDE: [(&str, &[&str], &[&str]); 4] = [
         &["Instant::now", "SystemTime::now", "Timestamp::now", "Zoned::now"],
         &[
             "shell/src/clock.rs",
-            "shell/src/alpaca/stream.rs",
+            "shell/src/alpaca",
             "shell/src/cli",
             "shell/src/service",
             "shell/src/notify",
@@ -125,7 +125,16 @@ const OUTSIDE: [(&str, &[&str], &[&str]); 4] = [
     (
         "the network",
         &["std::net", "aws_config", "aws_sdk", "aws_smithy", "tokio::", "ureq::", "tungstenite::"],
-        &["shell/src/alpaca", "shell/src/aws", "shell/src/http.rs", "shell/src/notify"],
+        &[
+            "shell/src/alpaca",
+            "shell/src/aws",
+            "shell/src/cli/dashboard.rs",
+            "shell/src/dashboard",
+            "shell/src/http.rs",
+            "shell/src/notify",
+            "shell/src/server.rs",
+            "shell/src/service/live/metrics.rs",
+        ],
     ),
 ];
 

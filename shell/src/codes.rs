@@ -69,9 +69,6 @@ magellan::error_codes! {
         NO_WEBHOOK "no-webhook":
             "There is no webhook to notify: no credential `slack-webhook` or `discord-webhook`, and no variable.";
             "set MAGELLAN_SLACK_WEBHOOK or MAGELLAN_DISCORD_WEBHOOK, or give the unit a credential with LoadCredential="
-        NO_FEED "no-feed":
-            "A service was started without archived data, and this binary has no other source of bars.";
-            "set USE_ARCHIVED_DATA=true where the environment file says archived_data = true"
         NOT_LIVE "not-live":
             "The config asks for something that a live service doesn't do.";
             "change the config as the message says; nothing that is configured is ignored"

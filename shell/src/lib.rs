@@ -26,7 +26,6 @@ pub mod records;
 
 pub mod report;
 
-
 #[cfg(any(feature = "live", feature = "deploy"))]
 mod http;
 

@@ -10,6 +10,7 @@
 //! | cash, margin, limits, and how many units an order trades | `cash.rs` |
 //! | fees with a minimum | `commission.rs` |
 //! | what an account may do | `conditions.rs` |
+//! | what shall work at a real broker | `want.rs`, `book/at_broker.rs` |
 //! | what is left of executions and orders | `record.rs` |
 
 mod book;
@@ -21,11 +22,13 @@ mod fill;
 mod hear;
 mod record;
 mod unit;
+mod want;
 mod working;
 
-pub use book::{BarAt, Book, Form, Handle, Leg, Placement, Want};
+pub use book::{BarAt, Book, Handle, Placement};
 pub use cash::{Account, Kept};
 pub use conditions::{AccountKind, Conditions, OnInsufficient};
 pub use record::{By, End, Execution, Fill, Outcome, Part, Place, State, Totals};
 pub use unit::Unit;
+pub use want::{Form, Leg, Want};
 pub use working::Heard;

@@ -11,13 +11,17 @@ use super::lifecycle::{Effect, Message, Standing, State};
 use super::record::{BarRecord, Control, DecidedRecord, PartName, Record, Request};
 use super::tick;
 use crate::account::{Account, BarAt, Book, End, Fill, Form, Heard, Leg, Placement, Want};
-use crate::bar::{Bar, Nanos, SECOND, Symbol, Timeframe};
+use crate::bar::{Bar, MINUTE, Nanos, SECOND, Symbol, Timeframe};
 use crate::calendar::{self, Session};
 use crate::error::{Error, Result, codes};
 use crate::order::{Entry, Order, Reason, Side, Size, Target, Ticket, Wanted};
 use crate::runner::{Broker, FeedBar, OrderStatus};
 use crate::strategy::{Position, WorkingOrder};
 
+/// From this long before the open a market order may be sent, nanoseconds.
+const BEFORE_OPEN: Nanos = 2 * MINUTE;
+/// A stop this near to the price isn't attached to an entry, dollars.
+const NEAREST: f64 = 0.015;
 /// First and longest wait before a refused exit is asked for again.
 const AGAIN: (Nanos, Nanos) = (SECOND, 60 * SECOND);
 
@@ -154,9 +158,18 @@ impl Placed {
     /// What an execution of a part is booked as.
     fn leg(&self, part: PartName) -> Leg {
         match (part, self.request.leg) {
-            (PartName::Stop, Leg::Order(order) | Leg::Target(order, _)) => Leg::Stop(order),
+            (PartName::Stop, Leg::Order(order)) => Leg::Stop(order),
             (_, leg) => leg,
         }
+    }
+
+    /// Shares that it may still trade.
+    fn left(&self) -> u64 {
+        let by_stop = match (self.request.form, &self.stop) {
+            (Form::Either { .. }, Some(stop)) => stop.standing.filled(),
+            _ => 0,
+        };
+        self.main.left().saturating_sub(by_stop)
     }
 
     /// Whether nobody knows if it arrived.
@@ -284,9 +297,9 @@ impl Desk {
     /// The order and the part that the broker calls so.
     pub fn named(&self, broker: &str) -> Option<(&str, PartName)> {
         let is = |part: &Part| part.names.iter().any(|name| name == broker);
-        self.orders.values().find_map(|placed| {
-            placed.parts().find(|(_, part)| is(part)).map(|(name, _)| (placed.id.as_str(), name))
-        })
+        self.orders
+            .values()
+            .find_map(|placed| placed.parts().find(|(_, part)| is(part)).map(|(name, _)| (placed.id.as_str(), name)))
     }
 
     /// End of the bar at which a symbol's order with this number was decided.
@@ -324,7 +337,15 @@ impl Desk {
             true => self.timeframe.start_of(at),
             false => calendar::new_york_date(at).utc_midnight(),
         };
-        Bar { start, end: start + self.timeframe.width(), open: price, high: price, low: price, close: price, volume: 0.0 }
+        Bar {
+            start,
+            end: start + self.timeframe.width(),
+            open: price,
+            high: price,
+            low: price,
+            close: price,
+            volume: 0.0,
+        }
     }
 
     fn at(&mut self, symbol: Symbol) -> Result<(&mut Account, &mut AtBroker)> {
@@ -455,7 +476,7 @@ impl Desk {
                     placed.sent = at;
                 }
                 if let Message::Execution { shares, price, .. } = message {
-                    self.execute(at, id, symbol, leg, *shares, *price)?;
+                    self.execute(at, id, symbol, (leg, part == PartName::Stop), *shares, *price)?;
                 }
                 self.infer(id)?;
             }
@@ -463,28 +484,29 @@ impl Desk {
         self.settle(at, id, symbol)
     }
 
-    fn execute(&mut self, at: Nanos, id: &str, symbol: Symbol, leg: Leg, shares: u64, price: f64) -> Result<()> {
+    fn execute(
+        &mut self,
+        at: Nanos,
+        id: &str,
+        symbol: Symbol,
+        (leg, by_stop): (Leg, bool),
+        shares: u64,
+        price: f64,
+    ) -> Result<()> {
         let bar = self.moment(at, price);
         let session = calendar::session(calendar::new_york_date(at));
         let units = i64::try_from(shares).map_err(|_| contradiction(id, "more shares than can be counted"))?;
         let (account, of) = self.at(symbol)?;
         let costs = *account.costs();
         let at = BarAt { bar, session: &session, last_of_session: false, costs };
-        of.book.executed_at_broker(account, &at, leg, units, price).map_err(|what| contradiction(id, what))
+        of.book.executed_at_broker(account, &at, leg, by_stop, units, price).map_err(|what| contradiction(id, what))
     }
 
-    /// A stop that never came into being ends with its order. One that did is told of by itself: it may have been
-    /// executed.
+    /// An order that was refused never had a stop. Of any other the stop is told of by itself: it may have been executed.
     fn infer(&mut self, id: &str) -> Result<()> {
         let Some(placed) = self.orders.get_mut(id) else { return Ok(()) };
-        let (ended, whole) = (!placed.main.is_open(), placed.main.standing.state == State::Filled);
-        let waits = whole && placed.request.protect.is_some();
-        let Some(stop) = placed.stop.as_mut().filter(|stop| stop.names.is_empty() && stop.is_open()) else {
-            return Ok(());
-        };
-        if !ended || waits {
-            return Ok(());
-        }
+        let refused = placed.main.standing.state == State::Rejected;
+        let Some(stop) = placed.stop.as_mut().filter(|stop| refused && stop.is_open()) else { return Ok(()) };
         if stop.standing.state == State::Planned {
             stop.standing.hear(&Message::Sending);
         }
@@ -555,13 +577,23 @@ impl Desk {
 
     // ---- what shall happen ----
 
+    /// When a session's first market orders are sent: two minutes before the open, or with the first bar where that begins
+    /// later, as a replay fills them.
+    pub fn first_orders(&self, session: &Session) -> Nanos {
+        let first = match self.timeframe.is_intraday() && !self.timeframe.starts_at(session.open) {
+            true => self.timeframe.start_of(session.open) + self.timeframe.width(),
+            false => session.open,
+        };
+        if first == session.open { first - BEFORE_OPEN } else { first }
+    }
+
     /// What is to be done at the broker now, so that what shall work there does.
     pub fn commands(&self, now: Nanos, session: &Session, name: &str) -> Vec<Command> {
         self.symbols.iter().flat_map(|of| self.commands_of(of, now, session, name)).collect()
     }
 
     fn commands_of(&self, of: &AtBroker, now: Nanos, session: &Session, name: &str) -> Vec<Command> {
-        let mut wants = of.book.wants(now, session);
+        let mut wants = of.book.wants(now, session, self.first_orders(session));
         let placed = self.orders.values().filter(|placed| placed.symbol == of.symbol && placed.is_open());
         let mut commands = Vec::new();
         let mut waits = false;
@@ -603,13 +635,16 @@ impl Desk {
             if refused || want.units <= 0 {
                 continue;
             }
+            // Alpaca refuses an attached stop within a cent of the price; then one of its own follows the execution.
+            let protect = want.protect.map(|stop| tick::stop(stop, want.side.opposite()));
+            let protect = protect.filter(|stop| (stop - of.last_close).abs() > NEAREST);
             let request = Request {
                 leg: want.leg,
                 side: want.side,
                 shares: want.units.unsigned_abs(),
                 form: tick::form(form, want.side),
                 for_the_day: want.for_the_day,
-                protect: want.protect.map(|stop| tick::stop(stop, want.side.opposite())),
+                protect,
             };
             commands.push(Command::Submit { id: self.id(name, of.symbol, want.leg), symbol: of.symbol, request });
         }
@@ -685,7 +720,7 @@ impl Desk {
     /// Whether what is held of each symbol is protected as its brackets say: the symbols where it isn't.
     pub fn unprotected(&self, now: Nanos, session: &Session) -> Vec<Symbol> {
         let without = |of: &&AtBroker| {
-            let mut wants = of.book.wants(now, session);
+            let mut wants = of.book.wants(now, session, self.first_orders(session));
             wants.retain(|want| matches!(want.leg, Leg::Stop(_) | Leg::Target(..)) && want.form.is_some());
             let works = |want: &Want| {
                 let mut placed = self.orders.values().filter(|placed| placed.symbol == of.symbol);
@@ -725,7 +760,7 @@ fn serves(placed: &Placed, want: &Want) -> bool {
         (a @ Form::StopLimit { .. }, Some(b @ Form::StopLimit { .. })) => a == tick::form(b, want.side),
         _ => false,
     };
-    same && placed.request.leg == want.leg && placed.main.is_open() && placed.main.left() == units
+    same && placed.request.leg == want.leg && placed.main.is_open() && placed.left() == units
 }
 
 /// The move of a stop that is elsewhere than it is wanted.

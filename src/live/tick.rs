@@ -1,7 +1,7 @@
 //! The exchange's grid of prices: cents from one dollar on, hundredths of a cent below.
 //!
-//! SEC rule 612 of Regulation NMS: brokers refuse what lies between. A stop is moved to the side that protects sooner, a
-//! limit to the side that fills at no worse price.
+//! SEC rule 612 of Regulation NMS: brokers refuse what lies between. A price is moved to the side on which trades, which
+//! lie on the grid, meet it exactly when they meet the price itself.
 
 use crate::account::Form;
 use crate::order::Side;
@@ -35,8 +35,8 @@ pub fn limit(price: f64, side: Side) -> f64 {
 /// A stop of an order of this side.
 pub fn stop(price: f64, side: Side) -> f64 {
     match side {
-        Side::Buy => down(price),
-        Side::Sell => up(price),
+        Side::Buy => up(price),
+        Side::Sell => down(price),
     }
 }
 
@@ -61,8 +61,8 @@ mod tests {
     fn prices_lie_on_the_grid_and_what_lies_there_stays() {
         assert_eq!(limit(10.0049, Side::Buy), 10.0);
         assert_eq!(limit(10.0001, Side::Sell), 10.01);
-        assert_eq!(stop(8.405, Side::Sell), 8.41);
-        assert_eq!(stop(0.12341, Side::Sell), 0.1235);
+        assert_eq!(stop(8.405, Side::Sell), 8.4);
+        assert_eq!(stop(0.12341, Side::Buy), 0.1235);
         for cents in 100..3_000 {
             let price = f64::from(cents) / 100.0;
             assert_eq!((up(price), down(price)), (price, price));

@@ -17,12 +17,12 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import harness
 import synthetic
-from harness import MINUTE, Fake, LiveRun, parse, written
-from invariants import broken_at_last
+from harness import MINUTE, Fake, LiveRun, Stuck, parse, written
+from invariants import broken, broken_at_last
 
 OPEN = "2024-06-03T13:30:00Z"
 SYMBOLS = ["AMC", "GME"]
@@ -104,21 +104,23 @@ class Scenario:
         run.fake.clear("faults")
         if not run.runs:
             run.start(wait=False)
-        if any(of["silent"] for of in run.fake.ask("connections")):
-            run.fake.tell("drop", how="abort")
+        # It looks for updates that never came every half minute, and whenever a socket stands again.
+        run.fake.tell("drop", how="abort")
         run.until(run.is_connected, "it connects again once all is well", BACK)
         for minute in range(WILD, WILD + CALM):
             run.minute(start + minute * MINUTE, strict=False)
         run.settle()
         # Waits that count by the service's clock are over.
         run.wait_until(run.clock.now + 5 * harness.SECOND)
-        found = broken_at_last(run)
-        phase = run.phase
-        if phase not in ("trading", "waiting"):
-            found.append(f"the phase is {phase} though all is well")
+        try:
+            run.until(lambda: run.phase in ("trading", "waiting"), "it trades again once all is well", BACK)
+        except Stuck:
+            return [f"the phase is {run.phase} though all is well", *broken(run)]
+        found = broken_at_last(run, moves=True)
         if (code := run.term()) != 0:
             found.append(f"it exits with {code} on SIGTERM")
-        if bad := [code for code in run.exits if code not in (0, -9)]:
+        # Killed, or told to stop before it could listen to signals.
+        if bad := [code for code in run.exits if code not in (0, -9, -15)]:
             found.append(f"it ended by itself with {bad}")
         return found
 
@@ -127,7 +129,8 @@ class Scenario:
 
 def drop(run: LiveRun, draw: random.Random) -> None:
     stream = draw.choice(("data", "trading", None))
-    run.fake.tell("drop", {"how": draw.choice(("mid_frame", "abort", "close"))} | ({"stream": stream} if stream else {}))
+    how = draw.choice(("mid_frame", "abort", "close"))
+    run.fake.tell("drop", {"how": how} | ({"stream": stream} if stream else {}))
 
 
 def silence(run: LiveRun, draw: random.Random) -> None:
@@ -176,8 +179,10 @@ def logged_out(run: LiveRun, draw: random.Random) -> None:
 
 def unanswered(run: LiveRun, draw: random.Random) -> None:
     on = draw.choice((POST, POST, {"host": "trading", "method": "DELETE|PATCH"}, ANY_TRADE))
-    run.fault(draw.choice(("timeout", "drop", "cut")) if on is ANY_TRADE else draw.choice(("timeout", "drop")),
-              **({"on": on, "count": draw.randint(1, 2)}))
+    kind = draw.choice(("timeout", "drop", "cut") if on is ANY_TRADE else ("timeout", "drop"))
+    count = draw.randint(1, 2)
+    # Longer than a minute lasts here, and shorter than the service waits.
+    run.fault(kind, on=on, count=count, **({"seconds": 0.3} if kind == "timeout" else {}))
 
 
 def accepted_unanswered(run: LiveRun, draw: random.Random) -> None:
@@ -266,14 +271,15 @@ def play(seed: int, keep: pathlib.Path | None = None) -> Outcome:
     return Outcome(seed, found, scenario.faults, time.monotonic() - begun)
 
 
-def seeds_of(text: str) -> range:
-    first, _, last = text.partition(":")
-    return range(int(first), int(last) if last else int(first) + 1)
+def seeds_of(text: str) -> list[int]:
+    """`0:500`, the last excluded, or `14,19,20`."""
+    first, colon, last = text.partition(":")
+    return list(range(int(first), int(last))) if colon else [int(seed) for seed in text.split(",")]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Short sessions in which much goes wrong.")
-    parser.add_argument("--seeds", type=seeds_of, default=range(20), metavar="FIRST:LAST", help="the last excluded")
+    parser.add_argument("--seeds", type=seeds_of, default="0:20", help="0:20, the last excluded, or 14,19,20")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--keep", type=pathlib.Path, metavar="DIR", help="where to put what failing seeds leave behind")
     parser.add_argument("--whole", action="store_true", help="all that is known of a failure, not just its first line")

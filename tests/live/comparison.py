@@ -3,8 +3,9 @@
 Prices at a broker lie on a grid of cents, so a stop may fill a cent away from the replay's. From then on equity differs
 a little, and with it the number of shares that a risk buys. Nothing else may differ.
 """
-from harness import MINUTE
 from times import parse
+
+from harness import MINUTE
 
 Rows = list[dict[str, str]]
 CENT = 0.0101
@@ -73,7 +74,8 @@ def _fills(live: Rows, replayed: Rows) -> list[str]:
         only_live = [fill for fill in ours if _what(fill) not in map(_what, theirs)]
         only_replayed = [fill for fill in theirs if _what(fill) not in map(_what, ours)]
         return [f"{len(ours)} fills live, {len(theirs)} in the replay",
-                *(f"only live: {fill}" for fill in only_live), *(f"only in the replay: {fill}" for fill in only_replayed)]
+                *(f"only live: {fill}" for fill in only_live),
+                *(f"only in the replay: {fill}" for fill in only_replayed)]
     found = []
     for mine, other in zip(ours, theirs, strict=True):
         name = " ".join(_what(other))

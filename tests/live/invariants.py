@@ -4,19 +4,24 @@ import re
 import time
 from typing import Any
 
-from harness import ENDED, SECRET, LiveRun
+from harness import ENDED, SECOND, SECRET, LiveRun
 
 # Of names of orders: strategy, symbol, time of the decision, purpose and number, attempt.
 NAME = re.compile(r"^(?P<strategy>\w+)-(?P<symbol>[A-Z.]+)-(?P<decided>\d{6}T\d{4})-(?P<leg>[ostx])(?P<order>\d+)"
                   r"(\.\d+)?-(?P<attempt>\d+)$")
 
 
-def broken_at_last(run: LiveRun, patience: float = 4.0) -> list[str]:
-    """What doesn't hold even after the service has had its time, in seconds: it looks again after half a second."""
+def broken_at_last(run: LiveRun, patience: float = 4.0, moves: bool = False) -> list[str]:
+    """What doesn't hold even after the service has had its time, in seconds: it looks again after half a second.
+
+    If the clocks move meanwhile, what the broker takes its time for gets done.
+    """
     end = time.monotonic() + patience
     run.settle()
     while (found := broken(run)) and time.monotonic() < end:
-        time.sleep(0.05)
+        time.sleep(0.1)
+        if moves:
+            run.to(run.clock.now + SECOND // 2)
         run.settle(1.0)
     return found
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from times import new_york_date, new_york_time
 
 import synthetic
 from comparison import differences
 from harness import GRACE, MINUTE, OPEN_AFTER, REPOSITORY, SECOND, Fake, LiveRun, parse, written
 from invariants import broken, broken_at_last, journalled, protected
 from reference import Archive, Bars
-from times import new_york_date, new_york_time
 
 SAMPLE = REPOSITORY / "data" / "sample"
 RECORDED = os.environ.get("MAGELLAN_MARKET_DATA")
@@ -314,6 +314,110 @@ def test_a_fill_while_it_is_down_is_learnt(begun: Any) -> None:
     assert run.term() == 0
 
 
+@pytest.mark.parametrize("fault", [{"kind": "drop", "carry_out": True}, {"kind": "delay", "seconds": 4}])
+def test_an_entry_that_fills_while_it_is_down_is_learnt(begun: Any, fault: dict[str, Any]) -> None:
+    """An order without an answer is looked up before anything else, also when it works no more."""
+    run = eager(begun)
+    start = parse(OPEN)
+    run.fake.tell("faults", fault | {"on": {"method": "POST", "path": "^/v2/orders$"}, "count": 2})
+    run.fault("drop", on={"path": "by_client_order_id"}, count=None)
+    for place in range(15):
+        run.minute(start + place * MINUTE, strict=False)
+        if any(order["side"] == "buy" for order in run.orders()):
+            break
+    run.kill()
+    run.fake.clear("faults")
+    run.to(start + (place + 1) * MINUTE + OPEN_AFTER)
+    assert run.positions(), "it wasn't filled"
+    run.start()
+    agrees(run)
+    run.minutes(start + (place + 2) * MINUTE, start + (place + 10) * MINUTE)
+    agrees(run)
+    assert run.term() == 0
+
+
+def test_a_moved_stop_that_fills_while_it_is_down_is_learnt(begun: Any) -> None:
+    """A moved stop is another order at the broker: that one is looked up, not the one it stands for."""
+    run = begun("bear_trap", f"{DAY}T13:20:00Z", edits={"symbols": ["AMC", "GME", "SNDL"]})
+    run.script(synthetic.rebounds(OPEN))
+    run.keep_quotes_fresh()
+    run.start()
+    start = parse(OPEN)
+    for place in range(60):
+        run.minute(start + place * MINUTE)
+        if moved := [order for order in run.open_orders() if order["replaces"]]:
+            break
+    run.kill()
+    run.fake.tell("fill", order=moved[0]["id"], price=moved[0]["stop_price"])
+    run.start()
+    agrees(run)
+    run.minutes(start + (place + 1) * MINUTE, start + (place + 4) * MINUTE)
+    agrees(run)
+    assert run.term() == 0
+
+
+@pytest.mark.parametrize("fault", [
+    {"kind": "answer", "status": 503}, {"kind": "rate_limit"}, {"kind": "drop"}, {"kind": "drop", "carry_out": True}])
+def test_a_cancellation_without_an_answer_is_made_good(begun: Any, fault: dict[str, Any]) -> None:
+    """Nobody knows whether it was done: it is looked up, and asked for again if it wasn't."""
+    run = eager(begun)
+    next_one = until_held(run, parse(OPEN))
+    run.fake.tell("faults", fault | {"on": {"host": "trading", "method": "DELETE"}, "count": None})
+    # So long that every time limit passes.
+    run.minutes(next_one, next_one + 9 * MINUTE)
+    assert all(of["used"] for of in run.fake.ask("faults"))
+    run.fake.clear("faults")
+    # It tries again after a second.
+    time.sleep(2.5)
+    run.minutes(next_one + 10 * MINUTE, next_one + 12 * MINUTE)
+    agrees(run)
+    assert not overdue(run), "what was to be sold by its time limit is still held"
+    assert run.term() == 0
+
+
+def overdue(run: LiveRun) -> list[str]:
+    """Symbols held for longer than the strategy holds anything, by half as much again."""
+    limit = run.config["strategy_parameters"]["max_hold_minutes"] * MINUTE * 3 // 2
+    held = run.positions()
+    last = {event["order"]["symbol"]: parse(event["at"]) for event in run.fake.ask("events")
+            if event["event"] == "fill" and event["order"]["side"] == "buy"}
+    return [symbol for symbol in held if run.clock.now - last[symbol] > limit]
+
+
+def test_a_partial_entry_whose_rest_is_not_cancelled_is_protected(begun: Any) -> None:
+    """What an unfinished entry bought has no stop until its rest is cancelled: that is asked for again."""
+    run = eager(begun)
+    start = parse(OPEN)
+    run.fault("partial_fill", on={"side": "buy"}, fraction="0.5", then="stay")
+    run.fault("answer", on={"host": "trading", "method": "DELETE"}, status=500, count=2)
+    for place in range(6):
+        run.minute(start + place * MINUTE)
+    time.sleep(1.2)
+    run.minute(start + 6 * MINUTE)
+    agrees(run)
+    assert run.term() == 0
+
+
+def test_a_stop_that_is_heard_of_before_its_entry_is_understood(begun: Any) -> None:
+    """An update that got lost is looked up: what sold tells that what it sold had been bought."""
+    run = eager(begun)
+    start = parse(OPEN)
+    run.fault("lose", on={"stream": "trading", "event": "^fill$"}, count=1)
+    for place in range(15):
+        if run.positions():
+            break
+        run.to(start + place * MINUTE + OPEN_AFTER)
+        run.settle()
+        if not run.positions():
+            run.minute(start + place * MINUTE)
+    lost = [order for order in run.orders() if order["side"] == "buy" and order["status"] == "filled"][0]
+    stop = next(order for order in run.open_orders() if order["symbol"] == lost["symbol"] and order["type"] == "stop")
+    run.fake.tell("fill", order=stop["id"], price=stop["stop_price"])
+    agrees(run)
+    assert run.phase == "trading"
+    assert run.term() == 0
+
+
 def test_a_crash_in_the_middle_of_a_line_is_survived(begun: Any) -> None:
     """The last line of a journal may be cut off: it is dropped, and nothing else."""
     run = eager(begun)
@@ -337,13 +441,13 @@ def test_the_kill_switch_ends_entries_and_keeps_protection(begun: Any) -> None:
     (run.state / "kill").touch()
     run.until(lambda: run.phase == "killed", "the kill switch is seen")
     run.settle()
-    bought = [order for order in run.orders() if order["side"] == "buy" and int(order["filled_qty"])]
-    assert not [order for order in run.open_orders() if order["side"] == "buy" and order["parent"] is None] \
-        if run.open_orders() and "parent" in run.open_orders()[0] else True
-    assert not [what for what in broken(run) if "held" in what]
+    def bought() -> list[str]:
+        return [order["id"] for order in run.orders() if order["side"] == "buy" and int(order["filled_qty"])]
+    before = bought()
+    assert not [order for order in run.open_orders() if order["side"] == "buy"]
+    assert not broken_at_last(run)
     run.minutes(next_one, next_one + 12 * MINUTE)
-    after = [order for order in run.orders() if order["side"] == "buy" and int(order["filled_qty"])]
-    assert len(after) == len(bought)
+    assert bought() == before
     assert run.positions() == {}
     agrees(run)
     assert run.term() == 0

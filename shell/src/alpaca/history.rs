@@ -295,14 +295,6 @@ impl Bar {
             false => calendar::new_york_date(at).utc_midnight(),
         };
         let end = start + timeframe.width();
-        Some(magellan::bar::Bar {
-            start,
-            end,
-            open: self.o,
-            high: self.h,
-            low: self.l,
-            close: self.c,
-            volume: self.v,
-        })
+        Some(magellan::bar::Bar { start, end, open: self.o, high: self.h, low: self.l, close: self.c, volume: self.v })
     }
 }

@@ -43,8 +43,8 @@ pub(super) trait Protocol: Send + 'static {
     fn look(&mut self) -> Result<(), End>;
     /// The connection ended: why. Whether anybody still listens.
     fn down(&mut self, why: String) -> bool;
-    /// It will not stand again.
-    fn over(&mut self, err: Error);
+    /// The server refuses for a reason that waiting won't mend. Whether to try it all the same, much later.
+    fn over(&mut self, err: Error) -> bool;
 }
 
 /// Why a connection ended.
@@ -139,7 +139,12 @@ fn keep_up(mut protocol: impl Protocol, clock: fn() -> Timestamp, stop: &Arc<Ato
                     return;
                 }
             }
-            Err(End::Over(err)) => return protocol.over(err),
+            Err(End::Over(err)) => {
+                if !protocol.over(err) {
+                    return;
+                }
+                wait = longest;
+            }
             Ok(()) | Err(End::Stopped) => return,
         }
         // One that stood for a while was a good one.

@@ -50,7 +50,7 @@ pub enum Heard {
     Down(String),
     /// A message, and when it came.
     Message(Message, Timestamp),
-    /// It gives up: the keys or the subscription aren't accepted.
+    /// The keys or the subscription aren't accepted. It tries again much later.
     Over(Error),
 }
 
@@ -141,9 +141,8 @@ impl<F: Fn(Heard) -> bool + Send + 'static> Protocol for Bars<F> {
         (self.to)(Heard::Down(why))
     }
 
-    fn over(&mut self, err: Error) {
-        // Whoever listened may have gone.
-        let _ = (self.to)(Heard::Over(err));
+    fn over(&mut self, err: Error) -> bool {
+        (self.to)(Heard::Over(err))
     }
 }
 

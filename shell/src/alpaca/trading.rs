@@ -76,7 +76,8 @@ impl Trading {
 
     /// An order by our name of it; none if the broker doesn't have it.
     pub fn find(&self, id: &str) -> Outcome<Option<OrderView>> {
-        let found = self.ask(Method::GET, &format!("/v2/orders:by_client_order_id?client_order_id={id}&nested=true"), None);
+        let found =
+            self.ask(Method::GET, &format!("/v2/orders:by_client_order_id?client_order_id={id}&nested=true"), None);
         absent(found)
     }
 
@@ -103,6 +104,23 @@ impl Trading {
     /// The account.
     pub fn account(&self) -> Outcome<AccountView> {
         parsed(self.ask(Method::GET, "/v2/account", None))
+    }
+
+    /// Whether the keys are accepted, asked several times.
+    ///
+    /// # Errors
+    /// Config error if they aren't.
+    pub fn check_keys(&self) -> Result<()> {
+        for attempt in 0..3 {
+            match self.account() {
+                Outcome::Unknown(why) if why.contains("status 401") => {
+                    std::thread::sleep(Duration::from_millis(500 << attempt));
+                }
+                // Whatever else is wrong may get well.
+                _ => return Ok(()),
+            }
+        }
+        Err(Error::new(codes::ALPACA_KEYS, "GET /v2/account: status 401, the keys aren't accepted"))
     }
 
     /// Whether a symbol can be traded: none, or why it can't.
@@ -166,8 +184,8 @@ impl Trading {
                 Some(json) => Outcome::Done(json.clone()),
                 None => Outcome::Unknown(format!("{method} {named}: status {status}, and the answer isn't JSON")),
             },
-            // Nothing was done, but nobody knows better than to ask again.
-            408 | 425 | 429 | 500..=599 => Outcome::Unknown(said()),
+            // Nobody knows better than to ask again: web servers before Alpaca's own say 401 now and then, too.
+            401 | 408 | 425 | 429 | 500..=599 => Outcome::Unknown(said()),
             _ => Outcome::Refused(status, said()),
         }
     }

@@ -24,7 +24,7 @@ pub enum News {
     Down(String),
     /// One of them, and when it came.
     Update(Box<Update>, Timestamp),
-    /// It gives up: the keys aren't accepted.
+    /// The keys aren't accepted. It tries again much later.
     Over(Error),
 }
 
@@ -110,9 +110,8 @@ impl<F: Fn(News) -> bool + Send + 'static> Protocol for Listener<F> {
         (self.to)(News::Down(why))
     }
 
-    fn over(&mut self, err: Error) {
-        // Whoever listened may have gone.
-        let _ = (self.to)(News::Over(err));
+    fn over(&mut self, err: Error) -> bool {
+        (self.to)(News::Over(err))
     }
 }
 

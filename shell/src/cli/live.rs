@@ -11,7 +11,7 @@ use magellan::registry::{self, AnyStrategy};
 
 use super::options::Place;
 use super::output::print;
-use super::run::{Bound, bound, of_checkout, of_release};
+use super::released::{Bound, bound, of_checkout, of_release};
 use crate::alpaca::stream::{Wire, stream_address};
 use crate::alpaca::trading::trading_address;
 use crate::alpaca::updates::updates_address;

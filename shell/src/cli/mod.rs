@@ -50,6 +50,8 @@ mod parity;
 mod programs;
 mod project;
 mod registration;
+#[cfg(feature = "live")]
+mod released;
 mod replay;
 mod research;
 #[cfg(feature = "live")]

@@ -17,10 +17,11 @@ use serde_json::json;
 
 use super::options::Place;
 use super::output::{print, to_json};
-use super::run::{bound, of_checkout, of_release};
+use super::released::{bound, of_checkout, of_release};
 use crate::codes;
 use crate::release::heartbeat::Identity;
-use crate::service::live::replayed::{PARITY, last_session, replay_day, session_returns};
+use crate::service::live::file::PARITY;
+use crate::service::live::replayed::{last_session, replay_day, session_returns};
 
 /// A verdict's figures are annual.
 const SESSIONS_A_YEAR: f64 = 252.0;
@@ -253,9 +254,9 @@ fn expectation(path: &Path, strategy: &str) -> Result<(f64, f64)> {
         Error::new(codes::NO_VERDICT, format!("it judges no period of {strategy}")).at(path.display())
     })?;
     let figure = |measure: &magellan::metrics::Measure, name: &str| {
-        measure.value().ok_or_else(|| {
-            Error::new(codes::NO_VERDICT, format!("{strategy} has no {name}")).at(path.display())
-        })
+        measure
+            .value()
+            .ok_or_else(|| Error::new(codes::NO_VERDICT, format!("{strategy} has no {name}")).at(path.display()))
     };
     let (sharpe, volatility) =
         (figure(&period.metrics.sharpe, "sharpe")?, figure(&period.metrics.volatility, "volatility")?);

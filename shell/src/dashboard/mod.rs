@@ -96,8 +96,7 @@ pub fn serve(options: &Options, listening: impl FnOnce(SocketAddr) -> Result<()>
     hosts.extend(options.hosts.iter().cloned());
     let known = options.verdict.as_deref().map(known).transpose()?.unwrap_or_default();
     let watched = options.states.iter().map(|state| Watched::new(state)).collect();
-    let shared =
-        Shared(Arc::new(Inner { watched: Mutex::new(watched), known, hosts, token: options.token.clone() }));
+    let shared = Shared(Arc::new(Inner { watched: Mutex::new(watched), known, hosts, token: options.token.clone() }));
     listening(address)?;
     server::run(listener, router(shared))
 }
@@ -217,9 +216,10 @@ async fn events(State(shared): State<Shared>) -> Sse<impl Stream<Item = Result<E
 fn known(path: &std::path::Path) -> Result<BTreeMap<String, Known>> {
     let verdict = StoredVerdict::read(path)?;
     let of = verdict.strategies.iter().map(|strategy| {
-        let figures = strategy.periods.last().and_then(|period| {
-            Some((period.metrics.sharpe.value()?, period.metrics.volatility.value()?))
-        });
+        let figures = strategy
+            .periods
+            .last()
+            .and_then(|period| Some((period.metrics.sharpe.value()?, period.metrics.volatility.value()?)));
         let expected = figures.map(|(sharpe, volatility)| {
             let (mean, deviation) = (sharpe * volatility / SESSIONS_A_YEAR, volatility / SESSIONS_A_YEAR.sqrt());
             Expected { mean, low: mean - deviation, high: mean + deviation }

@@ -8,11 +8,10 @@ const SILENT = 90; // seconds without a heartbeat until a deploy's health check 
 const LONGEST = 2000; // characters of a log line that are shown
 
 /* Elements */
-
 const isThere = (v) => v !== null && v !== undefined && v !== false;
 function fillIn(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) if (isThere(value)) node.setAttribute(name, value);
-  node.append(...children.flat(3).filter(isThere));
+  node.append(...children.flat(Infinity).filter(isThere));
   return node;
 }
 const el = (tag, attributes = {}, ...children) => fillIn(document.createElement(tag), attributes, children);
@@ -35,7 +34,6 @@ function morphChildren(parent, fresh) {
 const show = (id, ...children) => morphChildren(byId(id), [...el('div', {}, children).childNodes]);
 
 /* Words and numbers: a true minus, a narrow space before %, the same on every machine */
-
 const isNumber = (v) => typeof v === 'number' && Number.isFinite(v);
 const list = (v) => (Array.isArray(v) ? v : []);
 const none = (text = 'not known') => el('span', { class: 'none' }, text);
@@ -54,10 +52,8 @@ const title = (name) => (name.charAt(0).toUpperCase() + name.slice(1)).replaceAl
 const short = (digest) => (digest ? el('span', { class: 'mono', title: digest }, String(digest).slice(0, 10)) : none());
 
 /* Times: New York's, with UTC in the title */
-
-const zone = { timeZone: 'America/New_York' };
-const nyClock = new Intl.DateTimeFormat('en-GB', { ...zone, hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
-const nyDay = new Intl.DateTimeFormat('en-CA', { ...zone, year: 'numeric', month: '2-digit', day: '2-digit' });
+const nyClock = new Intl.DateTimeFormat('en-GB', { timeZone: 'America/New_York', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+const nyDay = new Intl.DateTimeFormat('en-CA', { timeZone: 'America/New_York', year: 'numeric', month: '2-digit', day: '2-digit' });
 const dayFormat = new Intl.DateTimeFormat('en-GB', { timeZone: 'UTC', day: 'numeric', month: 'short', year: 'numeric' });
 const isDate = (date) => !Number.isNaN(+date);
 const dayText = (iso, date = new Date(`${iso}T00:00:00Z`)) => (isDate(date) ? dayFormat.format(date).replace('Sept', 'Sep') : String(iso));
@@ -74,11 +70,10 @@ function time(at, digits = 8) {
 const bar = (at) => (/T00:00(:00)?(\.0+)?Z$/.test(at) ? el('time', { datetime: at, title: `daily bar, ${at}` }, dayText(at.slice(0, 10))) : time(at, 5));
 function span(seconds) {
   const [s, min, h, days] = [1, 60, 3600, 86400].map((unit) => Math.floor(Math.max(0, seconds) / unit));
-  return min < 1 ? `${s} s` : h < 1 ? `${min} min` : days < 1 ? `${h} h ${min % 60} min` : plural(days, 'day');
+  return min < 1 ? `${s} s` : h < 1 ? `${min} min` : days < 1 ? `${h} h` : plural(days, 'day');
 }
 
 /* Status: a shape and a word each; the colour only repeats them */
-
 const ROUND = 'M12 2a10 10 0 1 0 0 20a10 10 0 0 0 0-20Z';
 const SHAPES = {
   PASS: ['M12 1a11 11 0 1 0 0 22a11 11 0 0 0 0-22Z', 'M7 12.4l3.4 3.4L17 8.8'],
@@ -110,14 +105,17 @@ function shape(status) {
 }
 const badge = (status, word) => el('span', { class: `status ${status}` }, shape(status), word);
 const statusOf = (given) => (Object.hasOwn(SHAPES, String(given).toUpperCase()) ? String(given).toUpperCase() : 'UNKNOWN');
-const judged = (it) => (it ? badge(statusOf(it.status), clip(String(it.status).toUpperCase(), 16)) : none('none yet'));
+const judged = (it, otherwise) => (it ? badge(statusOf(it.status), clip(String(it.status).toUpperCase(), 16)) : none(otherwise));
 
 /* What a service says */
-
-const keyOf = (s) => `${s.state_dir ?? ''} ${s.strategy ?? ''}`;
+// A folder keeps its name while the heartbeat in it, with the strategy's, can't be read.
+const keyOf = (s) => String(s.state_dir ?? s.strategy ?? '');
 const hashOf = (key) => `#${encodeURIComponent(key)}`;
-const nameOf = (s) => String(s.strategy ?? s.state_dir ?? 'unnamed');
+// A service whose heartbeat can't be read has an empty name.
+const nameOf = (s) => String(s.strategy || s.state_dir || 'unnamed');
 const knows = (s) => !s.fault;
+// Positions and orders come from the journal, as the capital does: without one, an empty list isn't "nothing held".
+const amount = (s, rows) => (knows(s) && isNumber(s.capital) && Array.isArray(rows) ? count(rows.length) : none());
 const age = (s) => now() - s.written_at;
 const isSilent = (s) => knows(s) && s.phase !== 'stopped' && isNumber(s.written_at) && age(s) > SILENT;
 /** Status, word and meaning. A service that has gone silent isn't said to trade. */
@@ -132,18 +130,20 @@ function todayOf(s) {
   const before = isNumber(s.equity) ? s.equity - s.day_profit : s.capital;
   const rate = isNumber(s.day_profit) && before > 0 ? s.day_profit / before : null;
   const e = s.expected && [s.expected.low, s.expected.mean, s.expected.high].every(isNumber) ? s.expected : null;
-  return { rate, e, place: rate === null || !e ? '' : rate < e.low ? 'below expected' : rate > e.high ? 'above expected' : 'as expected' };
+  const far = e && rate !== null && rate < e.mean - 3 * (e.mean - e.low);
+  return { rate, e, far, place: rate === null || !e ? '' : rate < e.low ? 'below expected' : rate > e.high ? 'above expected' : 'as expected' };
 }
 /** What asks for a look, as statuses with words. */
 function troublesOf(s) {
   const [status, word, meaning] = phaseOf(s);
   const bare = list(s.positions).filter((p) => p.protected === false).map((p) => p.symbol);
-  const { rate, place } = todayOf(s);
+  const { rate, far } = todayOf(s);
   return [
     SEVERITY.indexOf(status) >= SEVERITY.indexOf('UNKNOWN') && [status === 'UNKNOWN' ? 'WARN' : status, [knows(s) && `${word}. `, meaning, knows(s) && s.why && ` ${clip(String(s.why), 160)}`]],
     bare.length > 0 && ['FAIL', `Not protected: ${bare.join(', ')}.`],
     s.errors > 0 && ['WARN', `${plural(s.errors, 'error')} since its start.`],
-    place === 'below expected' && ['WARN', `Today’s ${percent(rate)} is below what is expected.`],
+    // One session in six ends below the band, so that alone is nothing to look at.
+    far && ['WARN', `Today’s ${percent(rate)} is far below what is expected.`],
     s.parity && statusOf(s.parity.status) !== 'PASS' && [statusOf(s.parity.status), `Parity of ${dayText(s.parity.date)}: ${String(s.parity.status).toUpperCase()}.`],
     // A warning of the gate doesn't stop a deploy; it would be yellow here for as long as the release runs.
     s.verdict && !['PASS', 'WARN'].includes(statusOf(s.verdict.status)) && [statusOf(s.verdict.status), `The gate’s verdict: ${String(s.verdict.status).toUpperCase()}.`],
@@ -152,7 +152,6 @@ function troublesOf(s) {
 const gravest = (troubles) => SEVERITY[Math.max(0, ...troubles.map(([status]) => SEVERITY.indexOf(status)))];
 
 /* Parts of the page */
-
 /** Columns: label, cell(row), class. The first one heads its row. Roles are said again, as narrow pages show rows as
     cards, and some browsers drop a table's meaning with its layout. */
 function table(caption, columns, rows, empty, className, row = () => ({})) {
@@ -170,22 +169,22 @@ function todayStrip({ rate, e }) {
   const at = (v) => 60 + ((v - e.mean) / half) * 60;
   const rect = (c, from, to) => svg('rect', { class: c, x: from, y: 0, width: to - from, height: 16 });
   const beyond = rate !== null && Math.abs(at(rate) - 60) > 58;
-  const arrow = beyond && svg('path', { class: 'mark', d: at(rate) < 60 ? 'M9 1v14L1 8Z' : 'M111 1v14l8-7Z' });
+  const arrow = svg('path', { class: 'mark', d: at(rate) < 60 ? 'M9 1v14L1 8Z' : 'M111 1v14l8-7Z' });
   return svg('svg', { class: 'strip', viewBox: '0 0 120 16', 'aria-hidden': 'true' }, rect('all', 0, 120), rect('band', at(e.low), at(e.high)),
-    rect('mean', at(e.mean) - 0.5, at(e.mean) + 0.5), rate !== null && !beyond && rect('mark', at(rate) - 1.5, at(rate) + 1.5), arrow);
+    rect('mean', at(e.mean) - 0.5, at(e.mean) + 0.5), rate !== null && (beyond ? arrow : rect('mark', at(rate) - 1.5, at(rate) + 1.5)));
 }
 function todayNode(s) {
   const today = todayOf(s);
-  const range = today.e && `expected ${percent(today.e.low)} to ${percent(today.e.high)}`;
+  const range = today.e && `expected ${fixed(today.e.low * 100, 2)} to ${percent(today.e.high)}`;
   return [el('span', {}, or(s.day_profit, gain)), todayStrip(today), sub(el('span', {}, [today.rate !== null && percent(today.rate), today.place].filter(Boolean).join(' · ')), el('span', {}, range ?? 'nothing to compare with'))];
 }
 
 /** Equity by session, as a line with its ends, and the capital as a rule. */
-function equityChart(s) {
+function equityChart(s, empty) {
   const points = list(s.equity_by_session).filter((p) => Array.isArray(p) && isNumber(p[1])).map(([day, v]) => [dayText(day), v]);
   const lastDay = list(s.equity_by_session).at(-1)?.[0] ?? '';
   if (isNumber(s.equity) && lastDay < nyDay.format(now() * 1000)) points.push(['now', s.equity]);
-  if (points.length < 2) return el('p', { class: 'none' }, points.length ? 'One value so far. A line needs two.' : 'No session has ended yet.');
+  if (points.length < 2) return el('p', { class: 'none' }, points.length ? 'One value so far. A line needs two.' : empty('No session has ended yet.'));
   const values = points.map((p) => p[1]);
   const [from, to] = [points[0], points.at(-1)];
   const [low, high] = [Math.min(...values), Math.max(...values)];
@@ -219,9 +218,7 @@ function drawLog(box, lines) {
 }
 
 /* The page */
-
-let [state, receivedAt, chosen, broken] = [null, 0, null, ''];
-let [source, triedAt] = [null, 0];
+let [state, receivedAt, chosen, broken, source, triedAt] = [null, 0, null, '', null, 0];
 const loadedAt = Date.now();
 const services = () => list(state?.services).filter((s) => s && typeof s === 'object');
 const elapsed = () => Math.max(0, (Date.now() - receivedAt) / 1000);
@@ -246,7 +243,7 @@ function drawSummary() {
   const status = n === 0 ? 'REST' : gravest(found.flatMap(([, troubles]) => troubles));
   const item = ([s, troubles]) => el('li', {}, shape(gravest(troubles)), el('p', {}, el('button', { type: 'button', class: 'link', 'data-choose': keyOf(s) }, nameOf(s)), ...troubles.flatMap(([, words]) => [' ', words])));
   byId('summary').className = `hero ${status}`;
-  show('summary', el('h1', { id: 'headline' }, shape(status), el('span', {}, !isLive() && !isNew() && ['At ', time(state.now), ': '], says)),
+  show('summary', el('h1', { id: 'headline' }, shape(status), el('span', {}, isLive() || isNew() ? says : ['At ', time(state.now), `: ${says.charAt(0).toLowerCase()}${says.slice(1)}`])),
     n === 0 && el('p', { class: 'lead' }, 'The dashboard found no service where it looks. This page changes by itself once there is one.'),
     found.length > 0 && el('ul', { class: 'reasons' }, found.map(item)));
   document.title = `${isLive() || isNew() ? says.replace(/\.$/, '') : 'Not connected'} · Magellan`;
@@ -258,17 +255,17 @@ function drawOverview() {
     ['State', (s) => badge(...phaseOf(s))],
     ['Last heard', (s) => or(s.written_at, () => `${span(age(s))} ago`), 'number'],
     ['Last bar', (s) => bar(s.last_bar), 'number'],
-    ['Positions', (s) => (knows(s) && Array.isArray(s.positions) ? count(s.positions.length) : none()), 'number'],
+    ['Positions', (s) => amount(s, s.positions), 'number'],
     ['Profit today', todayNode, 'number today'],
-    ['Parity', (s) => [judged(s.parity), s.parity && sub(dayText(s.parity.date))]],
-    ['Verdict', (s) => judged(s.verdict)],
+    ['Parity', (s) => [judged(s.parity, knows(s) ? 'none yet' : 'not known'), s.parity && sub(dayText(s.parity.date))]],
+    ['Verdict', (s) => judged(s.verdict, knows(s) ? 'none yet' : 'not known')],
     ['Errors', (s) => or(s.errors, count), 'number'],
   ];
   const row = (s) => ({ 'data-key': keyOf(s), 'data-choose': keyOf(s), class: keyOf(s) === chosen ? 'chosen' : null });
   byId('overview').hidden = services().length === 0;
   show('overview', el('h2', { id: 'overview-name' }, 'Services'), el('p', { class: 'lead' }, 'Choose one to see more of it.'),
     table('Services', columns, services(), '', 'cards', row),
-    el('p', { class: 'note' }, 'The band in the bar is what the gate expects of a session’s profit; the upright is today. Parity says whether a replay of a traded day decides the same. The verdict is the gate’s on what runs.'));
+    el('p', { class: 'note' }, 'The gate expects two sessions of three to end in the band; the upright mark is today’s. Parity says whether a replay of a traded day decides the same. The verdict is the gate’s on what runs.'));
 }
 
 /** The latest first, in whichever order they come. */
@@ -276,11 +273,11 @@ const latest = (rows, at) => list(rows).toReversed().sort((a, b) => String(b[at]
 
 function detailOf(s) {
   const [status, word, meaning] = phaseOf(s);
-  const empty = (words) => (knows(s) ? words : 'Not known while the state can’t be read.');
+  const empty = (words) => (!knows(s) ? 'Not known while the state can’t be read.' : isNumber(s.capital) ? words : 'Not known: no journal has told of it.');
+  const unjudged = (words) => (knows(s) ? words : empty());
   const tile = (name, value, beside) => el('div', {}, el('dt', {}, name), el('dd', {}, value, beside && sub(beside)));
   const fact = (name, value) => el('div', {}, el('dt', {}, name), el('dd', {}, value));
   const panel = (name, note, ...body) => el('section', { class: 'panel' }, el('h3', {}, name), note && el('p', { class: 'note' }, note), body);
-  const amount = (rows) => (knows(s) && Array.isArray(rows) ? count(rows.length) : none());
   const shares = (v) => or(v, count);
   const price = (v) => or(v, (p) => `$${fixed(p, 4, 2)}`);
   const positions = [['Symbol', (p) => text(p.symbol)], ['Shares', (p) => shares(p.shares), 'number'], ['Entry', (p) => price(p.entry_price), 'number'], ['Last close', (p) => price(p.last_close), 'number'],
@@ -288,21 +285,21 @@ function detailOf(s) {
   const orders = [['Order', (o) => [text(o.symbol), sub(text(o.id))]], ['Side', (o) => text(o.side)], ['Filled', (o) => [shares(o.filled), ' of ', shares(o.shares)], 'number'], ['Form', (o) => text(o.form), 'wrap'], ['State', (o) => text(o.state)]];
   const decisions = [['Bar', (d) => bar(d.bar)], ['Symbol', (d) => text(d.symbol)], ['Order', (d) => text(d.order), 'wrap'], ['Answer', (d) => text(d.answer), 'wrap']];
   const fills = [['Time', (f) => time(f.at)], ['Shares', (f) => shares(f.shares), 'number'], ['Price', (f) => price(f.price), 'number'], ['Order', (f) => text(f.id), 'wrap mono']];
-  const parity = s.parity ? [el('p', {}, judged(s.parity), ` on ${dayText(s.parity.date)}`), el('ul', { class: 'plainlist' }, list(s.parity.reasons).map((r) => el('li', {}, r)))] : el('p', { class: 'none' }, empty('No day was compared with its replay yet.'));
-  const verdict = s.verdict ? el('p', {}, judged(s.verdict), ' ', short(s.verdict.digest)) : el('p', { class: 'none' }, empty('No verdict of the gate is known for what runs.'));
+  const parity = s.parity ? [el('p', {}, judged(s.parity), ` on ${dayText(s.parity.date)}`), el('ul', { class: 'plainlist' }, list(s.parity.reasons).map((r) => el('li', {}, r)))] : el('p', { class: 'none' }, unjudged('No day was compared with its replay yet.'));
+  const verdict = s.verdict ? el('p', {}, judged(s.verdict), ' ', short(s.verdict.digest)) : el('p', { class: 'none' }, unjudged('No verdict of the gate is known for what runs.'));
   return el('div', { 'data-key': keyOf(s) },
     el('div', { class: 'heading' }, el('h2', { id: 'detail-name' }, nameOf(s)), badge(status, word)),
     el('p', { class: 'lead' }, meaning, knows(s) && s.why && ` ${s.why}`),
     el('dl', { class: 'tiles' }, tile('Equity', or(s.equity, money), isNumber(s.capital) && `capital ${money(s.capital)}`), el('div', { class: 'today' }, el('dt', {}, 'Profit today'), el('dd', {}, todayNode(s))),
-      tile('Positions', amount(s.positions)), tile('Working orders', amount(s.orders)), tile('Decisions', or(s.decisions, count), s.last_decision && ['last on ', bar(s.last_decision)]), tile('Errors', or(s.errors, count), 'since its start')),
+      tile('Positions', amount(s, s.positions)), tile('Working orders', amount(s, s.orders)), tile('Decisions', or(s.decisions, count), s.last_decision && ['last on ', bar(s.last_decision)]), tile('Errors', or(s.errors, count), 'since its start')),
     el('div', { class: 'grid' },
       panel('Positions', 'Protected: its stop works at the broker.', table('Positions', positions, list(s.positions), empty('It holds nothing.'), 'cards')),
       panel('Working orders', 'What the broker has and hasn’t filled.', table('Working orders', orders, list(s.orders), empty('No order is at the broker.'), 'cards')),
-      panel('Equity by session', null, equityChart(s)),
+      panel('Equity by session', null, equityChart(s, empty)),
       el('div', {}, panel('Parity', 'Did a replay of the day decide the same?', parity), panel('Verdict', null, verdict)),
       panel('Last decisions', 'The latest first.', table('Last decisions', decisions, latest(s.decisions_tail, 'bar'), empty('It has decided nothing yet.'), 'cards tail')),
       panel('Last fills', 'The latest first.', table('Last fills', fills, latest(s.fills_tail, 'at'), empty('Nothing was filled yet.'), 'cards tail'))),
-    panel('Log', 'The newest line is at the bottom.', el('div', { class: 'log', id: 'log', 'data-kept': '', tabindex: 0, role: 'region', 'aria-label': 'Log', dir: 'ltr' }), list(s.log).length === 0 && el('p', { class: 'none' }, 'No line of its log is known.')),
+    panel('Log', 'The newest line is at the bottom.', el('div', { class: 'log', id: 'log', 'data-kept': '', tabindex: 0, role: 'region', 'aria-label': 'Log', dir: 'ltr' })),
     panel('What runs', null, el('dl', { class: 'facts' }, fact('Environment', text(s.environment)), fact('Release', short(s.release)), fact('Process', text(s.pid)), fact('Started', time(s.started_at)),
       fact('Starts', or(s.starts, count)), fact('Last heard', time(s.written_at)), fact('Last bar', bar(s.last_bar)), fact('State folder', el('span', { class: 'mono' }, text(s.state_dir))))));
 }
@@ -321,7 +318,8 @@ function draw() {
     if (state) [drawSummary, drawOverview, drawDetail].forEach((part) => part());
   } catch (error) {
     // Old figures must not stand under the word "live".
-    broken = `The page can’t show the last message (${error.message})`;
+    console.warn(error);
+    broken = 'The page can’t show the last message';
   }
   drawBar();
 }
@@ -336,7 +334,8 @@ function take(json) {
     if (!isDate(new Date(told.now)) || !Array.isArray(told.services)) throw new Error('it has no time or no services');
     [state, receivedAt, broken] = [told, Date.now(), ''];
   } catch (error) {
-    broken = `The last message can’t be read (${error.message})`;
+    console.warn(error);
+    broken = 'The last message can’t be read';
   }
   const changed = services().filter((s) => before.has(keyOf(s)) && before.get(keyOf(s)) !== phaseOf(s)[1]);
   if (changed.length) byId('said').textContent = changed.map((s) => `${nameOf(s)}: ${phaseOf(s)[1]}.`).join(' ');
@@ -377,5 +376,5 @@ document.addEventListener('visibilitychange', tick);
 connect();
 draw();
 // The first message may come late; what it says is newer than this answer.
-fetch('/api/state', { cache: 'no-store' }).then((answer) => answer.text()).then((json) => state ?? take(json), draw);
+fetch('/api/state', { cache: 'no-store' }).then((answer) => (answer.ok ? answer.text() : Promise.reject(answer))).then((json) => state ?? take(json), draw);
 setInterval(tick, 1000);

@@ -16,7 +16,8 @@ use serde_json::Value;
 
 use crate::codes;
 use crate::release::heartbeat::{HEARTBEAT, Heartbeat};
-use crate::service::live::replayed::{Followed, PARITY};
+use crate::service::live::file::PARITY;
+use crate::service::live::replayed::Followed;
 
 /// The most of each list that is shown.
 const TAIL: usize = 40;
@@ -248,8 +249,7 @@ fn push<T>(list: &mut Vec<T>, one: T, most: usize) {
 
 fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = map::bytes_up_to(path, LARGEST)?;
-    serde_json::from_slice(&bytes)
-        .map_err(|e| Error::new(codes::IO, e.to_string()).at(path.display()))
+    serde_json::from_slice(&bytes).map_err(|e| Error::new(codes::IO, e.to_string()).at(path.display()))
 }
 
 /// The end of the newest log.
@@ -271,7 +271,8 @@ fn log(state: &Path, strategy: &str) -> Vec<String> {
 fn readable(line: &str) -> String {
     let Ok(value) = serde_json::from_str::<Value>(line) else { return line.to_owned() };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut said = format!("{} {} {}", text(&value["timestamp"]), text(&value["level"]), text(&value["fields"]["message"]));
+    let mut said =
+        format!("{} {} {}", text(&value["timestamp"]), text(&value["level"]), text(&value["fields"]["message"]));
     for (name, value) in value["fields"].as_object().into_iter().flatten().filter(|(name, _)| *name != "message") {
         said += &format!(" {name}={value}");
     }

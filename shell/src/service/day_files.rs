@@ -44,8 +44,8 @@ impl DayFiles {
             file.write_all(header.as_bytes())?;
             Ok::<File, Error>(file)
         };
-        let opened =
-            begin("decisions", DECISIONS).and_then(|decisions| Ok(Today { decisions, fills: begin("fills", TRADES)?, evaluated: None }));
+        let opened = begin("decisions", DECISIONS)
+            .and_then(|decisions| Ok(Today { decisions, fills: begin("fills", TRADES)?, evaluated: None }));
         let opened = self.kept(opened)?;
         self.today = Some(opened);
         Ok(())

@@ -3,99 +3,19 @@
 //! A replay finds out itself when an order fills. Here the broker does, and says so. Everything else is the same: the
 //! same orders are heard, the same lots open with the same brackets, the same limits count.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
 use super::{BarAt, Book, When};
 use crate::account::cash::Account;
 use crate::account::desk::{Due, Lot};
 use crate::account::record::End;
+use crate::account::want::{Form, Leg, Want};
 use crate::account::working::{Amount, Decided, Heard, Wish, Working, WorkingKind};
 use crate::bar::{MINUTE, Nanos};
 use crate::calendar::Session;
 use crate::order::{Kind, Reason, Side, TimeInForce};
 
-/// From this long before the open a market order may be sent, nanoseconds.
-const BEFORE_OPEN: Nanos = 2 * MINUTE;
 /// From this long before the close orders for the closing auction are sent: Alpaca takes them until ten minutes before.
 const BEFORE_AUCTION: Nanos = 15 * MINUTE;
 const AUCTION_CLOSES: Nanos = 10 * MINUTE;
-
-/// What an order at the broker is for. Lots that one order opened share theirs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Leg {
-    /// The strategy's order with this number.
-    Order(u32),
-    /// The stop of what that order opened.
-    Stop(u32),
-    /// A target of what that order opened, by its number from 1.
-    Target(u32, u8),
-    /// All of what that order opened, at the market.
-    Leave(u32),
-}
-
-/// The type of an order at the broker. Prices in dollars.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Form {
-    /// At the market.
-    Market,
-    /// In the closing auction.
-    OnClose,
-    /// At this price or better.
-    Limit(f64),
-    /// At the market once this price is reached.
-    Stop(f64),
-    /// At the limit once the stop is reached.
-    StopLimit {
-        /// Where it is triggered.
-        stop: f64,
-        /// The worst price.
-        limit: f64,
-    },
-    /// Whichever comes first; the other is cancelled.
-    Either {
-        /// At this price or better.
-        limit: f64,
-        /// At the market once this price is reached.
-        stop: f64,
-    },
-}
-
-/// What shall work at the broker.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Want {
-    /// What for.
-    pub leg: Leg,
-    /// Buy or sell.
-    pub side: Side,
-    /// Units.
-    pub units: i64,
-    /// Its type; none: whatever protects the position stays as it is.
-    pub form: Option<Form>,
-    /// How long it works: the session, or until it is cancelled.
-    pub for_the_day: bool,
-    /// Where what it opens is protected at once, dollars.
-    pub protect: Option<f64>,
-    /// Whether it may open a position.
-    pub opens: bool,
-}
-
-/// In words, for people.
-impl fmt::Display for Form {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Market => f.write_str("at the market"),
-            Self::OnClose => f.write_str("at the close"),
-            Self::Limit(limit) => write!(f, "limit {limit}"),
-            Self::Stop(stop) => write!(f, "stop {stop}"),
-            Self::StopLimit { stop, limit } => write!(f, "stop {stop} limit {limit}"),
-            Self::Either { limit, stop } => write!(f, "limit {limit} or stop {stop}"),
-        }
-    }
-}
 
 impl Book {
     /// From now on its orders work at a broker.
@@ -103,9 +23,9 @@ impl Book {
         self.past = Some(Vec::new());
     }
 
-    /// What shall work at the broker at this time: exits first.
-    pub fn wants(&self, now: Nanos, session: &Session) -> Vec<Want> {
-        let trades = session.trades() && now >= session.open - BEFORE_OPEN && now < session.close;
+    /// What shall work at the broker at this time: exits first. Orders at the market are sent from `from` on.
+    pub fn wants(&self, now: Nanos, session: &Session, from: Nanos) -> Vec<Want> {
+        let trades = session.trades() && now >= from && now < session.close;
         let mut wants = Vec::new();
         let auction = session.close - BEFORE_AUCTION <= now && now < session.close - AUCTION_CLOSES;
         let leaves = |order: &Working| {
@@ -158,15 +78,8 @@ impl Book {
             let lots = || self.desk.lots().iter().filter(move |other| other.order == lot.order);
             let side = lot.side.opposite();
             let held: i64 = lots().map(|lot| lot.left).sum();
-            let want = |leg, units, form| Want {
-                leg,
-                side,
-                units,
-                form,
-                for_the_day: false,
-                protect: None,
-                opens: false,
-            };
+            let want =
+                |leg, units, form| Want { leg, side, units, form, for_the_day: false, protect: None, opens: false };
             if lots().any(|lot| lot.leaving.is_some()) {
                 let form = trades.then_some(Form::Market);
                 let leg = if trades { Leg::Leave(lot.order) } else { Leg::Stop(lot.order) };
@@ -177,9 +90,7 @@ impl Book {
             let mut rest = held;
             for (n, target) in exits.targets.iter().enumerate() {
                 let Some(target) = target else { continue };
-                let of_target = |lot: &Lot| {
-                    lot.exits.as_ref().and_then(|e| e.targets[n]).map_or(0, |leg| leg.left)
-                };
+                let of_target = |lot: &Lot| lot.exits.as_ref().and_then(|e| e.targets[n]).map_or(0, |leg| leg.left);
                 let units = lots().map(of_target).sum::<i64>().min(rest);
                 if units <= 0 {
                     continue;
@@ -195,7 +106,7 @@ impl Book {
         }
     }
 
-    /// Books what the broker executed.
+    /// Books what the broker executed; of a target, `by_stop` says that it was its stop.
     ///
     /// # Errors
     /// What the execution contradicts: nothing is booked then.
@@ -204,18 +115,22 @@ impl Book {
         account: &mut Account,
         at: &BarAt<'_>,
         leg: Leg,
+        by_stop: bool,
         units: i64,
         price: f64,
     ) -> Result<(), &'static str> {
         let when = When::open(&at.bar);
         match leg {
             Leg::Order(id) => self.order_executed(account, at, id, units, price, when)?,
-            Leg::Stop(order) => self.lots_executed(account, at, order, units, price, Reason::Stop)?,
-            Leg::Target(order, n) => self.lots_executed(account, at, order, units, price, Reason::Target(n))?,
+            Leg::Stop(order) => self.lots_executed(account, at, order, None, units, price, Reason::Stop)?,
+            Leg::Target(order, n) => {
+                let reason = if by_stop { Reason::Stop } else { Reason::Target(n) };
+                self.lots_executed(account, at, order, Some(n), units, price, reason)?;
+            }
             Leg::Leave(order) => {
                 let lots = || self.desk.lots().iter().filter(|lot| lot.order == order);
                 let reason = lots().find_map(|lot| lot.leaving).unwrap_or(Reason::Stop);
-                self.lots_executed(account, at, order, units, price, reason)?;
+                self.lots_executed(account, at, order, None, units, price, reason)?;
             }
         }
         self.sweep();
@@ -273,12 +188,14 @@ impl Book {
         Ok(())
     }
 
-    /// Units of the lots that an order opened are closed, the oldest first.
+    /// Units of the lots that an order opened are closed, the oldest first: of one of their targets, or any.
+    #[expect(clippy::too_many_arguments, reason = "what is closed, at what price and why")]
     fn lots_executed(
         &mut self,
         account: &mut Account,
         at: &BarAt<'_>,
         order: u32,
+        target: Option<u8>,
         units: i64,
         price: f64,
         reason: Reason,
@@ -289,11 +206,9 @@ impl Book {
         }
         let mut rest = units;
         while rest > 0 {
-            let leg_left = |lot: &Lot| match reason {
-                Reason::Target(n) => {
-                    lot.exits.as_ref().and_then(|e| e.targets[usize::from(n) - 1]).map_or(0, |leg| leg.left)
-                }
-                _ => lot.left,
+            let leg_left = |lot: &Lot| match target {
+                Some(n) => lot.exits.as_ref().and_then(|e| e.targets[usize::from(n) - 1]).map_or(0, |leg| leg.left),
+                None => lot.left,
             };
             let lots = self.desk.lots();
             let of_order = |lot: &Lot| lot.order == order;
@@ -307,8 +222,10 @@ impl Book {
                 }
             };
             let part = rest.min(most);
-            if let Reason::Target(n) = reason {
-                self.desk.lot_mut(lot).touch(usize::from(n) - 1, at.bar.start);
+            if let Some(n) = target {
+                if reason != Reason::Stop {
+                    self.desk.lot_mut(lot).touch(usize::from(n) - 1, at.bar.start);
+                }
                 self.desk.lot_mut(lot).leg_closed(n, part);
             }
             self.exit_lot_at(account, at, lot, part, price, price, reason, When::open(&at.bar));

@@ -22,7 +22,6 @@ use crate::calendar::Session;
 use crate::costs::Costs;
 use crate::order::{Name, Reason, Side};
 use crate::strategy::{Position, WorkingOrder};
-pub use at_broker::{Form, Leg, Want};
 use returns::Returns;
 
 /// One symbol's working orders and lots.

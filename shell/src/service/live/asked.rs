@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use magellan::account::{Form, Leg};
 use magellan::bar::{Nanos, SECOND, Symbol};
+use magellan::calendar;
 use magellan::error::Result;
 use magellan::live::desk::Command;
 use magellan::live::lifecycle::Message;
@@ -11,8 +12,8 @@ use magellan::live::record::{PartName, Record, Request};
 use tracing::{info, warn};
 
 use super::guard::Passage;
+use super::trader::{RECONCILE_SOON, Trader};
 use super::workers::{Answer, Job};
-use super::{RECONCILE_SOON, Trader, session_ahead};
 use crate::alpaca::orders::OrderView;
 use crate::alpaca::trading::Outcome;
 
@@ -27,7 +28,7 @@ impl Trader<'_> {
         if self.halted.is_some() || !self.reconciled {
             return Ok(());
         }
-        let session = session_ahead(now);
+        let session = calendar::session_ahead(now);
         let commands = self.desk.commands(now, &session, &self.name);
         let mut jobs = Vec::new();
         for command in commands {
@@ -47,7 +48,9 @@ impl Trader<'_> {
         match command {
             Command::Submit { id, symbol, request } => self.prepare_submit(id, symbol, request, now, jobs),
             Command::Cancel { id, part } => {
-                let Some(broker) = self.broker_name(&id, part).filter(|_| !self.is_held_back(&id)) else { return Ok(()) };
+                let Some(broker) = self.broker_name(&id, part).filter(|_| !self.is_held_back(&id)) else {
+                    return Ok(());
+                };
                 let record = Record::Heard { at: now, id: id.clone(), part, message: Message::Cancel };
                 if self.record(&record)? {
                     jobs.push(Job::Cancel { id, part, broker });
@@ -55,7 +58,9 @@ impl Trader<'_> {
                 Ok(())
             }
             Command::Move { id, part, stop } => {
-                let Some(broker) = self.broker_name(&id, part).filter(|_| !self.is_held_back(&id)) else { return Ok(()) };
+                let Some(broker) = self.broker_name(&id, part).filter(|_| !self.is_held_back(&id)) else {
+                    return Ok(());
+                };
                 let record = Record::Moving { at: now, id: id.clone(), part, stop };
                 if self.record(&record)? {
                     jobs.push(Job::Move { id, part, broker, stop });
@@ -84,7 +89,7 @@ impl Trader<'_> {
         if self.is_held_back(&id) {
             return Ok(());
         }
-        if opens && let Some(refused) = self.opening(&id, symbol, &request, now) {
+        if opens && let Some(refused) = self.opening(symbol, &request, now) {
             let Some(why) = refused else { return Ok(()) };
             return self.refuse(id, symbol, &request, &why, known, now);
         }
@@ -106,7 +111,7 @@ impl Trader<'_> {
 
     /// Whether an order that opens a position must wait (`Some(None)`), or is refused.
     #[expect(clippy::option_option, reason = "it passes, it waits, or it is refused for a reason")]
-    fn opening(&mut self, id: &str, symbol: Symbol, request: &Request, now: Nanos) -> Option<Option<String>> {
+    fn opening(&mut self, symbol: Symbol, request: &Request, now: Nanos) -> Option<Option<String>> {
         if let Some(why) = self.no_entries(now) {
             return Some(Some(why.to_owned()));
         }
@@ -117,19 +122,23 @@ impl Trader<'_> {
                 return Some(None);
             }
             // A decision at the last close waits for the next open.
-            let waits_from = decided.max(session_ahead(decided).open - 2 * 60 * SECOND);
+            let waits_from = decided.max(self.desk.first_orders(&calendar::session_ahead(decided)));
             if now > waits_from + self.delay + EXPIRES && matches!(request.form, Form::Market) {
                 return Some(Some("expired".to_owned()));
             }
         }
-        match self.guard.passage(symbol, request, self.desk.last_close(symbol), now) {
+        let passage = self.guard.passage(symbol, request, self.desk.last_close(symbol), now);
+        if passage != Passage::NeedsQuote {
+            // The next order needs one of its own.
+            self.guard.forget_quote(symbol);
+        }
+        match passage {
             Passage::Free => None,
             Passage::Refused(why) => Some(Some(why)),
             Passage::NeedsQuote => {
                 if self.quoting.insert(symbol) {
                     self.workers.ask(Job::Quote(symbol));
                 }
-                let _ = id;
                 Some(None)
             }
         }
@@ -165,7 +174,8 @@ impl Trader<'_> {
     pub(super) fn look_up(&self, id: String) -> Job {
         let placed = self.desk.order(&id);
         let parts = placed.iter().flat_map(|placed| placed.parts());
-        let parts = parts.filter(|(part, _)| *part == PartName::Stop);
+        // By our name the broker finds an order as it was before its stop was moved.
+        let parts = parts.filter(|(name, part)| *name == PartName::Stop || part.names.len() > 1);
         let parts = parts.filter_map(|(name, part)| Some((name, part.name()?.to_owned()))).collect();
         Job::LookUp { id, parts }
     }
@@ -266,10 +276,21 @@ impl Trader<'_> {
             }
             Outcome::Unknown(why) => {
                 self.broker_answers(Some(&why));
+                // If a look shows that it works on, it is asked again.
+                self.unanswered.insert((id.to_owned(), part));
                 self.look_now(id);
                 Ok(())
             }
         }
+    }
+
+    /// Whether a cancellation got no answer; told once.
+    pub(super) fn is_unanswered(&mut self, id: &str, part: PartName) -> bool {
+        let lost = self.unanswered.remove(&(id.to_owned(), part));
+        if lost {
+            self.hold_back(id);
+        }
+        lost
     }
 
     fn take_moved(
@@ -325,13 +346,7 @@ impl Trader<'_> {
         }
     }
 
-    fn take_found(
-        &mut self,
-        id: &str,
-        part: PartName,
-        found: Outcome<Option<OrderView>>,
-        now: Nanos,
-    ) -> Result<()> {
+    fn take_found(&mut self, id: &str, part: PartName, found: Outcome<Option<OrderView>>, now: Nanos) -> Result<()> {
         match found {
             Outcome::Done(Some(view)) => {
                 self.broker_answers(None);

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use magellan::bar::{Bar, Date, MINUTE, Nanos, SECOND, Symbol, Timeframe};
+use magellan::bar::{Bar, Date, MINUTE, Nanos, SECOND, Symbol, Timeframe, iso_utc};
 use magellan::calendar::{self, Session};
 use magellan::error::Result;
 use magellan::live::record::Record;
 use magellan::runner::{Broker as _, Event};
 use tracing::{info, warn};
 
+use super::trader::{DAILY_AFTER, DAILY_WAITS, Trader};
 use super::workers::Job;
-use super::{DAILY_AFTER, DAILY_WAITS, Trader, at};
 
 /// Before missed bars are asked for again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -179,7 +179,7 @@ impl Trader<'_> {
             return self.take_daily(&bars, now);
         }
         let count: usize = bars.values().map(Vec::len).sum();
-        info!(bars = count, to = at(to), "filled in what was missed");
+        info!(bars = count, to = iso_utc(to), "filled in what was missed");
         let received = Instant::now();
         for (symbol, bars) in bars {
             for bar in bars {
@@ -203,7 +203,8 @@ impl Trader<'_> {
         if self.decided >= start {
             return Ok(());
         }
-        let of_day = |symbol: &Symbol| found.get(symbol)?.iter().find(|bar| bar.start == start).map(|bar| (*symbol, *bar));
+        let of_day =
+            |symbol: &Symbol| found.get(symbol)?.iter().find(|bar| bar.start == start).map(|bar| (*symbol, *bar));
         let bars: Vec<(Symbol, Bar)> = self.symbols.iter().filter_map(of_day).collect();
         let complete = bars.len() == self.symbols.len();
         let waited = now >= session.close + self.signal_after + DAILY_WAITS;
@@ -218,7 +219,10 @@ impl Trader<'_> {
         }
         match bars.is_empty() {
             true => Ok(()),
-            false => self.decide(start, &bars, now),
+            false => {
+                self.daily_asked = None;
+                self.decide(start, &bars, now)
+            }
         }
     }
 }

@@ -13,6 +13,10 @@ use crate::service::logs::cannot_write;
 
 /// Its name in the folder of state.
 pub(crate) const JOURNAL: &str = "journal.jsonl";
+/// A file of this name stops entries.
+pub(crate) const KILL: &str = "kill";
+/// Where results of parity are kept.
+pub(crate) const PARITY: &str = "parity";
 
 /// A journal under way.
 pub(super) struct JournalFile {

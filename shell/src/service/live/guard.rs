@@ -81,6 +81,10 @@ impl Guard {
         self.quotes.insert(symbol, (Instant::now(), quote));
     }
 
+    pub(super) fn forget_quote(&mut self, symbol: Symbol) {
+        self.quotes.remove(&symbol);
+    }
+
     pub(super) fn set_buying_power(&mut self, dollars: Option<f64>) {
         self.buying_power = dollars;
     }
@@ -126,10 +130,9 @@ impl Guard {
     }
 
     fn by_quote(&self, symbol: Symbol, request: &Request, close: Option<f64>, now: Nanos) -> Passage {
-        let Some((asked, quote)) = self.quotes.get(&symbol).filter(|(asked, _)| asked.elapsed() < FRESH) else {
+        let Some((_, quote)) = self.quotes.get(&symbol).filter(|(asked, _)| asked.elapsed() < FRESH) else {
             return Passage::NeedsQuote;
         };
-        let _ = asked;
         let quote = match quote {
             Ok(quote) => quote,
             Err(why) => return Passage::Refused(format!("no_quote: {why}")),

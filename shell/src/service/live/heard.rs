@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use magellan::bar::Nanos;
 use magellan::error::Result;
+use magellan::live::desk::Placed;
 use magellan::live::lifecycle::{Message, State};
 use magellan::live::record::{PartName, Record};
 use tracing::{info, warn};
 
+use super::trader::{RECONCILE, RECONCILE_SOON, Trader};
 use super::workers::{Job, Snapshot};
-use super::{RECONCILE, RECONCILE_SOON, Trader};
 use crate::alpaca::orders::{OrderView, Update, price, whole};
 use crate::alpaca::trading::Outcome;
 use crate::alpaca::updates::News;
@@ -36,7 +37,7 @@ impl Trader<'_> {
                 Ok(())
             }
             News::Over(err) => {
-                warn!(code = err.code().slug(), "the stream of trade updates gives up: {err}");
+                warn!(code = err.code().slug(), "the stream of trade updates is refused: {err}");
                 self.news_down.get_or_insert((Instant::now(), err.to_string()));
                 Ok(())
             }
@@ -79,61 +80,87 @@ impl Trader<'_> {
         named().or(own).or_else(replacing)
     }
 
-    /// Compares what the broker tells of an order with what is known of it, and hears the differences.
-    pub(super) fn observe(
-        &mut self,
-        id: &str,
-        part: PartName,
-        view: &OrderView,
-        told: Told,
-        now: Nanos,
-    ) -> Result<()> {
-        let Some(placed) = self.desk.order(id) else { return Ok(()) };
-        let Some(of) = placed.part(part) else { return Ok(()) };
-        let is_new_name = of.names.iter().all(|name| *name != view.id);
-        let (is_current, moving) = (of.name() == Some(&view.id) || is_new_name, of.moving);
-        if is_new_name {
-            // The order that stands in the place of another has that one's stop moved.
-            let stop = view.stop().filter(|_| view.replaces.is_some());
-            let record = Record::Named { id: id.to_owned(), part, broker: view.id.clone(), stop };
-            self.record(&record)?;
+    /// Compares what the broker tells of an order with what is known of it, and hears the differences: who it is, what
+    /// was executed, and last what ended. Otherwise an order would be over before all of it is told.
+    pub(super) fn observe(&mut self, id: &str, part: PartName, view: &OrderView, told: Told, now: Nanos) -> Result<()> {
+        let leg = view.stop_leg().filter(|_| part == PartName::Main);
+        self.name(id, part, view)?;
+        if let Some(leg) = leg {
+            self.name(id, PartName::Stop, leg)?;
         }
-        let state = self.state(id, part);
-        if state == Some(State::Planned) {
+        if self.is_early(id, part, view) {
+            self.look_now(id);
+            return Ok(());
+        }
+        if self.state(id, part) == Some(State::Planned) {
             // A leg came into being with its order.
             self.hear(id, part, Message::Sending, now)?;
         }
         self.observe_executions(id, part, view, told, now)?;
-        let message = match view.status.as_str() {
-            "canceled" if is_current => Some(Message::Cancelled),
-            "expired" if is_current => Some(Message::Expired),
-            "rejected" if is_current => Some(Message::Rejected),
-            "replaced" => {
-                // What stands in its place tells what is.
-                if is_current && moving.is_none() || view.replaced_by.is_some() && is_current {
-                    self.look_for(id, part, view.replaced_by.as_deref());
-                }
-                None
-            }
-            "filled" | "pending_cancel" => None,
-            _ => matches!(self.state(id, part), Some(State::Sent | State::Unknown)).then_some(Message::Accepted),
-        };
-        if let Some(message) = message {
-            let known = self.state(id, part).is_none_or(|state| state.has_ended());
-            if !known {
-                self.hear(id, part, message, now)?;
-            }
-        }
-        if part == PartName::Main
-            && let Some(leg) = view.stop_leg()
-        {
+        if let Some(leg) = leg {
             self.observe(id, PartName::Stop, leg, None, now)?;
         }
-        // Updates don't tell of legs.
-        let nameless = |placed: &magellan::live::desk::Placed| {
-            placed.stop.as_ref().is_some_and(|stop| stop.names.is_empty()) && !placed.is_uncertain()
+        self.observe_status(id, part, view, now)?;
+        self.look_for_leg(id, part, view, now)
+    }
+
+    /// A name that isn't known yet: of an answer, a leg, or an order that stands in the place of another.
+    fn name(&mut self, id: &str, part: PartName, view: &OrderView) -> Result<()> {
+        let Some(of) = self.desk.order(id).and_then(|placed| placed.part(part)) else { return Ok(()) };
+        if of.names.contains(&view.id) {
+            return Ok(());
+        }
+        let stop = view.stop().filter(|_| view.replaces.is_some());
+        let record = Record::Named { id: id.to_owned(), part, broker: view.id.clone(), stop };
+        self.record(&record).map(drop)
+    }
+
+    /// A stop that was executed before its entry is known to be filled: what became of the entry is news that got lost.
+    fn is_early(&self, id: &str, part: PartName, view: &OrderView) -> bool {
+        let Some(placed) = self.desk.order(id) else { return false };
+        let attached = part == PartName::Stop && placed.request.protect.is_some();
+        attached && placed.main.standing.state != State::Filled && view.filled().is_some_and(|filled| filled > 0)
+    }
+
+    fn observe_status(&mut self, id: &str, part: PartName, view: &OrderView, now: Nanos) -> Result<()> {
+        let Some(of) = self.desk.order(id).and_then(|placed| placed.part(part)) else { return Ok(()) };
+        let (is_current, state) = (of.name() == Some(&view.id), of.standing.state);
+        if state.has_ended() || !is_current {
+            return Ok(());
+        }
+        let message = match view.status.as_str() {
+            "canceled" => Message::Cancelled,
+            "expired" => Message::Expired,
+            "rejected" => Message::Rejected,
+            // What stands in its place tells what is.
+            "replaced" => {
+                self.look_now(id);
+                return Ok(());
+            }
+            "filled" | "pending_cancel" => return Ok(()),
+            // It was asked to be cancelled, and the request is lost: it works on, and is asked again.
+            _ if state == State::Cancelling && self.is_unanswered(id, part) => Message::CancelRefused,
+            _ if matches!(state, State::Sent | State::Unknown) => Message::Accepted,
+            _ => return Ok(()),
         };
-        if self.desk.order(id).is_some_and(nameless) && !self.is_held_back(id) {
+        self.hear(id, part, message, now)
+    }
+
+    /// Updates don't tell of legs, and an answer that was lost told of them.
+    fn look_for_leg(&mut self, id: &str, part: PartName, view: &OrderView, now: Nanos) -> Result<()> {
+        let Some(placed) = self.desk.order(id) else { return Ok(()) };
+        let nameless =
+            placed.stop.as_ref().is_some_and(|stop| stop.names.is_empty() && !stop.standing.state.has_ended());
+        if !nameless || part != PartName::Main || placed.is_uncertain() {
+            return Ok(());
+        }
+        let over = placed.main.standing.state.has_ended();
+        if over && view.legs.is_some() {
+            // It was looked at with its legs, and there is none.
+            for message in [Message::Sending, Message::Cancelled] {
+                self.hear(id, PartName::Stop, message, now)?;
+            }
+        } else if !self.is_held_back(id) {
             self.look_now(id);
         }
         Ok(())
@@ -143,22 +170,9 @@ impl Trader<'_> {
         Some(self.desk.order(id)?.part(part)?.standing.state)
     }
 
-    fn look_for(&mut self, id: &str, part: PartName, broker: Option<&str>) {
-        if let Some(broker) = broker {
-            self.workers.ask(Job::LookUp { id: id.to_owned(), parts: vec![(part, broker.to_owned())] });
-        }
-    }
-
     /// Shares that were executed and are not known yet. The broker tells sums: what comes twice, late or never changes
     /// nothing.
-    fn observe_executions(
-        &mut self,
-        id: &str,
-        part: PartName,
-        view: &OrderView,
-        told: Told,
-        now: Nanos,
-    ) -> Result<()> {
+    fn observe_executions(&mut self, id: &str, part: PartName, view: &OrderView, told: Told, now: Nanos) -> Result<()> {
         let Some(standing) = self.desk.order(id).and_then(|p| p.part(part)).map(|part| &part.standing) else {
             return Ok(());
         };
@@ -220,7 +234,12 @@ impl Trader<'_> {
         if self.halted.is_some() {
             return Ok(());
         }
-        let unsettled = self.heard != self.snapshot_at || self.desk.orders().any(|placed| placed.is_uncertain());
+        let doubtful = |placed: &&Placed| matches!(placed.main.standing.state, State::Sent | State::Unknown);
+        let doubts: Vec<String> = self.desk.orders().filter(doubtful).map(|placed| placed.id.clone()).collect();
+        let unsettled = self.heard != self.snapshot_at || !doubts.is_empty();
+        let unknown = |id: &&String| self.state(id, PartName::Main) == Some(State::Unknown);
+        let unknown: Vec<String> = doubts.iter().filter(unknown).cloned().collect();
+        unknown.iter().for_each(|id| self.look_now(id));
         match self.difference(&snapshot) {
             None => {
                 self.differed = 0;

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use magellan::bar::{Bar, Nanos, Symbol, Timeframe};
+use magellan::bar::{Bar, Bars, Date, Nanos, Symbol, Timeframe};
 use magellan::disk::hash::sha256_hex;
 use magellan::disk::map::{self, Access};
 use magellan::disk::write::write_whole;
 use magellan::error::{Error, Result};
+use magellan::history::{History, Hours};
+use magellan::registry::AnyRunner;
 
 use crate::codes;
 use crate::service::logs::cannot_write;
@@ -59,4 +61,22 @@ pub(super) fn read(state: &Path, name: &str, timeframe: Timeframe) -> Result<BTr
         found.entry(symbol).or_default().push(Bar { start, end, open, high, low, close, volume });
     }
     Ok(found)
+}
+
+/// Shows a runner the bars of a symbol before its first session; how many there were in regular sessions.
+pub(super) fn warm_up(
+    runner: &mut dyn AnyRunner,
+    symbol: Symbol,
+    bars: &[Bar],
+    timeframe: Timeframe,
+    first: Date,
+) -> Result<usize> {
+    let starts: Vec<Nanos> = bars.iter().map(|bar| bar.start).collect();
+    let column = |of: fn(&Bar) -> f64| bars.iter().map(of).collect::<Vec<f64>>();
+    let (open, high, low, close, volume) =
+        (column(|b| b.open), column(|b| b.high), column(|b| b.low), column(|b| b.close), column(|b| b.volume));
+    let bars = Bars::new(timeframe, &starts, [&open, &high, &low, &close, &volume])?;
+    let history = History::new(symbol, bars, Hours::Regular)?;
+    runner.warm_up(&history, first)?;
+    Ok(history.sessions().iter().map(|session| session.range.len()).sum())
 }

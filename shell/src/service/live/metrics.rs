@@ -57,7 +57,11 @@ impl Metrics {
         all.register("errors", "Errors logged since the start", self.errors.clone());
         all.register("equity_dollars", "Equity at the last closes", self.equity.clone());
         all.register("open_positions", "Symbols held", self.positions.clone());
-        all.register("unprotected_positions", "Symbols whose stop doesn't work at the broker", self.unprotected.clone());
+        all.register(
+            "unprotected_positions",
+            "Symbols whose stop doesn't work at the broker",
+            self.unprotected.clone(),
+        );
         let last_bar = "Start of the last bar decided on, Unix time";
         all.register_with_unit("last_bar", last_bar, Unit::Seconds, self.last_bar.clone());
         all.register("ready", "1 once it trades or waits for a session", self.ready.clone());

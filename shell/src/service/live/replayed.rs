@@ -19,13 +19,9 @@ use magellan::registry::AnyStrategy;
 use magellan::risk::Limits;
 
 use super::file::JOURNAL;
-use super::history_file;
-use super::start::warm_up;
+use super::history_file::{self, warm_up};
 use crate::codes;
 use crate::records::order_text;
-
-/// Where results are kept, in the folder of state.
-pub(crate) const PARITY: &str = "parity";
 
 /// A day beside its replay, and by what it was traded.
 pub(crate) struct Replayed {
@@ -41,12 +37,7 @@ pub(crate) struct Replayed {
 ///
 /// # Errors
 /// Data error if the journal is damaged, or doesn't tell of that day.
-pub(crate) fn replay_day(
-    strategy: &dyn AnyStrategy,
-    config: &Complete,
-    state: &Path,
-    date: Date,
-) -> Result<Replayed> {
+pub(crate) fn replay_day(strategy: &dyn AnyStrategy, config: &Complete, state: &Path, date: Date) -> Result<Replayed> {
     let path = state.join(JOURNAL);
     let bytes = map::bytes(&path, Access::Map)?;
     // The process that was there when the day began, and what it had seen.
@@ -107,7 +98,11 @@ pub(crate) fn last_session(state: &Path) -> Result<Date> {
 ///
 /// # Errors
 /// Data error if it is damaged.
-pub(crate) fn session_returns(strategy: &dyn AnyStrategy, config: &Complete, state: &Path) -> Result<BTreeMap<Date, f64>> {
+pub(crate) fn session_returns(
+    strategy: &dyn AnyStrategy,
+    config: &Complete,
+    state: &Path,
+) -> Result<BTreeMap<Date, f64>> {
     let path = state.join(JOURNAL);
     let bytes = map::bytes(&path, Access::Map)?;
     let mut returns = SessionReturns::new(empty(config, strategy));

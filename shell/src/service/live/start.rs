@@ -7,11 +7,10 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use magellan::account::Account;
-use magellan::bar::{Bar, Bars, Date, MINUTE, Nanos, SECOND, Symbol, Timeframe};
+use magellan::bar::{Bar, Date, MINUTE, Nanos, SECOND, Symbol, Timeframe};
 use magellan::calendar::{self, Session};
 use magellan::config::{Complete, Config};
 use magellan::error::{Error, Result};
-use magellan::history::{History, Hours};
 use magellan::live::barrier::Barrier;
 use magellan::live::desk::{Desk, feed_bar};
 use magellan::live::lifecycle::{Message, State};
@@ -25,12 +24,12 @@ use ureq::http::Uri;
 
 use super::file::JournalFile;
 use super::guard::Guard;
-use super::history_file;
+use super::history_file::{self, warm_up};
 use super::hours::Coarser;
 use super::latency::Latency;
 use super::metrics::Metrics;
+use super::trader::{DAILY_AFTER, Input, OnStop, Trader};
 use super::workers::{Answer, Asker, Job, Workers};
-use super::{DAILY_AFTER, Input, OnStop, Trader, session_ahead};
 use crate::alpaca::stream::{Stream, Subscription, Wire};
 use crate::alpaca::trading::{Outcome, Trading};
 use crate::alpaca::updates::Updates;
@@ -126,11 +125,7 @@ impl Told {
 /// # Errors
 /// Config error if the config says something that isn't done live; data error if the journal is damaged or history can't
 /// be had.
-pub fn start<'s>(
-    service: &'s mut Service,
-    strategy: &dyn AnyStrategy,
-    settings: &Settings<'_>,
-) -> Result<Trader<'s>> {
+pub fn start<'s>(service: &'s mut Service, strategy: &dyn AnyStrategy, settings: &Settings<'_>) -> Result<Trader<'s>> {
     let config = settings.config.config();
     service.enter(Phase::Loading);
     check(config, strategy.timeframe())?;
@@ -154,6 +149,7 @@ pub fn start<'s>(
         symbols: sorted(&config.symbols),
         feed: settings.feed,
     };
+    asker.trading.check_keys()?;
     let (runner, history) = warmed_up(service, strategy, settings, &asker, session.as_ref(), &bars, now)?;
     drop(bars);
     journal.append(&Record::Started {
@@ -174,7 +170,10 @@ pub fn start<'s>(
         info!("metrics at http://{address}/metrics");
     }
     let (to, inputs) = channel();
-    let workers = Workers::start(&asker, &to);
+    let workers = {
+        let to = to.clone();
+        Workers::start(&asker, move |answer| to.send(Input::Answer(Box::new(answer))).is_ok())
+    };
     let barrier_grace = settings.grace;
     let mut barrier = Barrier::new(config.symbols.iter().copied(), barrier_grace);
     if timeframe.is_intraday() && session.is_some() && decided > Nanos::MIN {
@@ -237,6 +236,7 @@ pub fn start<'s>(
         snapshot_at: 0,
         looking: BTreeSet::new(),
         held_back: BTreeMap::new(),
+        unanswered: BTreeSet::new(),
         quoting: BTreeSet::new(),
         ended: VecDeque::new(),
         accepted,
@@ -269,10 +269,16 @@ impl Trader<'_> {
             })
             .collect();
         for (id, state, moving) in all {
-            match state {
-                State::Sent => self.hear(&id, PartName::Main, Message::NoAnswer, now)?,
-                _ => self.look_now(&id),
+            if state == State::Sent {
+                self.hear(&id, PartName::Main, Message::NoAnswer, now)?;
             }
+            for part in [PartName::Main, PartName::Stop] {
+                let of = self.desk.order(&id).and_then(|placed| placed.part(part));
+                if of.is_some_and(|part| part.standing.state == State::Cancelling) {
+                    self.unanswered.insert((id.clone(), part));
+                }
+            }
+            self.look_now(&id);
             if moving {
                 for part in [PartName::Main, PartName::Stop] {
                     if self.desk.order(&id).and_then(|p| p.part(part)).is_some_and(|part| part.moving.is_some()) {
@@ -363,7 +369,7 @@ fn ahead(timeframe: Timeframe, now: Nanos) -> Date {
     let today = calendar::session(calendar::new_york_date(now));
     match today.trades() && !timeframe.is_intraday() {
         true => today.date,
-        false => session_ahead(now).date,
+        false => calendar::session_ahead(now).date,
     }
 }
 
@@ -379,23 +385,6 @@ fn sessions_before(date: Date, count: usize) -> Date {
     trading.nth(count.saturating_sub(1)).unwrap_or(calendar::FIRST)
 }
 
-pub(super) fn warm_up(
-    runner: &mut dyn AnyRunner,
-    symbol: Symbol,
-    bars: &[Bar],
-    timeframe: Timeframe,
-    first: Date,
-) -> Result<usize> {
-    let starts: Vec<Nanos> = bars.iter().map(|bar| bar.start).collect();
-    let column = |of: fn(&Bar) -> f64| bars.iter().map(of).collect::<Vec<f64>>();
-    let (open, high, low, close, volume) =
-        (column(|b| b.open), column(|b| b.high), column(|b| b.low), column(|b| b.close), column(|b| b.volume));
-    let bars = Bars::new(timeframe, &starts, [&open, &high, &low, &close, &volume])?;
-    let history = History::new(symbol, bars, Hours::Regular)?;
-    runner.warm_up(&history, first)?;
-    Ok(history.sessions().iter().map(|session| session.range.len()).sum())
-}
-
 /// Symbols that the broker doesn't trade are never bought.
 fn guarded(config: &Config, asker: &Asker) -> Guard {
     let mut guard = Guard::new(config);
@@ -403,7 +392,8 @@ fn guarded(config: &Config, asker: &Asker) -> Guard {
         match asker.trading.asset(*symbol) {
             Outcome::Done(asset) => {
                 let tradable = asset["tradable"].as_bool() == Some(true) && asset["status"].as_str() == Some("active");
-                let why = (!tradable).then(|| format!("Alpaca says status {}, tradable {}", asset["status"], asset["tradable"]));
+                let why = (!tradable)
+                    .then(|| format!("Alpaca says status {}, tradable {}", asset["status"], asset["tradable"]));
                 if let Some(why) = &why {
                     warn!(%symbol, "not tradable: {why}");
                 }
@@ -496,7 +486,9 @@ pub fn reconcile(settings: &Settings<'_>, timeframe: Timeframe, accept: Option<(
         let (shares, price) = position.shares().zip(position.price()).ok_or_else(differs)?;
         let journalled = ours.get(&symbol).copied().unwrap_or(0);
         if shares != journalled {
-            compared.differences.push(format!("{symbol}: the broker holds {shares} shares, the journal says {journalled}"));
+            compared
+                .differences
+                .push(format!("{symbol}: the broker holds {shares} shares, the journal says {journalled}"));
             positions.insert(symbol, (shares, price));
         }
     }
@@ -513,7 +505,10 @@ pub fn reconcile(settings: &Settings<'_>, timeframe: Timeframe, accept: Option<(
         let known = desk.order(&view.client_order_id).is_some() || desk.named(&view.id).is_some();
         if !known && !accepted.contains(&view.id) {
             let (side, qty) = (&view.side, view.qty.as_deref().unwrap_or("?"));
-            let what = format!("an order that isn't in the journal: {side} {qty} {}, named {}", view.symbol, view.client_order_id);
+            let what = format!(
+                "an order that isn't in the journal: {side} {qty} {}, named {}",
+                view.symbol, view.client_order_id
+            );
             compared.differences.push(what);
             if !own(&view.client_order_id) {
                 foreign.push(view.id.clone());

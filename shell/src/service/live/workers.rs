@@ -9,7 +9,6 @@ use magellan::bar::{Bar, Nanos, Symbol, Timeframe};
 use magellan::error::{Error, Result};
 use magellan::live::record::{PartName, Request};
 
-use super::Input;
 use crate::alpaca::orders::{AccountView, OrderView, PositionView, QuoteView};
 use crate::alpaca::trading::{Outcome, Trading};
 use crate::alpaca::{Client, history};
@@ -20,15 +19,35 @@ const THREADS: usize = 4;
 /// What is to be asked.
 #[derive(Debug)]
 pub(super) enum Job {
-    Submit { id: String, symbol: Symbol, request: Request },
-    Cancel { id: String, part: PartName, broker: String },
-    Move { id: String, part: PartName, broker: String, stop: f64 },
+    Submit {
+        id: String,
+        symbol: Symbol,
+        request: Request,
+    },
+    Cancel {
+        id: String,
+        part: PartName,
+        broker: String,
+    },
+    Move {
+        id: String,
+        part: PartName,
+        broker: String,
+        stop: f64,
+    },
     /// By our name, and by the broker's names of its parts.
-    LookUp { id: String, parts: Vec<(PartName, String)> },
+    LookUp {
+        id: String,
+        parts: Vec<(PartName, String)>,
+    },
     Quote(Symbol),
     Snapshot,
     /// Bars between two instants, both inclusive.
-    Bars { timeframe: Timeframe, from: Nanos, to: Nanos },
+    Bars {
+        timeframe: Timeframe,
+        from: Nanos,
+        to: Nanos,
+    },
 }
 
 /// What came of it.
@@ -66,14 +85,15 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    pub(super) fn start(asker: &Asker, to: &Sender<Input>) -> Self {
+    /// Answers are told to `to`, which says whether it still listens.
+    pub(super) fn start(asker: &Asker, to: impl Fn(Answer) -> bool + Clone + Send + 'static) -> Self {
         let (jobs, taken) = channel::<Job>();
         let taken = Arc::new(Mutex::new(taken));
         for _ in 0..THREADS {
             let (asker, taken, to) = (asker.clone(), taken.clone(), to.clone());
             std::thread::spawn(move || {
                 while let Some(job) = next(&taken) {
-                    if to.send(Input::Answer(asker.answer(job))).is_err() {
+                    if !to(asker.answer(job)) {
                         return;
                     }
                 }
@@ -135,7 +155,12 @@ impl Asker {
         Outcome::Done(Snapshot { orders, positions, account })
     }
 
-    pub(super) fn bars(&self, timeframe: Timeframe, from: Nanos, to: Nanos) -> Result<BTreeMap<Symbol, Vec<Bar>>, Error> {
+    pub(super) fn bars(
+        &self,
+        timeframe: Timeframe,
+        from: Nanos,
+        to: Nanos,
+    ) -> Result<BTreeMap<Symbol, Vec<Bar>>, Error> {
         history::bars_between(&self.data, &self.symbols, timeframe, self.feed, (from, to))
     }
 }
