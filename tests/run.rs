@@ -494,3 +494,80 @@ fn a_run_takes_no_archived_bars_for_the_market_where_its_release_forbids_it() {
     assert!(err.contains("archived-data-forbidden"), "{err}");
     assert!(heartbeat(state.path()).is_none());
 }
+
+/// A server on this machine that answers each request with what `answer` makes of its head and body.
+#[cfg(feature = "aws")]
+fn server(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> u16 {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            stream.set_read_timeout(Some(std::time::Duration::from_millis(300))).expect("set");
+            let mut request = Vec::new();
+            let mut part = [0; 4096];
+            // Whoever asks waits for the answer, so silence is the end of the request.
+            while let Ok(n) = stream.read(&mut part) {
+                if n == 0 {
+                    break;
+                }
+                request.extend_from_slice(&part[..n]);
+            }
+            let (status, body) = answer(&String::from_utf8_lossy(&request));
+            let head = format!(
+                "HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            // Whoever asked may have gone.
+            let _ = stream.write_all((head + &body).as_bytes());
+        }
+    });
+    port
+}
+
+/// In a release the keys come from SSM Parameter Store, decrypted, and from nowhere else.
+#[cfg(feature = "aws")]
+#[test]
+fn a_release_takes_its_keys_from_the_parameter_store() {
+    use std::sync::{Arc, Mutex};
+    let (place, state) = (folder(), folder());
+    let release = release(place.path(), "production");
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = asked.clone();
+    let ssm = server(move |request| {
+        seen.lock().expect("unlocked").push(request.to_owned());
+        let value = if request.contains("/API_KEY\"") { "PKFROMSSM" } else { "secret-from-ssm" };
+        assert!(request.contains("AmazonSSM.GetParameter") && request.contains("\"WithDecryption\":true"), "{request}");
+        (200, serde_json::json!({"Parameter": {"Name": "x", "Value": value}}).to_string())
+    });
+    let seen = asked.clone();
+    let alpaca = server(move |request| {
+        seen.lock().expect("unlocked").push(request.to_owned());
+        (401, "<html>not authorised</html>".to_owned())
+    });
+    let mut command = Command::new(release.join("magellan"));
+    command.current_dir(root()).args(["run", "--strategy", "bear_trap", "--state-dir"]).arg(state.path());
+    command
+        .env("MAGELLAN_BINDING", place.path().join("binding.json"))
+        .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{ssm}"))
+        .envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_EC2_METADATA_DISABLED", "true")])
+        .envs([("APCA_API_KEY_ID", "PKFROMENV"), ("APCA_API_SECRET_KEY", "secret-from-env")])
+        .env("APCA_API_BASE_URL", format!("http://127.0.0.1:{alpaca}"))
+        .env("APCA_API_DATA_URL", format!("http://127.0.0.1:{alpaca}"))
+        .env("APCA_API_STREAM_URL", format!("ws://127.0.0.1:{alpaca}"))
+        .env_remove("USE_ARCHIVED_DATA");
+    let (code, out, err) = run(&mut command);
+    assert!(code == 2 && err.contains("the keys aren't accepted"), "{err}");
+    let asked = asked.lock().expect("unlocked").join("\n");
+    assert!(
+        asked.contains("/magellan/alpaca/BEAR_TRAP/API_KEY") && asked.contains("/magellan/alpaca/BEAR_TRAP/API_SECRET")
+    );
+    assert!(asked.to_lowercase().contains("apca-api-key-id: pkfromssm"), "{asked}");
+    assert!(!asked.contains("from-env") && !asked.contains("FROMENV"), "{asked}");
+    let files = [state.path().to_owned(), state.path().join("logs")]
+        .into_iter()
+        .flat_map(|folder| fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()));
+    let written: String = files.filter_map(|file| fs::read_to_string(file).ok()).collect();
+    assert!(!(out + &err + &written).contains("secret-from-ssm"), "the secret is nowhere");
+}

@@ -222,22 +222,25 @@ class LiveRun:
 
     # ---- the process ----
 
-    def start(self, wait: bool = True) -> None:
-        """Starts the service, and waits until it listens."""
+    def environment(self) -> dict[str, str]:
+        """Of every process here: the clock, the keys, and where the stand-in is."""
         home = self.place / "home"
         home.mkdir(exist_ok=True)
         at = self.fake.at
-        environment = {
+        return {
             "PATH": os.environ.get("PATH", ""), "HOME": str(home), "RUST_BACKTRACE": "1", **self.clock.variables(),
             "APCA_API_KEY_ID": at["key"], "APCA_API_SECRET_KEY": SECRET, "APCA_API_BASE_URL": at["trading"],
             "APCA_API_DATA_URL": at["data"], "APCA_API_STREAM_URL": at["data_stream"],
             "MAGELLAN_TRADING_STREAM_URL": at["trading_stream"]}
+
+    def start(self, wait: bool = True) -> None:
+        """Starts the service, and waits until it listens."""
         command = [str(program()), "run", "--strategy", self.strategy, "--state-dir", str(self.state), "--deployed",
                    str(self.deployed), *self.arguments]
         self.journal.read()
         self._started = len(self.journal.records)
         with open(self.place / "stdout", "ab") as out, open(self.place / "stderr", "ab") as err:
-            self.process = subprocess.Popen(command, cwd=self.place, env=environment, stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen(command, cwd=self.place, env=self.environment(), stdin=subprocess.DEVNULL,
                                             stdout=out, stderr=err)
         if wait:
             self.until(lambda: self.is_connected() and self.phase, "it starts and listens")

@@ -8,75 +8,28 @@ are traded as well. Nothing of them is kept.
 import os
 import pathlib
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from times import new_york_date, new_york_time
 
 import synthetic
 from comparison import differences
-from harness import GRACE, MINUTE, OPEN_AFTER, REPOSITORY, SECOND, Fake, LiveRun, parse, written
+from days import (DAY, EAGER, MINUTES, OPEN, Begun, agrees, daily_trend, eager, hourly_swing, sample, session_of,
+                  trade_day, trade_hours, trade_minutes, until_held)
+from harness import GRACE, MINUTE, OPEN_AFTER, LiveRun, parse, written
 from invariants import broken, broken_at_last, journalled, protected
-from reference import Archive, Bars
+from reference import Archive
 
-SAMPLE = REPOSITORY / "data" / "sample"
 RECORDED = os.environ.get("MAGELLAN_MARKET_DATA")
-# A Monday without a holiday near it.
-DAY = "2024-06-03"
-OPEN = f"{DAY}T13:30:00Z"
-
-
-@pytest.fixture(scope="session")
-def fake() -> Iterator[Fake]:
-    """One stand-in for all tests; each begins with a new world."""
-    running = Fake("--lifetime", "3600")
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def begun(tmp_path: pathlib.Path, fake: Fake) -> Iterator[Any]:
-    """Makes live runs, and ends what is left of them."""
-    runs: list[LiveRun] = []
-
-    def make(strategy: str, now: str, **more: Any) -> LiveRun:
-        runs.append(LiveRun(tmp_path, strategy, now, fake=fake, **more))
-        return runs[-1]
-    yield make
-    for run in runs:
-        run.close()
 
 
 def archive_of(source: str, place: pathlib.Path, symbols: list[str]) -> Archive:
-    archive = Archive(place)
     if source == "sample":
-        archive.folder = SAMPLE
-        return archive
+        return sample(place)
     if not RECORDED:
         pytest.skip("MAGELLAN_MARKET_DATA names no recorded minutes")
-    return archive.import_files(*(pathlib.Path(RECORDED, f"{symbol}_1min_20240401_20240630.parquet")
-                                  for symbol in symbols))
-
-
-def session_of(date: str) -> tuple[int, int]:
-    """When the regular session of a whole day begins and ends."""
-    day = new_york_date(parse(f"{date}T15:00:00Z"))
-    return new_york_time(day, 9, 30), new_york_time(day, 16)
-
-
-def trade_minutes(run: LiveRun, date: str, bars: Bars) -> None:
-    """A whole session of minutes, and what comes after its close."""
-    first, close = session_of(date)
-    run.script(bars)
-    run.keep_quotes_fresh()
-    run.start()
-    run.wait_until(first)
-    run.minutes(first, close - MINUTE)
-    run.wait_until(close + 10 * SECOND)
-    run.wait_until(close + 6 * MINUTE)
-    run.until(lambda: run.journal.of("closes"), "the session closes")
-    run.settle()
+    return Archive(place).import_files(*(pathlib.Path(RECORDED, f"{symbol}_1min_20240401_20240630.parquet")
+                                         for symbol in symbols))
 
 
 def same(run: LiveRun, replayed: dict[str, list[dict[str, str]]]) -> None:
@@ -90,7 +43,7 @@ def same(run: LiveRun, replayed: dict[str, list[dict[str, str]]]) -> None:
 @pytest.mark.parametrize(("source", "date"), [
     ("sample", "2024-04-16"), ("sample", "2024-05-22"), ("recorded", "2024-06-03"), ("recorded", "2024-05-14"),
     ("recorded", "2024-06-18"), ("recorded", "2024-04-04")])
-def test_a_day_of_bear_trap_is_as_replayed(source: str, date: str, tmp_path: pathlib.Path, begun: Any) -> None:
+def test_a_day_of_bear_trap_is_as_replayed(source: str, date: str, tmp_path: pathlib.Path, begun: Begun) -> None:
     """What the gate judged is what trades: the same bars give the same decisions, and the same fills to the cent."""
     before, _ = session_of(date)
     run = begun("bear_trap", written(before - 10 * MINUTE))
@@ -104,7 +57,7 @@ def test_a_day_of_bear_trap_is_as_replayed(source: str, date: str, tmp_path: pat
     assert run.term() == 0
 
 
-def test_targets_are_as_replayed(tmp_path: pathlib.Path, begun: Any) -> None:
+def test_targets_are_as_replayed(tmp_path: pathlib.Path, begun: Begun) -> None:
     """A position that is sold in parts ends at the broker as in the replay: both targets, the moved stop, the rest."""
     run = begun("bear_trap", f"{DAY}T13:20:00Z", edits={"symbols": ["AMC", "GME", "SNDL"]})
     bars = synthetic.rebounds(OPEN)
@@ -118,115 +71,37 @@ def test_targets_are_as_replayed(tmp_path: pathlib.Path, begun: Any) -> None:
 
 # ---- slower strategies ----
 
-SLOW = {"daily_trend": "1Day", "hourly_swing": "1Hour"}
-
-
-def test_days_of_daily_trend_are_as_replayed(tmp_path: pathlib.Path, begun: Any) -> None:
+def test_days_of_daily_trend_are_as_replayed(tmp_path: pathlib.Path, begun: Begun) -> None:
     """Daily bars are asked for after the close, and what they say is traded at the next open."""
-    symbols = ["AAPL", "SPY", "TSLA"]
     first, last = "2024-02-08", "2024-02-21"
-    days = archive_of("sample", tmp_path, symbols).bars(symbols, "1Day", "2023-01-03", last)
-    archive = Archive(tmp_path).import_bars(days, "1Day")
-    dates = sorted({of["t"][:10] for of in days["SPY"]})
-    before = max(date for date in dates if date < first)
-    run = begun("daily_trend", f"{before}T22:00:00Z", edits={"symbols": symbols})
-    only = {symbol: run.config["symbol_parameters"][symbol] for symbol in symbols}
-    set_config(run, "symbol_parameters", only)
+    run, archive, dates = daily_trend(begun, tmp_path, first, last)
     replayed = archive.replayed("daily_trend", run.deployed, first, last)
     assert {row["order"][:3] for row in replayed["decisions"]} >= {"buy", "clo"}
-    run.fake.tell("bars", timeframe="1Day", bars={
-        symbol: [of | {"t": of["t"][:10]} for of in several] for symbol, several in days.items()})
     run.start()
-    for date in (date for date in dates if date >= first):
-        opens, closes = session_of(date)
-        # Queued before the open, traded there, and the day's bars asked for after the close.
-        for at in (opens - 10 * MINUTE, opens - 2 * MINUTE, opens - MINUTE, opens, opens + OPEN_AFTER, opens + MINUTE,
-                   closes, closes + MINUTE, closes + 5 * MINUTE):
-            run.wait_until(at)
-        run.until(lambda date=date: [record for record in run.journal.of("bars")[-1:]
-                                     if written(record["start"])[:10] == date], f"the bars of {date}")
-        run.settle()
+    for date in dates:
+        trade_day(run, date)
     same(run, replayed)
     assert not [what for what in broken(run) if "stopped" not in what]
     assert run.term() == 0
 
 
-def set_config(run: LiveRun, key: str, value: Any) -> None:
-    """After the folder was made, and before the service reads it."""
-    import json
-    file = run.deployed / run.strategy / "config.json"
-    run.config[key] = value
-    file.write_text(json.dumps(run.config, indent=2))
-
-
-def test_hours_of_hourly_swing_are_as_replayed(tmp_path: pathlib.Path, begun: Any) -> None:
+def test_hours_of_hourly_swing_are_as_replayed(tmp_path: pathlib.Path, begun: Begun) -> None:
     """Hours are put together from minutes, and are those that the replay has."""
-    symbols = ["NVDA", "TSLA"]
     first, last = "2024-04-01", "2024-04-12"
-    hours = archive_of("sample", tmp_path, symbols).bars(symbols, "1Hour", "2023-11-01", last)
-    archive = Archive(tmp_path).import_bars(hours, "1Hour")
-    run = begun("hourly_swing", f"{first}T12:00:00Z")
+    run, archive, dates = hourly_swing(begun, tmp_path, first, last)
     replayed = archive.replayed("hourly_swing", run.deployed, first, last)
     assert {row["order"][:3] for row in replayed["decisions"]} >= {"buy", "clo"}
-    run.script({symbol: [minute for of in several for minute in as_minutes(of)] for symbol, several in hours.items()})
     run.start()
-    dates = sorted({of["t"][:10] for of in hours[symbols[0]] if of["t"][:10] >= first})
     for date in dates:
-        opens, closes = session_of(date)
-        for at in (opens - 5 * MINUTE, opens - 2 * MINUTE + 5 * SECOND, opens):
-            run.wait_until(at)
-        for hour in range(opens + 30 * MINUTE, closes, 60 * MINUTE):
-            for minute in (hour, hour + MINUTE, hour + 30 * MINUTE, hour + 59 * MINUTE):
-                run.minute(minute, strict=False)
-        run.wait_until(closes + 10 * SECOND)
-        run.wait_until(closes + 6 * MINUTE)
+        trade_hours(run, date)
     same(run, replayed)
     assert not [what for what in broken(run) if "stopped" not in what]
     assert run.term() == 0
-
-
-def as_minutes(hour: dict[str, Any]) -> list[dict[str, Any]]:
-    """Three minutes that add up to an hour: its first goes to both ends, its last closes it."""
-    start, half = parse(hour["t"]), (hour["o"] + hour["c"]) / 2
-    third = hour["v"] // 3
-    return [
-        hour | {"t": written(start), "c": half, "v": third},
-        {"t": written(start + 30 * MINUTE), "o": half, "h": half, "l": half, "c": half, "v": third},
-        {"t": written(start + 59 * MINUTE), "o": half, "h": max(half, hour["c"]), "l": min(half, hour["c"]),
-         "c": hour["c"], "v": hour["v"] - 2 * third}]
 
 
 # ---- crashes ----
 
-EAGER = {"symbols": ["AMC", "GME"], **synthetic.EAGER}
-MINUTES = 40
-
-
-def eager(begun: Any, seed: int = 2, **more: Any) -> LiveRun:
-    """A run that enters within minutes, its market scripted and its clock at the open."""
-    run = begun("bear_trap", f"{DAY}T13:25:00Z", edits=EAGER, **more)
-    run.script(synthetic.restless(seed, OPEN, MINUTES, run.symbols))
-    run.start()
-    run.wait_until(OPEN)
-    return run
-
-
-def until_held(run: LiveRun, start: int) -> int:
-    """Goes on until something is held; the start of the next minute."""
-    for place in range(15):
-        run.minute(start + place * MINUTE)
-        if run.positions():
-            return start + (place + 1) * MINUTE
-    raise AssertionError("nothing was bought")
-
-
-def agrees(run: LiveRun) -> None:
-    """Once the service runs again and is at rest, broker and journal are of one mind and nothing is unprotected."""
-    run.until(run.is_connected, "it listens again")
-    assert not broken_at_last(run), run.said()
-
-
-def test_a_crash_with_a_position_leaves_it_protected(begun: Any) -> None:
+def test_a_crash_with_a_position_leaves_it_protected(begun: Begun) -> None:
     """What protects a position lies at the broker, and a restart neither doubles nor loses it."""
     run = eager(begun)
     next_one = until_held(run, parse(OPEN))
@@ -243,7 +118,7 @@ def test_a_crash_with_a_position_leaves_it_protected(begun: Any) -> None:
 
 
 @pytest.mark.parametrize("arrives", [True, False])
-def test_a_crash_with_an_entry_in_flight_buys_once(begun: Any, arrives: bool) -> None:
+def test_a_crash_with_an_entry_in_flight_buys_once(begun: Begun, arrives: bool) -> None:
     """A process that died without an answer looks its order up; it is bought once if it arrived and once if not."""
     run = eager(begun)
     start = parse(OPEN)
@@ -264,7 +139,7 @@ def test_a_crash_with_an_entry_in_flight_buys_once(begun: Any, arrives: bool) ->
 
 
 @pytest.mark.parametrize("skip", range(8))
-def test_a_crash_before_the_broker_answers_is_mended(begun: Any, skip: int) -> None:
+def test_a_crash_before_the_broker_answers_is_mended(begun: Begun, skip: int) -> None:
     """Whichever request was under way when the process died (entry, cancelling, a target, a stop), it is made good."""
     run = eager(begun)
     start = parse(OPEN)
@@ -284,7 +159,7 @@ def test_a_crash_before_the_broker_answers_is_mended(begun: Any, skip: int) -> N
     assert run.term() == 0
 
 
-def test_a_crash_keeps_what_the_day_has_recorded(begun: Any) -> None:
+def test_a_crash_keeps_what_the_day_has_recorded(begun: Begun) -> None:
     """Decisions and fills of the day are in its files after a restart as before it."""
     run = eager(begun)
     start = parse(OPEN)
@@ -298,7 +173,7 @@ def test_a_crash_keeps_what_the_day_has_recorded(begun: Any) -> None:
     assert run.term() == 0
 
 
-def test_a_fill_while_it_is_down_is_learnt(begun: Any) -> None:
+def test_a_fill_while_it_is_down_is_learnt(begun: Begun) -> None:
     """Trade updates aren't repeated: what was executed in between is asked for."""
     run = eager(begun)
     next_one = until_held(run, parse(OPEN))
@@ -315,7 +190,7 @@ def test_a_fill_while_it_is_down_is_learnt(begun: Any) -> None:
 
 
 @pytest.mark.parametrize("fault", [{"kind": "drop", "carry_out": True}, {"kind": "delay", "seconds": 4}])
-def test_an_entry_that_fills_while_it_is_down_is_learnt(begun: Any, fault: dict[str, Any]) -> None:
+def test_an_entry_that_fills_while_it_is_down_is_learnt(begun: Begun, fault: dict[str, Any]) -> None:
     """An order without an answer is looked up before anything else, also when it works no more."""
     run = eager(begun)
     start = parse(OPEN)
@@ -336,7 +211,7 @@ def test_an_entry_that_fills_while_it_is_down_is_learnt(begun: Any, fault: dict[
     assert run.term() == 0
 
 
-def test_a_moved_stop_that_fills_while_it_is_down_is_learnt(begun: Any) -> None:
+def test_a_moved_stop_that_fills_while_it_is_down_is_learnt(begun: Begun) -> None:
     """A moved stop is another order at the broker: that one is looked up, not the one it stands for."""
     run = begun("bear_trap", f"{DAY}T13:20:00Z", edits={"symbols": ["AMC", "GME", "SNDL"]})
     run.script(synthetic.rebounds(OPEN))
@@ -358,7 +233,7 @@ def test_a_moved_stop_that_fills_while_it_is_down_is_learnt(begun: Any) -> None:
 
 @pytest.mark.parametrize("fault", [
     {"kind": "answer", "status": 503}, {"kind": "rate_limit"}, {"kind": "drop"}, {"kind": "drop", "carry_out": True}])
-def test_a_cancellation_without_an_answer_is_made_good(begun: Any, fault: dict[str, Any]) -> None:
+def test_a_cancellation_without_an_answer_is_made_good(begun: Begun, fault: dict[str, Any]) -> None:
     """Nobody knows whether it was done: it is looked up, and asked for again if it wasn't."""
     run = eager(begun)
     next_one = until_held(run, parse(OPEN))
@@ -384,7 +259,7 @@ def overdue(run: LiveRun) -> list[str]:
     return [symbol for symbol in held if run.clock.now - last[symbol] > limit]
 
 
-def test_a_partial_entry_whose_rest_is_not_cancelled_is_protected(begun: Any) -> None:
+def test_a_partial_entry_whose_rest_is_not_cancelled_is_protected(begun: Begun) -> None:
     """What an unfinished entry bought has no stop until its rest is cancelled: that is asked for again."""
     run = eager(begun)
     start = parse(OPEN)
@@ -398,7 +273,7 @@ def test_a_partial_entry_whose_rest_is_not_cancelled_is_protected(begun: Any) ->
     assert run.term() == 0
 
 
-def test_a_stop_that_is_heard_of_before_its_entry_is_understood(begun: Any) -> None:
+def test_a_stop_that_is_heard_of_before_its_entry_is_understood(begun: Begun) -> None:
     """An update that got lost is looked up: what sold tells that what it sold had been bought."""
     run = eager(begun)
     start = parse(OPEN)
@@ -418,7 +293,7 @@ def test_a_stop_that_is_heard_of_before_its_entry_is_understood(begun: Any) -> N
     assert run.term() == 0
 
 
-def test_a_crash_in_the_middle_of_a_line_is_survived(begun: Any) -> None:
+def test_a_crash_in_the_middle_of_a_line_is_survived(begun: Begun) -> None:
     """The last line of a journal may be cut off: it is dropped, and nothing else."""
     run = eager(begun)
     next_one = until_held(run, parse(OPEN))
@@ -434,7 +309,7 @@ def test_a_crash_in_the_middle_of_a_line_is_survived(begun: Any) -> None:
 
 # ---- what a person or a network does ----
 
-def test_the_kill_switch_ends_entries_and_keeps_protection(begun: Any) -> None:
+def test_the_kill_switch_ends_entries_and_keeps_protection(begun: Begun) -> None:
     """An empty file stops all buying at once; what is held stays protected and is sold as planned."""
     run = eager(begun)
     next_one = until_held(run, parse(OPEN))
@@ -453,7 +328,7 @@ def test_the_kill_switch_ends_entries_and_keeps_protection(begun: Any) -> None:
     assert run.term() == 0
 
 
-def test_a_lost_socket_costs_no_bar(begun: Any) -> None:
+def test_a_lost_socket_costs_no_bar(begun: Begun) -> None:
     """What was missed while the sockets were down is asked for, and recorded as seen too late to trade on."""
     run = eager(begun)
     next_one = until_held(run, parse(OPEN))
@@ -470,7 +345,7 @@ def test_a_lost_socket_costs_no_bar(begun: Any) -> None:
     assert run.term() == 0
 
 
-def test_keys_that_are_refused_are_told_and_not_written(begun: Any) -> None:
+def test_keys_that_are_refused_are_told_and_not_written(begun: Begun) -> None:
     """Wrong keys end the service with an error that names the cause and not the key."""
     run = begun("bear_trap", f"{DAY}T13:25:00Z", edits=EAGER)
     run.fake.tell("settings", secret="another")
@@ -486,7 +361,7 @@ def test_keys_that_are_refused_are_told_and_not_written(begun: Any) -> None:
     assert not [what for what in broken(run) if "secret" in what]
 
 
-def test_the_journal_adds_up_to_what_is_held(begun: Any) -> None:
+def test_the_journal_adds_up_to_what_is_held(begun: Begun) -> None:
     """After every minute, not just at the end."""
     run = eager(begun, seed=3)
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use magellan::bar::Date;
+use magellan::bar::{Bar, Date, Timeframe, iso_utc};
 use magellan::config::Complete;
 use magellan::disk::write::write_whole;
 use magellan::error::{Error, Result};
@@ -21,7 +21,7 @@ use super::released::{bound, of_checkout, of_release};
 use crate::codes;
 use crate::release::heartbeat::Identity;
 use crate::service::live::file::PARITY;
-use crate::service::live::replayed::{last_session, replay_day, session_returns};
+use crate::service::live::replayed::{last_session, recorded_bars, replay_day, session_returns};
 
 /// A verdict's figures are annual.
 const SESSIONS_A_YEAR: f64 = 252.0;
@@ -50,6 +50,9 @@ pub(super) struct ParityOptions {
     /// Fail if more than this part of the orders wasn't filled whole.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.1)]
     fail_missed: f64,
+    /// Also write the day's bars, as they were decided on, into this folder: a CSV file a symbol, for `data import`.
+    #[arg(long, value_name = "DIR")]
+    bars: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -140,11 +143,29 @@ pub(super) fn parity(options: &ParityOptions, strategies: &[&dyn AnyStrategy]) -
         parity: &replayed.parity,
     };
     keep(&options.state_dir, date, &result)?;
+    if let Some(folder) = &options.bars {
+        write_bars(&options.state_dir, folder, date, strategy.timeframe())?;
+    }
     match options.json {
         true => print(&to_json(&result))?,
         false => print(&text(&result))?,
     }
     Ok(u8::from(status == Status::Fail))
+}
+
+/// The day's bars, raw as they came.
+fn write_bars(state: &Path, folder: &Path, date: Date, timeframe: Timeframe) -> Result<()> {
+    let fault = |e: std::io::Error| Error::new(codes::CANNOT_WRITE, e.to_string()).at(folder.display());
+    std::fs::create_dir_all(folder).map_err(fault)?;
+    for (symbol, bars) in recorded_bars(state, date)? {
+        let mut text = "timestamp,open,high,low,close,volume\n".to_owned();
+        for Bar { start, open, high, low, close, volume, .. } in bars {
+            let _ = writeln!(text, "{},{open},{high},{low},{close},{volume}", iso_utc(start));
+        }
+        let name = format!("{symbol}_{}_{date}.csv", timeframe.name().to_lowercase());
+        write_whole(&folder.join(name), text.as_bytes(), 0o644).map_err(fault)?;
+    }
+    Ok(())
 }
 
 /// For health: the day's result, and that of the last day.

@@ -6,7 +6,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use magellan::account::Account;
-use magellan::bar::Date;
+use magellan::bar::{Bar, Date, Symbol};
 use magellan::config::Complete;
 use magellan::costs::Costs;
 use magellan::disk::map::{self, Access};
@@ -92,6 +92,27 @@ pub(crate) fn last_session(state: &Path) -> Result<Date> {
     })
     .map_err(|e| e.at(path.display()))?;
     last.ok_or_else(|| Error::new(codes::NOT_RECORDED, "no session has ended yet").at(path.display()))
+}
+
+/// Bars of a session, as they were decided on, by symbol.
+///
+/// # Errors
+/// Data error if the journal is damaged.
+pub(crate) fn recorded_bars(state: &Path, date: Date) -> Result<BTreeMap<Symbol, Vec<Bar>>> {
+    let path = state.join(JOURNAL);
+    let (mut found, mut session) = (BTreeMap::<Symbol, Vec<Bar>>::new(), None);
+    fold(&map::bytes(&path, Access::Map)?, |record| {
+        match record {
+            Record::Opens { date } => session = Some(date),
+            Record::Bars { start, end, bars, .. } if session == Some(date) => {
+                bars.iter().for_each(|bar| found.entry(bar.0).or_default().push(bar.bar(start, end)));
+            }
+            _ => {}
+        }
+        Ok(())
+    })
+    .map_err(|e| e.at(path.display()))?;
+    Ok(found)
 }
 
 /// Returns of the sessions that a journal tells of.

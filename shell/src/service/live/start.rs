@@ -127,6 +127,7 @@ impl Told {
 /// be had.
 pub fn start<'s>(service: &'s mut Service, strategy: &dyn AnyStrategy, settings: &Settings<'_>) -> Result<Trader<'s>> {
     let config = settings.config.config();
+    keep_memory_private();
     service.enter(Phase::Loading);
     check(config, strategy.timeframe())?;
     let timeframe = strategy.timeframe();
@@ -288,6 +289,14 @@ impl Trader<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Keys are in this process's memory: it leaves no core file, and no other process of its user may look into it.
+fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    if let Err(err) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        warn!("a core file could hold the keys: {err}");
     }
 }
 
