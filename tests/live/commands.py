@@ -38,9 +38,8 @@ def ask(run: LiveRun, command: str, *arguments: object, state: pathlib.Path | No
 
 def verdict(place: pathlib.Path) -> pathlib.Path:
     """What the gate says of all that is deployed, on the bars that come with Magellan."""
-    archived("gate", "--out", place / "gate", "--ledger", place / "gate-ledger", "--archive",
-             REPOSITORY / "data" / "sample", "--deployed",
-             REPOSITORY / "deployed", cwd=place, exits={0, 4})
+    archived("gate", "--out", place / "gate", "--ledger", place / "gate-ledger", "--deployed", REPOSITORY / "deployed",
+             "--archive", REPOSITORY / "data" / "sample", cwd=place, exits={0, 4})
     return place / "gate" / "verdict.json"
 
 

@@ -15,12 +15,12 @@ pub mod updates;
 use std::ffi::OsString;
 
 use magellan::error::{Error, Result};
-use ureq::http::Uri;
 
 use crate::{codes, http};
 
 pub use credentials::{Credentials, KEY_VARIABLE, SECRET_VARIABLE};
 pub use rest::Client;
+pub use ureq::http::Uri;
 
 /// Where market data is, if not at Alpaca's own host.
 pub const DATA_VARIABLE: &str = "APCA_API_DATA_URL";

@@ -350,7 +350,8 @@ impl Trader<'_> {
         match found {
             Outcome::Done(Some(view)) => {
                 self.broker_answers(None);
-                self.observe(id, part, &view, None, now)
+                self.observe(id, part, &view, None, now)?;
+                if part == PartName::Main && view.stop_leg().is_none() { self.has_no_leg(id, now) } else { Ok(()) }
             }
             Outcome::Done(None) => {
                 self.broker_answers(None);

@@ -61,7 +61,7 @@ impl Trader<'_> {
 
     fn open_session(&mut self, now: Nanos) -> Result<()> {
         let today = calendar::session(calendar::new_york_date(now));
-        let over = today.close + self.after_close();
+        let over = over_at(&today, self.timeframe, self.grace);
         if self.session.is_none() && today.trades() && today.open <= now && now < over && !self.is_over(today.date) {
             self.begin_session(&today)?;
         }
@@ -84,20 +84,13 @@ impl Trader<'_> {
         Ok(())
     }
 
-    /// How long after its close a session goes on here.
-    fn after_close(&self) -> Nanos {
-        match self.timeframe.is_intraday() {
-            true => self.grace + 2 * SECOND,
-            false => self.signal_after.max(DAILY_AFTER) + DAILY_WAITS + 30 * MINUTE,
-        }
-    }
-
     fn close_session(&mut self, now: Nanos) -> Result<()> {
         let Some(session) = self.session else { return Ok(()) };
         let daily = !self.timeframe.is_intraday();
         let done = daily && self.decided >= session.date.utc_midnight();
-        let over = now >= session.close + self.after_close() || (done && now >= session.close);
-        if !over || (self.filling.is_some() && now < session.close + self.after_close() + MINUTE) {
+        let end = over_at(&session, self.timeframe, self.grace);
+        let over = now >= end || (done && now >= session.close);
+        if !over || (self.filling.is_some() && now < end + MINUTE) {
             return Ok(());
         }
         info!(session = %session.date, equity = self.desk.equity(), "the session is over");
@@ -224,5 +217,13 @@ impl Trader<'_> {
                 self.decide(start, &bars, now)
             }
         }
+    }
+}
+
+/// When nothing of a session is decided on any more. A daily bar can be until half an hour before the next open.
+pub(super) fn over_at(session: &Session, timeframe: Timeframe, grace: Nanos) -> Nanos {
+    match timeframe.is_intraday() {
+        true => session.close + grace + 2 * SECOND,
+        false => calendar::session_ahead(session.close).open - 30 * MINUTE,
     }
 }

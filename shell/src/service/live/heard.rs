@@ -101,7 +101,8 @@ impl Trader<'_> {
             self.observe(id, PartName::Stop, leg, None, now)?;
         }
         self.observe_status(id, part, view, now)?;
-        self.look_for_leg(id, part, view, now)
+        self.look_for_leg(id, part);
+        Ok(())
     }
 
     /// A name that isn't known yet: of an answer, a leg, or an order that stands in the place of another.
@@ -147,21 +148,28 @@ impl Trader<'_> {
     }
 
     /// Updates don't tell of legs, and an answer that was lost told of them.
-    fn look_for_leg(&mut self, id: &str, part: PartName, view: &OrderView, now: Nanos) -> Result<()> {
-        let Some(placed) = self.desk.order(id) else { return Ok(()) };
-        let nameless =
-            placed.stop.as_ref().is_some_and(|stop| stop.names.is_empty() && !stop.standing.state.has_ended());
-        if !nameless || part != PartName::Main || placed.is_uncertain() {
+    fn look_for_leg(&mut self, id: &str, part: PartName) {
+        let waits = part == PartName::Main && self.is_legless(id) && !self.is_held_back(id);
+        if waits && self.desk.order(id).is_some_and(|placed| !placed.is_uncertain()) {
+            self.look_now(id);
+        }
+    }
+
+    /// Whether an order is to have a stop of its own that nobody has told of yet.
+    fn is_legless(&self, id: &str) -> bool {
+        let stop = self.desk.order(id).and_then(|placed| placed.stop.as_ref());
+        stop.is_some_and(|stop| stop.names.is_empty() && !stop.standing.state.has_ended())
+    }
+
+    /// It was looked at with its legs, and there is none: once it has ended, the desk places a stop itself.
+    pub(super) fn has_no_leg(&mut self, id: &str, now: Nanos) -> Result<()> {
+        let ended = self.state(id, PartName::Main).is_some_and(State::has_ended);
+        if !ended || !self.is_legless(id) {
             return Ok(());
         }
-        let over = placed.main.standing.state.has_ended();
-        if over && view.legs.is_some() {
-            // It was looked at with its legs, and there is none.
-            for message in [Message::Sending, Message::Cancelled] {
-                self.hear(id, PartName::Stop, message, now)?;
-            }
-        } else if !self.is_held_back(id) {
-            self.look_now(id);
+        warn!(id, "the broker has no stop for it");
+        for message in [Message::Sending, Message::Cancelled] {
+            self.hear(id, PartName::Stop, message, now)?;
         }
         Ok(())
     }

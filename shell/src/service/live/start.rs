@@ -20,8 +20,8 @@ use magellan::registry::{AnyRunner, AnyStrategy};
 use magellan::runner::{Broker, Event, FeedBar, OrderStatus};
 use magellan::strategy::{Position, WorkingOrder};
 use tracing::{info, warn};
-use ureq::http::Uri;
 
+use super::day::over_at;
 use super::file::JournalFile;
 use super::guard::Guard;
 use super::history_file::{self, warm_up};
@@ -33,7 +33,7 @@ use super::workers::{Answer, Asker, Job, Workers};
 use crate::alpaca::stream::{Stream, Subscription, Wire};
 use crate::alpaca::trading::{Outcome, Trading};
 use crate::alpaca::updates::Updates;
-use crate::alpaca::{Client, Credentials};
+use crate::alpaca::{Client, Credentials, Uri};
 use crate::clock;
 use crate::codes;
 use crate::release::heartbeat::Phase;
@@ -136,8 +136,8 @@ pub fn start<'s>(service: &'s mut Service, strategy: &dyn AnyStrategy, settings:
     let now = clock::nanos();
     info!(records = journal.records(), positions = desk.open_positions(), "the journal is read");
     // A session that ended while nobody looked.
-    let today = calendar::new_york_date(now);
-    if let Some(old) = session.filter(|session| session.date < today) {
+    let is_over = |session: &Session| now >= over_at(session, timeframe, settings.grace) + MINUTE;
+    if let Some(old) = session.filter(is_over) {
         let record = Record::Closes { date: old.date };
         desk.apply(&record)?;
         journal.append(&record)?;
