@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from sessions import Calendar
 
+import synthetic
 from commands import Record, Said, ask, changed, decisions, records_of, verdict, write_journal
-from days import (DAY, EAGER, OPEN, Begun, agrees, daily_trend, eager, end_session, hourly_swing, session_of,
-                  set_config, trade_day, trade_hours, until_held)
+from days import (DAY, EAGER, OPEN, Begun, agrees, daily_trend, eager, end_session, hourly_swing, restart,
+                  session_of, set_config, trade_day, trade_hours, until_held)
 from harness import MINUTE, REPOSITORY, SECOND, SECRET, Fake, LiveRun, parse
 from invariants import journalled, protected
+from reference import Archive
 
 CHANGES = "POST|PATCH|DELETE"
 
@@ -118,7 +120,7 @@ def test_a_position_sold_by_hand_halts_until_it_is_accepted(begun: Begun, left: 
 
 
 def test_what_was_bought_by_hand_is_accepted(begun: Begun) -> None:
-    """More than the journal says is taken over as well."""
+    """More than the journal says is taken over as well; the service protects what it bought itself."""
     run = eager(begun)
     next_one = until_held(run, parse(OPEN))
     symbol, held = next(iter(run.positions().items()))
@@ -131,9 +133,10 @@ def test_what_was_bought_by_hand_is_accepted(begun: Begun) -> None:
     run.start(wait=False)
     run.until(lambda: run.phase == "trading" and run.is_connected(), "it trades on")
     run.settle()
-    run.minutes(next_one, next_one + MINUTE)
+    assert told_positions(run)[symbol] == held + 100 and sum(protected(run.orders(), symbol)) >= held
+    run.minutes(next_one, next_one + 8 * MINUTE)
     assert journalled(run.journal.records) == told_positions(run)
-    assert sum(protected(run.orders(), symbol)) == told_positions(run).get(symbol, 0), "all of it has a stop"
+    assert run.phase == "trading"
     assert run.term() == 0
 
 
@@ -241,6 +244,24 @@ def test_a_kill_survives_restarts_until_it_is_taken_back(begun: Begun) -> None:
     run.minutes(next_one + 13 * MINUTE, next_one + 24 * MINUTE)
     assert bought(run) != before
     agrees(run)
+    assert run.term() == 0
+
+
+def test_a_kill_reaches_a_service_that_is_down(begun: Begun) -> None:
+    """Killed between two processes, the next one opens nothing from its first moment on; resumed, it trades."""
+    run = eager(begun)
+    next_one = until_held(run, parse(OPEN))
+    run.kill()
+    before = bought(run)
+    assert ask(run, "kill", "--who", "ops", "--why", "looks odd").code == 0
+    restart(run)
+    run.minutes(next_one, next_one + 9 * MINUTE)
+    assert run.phase == "killed" and bought(run) == before and run.positions() == {}
+    run.kill()
+    assert ask(run, "kill", "--who", "ops", "--why", "on", "--resume").code == 0
+    restart(run)
+    run.minutes(next_one + 10 * MINUTE, next_one + 24 * MINUTE)
+    assert run.phase == "trading" and bought(run) != before
     assert run.term() == 0
 
 
@@ -352,6 +373,21 @@ def test_a_day_decides_as_its_replay_does(day: LiveRun) -> None:
     assert ask(day, "parity", "--last", "--json").json == told
     for name in (f"{DAY}.json", "latest.json"):
         assert json.loads((day.state / "parity" / name).read_text()) == told
+
+
+def test_the_bars_of_a_day_can_be_replayed_elsewhere(day: LiveRun, tmp_path: pathlib.Path) -> None:
+    """--bars writes them as they were decided on: imported, a replay of them decides what the service did."""
+    assert ask(day, "parity", "--last", "--bars", tmp_path / "bars").code == 0
+    files = sorted((tmp_path / "bars").iterdir())
+    assert [file.name for file in files] == [f"{symbol}_1min_{DAY}.csv" for symbol in day.symbols]
+    replayed = Archive(tmp_path).import_files(*files).replayed("bear_trap", day.deployed, DAY, DAY)
+
+    def decided(rows: list[dict[str, str]]) -> list[tuple[str, ...]]:
+        return [(row["bar_start"], row["symbol"], row["order"]) for row in rows]
+    caught_up = {record["start"] for record in records_of(day.state) if record.get("caught_up")}
+    live = decided(day.rows("decisions"))
+    assert live[:4] == decided(replayed["decisions"])[:4]
+    assert caught_up or live == decided(replayed["decisions"])
 
 
 def names(said: Said, record: Record, symbol: str, field: str) -> None:
@@ -485,6 +521,99 @@ def test_the_service_tells_of_the_last_parity(begun: Begun) -> None:
     assert (parity["date"], parity["status"]) == (DAY, "pass")
     ask(run, "parity", "--last", "--fail-slippage-bps", "6")
     run.until(lambda: run.heartbeat["parity"]["status"] == "fail", "the heartbeat tells of the latest", patience=5)
+    assert run.term() == 0
+
+
+def is_killed(run: LiveRun) -> None:
+    ask(run, "kill", "--who", "ops", "--why", "looks odd")
+    run.until(lambda: run.phase == "killed", "it is killed")
+
+
+def is_resumed(run: LiveRun) -> None:
+    ask(run, "kill", "--who", "ops", "--why", "on", "--resume")
+    run.until(lambda: run.phase == "trading", "it trades again")
+
+
+def is_flattened(run: LiveRun) -> None:
+    ask(run, "kill", "--who", "ops", "--why", "out, now", "--flatten")
+    run.until(lambda: run.phase in ("flattening", "killed"), "it flattens")
+
+
+def is_halted(run: LiveRun) -> None:
+    run.fake.tell("messages", statuses={symbol: [{"sc": "H", "sm": "Halt"}] for symbol in run.symbols})
+    run.settle()
+
+
+def is_traded_again(run: LiveRun) -> None:
+    run.fake.tell("messages", statuses={symbol: [{"sc": "T", "sm": "Resumption"}] for symbol in run.symbols})
+    run.settle()
+
+
+def loses_market_data(run: LiveRun) -> None:
+    run.fault("refuse_handshake", on={"stream": "data"}, count=None, status=500)
+    run.fake.tell("drop", stream="data")
+
+
+def hears_market_data(run: LiveRun) -> None:
+    run.fake.clear("faults")
+    run.until(run.is_connected, "it listens again")
+    run.settle()
+
+
+def is_sold_by_hand(run: LiveRun) -> None:
+    for symbol in run.positions():
+        by_hand(run, symbol, 100)
+    compare_now(run)
+    halts(run)
+
+
+def is_accepted(run: LiveRun) -> None:
+    assert run.term() == 0
+    assert ask(run, "reconcile", "--accept", "ops", "sold by hand").code == 0
+    run.start(wait=False)
+    run.until(lambda: run.phase == "trading" and run.is_connected(), "it trades on")
+    run.settle()
+
+
+@pytest.mark.parametrize(("happens", "ends", "minutes"), [
+    (is_killed, is_resumed, 5), (is_flattened, is_resumed, 3), (is_halted, is_traded_again, 5),
+    (loses_market_data, hears_market_data, 3), (is_sold_by_hand, is_accepted, 0)])
+def test_what_happened_to_a_day_is_no_difference(
+        begun: Begun, happens: Callable[[LiveRun], None], ends: Callable[[LiveRun], None], minutes: int) -> None:
+    """Orders that weren't taken because of a person, a halt or a lost feed aren't the strategy's: it decides the same."""
+    run = eager(begun)
+    next_one = until_held(run, parse(OPEN))
+    happens(run)
+    run.minutes(next_one, next_one + (minutes - 1) * MINUTE, strict=False)
+    ends(run)
+    before = len(decisions(records_of(run.state)))
+    run.minutes(next_one + minutes * MINUTE, parse(OPEN) + 37 * MINUTE, strict=False)
+    run.settle()
+    assert len(decisions(records_of(run.state))) > before
+    end_session(run, session_of(DAY)[1])
+    said = ask(run, "parity", "--last", "--json", "--fail-missed", "1")
+    assert said.json["difference"] is None, said
+    assert run.term() == 0
+
+
+def test_a_gap_through_a_stop_is_what_a_replay_has_too(begun: Begun, tmp_path: pathlib.Path) -> None:
+    """Executions cost no more than the replay's own when they are at its very prices."""
+    edits = {"symbols": ["AMC"], "risk_management.max_trades_per_day": 1, "strategy_parameters.max_hold_minutes": 30}
+    run = begun("bear_trap", f"{DAY}T13:25:00Z", edits=EAGER | edits)
+    start = parse(OPEN)
+    prices = [(48.6, 48.7, 47.8, 47.9), (47.8, 48.05, 47.71, 48.0), *[(48.0, 48.1, 47.9, 48.0)] * 2,
+              *[(46.8, 46.9, 46.7, 46.8)] * 2]
+    bars = {"AMC": [synthetic.bar(start + place * MINUTE, *of, 1_000) for place, of in enumerate(prices)]}
+    replayed = Archive(tmp_path).import_bars(bars).replayed("bear_trap", run.deployed, DAY, DAY)
+    run.script(bars)
+    run.start()
+    run.wait_until(OPEN)
+    run.minutes(start, start + (len(prices) - 1) * MINUTE)
+    end_session(run, session_of(DAY)[1])
+    assert {fill["exit_px"] for fill in run.rows("fills")} == {fill["exit_px"] for fill in replayed["fills"]}
+    said = ask(run, "parity", "--last", "--json")
+    assert said.json["drift"]["slippage_bps"] == pytest.approx(run.config["execution"]["friction_bps"]), said
+    assert (said.code, said.json["status"]) == (0, "pass"), said
     assert run.term() == 0
 
 

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from commands import ask, decisions, records_of, verdict
-from days import OPEN, Begun, eager, end_session, session_of, until_held
+from days import OPEN, Begun, daily_trend, eager, end_session, session_of, trade_day, until_held
 from harness import MINUTE, SECRET, LiveRun, parse, program
 from invariants import protected
 
@@ -107,6 +107,37 @@ def test_the_dashboard_shows_what_the_broker_has(begun: Begun) -> None:
         ask(run, "kill", "--who", "ops", "--why", "looks odd")
         run.until(lambda: service(address)["phase"] == "killed", "its phase is shown")
         assert service(address)["why"] == "ops: looks odd"
+    assert run.term() == 0
+
+
+def test_the_dashboard_knows_what_has_only_half_a_stop(begun: Begun) -> None:
+    """What a person bought and another accepted isn't shown as protected while it has no stop."""
+    run = eager(begun)
+    until_held(run, parse(OPEN))
+    symbol, held = next(iter(run.positions().items()))
+    run.fake.tell("positions", positions=[{"symbol": symbol, "qty": str(held + 100), "avg_entry_price": "48"}])
+    run.fake.tell("drop", stream="trading")
+    run.until(lambda: run.phase == "halted", "it halts")
+    assert run.term() == 0
+    assert ask(run, "reconcile", "--accept", "ops", "bought by hand").code == 0
+    run.start(wait=False)
+    run.until(lambda: run.phase == "trading" and run.is_connected(), "it trades on")
+    run.settle()
+    with dashboard(run) as address:
+        stopped = sum(protected(run.orders(), symbol)) == held + 100
+        assert next(of for of in service(address)["positions"] if of["symbol"] == symbol)["protected"] is stopped
+    assert run.term() == 0
+
+
+def test_the_dashboard_knows_what_has_no_stop(begun: Begun, tmp_path: pathlib.Path) -> None:
+    """daily_trend holds without stops."""
+    run, _, dates = daily_trend(begun, tmp_path, "2024-02-08", "2024-02-13")
+    run.start()
+    for date in dates:
+        trade_day(run, date)
+    assert run.positions() and run.open_orders() == []
+    with dashboard(run) as address:
+        assert [of["protected"] for of in service(address)["positions"]] == [False]
     assert run.term() == 0
 
 

@@ -9,7 +9,7 @@ use magellan::live::record::Record;
 use magellan::runner::{Broker as _, Event};
 use tracing::{info, warn};
 
-use super::trader::{DAILY_AFTER, DAILY_WAITS, Trader};
+use super::trader::{DAILY_WAITS, Trader};
 use super::workers::Job;
 
 /// Before missed bars are asked for again.
