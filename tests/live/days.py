@@ -1,7 +1,6 @@
 """Days that tests trade: whole ones, and short ones in which bear_trap enters within minutes."""
 import json
 import pathlib
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -131,13 +130,6 @@ def eager(begun: Begun, seed: int = 2, edits: dict[str, Any] | None = None, **mo
     run.start()
     run.wait_until(OPEN)
     return run
-
-
-def restart(run: LiveRun) -> None:
-    """Starts it again. What it has looked up it touches only a second later, by its own clock."""
-    run.start()
-    time.sleep(1.2)
-    run.settle()
 
 
 def until_held(run: LiveRun, start: int) -> int:

@@ -1,17 +1,21 @@
 """A service that trades live against the stand-in for Alpaca, with one clock for both that only a test moves.
 
-The service is the real program. It asks the system for the time; libfaketime answers from a file that a test writes.
-Its clock stands still between two steps, as the stand-in's does, so that a slow machine changes nothing.
+The service is the real program. It asks the system for the time; clock.c answers, from a file that a test writes. Its
+clock stands still between two steps, as the stand-in's does, so that a slow machine changes nothing.
 """
 import contextlib
+import ctypes
+import functools
 import http.client
 import json
+import mmap
 import os
 import pathlib
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
 from collections import Counter
@@ -31,6 +35,8 @@ BARS_AFTER, GRACE, OPEN_AFTER = SECOND // 2, 2 * SECOND, 3 * SECOND
 SETTINGS = {"grace": OPEN_AFTER / SECOND, "bar_delay": BARS_AFTER / SECOND}
 # The service looks at its clock at least so often, in seconds of the wall clock.
 LOOK = 0.15
+# An order that was looked up is left alone for so long, in seconds of the wall clock.
+LEFT_ALONE = 1.1
 # Nobody is to wait longer than this for anything, in seconds of the wall clock.
 PATIENCE = 20.0
 SECRET = "DO-NOT-WRITE-ME-DOWN-7f3a"
@@ -49,21 +55,27 @@ def program() -> pathlib.Path | None:
     return found.resolve() if found.exists() else None
 
 
-def faketime() -> pathlib.Path | None:
-    """The library that answers for the system's clock; Debian's package is called faketime."""
-    named = os.environ.get("MAGELLAN_FAKETIME")
-    places = [pathlib.Path(named)] if named else [
-        *pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"),
-        *pathlib.Path("/usr/local/lib").glob("faketime/libfaketime.so.1")]
-    return next((place for place in places if place.exists()), None)
+# Where the clock's library is, for as long as this process lives.
+BUILT = tempfile.TemporaryDirectory(prefix="magellan-clock-")
+
+
+@functools.cache
+def clock_library() -> pathlib.Path | None:
+    """The library that answers for the system's clock; none where there is no C compiler."""
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if not compiler:
+        return None
+    library = pathlib.Path(BUILT.name, "clock.so")
+    subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, HERE / "clock.c"], check=True)
+    return library
 
 
 def lacking() -> str | None:
     """What keeps these tests from running here, if anything does."""
     if program() is None:
         return "no magellan is built, and MAGELLAN_BINARY names none"
-    if faketime() is None:
-        return "libfaketime isn't installed (Debian: apt install faketime)"
+    if clock_library() is None:
+        return "there is no C compiler: set CC"
     if not pathlib.Path("/proc/self/task").exists():
         return "there is no /proc to see by whether a process rests"
     offered = subprocess.run([program(), "run", "--help"], capture_output=True, text=True, timeout=20).stdout
@@ -120,22 +132,19 @@ class Clock:
 
     def __init__(self, file: pathlib.Path) -> None:
         self._file, self.now = file, 0
+        file.write_bytes(bytes(8))
+        with file.open("r+b") as opened:
+            self._shared = ctypes.c_int64.from_buffer(mmap.mmap(opened.fileno(), 8))
 
     def set(self, at: int) -> None:
         """At once and for good; never back."""
         if at < self.now:
             raise ValueError(f"the clock doesn't go back from {written(self.now)} to {written(at)}")
-        self.now = at
-        whole = written(at // SECOND * SECOND)[:19].replace("T", " ")
-        new = self._file.with_suffix(".new")
-        new.write_text(f"{whole}.{at % SECOND:09}\n")
-        # Never half of it.
-        new.replace(self._file)
+        self.now = self._shared.value = at
 
     def variables(self) -> dict[str, str]:
         """For the environment of a process. Only the time of day is made up: its waits are as long as it says."""
-        return {"LD_PRELOAD": str(faketime()), "FAKETIME_TIMESTAMP_FILE": str(self._file), "FAKETIME_NO_CACHE": "1",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "TZ": "UTC"}
+        return {"LD_PRELOAD": str(clock_library()), "STEPPED_CLOCK": str(self._file), "TZ": "UTC"}
 
 
 class Journal:
@@ -219,6 +228,7 @@ class LiveRun:
         self.exits: list[int] = []
         self._bars: dict[int, set[str]] = {}
         self._records, self._open, self._started = 0, set(), 0
+        self._looked_up = 0.0
 
     # ---- the process ----
 
@@ -384,6 +394,8 @@ class LiveRun:
         first = min(self._open, default=self._records + 1)
         for record in self.fake.ask("requests", since=first - 1):
             is_new, self._records = record["n"] > self._records, max(self._records, record["n"])
+            if is_new and "by_client_order_id" in record.get("path", ""):
+                self._looked_up = time.monotonic()
             if record["kind"] == "request" and record["status"] is None and is_new:
                 self._open.add(record["n"])
             elif record.get("status") is not None:
@@ -460,8 +472,16 @@ class LiveRun:
         return self._decided(start, strict)
 
     def _rest(self, strict: bool) -> None:
-        if not self.settle(PATIENCE if strict else 0.5) and strict:
-            raise Stuck(f"it doesn't come to rest\n{self.said()}")
+        if not strict:
+            self.settle(0.5)
+            return
+        for _ in range(2):
+            if not self.settle():
+                raise Stuck(f"it doesn't come to rest\n{self.said()}")
+            # Many minutes pass here in a second. None is to, while it waits to cancel what must be sold.
+            if (waits := self._looked_up + LEFT_ALONE - time.monotonic()) <= 0:
+                return
+            time.sleep(waits)
 
     def _decided(self, start: int, strict: bool) -> dict[str, Any] | None:
         """Waits for the record of a minute's bars, and for what follows from it."""

@@ -29,6 +29,7 @@ from host import ROOT, STATE, UNITS, USER, Host  # noqa: E402
 UNIT, STRATEGY = "magellan-bear-trap", "bear_trap"
 CHECKOUT, OWN = f"{ROOT}/checkout", f"{STATE}/{STRATEGY}"
 WATCHDOG = 6
+CORES = pathlib.Path("/proc/sys/kernel/core_pattern").read_text().strip()
 # It runs in a checkout and takes its keys from variables, is sent to the stand-in, and nobody waits for minutes.
 DROP_IN = f"""[Service]
 ExecStart=
@@ -196,7 +197,7 @@ class Unit(unittest.TestCase):
         self.assertEqual((found["phase"], found["errors"], str(found["pid"])), ("stopped", 0, pid))
 
     def test_it_stops_while_the_broker_does_not_answer(self) -> None:
-        """Also before it has loaded all."""
+        # Not even all is loaded.
         fake.tell("faults", kind="timeout", on={"host": "trading", "path": "^/v2/assets/"}, count=None)
         host.sh(f"systemctl start --no-block {UNIT}")
         self.until(lambda: show("StatusText") == "loading", "it is loading")
@@ -280,7 +281,7 @@ class Unit(unittest.TestCase):
             self.assertLess(int(used), most // 2)
 
     def test_its_memory_is_private(self) -> None:
-        """It has its keys there."""
+        # It has its keys there.
         pid = self.start()
         limit = re.search("Max core file size *(.*)", host.read(f"/proc/{pid}/limits"))[1]
         say(f"as deployed its core file's limit is {' '.join(limit.split())}")
@@ -289,10 +290,8 @@ class Unit(unittest.TestCase):
                 seen = host.run(["runuser", "-u", USER, "--", "head", "--bytes=0", f"/proc/{pid}/{name}"])
                 self.assertIn("Permission denied", seen.err)
 
+    @unittest.skipIf(re.search("[|/]", CORES), f"core files go to {CORES}")
     def test_it_leaves_no_core(self) -> None:
-        pattern = pathlib.Path("/proc/sys/kernel/core_pattern").read_text().strip()
-        if re.search("[|/]", pattern):
-            self.skipTest(f"core files go to {pattern}")
         # Nothing keeps a core file from being written but the process itself.
         self.install(more=f"LimitCORE=infinity\nWorkingDirectory={OWN}\n")
         pid = self.start()

@@ -11,8 +11,8 @@ from sessions import Calendar
 
 import synthetic
 from commands import Record, Said, ask, changed, decisions, records_of, verdict, write_journal
-from days import (DAY, EAGER, OPEN, Begun, agrees, daily_trend, eager, end_session, hourly_swing, restart,
-                  session_of, set_config, trade_day, trade_hours, until_held)
+from days import (DAY, EAGER, OPEN, Begun, agrees, daily_trend, eager, end_session, hourly_swing, session_of,
+                  set_config, trade_day, trade_hours, until_held)
 from harness import MINUTE, REPOSITORY, SECOND, SECRET, Fake, LiveRun, parse
 from invariants import journalled, protected
 from reference import Archive
@@ -254,12 +254,12 @@ def test_a_kill_reaches_a_service_that_is_down(begun: Begun) -> None:
     run.kill()
     before = bought(run)
     assert ask(run, "kill", "--who", "ops", "--why", "looks odd").code == 0
-    restart(run)
+    run.start()
     run.minutes(next_one, next_one + 9 * MINUTE)
     assert run.phase == "killed" and bought(run) == before and run.positions() == {}
     run.kill()
     assert ask(run, "kill", "--who", "ops", "--why", "on", "--resume").code == 0
-    restart(run)
+    run.start()
     run.minutes(next_one + 10 * MINUTE, next_one + 24 * MINUTE)
     assert run.phase == "trading" and bought(run) != before
     assert run.term() == 0

@@ -230,8 +230,8 @@ fn unlike(what: String) -> Error {
     Error::new(codes::ALPACA_ANSWER, what)
 }
 
-/// Bars of some symbols between two instants, both inclusive, oldest first by symbol; those that don't start on the grid
-/// of their width are left out. For a service, which asks for what it missed.
+/// Bars of a feed, raw or adjusted, of some symbols between two instants, both inclusive, oldest first by symbol; those that
+/// don't start on the grid of their width are left out. For a service, which asks for what it missed.
 ///
 /// # Errors
 /// As [`bars`].
@@ -239,7 +239,7 @@ pub fn bars_between(
     client: &Client,
     symbols: &[Symbol],
     timeframe: Timeframe,
-    feed: &str,
+    (feed, adjustment): (&str, &str),
     (from, to): (Nanos, Nanos),
 ) -> Result<BTreeMap<Symbol, Vec<magellan::bar::Bar>>> {
     let names: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
@@ -250,7 +250,7 @@ pub fn bars_between(
         ("start", &start),
         ("end", &end),
         ("limit", "10000"),
-        ("adjustment", "raw"),
+        ("adjustment", adjustment),
         ("feed", feed),
         ("asof", "-"),
         ("currency", "USD"),

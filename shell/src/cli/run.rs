@@ -93,7 +93,14 @@ fn trade_live(
     }
     let settings = live::settings(&options.live, document, &options.state_dir, bound, &identity.unit_digest)?;
     let mut service = Service::start(identity, document, &options.state_dir)?;
-    let ended = service::live::start(&mut service, strategy, &settings).and_then(|mut trader| trader.run());
+    let ended = match service::live::start(&mut service, strategy, &settings) {
+        Ok(Some(mut trader)) => trader.run(),
+        Ok(None) => {
+            service.give_up();
+            return Ok(0);
+        }
+        Err(err) => Err(err),
+    };
     let ending = ended.inspect_err(|err| service.fail(err))?;
     Ok(if ending == Ending::Interrupted { 130 } else { 0 })
 }

@@ -41,6 +41,8 @@ use signals::Signals;
 const LOCK: &str = "lock";
 /// Heartbeats are at least this far apart while bars come.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// How long systemd waits for the next sign of a service that isn't ready yet.
+const STARTING: Duration = Duration::from_secs(120);
 /// And at most this far while none are due, whatever is configured.
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -162,6 +164,8 @@ impl Service {
         if self.write_heartbeat() {
             notify::status(self.heartbeat.phase.name());
             notify::watchdog();
+            // As long as it makes progress, systemd waits for it.
+            notify::needs(STARTING);
         }
     }
 
@@ -176,6 +180,11 @@ impl Service {
     fn saw_bars(&mut self, count: usize, start: magellan::bar::Nanos) {
         self.bars += count as u64;
         self.heartbeat.last_bar = Some(iso_utc(start));
+    }
+
+    /// Ends before it was ready, as it was told.
+    pub fn give_up(&mut self) {
+        self.stop();
     }
 
     /// Says that an error ends the process.

@@ -21,6 +21,11 @@ pub(super) fn watchdog() {
     tell(&[NotifyState::Watchdog]);
 }
 
+/// It isn't up yet, and needs so much more time.
+pub(super) fn needs(time: Duration) {
+    tell(&[NotifyState::ExtendTimeoutUsec(u32::try_from(time.as_micros()).unwrap_or(u32::MAX))]);
+}
+
 /// What `systemctl status` shows.
 pub(super) fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);

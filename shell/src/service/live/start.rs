@@ -39,6 +39,9 @@ use crate::codes;
 use crate::release::heartbeat::Phase;
 use crate::service::Service;
 
+/// Before Alpaca is asked again for what a start needs.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// How a strategy is to trade.
 #[derive(Debug)]
 pub struct Settings<'c> {
@@ -120,12 +123,16 @@ impl Told {
     }
 }
 
-/// Takes up trading where the journal ends. Nothing is sent yet.
+/// Takes up trading where the journal ends. Nothing is sent yet. None, if it is told to stop before it is there.
 ///
 /// # Errors
 /// Config error if the config says something that isn't done live; data error if the journal is damaged or history can't
 /// be had.
-pub fn start<'s>(service: &'s mut Service, strategy: &dyn AnyStrategy, settings: &Settings<'_>) -> Result<Trader<'s>> {
+pub fn start<'s>(
+    service: &'s mut Service,
+    strategy: &dyn AnyStrategy,
+    settings: &Settings<'_>,
+) -> Result<Option<Trader<'s>>> {
     let config = settings.config.config();
     keep_memory_private();
     service.enter(Phase::Loading);
@@ -151,7 +158,8 @@ pub fn start<'s>(service: &'s mut Service, strategy: &dyn AnyStrategy, settings:
         feed: settings.feed,
     };
     asker.trading.check_keys()?;
-    let (runner, history) = warmed_up(service, strategy, settings, &asker, session.as_ref(), &bars, now)?;
+    let warmed_up = warmed_up(service, strategy, settings, &asker, session.as_ref(), &bars, now)?;
+    let Some((runner, history)) = warmed_up else { return Ok(None) };
     drop(bars);
     journal.append(&Record::Started {
         at: now,
@@ -164,7 +172,7 @@ pub fn start<'s>(service: &'s mut Service, strategy: &dyn AnyStrategy, settings:
         timeframe,
         history,
     })?;
-    let guard = guarded(config, &asker);
+    let Some(guard) = guarded(service, config, &asker)? else { return Ok(None) };
     let metrics = Metrics::default();
     if let Some(port) = settings.metrics_port {
         let address = metrics.serve(strategy.name(), port)?;
@@ -254,7 +262,7 @@ pub fn start<'s>(service: &'s mut Service, strategy: &dyn AnyStrategy, settings:
     trader.desk.fills();
     trader.doubt()?;
     trader.service.enter(Phase::Reconciling);
-    Ok(trader)
+    Ok(Some(trader))
 }
 
 impl Trader<'_> {
@@ -339,7 +347,7 @@ fn warmed_up(
     session: Option<&Session>,
     bars: &[(Nanos, Vec<(Symbol, Bar)>)],
     now: Nanos,
-) -> Result<(Box<dyn AnyRunner>, Option<String>)> {
+) -> Result<Option<(Box<dyn AnyRunner>, Option<String>)>> {
     let (timeframe, config) = (strategy.timeframe(), settings.config.config());
     let mut runner = strategy.runner(config)?;
     let mut history = None;
@@ -349,7 +357,7 @@ fn warmed_up(
     if wanted > 0 {
         let from = sessions_before(first, sessions_of(timeframe, wanted));
         let range = (calendar::new_york_midnight(from), calendar::new_york_midnight(first) - 1);
-        let found = asker.bars(timeframe, range.0, range.1)?;
+        let Some(found) = patiently(service, || asker.history(timeframe, range.0, range.1))? else { return Ok(None) };
         for symbol in &asker.symbols {
             let bars = found.get(symbol).map(Vec::as_slice).unwrap_or_default();
             let have = warm_up(&mut *runner, *symbol, bars, timeframe, first)?;
@@ -361,7 +369,7 @@ fn warmed_up(
         history = Some(history_file::keep(settings.state, &found)?);
         info!(%from, to = %first, "history is read");
     }
-    let Some(session) = session else { return Ok((runner, history)) };
+    let Some(session) = session else { return Ok(Some((runner, history))) };
     let mut ignored = Vec::new();
     runner.handle(&Event::Opens(*session), &mut Deaf, &mut ignored)?;
     for (_, bars) in bars {
@@ -370,7 +378,22 @@ fn warmed_up(
         runner.handle(&Event::Bars(&feed), &mut Deaf, &mut ignored)?;
         ignored.clear();
     }
-    Ok((runner, history))
+    Ok(Some((runner, history)))
+}
+
+/// Asks until there is an answer: a service that starts while Alpaca is away waits for it. None, if it is told to stop.
+fn patiently<T>(service: &mut Service, mut ask: impl FnMut() -> Result<T>) -> Result<Option<T>> {
+    loop {
+        service.alive();
+        match ask() {
+            Err(err) if err.code() == codes::ALPACA_SILENT => warn!(code = err.code().slug(), "{err}; asking again"),
+            answer => return answer.map(Some),
+        }
+        if let Some(signal) = service.signals.wait(PATIENCE) {
+            info!(?signal, "told to stop");
+            return Ok(None);
+        }
+    }
 }
 
 /// Date of the session that begins next, or goes on.
@@ -395,26 +418,29 @@ fn sessions_before(date: Date, count: usize) -> Date {
 }
 
 /// Symbols that the broker doesn't trade are never bought.
-fn guarded(config: &Config, asker: &Asker) -> Guard {
+fn guarded(service: &mut Service, config: &Config, asker: &Asker) -> Result<Option<Guard>> {
     let mut guard = Guard::new(config);
     for symbol in &asker.symbols {
-        match asker.trading.asset(*symbol) {
-            Outcome::Done(asset) => {
+        let asked = || match asker.trading.asset(*symbol) {
+            Outcome::Done(asset) => Ok(Ok(asset)),
+            Outcome::Refused(_, why) => Ok(Err(why)),
+            Outcome::Unknown(why) => Err(Error::new(codes::ALPACA_SILENT, why)),
+        };
+        let Some(asset) = patiently(service, asked)? else { return Ok(None) };
+        let (why, shortable) = match asset {
+            Ok(asset) => {
                 let tradable = asset["tradable"].as_bool() == Some(true) && asset["status"].as_str() == Some("active");
-                let why = (!tradable)
-                    .then(|| format!("Alpaca says status {}, tradable {}", asset["status"], asset["tradable"]));
-                if let Some(why) = &why {
-                    warn!(%symbol, "not tradable: {why}");
-                }
-                guard.set_untradable(*symbol, why, asset["shortable"].as_bool() == Some(true));
+                let said = || format!("Alpaca says status {}, tradable {}", asset["status"], asset["tradable"]);
+                ((!tradable).then(said), asset["shortable"].as_bool() == Some(true))
             }
-            Outcome::Refused(_, why) | Outcome::Unknown(why) => {
-                warn!(%symbol, "not known to be tradable: {why}");
-                guard.set_untradable(*symbol, Some(why), false);
-            }
+            Err(why) => (Some(why), false),
+        };
+        if let Some(why) = &why {
+            warn!(%symbol, "not tradable: {why}");
         }
+        guard.set_untradable(*symbol, why, shortable);
     }
-    guard
+    Ok(Some(guard))
 }
 
 /// Holds nothing and takes nothing: for bars that were decided on already.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use magellan::bar::{Bar, Nanos, Symbol, Timeframe};
-use magellan::error::{Error, Result};
+use magellan::error::Result;
 use magellan::live::record::{PartName, Request};
 
 use crate::alpaca::orders::{AccountView, OrderView, PositionView, QuoteView};
@@ -155,12 +155,13 @@ impl Asker {
         Outcome::Done(Snapshot { orders, positions, account })
     }
 
-    pub(super) fn bars(
-        &self,
-        timeframe: Timeframe,
-        from: Nanos,
-        to: Nanos,
-    ) -> Result<BTreeMap<Symbol, Vec<Bar>>, Error> {
-        history::bars_between(&self.data, &self.symbols, timeframe, self.feed, (from, to))
+    /// Bars as they were traded.
+    pub(super) fn bars(&self, timeframe: Timeframe, from: Nanos, to: Nanos) -> Result<BTreeMap<Symbol, Vec<Bar>>> {
+        history::bars_between(&self.data, &self.symbols, timeframe, (self.feed, "raw"), (from, to))
+    }
+
+    /// Bars in today's shares: indicators must not take a split for a fall.
+    pub(super) fn history(&self, timeframe: Timeframe, from: Nanos, to: Nanos) -> Result<BTreeMap<Symbol, Vec<Bar>>> {
+        history::bars_between(&self.data, &self.symbols, timeframe, (self.feed, "split"), (from, to))
     }
 }
