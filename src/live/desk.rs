@@ -717,6 +717,19 @@ impl Desk {
         self.symbols.iter().find(|of| of.symbol == symbol).map_or(0, |of| of.book.units())
     }
 
+    /// Shares of a symbol for which a stop works at the broker.
+    pub fn stopped(&self, symbol: Symbol) -> u64 {
+        let of = self.orders.values().filter(|placed| placed.symbol == symbol && !placed.is_uncertain());
+        of.map(|placed| match (placed.request.form, &placed.stop) {
+            (Form::Stop(_) | Form::Either { .. }, _) if placed.main.is_open() => placed.left(),
+            (Form::Market | Form::Limit(_) | Form::StopLimit { .. }, Some(stop)) if !placed.main.is_open() => {
+                if stop.is_open() { stop.left() } else { 0 }
+            }
+            _ => 0,
+        })
+        .sum()
+    }
+
     /// Whether what is held of each symbol is protected as its brackets say: the symbols where it isn't.
     pub fn unprotected(&self, now: Nanos, session: &Session) -> Vec<Symbol> {
         let without = |of: &&AtBroker| {

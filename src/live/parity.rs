@@ -86,8 +86,8 @@ pub struct Replaying<'r> {
 struct Measured {
     /// Of the orders of the day.
     planned: HashMap<String, (Symbol, Request, Nanos, u64)>,
-    /// Market orders and stops whose reference is the open of the bar under way, which isn't known yet.
-    waiting: Vec<(Symbol, Side, Nanos, f64)>,
+    /// Executions whose reference is the open of the bar under way, which isn't known yet: of a stop the worse of the two.
+    waiting: Vec<(Symbol, Side, Nanos, f64, Option<f64>)>,
     slips: Vec<f64>,
     latencies: Vec<f64>,
 }
@@ -252,29 +252,32 @@ fn is_of_account(status: &str) -> bool {
 impl Measured {
     fn executed(&mut self, symbol: Symbol, request: &Request, part: PartName, at: Nanos, price: f64) {
         let closing = request.side.opposite();
-        match (request.form, part) {
-            (Form::Market, PartName::Main) => self.waiting.push((symbol, request.side, at, price)),
-            (Form::Stop(stop), PartName::Main) => self.slip(request.side, stop, price),
-            (Form::Either { stop, .. }, PartName::Stop) => self.slip(request.side, stop, price),
-            (_, PartName::Stop) => {
-                if let Some(stop) = request.protect {
-                    self.slip(closing, stop, price);
-                }
+        let (side, stop) = match (request.form, part) {
+            (Form::Market, PartName::Main) => (request.side, None),
+            (Form::Stop(stop), PartName::Main) | (Form::Either { stop, .. }, PartName::Stop) => {
+                (request.side, Some(stop))
             }
-            _ => {}
-        }
+            (_, PartName::Stop) => (closing, request.protect),
+            _ => return,
+        };
+        self.waiting.push((symbol, side, at, price, stop));
     }
 
-    /// A bar is known now: market orders that were executed in it have their reference.
+    /// A bar is known now: what was executed in it has its reference.
     fn open(&mut self, symbol: Symbol, start: Nanos, end: Nanos, open: f64) {
-        let here = |waiting: &(Symbol, Side, Nanos, f64)| waiting.0 == symbol && waiting.2 < end;
+        let here = |waiting: &(Symbol, Side, Nanos, f64, Option<f64>)| waiting.0 == symbol && waiting.2 < end;
         let (known, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting).into_iter().partition(here);
         self.waiting = waiting;
-        for (_, side, at, price) in known {
+        for (_, side, at, price, stop) in known {
             // One from before this bar has no open to compare with.
-            if at >= start {
-                self.slip(side, open, price);
-            }
+            let reference = match (stop, at >= start) {
+                (Some(stop), true) if side == Side::Buy => stop.max(open),
+                (Some(stop), true) => stop.min(open),
+                (Some(stop), false) => stop,
+                (None, true) => open,
+                (None, false) => continue,
+            };
+            self.slip(side, reference, price);
         }
     }
 

@@ -70,7 +70,7 @@ def daily_trend(begun: Begun, place: pathlib.Path, first: str, last: str) -> tup
 
 
 def trade_day(run: LiveRun, date: str) -> None:
-    """A day of daily bars: orders are queued before the open, traded there, and the bar is asked for after the close."""
+    """A day of daily bars: orders leave before the open, are traded there, and the bar is asked for after the close."""
     opens, closes = session_of(date)
     for at in (opens - 10 * MINUTE, opens - 2 * MINUTE, opens - MINUTE, opens, opens + OPEN_AFTER, opens + MINUTE,
                closes, closes + MINUTE, closes + 5 * MINUTE):
@@ -123,9 +123,11 @@ def set_config(run: LiveRun, key: str, value: Any) -> None:
 
 # ---- minutes in which bear_trap enters soon ----
 
-def eager(begun: Begun, seed: int = 2, edits: dict[str, Any] | None = None, **more: Any) -> LiveRun:
+def eager(begun: Begun, seed: int = 2, edits: dict[str, Any] | None = None, patient: bool = False,
+          **more: Any) -> LiveRun:
     """A run that enters within minutes, its market scripted and its clock at the open."""
     run = begun("bear_trap", f"{DAY}T13:25:00Z", edits=EAGER | (edits or {}), **more)
+    run.is_patient = patient
     run.script(synthetic.restless(seed, OPEN, MINUTES, run.symbols))
     run.start()
     run.wait_until(OPEN)

@@ -228,6 +228,8 @@ class LiveRun:
         self.exits: list[int] = []
         self._bars: dict[int, set[str]] = {}
         self._records, self._open, self._started = 0, set(), 0
+        # Whether minutes wait until the service touches again what it has looked up: where time limits matter.
+        self.is_patient = False
         self._looked_up = 0.0
 
     # ---- the process ----
@@ -478,8 +480,8 @@ class LiveRun:
         for _ in range(2):
             if not self.settle():
                 raise Stuck(f"it doesn't come to rest\n{self.said()}")
-            # Many minutes pass here in a second. None is to, while it waits to cancel what must be sold.
-            if (waits := self._looked_up + LEFT_ALONE - time.monotonic()) <= 0:
+            waits = self._looked_up + LEFT_ALONE - time.monotonic()
+            if not self.is_patient or waits <= 0:
                 return
             time.sleep(waits)
 

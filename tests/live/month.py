@@ -13,7 +13,7 @@ import tempfile
 
 import harness
 import synthetic
-from harness import MINUTE, SECOND, Fake, LiveRun, parse, written
+from harness import MINUTE, SECOND, Fake, LiveRun, written
 from invariants import broken_at_last
 from sessions import Calendar
 
@@ -49,16 +49,18 @@ def main() -> int:
     dates = (FIRST + datetime.timedelta(days=days) for days in range(10 * given.sessions))
     sessions = [session for session in map(Calendar().session, dates) if session][:given.sessions]
     # Capital that a month of losses doesn't use up.
-    edits = {**synthetic.EAGER, "symbols": sorted(given.symbols.split(",")), "risk_management.per_trade_risk_pct": 0.001}
+    edits = {**synthetic.EAGER, "symbols": sorted(given.symbols.split(",")),
+             "risk_management.per_trade_risk_pct": 0.001}
     seen: list[int] = []
     with (tempfile.TemporaryDirectory() as place, contextlib.closing(Fake("--lifetime", "7200")) as fake,
           LiveRun(pathlib.Path(place), "bear_trap", f"{FIRST}T13:00:00Z", edits=edits, fake=fake) as run):
         run.start()
         for number, session in enumerate(sessions, 1):
-            trade(run, session.open, session.close, min(given.minutes, (session.close - session.open) // MINUTE), number)
+            minutes = min(given.minutes, (session.close - session.open) // MINUTE)
+            trade(run, session.open, session.close, minutes, number)
             seen.append(resident(run.process.pid))
-            print(f"{session.date} {seen[-1]:7} KiB, {len(run.journal.records):7} records, {run.journal.size >> 10:6} KiB "
-                  f"of journal", flush=True)
+            print(f"{session.date} {seen[-1]:7} KiB, {len(run.journal.records):7} records, "
+                  f"{run.journal.size >> 10:6} KiB of journal", flush=True)
         if wrong := broken_at_last(run):
             print("\n".join(wrong))
             return 1

@@ -54,6 +54,9 @@ def lacking() -> str | None:
         return "no magellan is built, and MAGELLAN_BINARY names none"
     if shutil.which("strip") is None:
         return "strip isn't installed (Debian: apt install binutils)"
+    offered = subprocess.run([harness.program(), "run", "--help"], capture_output=True, text=True, timeout=20).stdout
+    if "--grace" not in offered:
+        return "this magellan can't run live"
     permitted, why = Host.permitted()
     return None if permitted else f"no systemd-nspawn here: {why}"
 

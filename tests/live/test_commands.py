@@ -1,4 +1,4 @@
-"""What a person tells a live service and asks about it: reconcile, kill, parity, monitor, and starts that are refused."""
+"""What a person tells a live service and asks about it: reconcile, kill, parity, monitor; and starts to be refused."""
 import datetime
 import json
 import pathlib
@@ -77,7 +77,7 @@ def test_reconcile_is_refused_while_the_service_runs(begun: Begun) -> None:
 @pytest.mark.parametrize(("left", "minutes"), [(400, 8), (0, 0)])
 def test_a_position_sold_by_hand_halts_until_it_is_accepted(begun: Begun, left: int, minutes: int) -> None:
     """Nothing is sent until a person has looked; then it trades on with what the broker has, and protects it anew."""
-    run = eager(begun)
+    run = eager(begun, patient=True)
     next_one = until_held(run, parse(OPEN))
     symbol = next(iter(run.positions()))
     by_hand(run, symbol, left)
@@ -121,7 +121,7 @@ def test_a_position_sold_by_hand_halts_until_it_is_accepted(begun: Begun, left: 
 
 def test_what_was_bought_by_hand_is_accepted(begun: Begun) -> None:
     """More than the journal says is taken over as well; the service protects what it bought itself."""
-    run = eager(begun)
+    run = eager(begun, patient=True)
     next_one = until_held(run, parse(OPEN))
     symbol, held = next(iter(run.positions().items()))
     by_hand(run, symbol, held + 100)
@@ -163,6 +163,19 @@ def test_a_foreign_order_halts_and_stays_when_it_is_accepted(begun: Begun) -> No
     assert run.phase == "trading"
     assert foreign["id"] in {order["id"] for order in run.open_orders()}
     assert run.term() == 0
+
+
+def test_a_symbol_of_nobodys_cannot_be_accepted(begun: Begun) -> None:
+    """What the strategy doesn't trade is named, and isn't taken over: it must be sold, or moved."""
+    run = eager(begun)
+    assert run.term() == 0
+    run.fake.tell("positions", positions=[{"symbol": "SPCE", "qty": "5", "avg_entry_price": "2"}])
+    said = ask(run, "reconcile")
+    assert (said.code, said.out) == (7, "SPCE: the broker holds 5 shares, the journal says 0\n"), said
+    size = run.journal.size
+    said = ask(run, "reconcile", "--accept", "ops", "why")
+    assert said.code == 2 and "SPCE isn't among the strategy's symbols" in said.err, said
+    assert run.journal.size == size
 
 
 def test_acceptance_needs_a_name_and_a_reason(begun: Begun) -> None:
@@ -224,7 +237,7 @@ def test_the_journal_of_another_is_refused(begun: Begun, other: dict[str, str]) 
 
 def test_a_kill_survives_restarts_until_it_is_taken_back(begun: Begun) -> None:
     """It opens nothing, sells as planned, stays so after a crash, and trades again when it is told to."""
-    run = eager(begun)
+    run = eager(begun, patient=True)
     next_one = until_held(run, parse(OPEN))
     said = ask(run, "kill", "--who", "ops", "--why", "looks odd")
     assert said.code == 0 and "It opens no position" in said.out, said
@@ -249,7 +262,7 @@ def test_a_kill_survives_restarts_until_it_is_taken_back(begun: Begun) -> None:
 
 def test_a_kill_reaches_a_service_that_is_down(begun: Begun) -> None:
     """Killed between two processes, the next one opens nothing from its first moment on; resumed, it trades."""
-    run = eager(begun)
+    run = eager(begun, patient=True)
     next_one = until_held(run, parse(OPEN))
     run.kill()
     before = bought(run)
@@ -279,7 +292,7 @@ def test_who_takes_a_kill_back_and_why_stands_in_the_journal(begun: Begun) -> No
 
 def test_flattening_sells_everything(begun: Begun) -> None:
     """All orders are cancelled and all is sold at the market; after a restart nothing is bought until it is resumed."""
-    run = eager(begun)
+    run = eager(begun, patient=True)
     next_one = until_held(run, parse(OPEN))
     said = ask(run, "kill", "--who", "ops", "--why", "out, now", "--flatten")
     assert said.code == 0 and "It sells everything" in said.out, said
@@ -305,7 +318,7 @@ def test_flattening_sells_everything(begun: Begun) -> None:
 
 def test_a_kill_can_become_a_sale(begun: Begun) -> None:
     """--flatten after a kill sells what is held."""
-    run = eager(begun)
+    run = eager(begun, patient=True)
     next_one = until_held(run, parse(OPEN))
     ask(run, "kill", "--who", "ops", "--why", "looks odd")
     run.until(lambda: run.phase == "killed", "it is killed")
@@ -338,7 +351,7 @@ def day(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     again at once or after minutes."""
     def make(strategy: str, now: str, **more: Any) -> LiveRun:
         return LiveRun(tmp_path_factory.mktemp("day"), strategy, now, fake=fake, **more)
-    run = eager(make, edits=SOON_OVER)
+    run = eager(make, patient=True, edits=SOON_OVER)
     with run:
         start, middle = parse(OPEN), parse(OPEN) + 17 * MINUTE
         run.minutes(start, middle)
@@ -487,6 +500,13 @@ def test_executions_that_cost_too_much_warn_and_then_fail(day: LiveRun) -> None:
     assert ask(day, "parity", "--last").code == 0
 
 
+def test_what_arithmetic_alone_adds_is_no_slippage(day: LiveRun) -> None:
+    """Executions at exactly the prices that were assumed don't warn because a mean has a 15th digit."""
+    slippage = ask(day, "parity", "--last", "--json").json["drift"]["slippage_bps"]
+    said = ask(day, "parity", "--last", "--json", "--warn-slippage-bps", slippage - 1e-9)
+    assert (said.code, said.json["status"]) == (0, "pass"), said
+
+
 def test_parity_of_a_day_that_was_not_traded_is_an_error(day: LiveRun) -> None:
     """No day is no pass."""
     said = ask(day, "parity", "--date", "2024-06-04")
@@ -497,7 +517,7 @@ def test_parity_of_a_day_that_was_not_traded_is_an_error(day: LiveRun) -> None:
 
 def test_orders_that_were_not_filled_fail(begun: Begun) -> None:
     """More than a tenth of the orders refused by the broker."""
-    run = eager(begun, edits=SOON_OVER)
+    run = eager(begun, patient=True, edits=SOON_OVER)
     run.fault("reject", on={"side": "buy"}, count=2)
     run.minutes(OPEN, parse(OPEN) + 37 * MINUTE)
     end_session(run, session_of(DAY)[1])
@@ -510,7 +530,7 @@ def test_orders_that_were_not_filled_fail(begun: Begun) -> None:
 
 def test_the_service_tells_of_the_last_parity(begun: Begun) -> None:
     """What parity finds stands in the heartbeat within seconds, where health looks for it."""
-    run = eager(begun, edits=SOON_OVER)
+    run = eager(begun, patient=True, edits=SOON_OVER)
     run.minutes(OPEN, parse(OPEN) + 37 * MINUTE)
     end_session(run, session_of(DAY)[1])
     assert "parity" not in run.heartbeat
@@ -580,8 +600,8 @@ def is_accepted(run: LiveRun) -> None:
     (loses_market_data, hears_market_data, 3), (is_sold_by_hand, is_accepted, 0)])
 def test_what_happened_to_a_day_is_no_difference(
         begun: Begun, happens: Callable[[LiveRun], None], ends: Callable[[LiveRun], None], minutes: int) -> None:
-    """Orders that weren't taken because of a person, a halt or a lost feed aren't the strategy's: it decides the same."""
-    run = eager(begun)
+    """What a person, a halt or a lost feed keeps from being ordered was decided all the same."""
+    run = eager(begun, patient=True)
     next_one = until_held(run, parse(OPEN))
     happens(run)
     run.minutes(next_one, next_one + (minutes - 1) * MINUTE, strict=False)
@@ -614,6 +634,24 @@ def test_a_gap_through_a_stop_is_what_a_replay_has_too(begun: Begun, tmp_path: p
     said = ask(run, "parity", "--last", "--json")
     assert said.json["drift"]["slippage_bps"] == pytest.approx(run.config["execution"]["friction_bps"]), said
     assert (said.code, said.json["status"]) == (0, "pass"), said
+    assert run.term() == 0
+
+
+def test_an_execution_that_was_heard_of_late_is_compared_with_its_own_bar(begun: Begun) -> None:
+    """An entry that was executed while the service was down cost what it cost then."""
+    run = eager(begun, patient=True, edits=SOON_OVER)
+    start = parse(OPEN)
+    run.minutes(start, start + MINUTE)
+    assert run.open_orders() and not run.positions(), "its entry is on its way"
+    run.kill()
+    run.minutes(start + 2 * MINUTE, start + 6 * MINUTE, strict=False)
+    assert run.positions()
+    run.start()
+    agrees(run)
+    run.minutes(start + 7 * MINUTE, start + 37 * MINUTE)
+    end_session(run, session_of(DAY)[1])
+    drift = ask(run, "parity", "--last", "--json").json["drift"]
+    assert drift["worst_bps"] == pytest.approx(run.config["execution"]["friction_bps"], abs=0.01), drift
     assert run.term() == 0
 
 
@@ -674,7 +712,7 @@ def sessions(returns: list[float], first: str = "2024-01-02") -> list[Record]:
          "positions": {"AMC": [1_000, price]}, "orders": []}]
     dates = (datetime.date.fromisoformat(first) + datetime.timedelta(days=days) for days in range(10_000))
     trading = (session for session in map(Calendar().session, dates) if session)
-    for value, session in zip(returns, trading):
+    for value, session in zip(returns, trading, strict=False):
         price *= 1.0 + value
         end, bar = session.close, [price, price, price, price, 1_000.0]
         records += [

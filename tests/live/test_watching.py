@@ -218,7 +218,7 @@ def test_the_dashboard_is_open_to_others_only_with_a_token(begun: Begun, tmp_pat
 
 
 def test_the_dashboard_demands_its_token(begun: Begun, tmp_path: pathlib.Path) -> None:
-    """Nothing is told without it; it comes in a form's body or a header, goes back as a cookie, and is in no address."""
+    """Nothing is told without it; it comes in a form's body or a header, is kept as a cookie, and is in no address."""
     run = eager(begun)
     token = tmp_path / "token"
     token.write_text(TOKEN + "\n")

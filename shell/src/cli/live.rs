@@ -67,12 +67,13 @@ impl Live {
 
 /// The settings of a live service.
 pub(super) fn settings<'c>(
-    live: &Live,
+    options: &Live,
     config: &'c Complete,
     state: &'c Path,
     bound: Option<&Bound>,
     unit_digest: &str,
 ) -> Result<Settings<'c>> {
+    live::keep_memory_private();
     let parameters = &config.deployment().ssm_parameters;
     let variable = |name: &str| std::env::var_os(name);
     let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
@@ -80,7 +81,7 @@ pub(super) fn settings<'c>(
         Some(bound) => from_parameter_store(bound, &parameters.api_key_path, &parameters.api_secret_path)?,
         None => Credentials::from_environment(&variable)?,
     };
-    let trading = trading_address(&parameters.base_url, text(TRADING_VARIABLE).as_deref(), live.real_money)?;
+    let trading = trading_address(&parameters.base_url, text(TRADING_VARIABLE).as_deref(), options.real_money)?;
     Ok(Settings {
         config,
         state,
@@ -90,11 +91,11 @@ pub(super) fn settings<'c>(
         data: data_address(&variable)?,
         stream: stream_address(text(STREAM_VARIABLE).as_deref().unwrap_or(STREAM), FEED)?,
         feed: FEED,
-        wire: if live.stream_json { Wire::Json } else { Wire::MessagePack },
-        grace: live.grace()?,
-        on_stop: live.on_stop,
+        wire: if options.stream_json { Wire::Json } else { Wire::MessagePack },
+        grace: options.grace()?,
+        on_stop: options.on_stop,
         unit_digest: unit_digest.to_owned(),
-        metrics_port: live.metrics_port,
+        metrics_port: options.metrics_port,
     })
 }
 
@@ -188,16 +189,17 @@ pub(super) fn kill(options: &Kill) -> Result<u8> {
     }
     let one_line = |text: &str| text.replace(['\n', '\r'], " ");
     let fault = |e: std::io::Error| Error::new(codes::CANNOT_WRITE, e.to_string()).at(file.display());
+    let word = match (options.resume, options.flatten) {
+        (true, _) => "resume",
+        (false, true) => "flatten",
+        (false, false) => "kill",
+    };
+    let text = format!("{word}\n{}\n{}\n", one_line(&options.who), one_line(&options.why));
+    write_whole(&file, text.as_bytes(), 0o644).map_err(fault)?;
     if options.resume {
-        if file.exists() {
-            std::fs::remove_file(&file).map_err(fault)?;
-        }
         print("It may trade again.\n")?;
         return Ok(0);
     }
-    let word = if options.flatten { "flatten" } else { "kill" };
-    let text = format!("{word}\n{}\n{}\n", one_line(&options.who), one_line(&options.why));
-    write_whole(&file, text.as_bytes(), 0o644).map_err(fault)?;
     let what = if options.flatten { "It sells everything and opens no position." } else { "It opens no position." };
     print(&format!("{what} `magellan kill --resume` lets it trade again.\n"))?;
     Ok(0)

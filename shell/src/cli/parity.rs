@@ -60,6 +60,9 @@ pub(super) struct ParityOptions {
     place: Place,
 }
 
+/// Prices are rounded to cents: so much is no difference, basis points.
+const ROUNDING: f64 = 0.05;
+
 /// How a day is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -124,9 +127,9 @@ pub(super) fn parity(options: &ParityOptions, strategies: &[&dyn AnyStrategy]) -
     }
     if let Some(slippage) = drift.slippage_bps {
         let what = format!("executions were {slippage:.1} basis points worse than a replay's prices");
-        if slippage > fail {
+        if slippage > fail + ROUNDING {
             say(Status::Fail, format!("{what}, allowed are {fail}"));
-        } else if slippage > warn {
+        } else if slippage > warn + ROUNDING {
             say(Status::Warn, format!("{what}, expected are {warn}"));
         }
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use magellan::bar::{Date, iso_utc};
-use magellan::calendar;
 use magellan::disk::map::{self, Access};
 use magellan::error::{Error, Result};
 use magellan::live::desk::Desk;
@@ -213,15 +212,13 @@ fn show(service: &mut Service, desk: &Desk, before: Option<f64>) {
     let capital = desk.account().capital;
     (service.capital, service.equity) = (Some(capital), Some(desk.equity()));
     service.day_profit = Some(desk.equity() - before.unwrap_or(capital));
-    let now = crate::clock::nanos();
-    let unprotected = desk.unprotected(now, &calendar::session(calendar::new_york_date(now)));
     service.positions.extend(desk.held().into_iter().map(|held| Position {
         symbol: held.symbol.to_string(),
         shares: held.shares,
         entry_price: held.entry_price,
         last_close: desk.last_close(held.symbol),
         unrealised: held.unrealised,
-        protected: !unprotected.contains(&held.symbol),
+        protected: desk.stopped(held.symbol) >= held.shares.unsigned_abs(),
     }));
     service.orders.extend(desk.orders().map(|placed| {
         let standing = match &placed.stop {

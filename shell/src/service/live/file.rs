@@ -25,7 +25,14 @@ pub(super) struct JournalFile {
     end: End,
     /// Records that are written and may not be on the disk yet.
     unsynced: bool,
+    /// Up to here the disk has room for sure, bytes.
+    reserved: u64,
+    /// No more room could be had.
+    short: bool,
 }
+
+/// Room that is kept free for the journal: exits must be written down also when the disk is full, bytes.
+const RESERVE: u64 = 128 << 10;
 
 impl JournalFile {
     /// Opens the journal in a folder of state, or begins one, and passes on what it holds. What a crash cut off is
@@ -47,7 +54,29 @@ impl JournalFile {
             Ok(file)
         };
         let file = open().map_err(|e| cannot_write(&path, &e))?;
-        Ok(Self { path, file, end, unsynced: false })
+        let mut journal = Self { path, file, end, unsynced: false, reserved: 0, short: false };
+        journal.reserve();
+        Ok(journal)
+    }
+
+    /// Sees to it that there is room for what comes next.
+    fn reserve(&mut self) {
+        if self.end.bytes + RESERVE / 2 <= self.reserved && !self.short {
+            return;
+        }
+        self.short = match room(&self.file, self.end.bytes) {
+            Ok(()) => {
+                self.reserved = self.end.bytes + RESERVE;
+                false
+            }
+            Err(_) => true,
+        };
+    }
+
+    /// Whether the disk has no room for more: time to open nothing new.
+    pub(super) fn is_short(&mut self) -> bool {
+        self.reserve();
+        self.short
     }
 
     /// Appends a record.
@@ -77,4 +106,20 @@ impl JournalFile {
     pub(super) fn records(&self) -> u64 {
         self.end.records
     }
+}
+
+/// Takes room behind the end of a file, without making the file longer. Where a file system can't, there is as much room
+/// as there is.
+#[cfg(target_os = "linux")]
+fn room(file: &File, from: u64) -> std::io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    match fallocate(file, FallocateFlags::KEEP_SIZE, from, RESERVE) {
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
+        taken => Ok(taken?),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn room(_: &File, _: u64) -> std::io::Result<()> {
+    Ok(())
 }

@@ -20,5 +20,6 @@ mod trader;
 mod workers;
 
 pub(crate) use file::KILL;
+pub(crate) use start::keep_memory_private;
 pub use start::{Settings, reconcile, start};
 pub use trader::{OnStop, Trader};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use magellan::account::Account;
@@ -14,7 +14,7 @@ use magellan::error::{Error, Result};
 use magellan::live::barrier::Barrier;
 use magellan::live::desk::{Desk, feed_bar};
 use magellan::live::lifecycle::{Message, State};
-use magellan::live::record::{PartName, Record};
+use magellan::live::record::{Control, PartName, Record};
 use magellan::order::Order;
 use magellan::registry::{AnyRunner, AnyStrategy};
 use magellan::runner::{Broker, Event, FeedBar, OrderStatus};
@@ -134,7 +134,6 @@ pub fn start<'s>(
     settings: &Settings<'_>,
 ) -> Result<Option<Trader<'s>>> {
     let config = settings.config.config();
-    keep_memory_private();
     service.enter(Phase::Loading);
     check(config, strategy.timeframe())?;
     let timeframe = strategy.timeframe();
@@ -236,6 +235,7 @@ pub fn start<'s>(
         feed_down: Some((Instant::now(), "not connected yet".to_owned())),
         news_down: Some((Instant::now(), "not connected yet".to_owned())),
         broker_down: None,
+        disk_full: false,
         halted: None,
         differed: 0,
         reconcile_at: Instant::now() + Duration::from_secs(3_600),
@@ -260,6 +260,12 @@ pub fn start<'s>(
         trader.service.recorded(opened);
     }
     trader.desk.fills();
+    // Selling everything at a stop is over with it.
+    let by_signal =
+        trader.desk.control().is_some_and(|(control, who, _)| *control == Control::Flatten && who == "signal");
+    if by_signal {
+        trader.control(Control::Resume, "start", "it was sold for a stop")?;
+    }
     trader.doubt()?;
     trader.service.enter(Phase::Reconciling);
     Ok(Some(trader))
@@ -301,7 +307,7 @@ impl Trader<'_> {
 }
 
 /// Keys are in this process's memory: it leaves no core file, and no other process of its user may look into it.
-fn keep_memory_private() {
+pub(crate) fn keep_memory_private() {
     #[cfg(target_os = "linux")]
     if let Err(err) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
         warn!("a core file could hold the keys: {err}");
@@ -357,7 +363,9 @@ fn warmed_up(
     if wanted > 0 {
         let from = sessions_before(first, sessions_of(timeframe, wanted));
         let range = (calendar::new_york_midnight(from), calendar::new_york_midnight(first) - 1);
-        let Some(found) = patiently(service, || asker.history(timeframe, range.0, range.1))? else { return Ok(None) };
+        let asking = asker.clone();
+        let ask = move || asking.history(timeframe, range.0, range.1);
+        let Some(found) = patiently(service, ask)? else { return Ok(None) };
         for symbol in &asker.symbols {
             let bars = found.get(symbol).map(Vec::as_slice).unwrap_or_default();
             let have = warm_up(&mut *runner, *symbol, bars, timeframe, first)?;
@@ -381,16 +389,35 @@ fn warmed_up(
     Ok(Some((runner, history)))
 }
 
-/// Asks until there is an answer: a service that starts while Alpaca is away waits for it. None, if it is told to stop.
-fn patiently<T>(service: &mut Service, mut ask: impl FnMut() -> Result<T>) -> Result<Option<T>> {
+/// Asks until there is an answer: a service that starts while Alpaca is away waits for it, and shows that it lives. None,
+/// if it is told to stop.
+fn patiently<T: Send + 'static>(
+    service: &mut Service,
+    ask: impl Fn() -> Result<T> + Clone + Send + 'static,
+) -> Result<Option<T>> {
     loop {
-        service.alive();
-        match ask() {
+        let (to, from) = channel();
+        let asked = ask.clone();
+        // A host that never answers holds up nobody but this thread.
+        std::thread::spawn(move || to.send(asked()));
+        let answer = loop {
+            service.alive();
+            if service.signals.pending().is_some() {
+                return Ok(None);
+            }
+            match from.recv_timeout(Duration::from_millis(500)) {
+                Ok(answer) => break answer,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::new(codes::IO, "the thread that asked has ended"));
+                }
+            }
+        };
+        match answer {
             Err(err) if err.code() == codes::ALPACA_SILENT => warn!(code = err.code().slug(), "{err}; asking again"),
             answer => return answer.map(Some),
         }
-        if let Some(signal) = service.signals.wait(PATIENCE) {
-            info!(?signal, "told to stop");
+        if service.signals.wait(PATIENCE).is_some() {
             return Ok(None);
         }
     }
@@ -421,7 +448,8 @@ fn sessions_before(date: Date, count: usize) -> Date {
 fn guarded(service: &mut Service, config: &Config, asker: &Asker) -> Result<Option<Guard>> {
     let mut guard = Guard::new(config);
     for symbol in &asker.symbols {
-        let asked = || match asker.trading.asset(*symbol) {
+        let (trading, of) = (asker.trading.clone(), *symbol);
+        let asked = move || match trading.asset(of) {
             Outcome::Done(asset) => Ok(Ok(asset)),
             Outcome::Refused(_, why) => Ok(Err(why)),
             Outcome::Unknown(why) => Err(Error::new(codes::ALPACA_SILENT, why)),

@@ -112,6 +112,8 @@ pub struct Trader<'s> {
     pub(super) feed_down: Option<(Instant, String)>,
     pub(super) news_down: Option<(Instant, String)>,
     pub(super) broker_down: Option<(Instant, String)>,
+    /// The journal has no room for more than is kept for exits.
+    pub(super) disk_full: bool,
     pub(super) halted: Option<String>,
     /// Positions differed so many times in a row.
     pub(super) differed: u32,
@@ -290,6 +292,7 @@ impl Trader<'_> {
     /// What time alone brings.
     pub(super) fn look(&mut self, now: Nanos) -> Result<()> {
         self.look_for_kill()?;
+        self.disk_full = self.journal.is_short();
         self.pass_time(now)?;
         self.act(now)?;
         self.reconcile_if_due();
@@ -341,22 +344,38 @@ impl Trader<'_> {
     }
 
     pub(super) fn look_for_kill(&mut self) -> Result<()> {
-        let killed = self.desk.control().is_some_and(|(control, ..)| *control != Control::Resume);
         let file = self.state.join(KILL);
-        if file.exists() {
-            let text = std::fs::read_to_string(&file).unwrap_or_default();
-            let flatten = text.lines().next() == Some("flatten");
-            if !killed || (flatten && !self.flattened) {
-                let mut lines = text.lines().skip(1);
-                let (who, why) = (lines.next().unwrap_or("unknown"), lines.next().unwrap_or("the file `kill`"));
-                self.flattened |= flatten;
-                self.control(if flatten { Control::Flatten } else { Control::Kill }, who, why)?;
+        let killed = self.desk.control().is_some_and(|(control, ..)| *control != Control::Resume);
+        if !file.exists() {
+            if killed && self.desk.control().is_some_and(|(_, who, _)| who != "signal") {
+                self.flattened = false;
+                self.control(Control::Resume, "unknown", "the file `kill` is gone")?;
             }
-        } else if killed && self.desk.control().is_some_and(|(_, who, _)| who != "signal") {
-            self.flattened = false;
-            self.control(Control::Resume, "unknown", "the file `kill` is gone")?;
+            return Ok(());
         }
-        Ok(())
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let mut lines = text.lines();
+        let word = lines.next().unwrap_or_default();
+        let (who, why) = (lines.next().unwrap_or("unknown"), lines.next().unwrap_or("the file `kill`"));
+        match word {
+            "resume" => {
+                if killed {
+                    self.flattened = false;
+                    self.control(Control::Resume, who, why)?;
+                }
+                if let Err(err) = std::fs::remove_file(&file) {
+                    warn!("{}: can't be removed: {err}", file.display());
+                }
+                Ok(())
+            }
+            "flatten" if !self.flattened => {
+                self.flattened = true;
+                self.control(Control::Flatten, who, why)
+            }
+            "flatten" => Ok(()),
+            _ if !killed => self.control(Control::Kill, who, why),
+            _ => Ok(()),
+        }
     }
 
     /// Why no position may be opened now, if so.
@@ -365,7 +384,7 @@ impl Trader<'_> {
         if self.desk.control().is_some_and(|(control, ..)| *control != Control::Resume) {
             return Some("killed");
         }
-        if !self.reconciled || self.news_down.is_some() || away(&self.broker_down) {
+        if self.disk_full || !self.reconciled || self.news_down.is_some() || away(&self.broker_down) {
             return Some("degraded");
         }
         let session = calendar::session(calendar::new_york_date(now));
@@ -404,6 +423,9 @@ impl Trader<'_> {
             [(&self.news_down, "trade updates"), (&self.broker_down, "the broker"), (&self.feed_down, "market data")];
         let down = all.iter().filter_map(|(down, what)| Some(format!("{what}: {}", down.as_ref()?.1)));
         let mut why: Vec<String> = down.collect();
+        if self.disk_full {
+            why.push("the disk is full".to_owned());
+        }
         if !self.reconciled {
             why.push("the broker's orders and positions have not been compared yet".to_owned());
         }
