@@ -88,6 +88,8 @@ struct Measured {
     planned: HashMap<String, (Symbol, Request, Nanos, u64)>,
     /// Executions whose reference is the open of the bar under way, which isn't known yet: of a stop the worse of the two.
     waiting: Vec<(Symbol, Side, Nanos, f64, Option<f64>)>,
+    /// Start, end and open of the day's bars.
+    opens: HashMap<Symbol, Vec<(Nanos, Nanos, f64)>>,
     slips: Vec<f64>,
     latencies: Vec<f64>,
 }
@@ -260,25 +262,37 @@ impl Measured {
             (_, PartName::Stop) => (closing, request.protect),
             _ => return,
         };
-        self.waiting.push((symbol, side, at, price, stop));
+        let bars = self.opens.get(&symbol).map(Vec::as_slice).unwrap_or_default();
+        match bars.iter().rev().find(|(start, end, _)| (*start..*end).contains(&at)) {
+            Some((.., open)) => self.compare(side, stop, *open, price),
+            None => self.waiting.push((symbol, side, at, price, stop)),
+        }
     }
 
     /// A bar is known now: what was executed in it has its reference.
     fn open(&mut self, symbol: Symbol, start: Nanos, end: Nanos, open: f64) {
+        self.opens.entry(symbol).or_default().push((start, end, open));
         let here = |waiting: &(Symbol, Side, Nanos, f64, Option<f64>)| waiting.0 == symbol && waiting.2 < end;
         let (known, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting).into_iter().partition(here);
         self.waiting = waiting;
         for (_, side, at, price, stop) in known {
-            // One from before this bar has no open to compare with.
-            let reference = match (stop, at >= start) {
-                (Some(stop), true) if side == Side::Buy => stop.max(open),
-                (Some(stop), true) => stop.min(open),
-                (Some(stop), false) => stop,
-                (None, true) => open,
-                (None, false) => continue,
-            };
-            self.slip(side, reference, price);
+            // One from between two bars has no open to compare with.
+            match stop {
+                Some(stop) if at < start => self.slip(side, stop, price),
+                None if at < start => {}
+                stop => self.compare(side, stop, open, price),
+            }
         }
+    }
+
+    /// A replay has the open, and at a stop that is worse the stop.
+    fn compare(&mut self, side: Side, stop: Option<f64>, open: f64, price: f64) {
+        let reference = match (stop, side) {
+            (None, _) => open,
+            (Some(stop), Side::Buy) => stop.max(open),
+            (Some(stop), Side::Sell) => stop.min(open),
+        };
+        self.slip(side, reference, price);
     }
 
     fn slip(&mut self, side: Side, reference: f64, price: f64) {

@@ -43,7 +43,13 @@ def verdict(place: pathlib.Path) -> pathlib.Path:
     return place / "gate" / "verdict.json"
 
 
-# ---- journals ----
+# ---- journals and logs ----
+
+def log_of(run: LiveRun) -> list[dict[str, Any]]:
+    """What the service has logged, oldest first."""
+    files = sorted((run.state / "logs").glob("*.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
 
 def records_of(state: pathlib.Path) -> list[Record]:
     """All that a journal says."""

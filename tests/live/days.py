@@ -143,6 +143,11 @@ def until_held(run: LiveRun, start: int) -> int:
     raise AssertionError("nothing was bought")
 
 
+def bought(run: LiveRun) -> list[str]:
+    """Orders that bought something."""
+    return [order["id"] for order in run.orders() if order["side"] == "buy" and int(order["filled_qty"])]
+
+
 def agrees(run: LiveRun) -> None:
     """Once the service runs again and is at rest, broker and journal are of one mind and nothing is unprotected."""
     run.until(run.is_connected, "it listens again")

@@ -10,14 +10,12 @@ import pytest
 from sessions import Calendar
 
 import synthetic
-from commands import Record, Said, ask, changed, decisions, records_of, verdict, write_journal
-from days import (DAY, EAGER, OPEN, Begun, agrees, daily_trend, eager, end_session, hourly_swing, session_of,
-                  set_config, trade_day, trade_hours, until_held)
+from commands import Record, Said, ask, changed, decisions, log_of, records_of, verdict, write_journal
+from days import (DAY, EAGER, OPEN, Begun, agrees, bought, daily_trend, eager, end_session, hourly_swing,
+                  session_of, set_config, trade_day, trade_hours, until_held)
 from harness import MINUTE, REPOSITORY, SECOND, SECRET, Fake, LiveRun, parse
 from invariants import journalled, protected
 from reference import Archive
-
-CHANGES = "POST|PATCH|DELETE"
 
 
 def told_positions(run: LiveRun) -> dict[str, int]:
@@ -27,12 +25,7 @@ def told_positions(run: LiveRun) -> dict[str, int]:
 
 def changes(run: LiveRun) -> list[dict[str, Any]]:
     """Requests that change something at the broker."""
-    return run.requests(host="trading", method=CHANGES)
-
-
-def bought(run: LiveRun) -> list[str]:
-    """Orders that bought something."""
-    return [order["id"] for order in run.orders() if order["side"] == "buy" and int(order["filled_qty"])]
+    return run.requests(host="trading", method="POST|PATCH|DELETE")
 
 
 def compare_now(run: LiveRun) -> None:
@@ -744,12 +737,6 @@ def test_a_day_is_too_few_to_alarm(day: LiveRun, judged: pathlib.Path) -> None:
     assert (told["sessions"], told["alarms"], told["alarm_at"]) == (1, False, 20.0)
     assert abs(told["mean"] - (equity / 100_000 - 1)) < 1e-9
     assert told["expected_deviation"] > 0
-
-
-def log_of(run: LiveRun) -> list[dict[str, Any]]:
-    """What a service has logged, oldest first."""
-    files = sorted((run.state / "logs").glob("*.jsonl"))
-    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
 def test_bad_sessions_alarm_once_there_are_enough(monitored: Callable[..., Said]) -> None:

@@ -1,6 +1,5 @@
 """Sessions of a live service at their edges: half days, clock changes, halts, quotes, its end, and a full disk."""
 import contextlib
-import json
 import os
 import pathlib
 import signal
@@ -13,8 +12,8 @@ import pytest
 from times import written
 
 import synthetic
-from commands import ask
-from days import DAY, EAGER, MINUTES, OPEN, Begun, agrees, daily_trend, eager, trade_day, until_held
+from commands import ask, log_of
+from days import DAY, EAGER, MINUTES, OPEN, Begun, agrees, bought, daily_trend, eager, trade_day, until_held
 from harness import MILLISECOND, MINUTE, OPEN_AFTER, SECOND, LiveRun, parse
 from invariants import NAME, broken, broken_at_last, protected
 
@@ -27,20 +26,9 @@ def phase_at(run: LiveRun, at: int | str) -> str | None:
     return run.phase
 
 
-def bought(run: LiveRun) -> list[str]:
-    """Orders that bought something."""
-    return [order["id"] for order in run.orders() if order["side"] == "buy" and int(order["filled_qty"])]
-
-
 def sales(run: LiveRun) -> list[dict[str, Any]]:
     """Market orders that sell."""
     return [order for order in run.orders() if order["side"] == "sell" and order["type"] == "market"]
-
-
-def log_of(run: LiveRun) -> list[dict[str, Any]]:
-    """What the service has logged, oldest first."""
-    files = sorted((run.state / "logs").glob("*.jsonl"))
-    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
 # ---- when sessions are ----
@@ -381,7 +369,7 @@ def test_it_can_sell_everything_when_it_stops(begun: Begun) -> None:
     assert run.phase == "trading", "nobody has killed it"
     assert bought(run) != before
     assert not broken_at_last(run)
-    assert run.term() == 0
+    run.kill()
 
 
 def test_what_is_held_overnight_is_sold_at_the_next_open(begun: Begun, tmp_path: pathlib.Path) -> None:
@@ -416,33 +404,64 @@ def small_disk(folder: pathlib.Path, kilobytes: int) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+def fill_disk(folder: pathlib.Path, pages: int) -> pathlib.Path:
+    """Takes all room but some pages; the file that takes it."""
+    filler, free = folder / "filler", os.statvfs(folder)
+    filler.write_bytes(bytes(free.f_bavail * free.f_frsize - pages * 4_096))
+    return filler
+
+
+def is_all_planned(run: LiveRun) -> bool:
+    """Whether the journal tells of all orders that the broker got from the service."""
+    sent = {order["client_order_id"] for order in run.orders() if NAME.match(order["client_order_id"])}
+    return sent <= {record["id"] for record in run.journal.of("planned")}
+
+
 @pytest.mark.parametrize("left", [0, 2, 5, 9])
 def test_a_full_disk_leaves_nothing_unprotected(begun: Begun, left: int) -> None:
-    """Room is kept for exits: what is held keeps its stops, and nothing new is bought. With space again it goes on."""
+    """Room is kept for exits: what is held has its stops, and is sold when its time is up. With space again it trades."""
     run = begun("bear_trap", f"{DAY}T13:25:00Z", edits=EAGER)
     run.is_patient = True
     with small_disk(run.state, 2_048):
         run.script(synthetic.restless(2, OPEN, MINUTES, run.symbols))
         run.start()
         run.wait_until(OPEN)
-        start = parse(OPEN)
-        next_one = until_held(run, start)
-        filler = run.state / "filler"
-        free = os.statvfs(run.state)
-        filler.write_bytes(bytes(free.f_bavail * free.f_frsize - left * 4_096))
+        next_one = until_held(run, parse(OPEN))
+        filler = fill_disk(run.state, left)
         for place in range(10):
-            run.minute(next_one + place * MINUTE, strict=False)
-            for symbol, shares in run.positions().items():
-                assert sum(protected(run.orders(), symbol)) == shares or any(
-                    order["symbol"] == symbol and order["side"] == "sell" for order in run.open_orders())
-        place = 10
-        planned = {record["id"] for record in run.journal.of("planned")}
-        sent = {order["client_order_id"] for order in run.orders() if NAME.match(order["client_order_id"])}
-        assert sent <= planned, sent - planned
+            run.minute(next_one + place * MINUTE)
+            assert all(sum(protected(run.orders(), symbol)) == shares for symbol, shares in run.positions().items())
+        assert is_all_planned(run)
         run.kill()
         filler.unlink()
         run.start()
         agrees(run)
-        run.minutes(next_one + place * MINUTE, next_one + (place + 8) * MINUTE)
+        run.minutes(next_one + 10 * MINUTE, next_one + 24 * MINUTE)
+        assert run.phase == "trading"
         assert not broken_at_last(run), run.said()
+        assert run.term() == 0
+
+
+@pytest.mark.parametrize("left", [8, 12, 20])
+def test_a_disk_without_room_for_exits_opens_nothing(begun: Begun, left: int) -> None:
+    """Where no room can be kept it buys nothing from its start on, and ends with an error once it can't write at all."""
+    run = begun("bear_trap", f"{DAY}T13:25:00Z", edits=EAGER)
+    with small_disk(run.state, 2_048):
+        run.script(synthetic.restless(2, OPEN, MINUTES, run.symbols))
+        filler = fill_disk(run.state, left)
+        run.start()
+        run.wait_until(OPEN)
+        assert run.phase == "degraded" and "the disk is full" in run.journal.of("phase")[-1]["why"]
+        for place in range(MINUTES):
+            if run.process.poll() is None:
+                run.minute(parse(OPEN) + place * MINUTE, strict=False)
+        code = run.process.poll()
+        run.kill()
+        said = (run.place / "stderr").read_text()
+        assert code is None or (code == 2 and "cannot-write" in said and "No space left" in said), (code, said)
+        assert run.orders() == []
+        filler.unlink()
+        run.start()
+        agrees(run)
+        assert run.phase == "trading"
         assert run.term() == 0

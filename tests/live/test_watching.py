@@ -87,7 +87,8 @@ def test_the_dashboard_shows_what_the_broker_has(begun: Begun) -> None:
             assert shown["fault"] is None
             assert {of["symbol"]: of["shares"] for of in shown["positions"]} == run.positions()
             for position in shown["positions"]:
-                assert position["protected"] is (sum(protected(run.orders(), position["symbol"])) > 0)
+                stopped, _ = protected(run.orders(), position["symbol"])
+                assert position["protected"] is (stopped == position["shares"])
             # An order of two that cancel each other, and an entry with its stop, count as one.
             ids = {order["client_order_id"] for order in run.open_orders()}
             assert {of["id"] for of in shown["orders"]} >= {name for name in ids if name.startswith("bear_trap-")}
@@ -124,7 +125,7 @@ def test_the_dashboard_knows_what_has_only_half_a_stop(begun: Begun) -> None:
     run.until(lambda: run.phase == "trading" and run.is_connected(), "it trades on")
     run.settle()
     with dashboard(run) as address:
-        stopped = sum(protected(run.orders(), symbol)) == held + 100
+        stopped = protected(run.orders(), symbol)[0] == held + 100
         assert next(of for of in service(address)["positions"] if of["symbol"] == symbol)["protected"] is stopped
     assert run.term() == 0
 

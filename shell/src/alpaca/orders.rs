@@ -3,7 +3,7 @@
 //! Amounts and prices are JSON strings. Fields come and go, so only what is needed must be there.
 
 use magellan::account::Form;
-use magellan::bar::Symbol;
+use magellan::bar::{Nanos, Symbol};
 use magellan::live::record::Request;
 use magellan::order::Side;
 use serde::Deserialize;
@@ -35,6 +35,10 @@ pub struct OrderView {
     pub limit_price: Option<String>,
     /// Dollars.
     pub stop_price: Option<String>,
+    /// When all of it was executed.
+    pub filled_at: Option<jiff::Timestamp>,
+    /// When it changed last.
+    pub updated_at: Option<jiff::Timestamp>,
     /// The order that stands in its place.
     pub replaced_by: Option<String>,
     /// The order in whose place it stands.
@@ -57,6 +61,13 @@ impl OrderView {
     /// Average price of what was executed, dollars.
     pub fn average(&self) -> Option<f64> {
         price(self.filled_avg_price.as_deref()?)
+    }
+
+    /// When the last of it was executed, as far as it tells, nanoseconds UTC.
+    pub fn executed_at(&self) -> Option<Nanos> {
+        let whole = self.shares().is_some() && self.shares() == self.filled();
+        let at = if whole { self.filled_at.or(self.updated_at) } else { self.updated_at };
+        Nanos::try_from(at?.as_nanosecond()).ok()
     }
 
     /// Its stop.

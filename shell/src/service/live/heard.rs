@@ -200,7 +200,10 @@ impl Trader<'_> {
             return self.halt(&format!("{id}: an execution has no price"));
         };
         info!(id, "executed {shares} at {price}");
-        self.hear(id, part, Message::Execution { id: format!("{prefix}{filled}"), shares, price }, now)
+        // News may come late; time limits count from the execution itself.
+        let sent = self.desk.order(id).map_or(now, |placed| placed.sent);
+        let at = view.executed_at().unwrap_or(now).clamp(sent.min(now), now);
+        self.hear(id, part, Message::Execution { id: format!("{prefix}{filled}"), shares, price }, at)
     }
 
     pub(super) fn reconcile_soon(&mut self, wait: Duration) {
