@@ -221,7 +221,9 @@ impl<'r> Replaying<'r> {
                     if *part == PartName::Main {
                         *filled += shares;
                     }
-                    let (symbol, request) = (*symbol, *request);
+                    // Its stop may have been moved since it was planned.
+                    let request = self.desk.order(id).map_or(*request, |placed| placed.request);
+                    let symbol = *symbol;
                     self.measured.executed(symbol, &request, *part, *at, *price);
                 }
             }

@@ -359,6 +359,9 @@ def day(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         assert len(bought(run)) >= 5 and run.positions() == {}
         end_session(run, session_of(DAY)[1])
         assert run.term() == 0
+        # The stand-in tells of stops at the very end of a bar, which is the next bar's beginning: while the service runs
+        # its clock is a moment behind, but not while it was away.
+        run.was_away = request.param == "an outage"
         yield run
 
 
@@ -374,7 +377,8 @@ def test_a_day_decides_as_its_replay_does(day: LiveRun) -> None:
     drift, friction = told["drift"], day.config["execution"]["friction_bps"]
     assert drift["orders"] == len([order for order in records if order["what"] == "planned"
                                    and "order" in order["request"]["leg"]])
-    assert abs(drift["slippage_bps"] - friction) < 1e-6 and drift["executions"] > 10
+    assert drift["slippage_bps"] < friction + 1e-6 and drift["executions"] > 10
+    assert day.was_away or drift["slippage_bps"] > friction - 1e-6
     assert (drift["missed"], drift["refused"]) == (0, 0)
     assert ask(day, "parity", "--last", "--json").json == told
     for name in (f"{DAY}.json", "latest.json"):
@@ -485,9 +489,9 @@ def test_another_strategy_than_traded_is_noticed(day: LiveRun, tmp_path: pathlib
 
 def test_executions_that_cost_too_much_warn_and_then_fail(day: LiveRun) -> None:
     """Slippage has limits of its own: it is no difference of decisions."""
-    warned = ask(day, "parity", "--last", "--json", "--warn-slippage-bps", "6")
+    warned = ask(day, "parity", "--last", "--json", "--warn-slippage-bps", "3")
     assert (warned.code, warned.json["status"], warned.json["difference"]) == (0, "warn", None), warned
-    failed = ask(day, "parity", "--last", "--json", "--fail-slippage-bps", "6")
+    failed = ask(day, "parity", "--last", "--json", "--fail-slippage-bps", "3")
     assert (failed.code, failed.json["status"], failed.json["difference"]) == (1, "fail", None), failed
     assert "basis points worse" in failed.json["reasons"][0]
     assert ask(day, "parity", "--last").code == 0
