@@ -722,8 +722,10 @@ impl Desk {
         let of = self.orders.values().filter(|placed| placed.symbol == symbol && !placed.is_uncertain());
         of.map(|placed| match (placed.request.form, &placed.stop) {
             (Form::Stop(_) | Form::Either { .. }, _) if placed.main.is_open() => placed.left(),
-            (Form::Market | Form::Limit(_) | Form::StopLimit { .. }, Some(stop)) if !placed.main.is_open() => {
-                if stop.is_open() { stop.left() } else { 0 }
+            (Form::Market | Form::Limit(_) | Form::StopLimit { .. }, Some(stop))
+                if !placed.main.is_open() && stop.is_open() =>
+            {
+                stop.left()
             }
             _ => 0,
         })

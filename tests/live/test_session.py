@@ -419,7 +419,7 @@ def is_all_planned(run: LiveRun) -> bool:
 
 @pytest.mark.parametrize("left", [0, 2, 5, 9])
 def test_a_full_disk_leaves_nothing_unprotected(begun: Begun, left: int) -> None:
-    """Room is kept for exits: what is held has its stops, and is sold when its time is up. With space again it trades."""
+    """Room is kept for exits: what is held has its stops, and is sold in time. With space again it trades."""
     run = begun("bear_trap", f"{DAY}T13:25:00Z", edits=EAGER)
     run.is_patient = True
     with small_disk(run.state, 2_048):
@@ -444,7 +444,7 @@ def test_a_full_disk_leaves_nothing_unprotected(begun: Begun, left: int) -> None
 
 @pytest.mark.parametrize("left", [8, 12, 20])
 def test_a_disk_without_room_for_exits_opens_nothing(begun: Begun, left: int) -> None:
-    """Where no room can be kept it buys nothing from its start on, and ends with an error once it can't write at all."""
+    """Where no room can be kept it buys nothing, and ends with an error once it can't write at all."""
     run = begun("bear_trap", f"{DAY}T13:25:00Z", edits=EAGER)
     with small_disk(run.state, 2_048):
         run.script(synthetic.restless(2, OPEN, MINUTES, run.symbols))

@@ -344,6 +344,9 @@ fn check(config: &Config, timeframe: Timeframe) -> Result<()> {
     Ok(())
 }
 
+/// A runner, and the name of the file with the history that it has seen.
+type Warm = (Box<dyn AnyRunner>, Option<String>);
+
 /// A runner that has seen history, and the bars of the session that were decided on.
 fn warmed_up(
     service: &mut Service,
@@ -353,7 +356,7 @@ fn warmed_up(
     session: Option<&Session>,
     bars: &[(Nanos, Vec<(Symbol, Bar)>)],
     now: Nanos,
-) -> Result<Option<(Box<dyn AnyRunner>, Option<String>)>> {
+) -> Result<Option<Warm>> {
     let (timeframe, config) = (strategy.timeframe(), settings.config.config());
     let mut runner = strategy.runner(config)?;
     let mut history = None;
