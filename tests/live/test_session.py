@@ -374,18 +374,18 @@ def test_it_can_sell_everything_when_it_stops(begun: Begun) -> None:
 
 def test_what_is_held_overnight_is_sold_at_the_next_open(begun: Begun, tmp_path: pathlib.Path) -> None:
     """Told to sell everything at night, it does so in the morning, and opens nothing instead."""
-    run, _, dates = daily_trend(begun, tmp_path, "2024-02-08", "2024-02-15")
+    run, _, dates = daily_trend(begun, tmp_path, "2024-02-12", "2024-02-14")
     run.start()
-    for date in dates[:4]:
+    for date in dates[:2]:
         trade_day(run, date)
     held = run.positions()
     assert held
-    run.wait_until(f"{dates[3]}T23:00:00Z")
+    run.wait_until(f"{dates[1]}T23:00:00Z")
     assert ask(run, "kill", "--who", "ops", "--why", "out, now", "--flatten").code == 0
     run.until(lambda: run.phase == "flattening", "it flattens")
     run.settle()
     assert run.open_orders() == [], "at night nothing is sent"
-    trade_day(run, dates[4])
+    trade_day(run, dates[2])
     assert {order["symbol"]: int(order["filled_qty"]) for order in sales(run)} == held
     assert run.positions() == {} and run.phase == "killed"
     assert run.term() == 0
@@ -417,7 +417,7 @@ def is_all_planned(run: LiveRun) -> bool:
     return sent <= {record["id"] for record in run.journal.of("planned")}
 
 
-@pytest.mark.parametrize("left", [0, 2, 5, 9])
+@pytest.mark.parametrize("left", [0, 9])
 def test_a_full_disk_leaves_nothing_unprotected(begun: Begun, left: int) -> None:
     """Room is kept for exits: what is held has its stops, and is sold in time. With space again it trades."""
     run = begun("bear_trap", f"{DAY}T13:25:00Z", edits=EAGER)
@@ -442,7 +442,7 @@ def test_a_full_disk_leaves_nothing_unprotected(begun: Begun, left: int) -> None
         assert run.term() == 0
 
 
-@pytest.mark.parametrize("left", [8, 12, 20])
+@pytest.mark.parametrize("left", [8, 20])
 def test_a_disk_without_room_for_exits_opens_nothing(begun: Begun, left: int) -> None:
     """Where no room can be kept it buys nothing, and ends with an error once it can't write at all."""
     run = begun("bear_trap", f"{DAY}T13:25:00Z", edits=EAGER)

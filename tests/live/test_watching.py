@@ -132,7 +132,7 @@ def test_the_dashboard_knows_what_has_only_half_a_stop(begun: Begun) -> None:
 
 def test_the_dashboard_knows_what_has_no_stop(begun: Begun, tmp_path: pathlib.Path) -> None:
     """daily_trend holds without stops."""
-    run, _, dates = daily_trend(begun, tmp_path, "2024-02-08", "2024-02-13")
+    run, _, dates = daily_trend(begun, tmp_path, "2024-02-12", "2024-02-13")
     run.start()
     for date in dates:
         trade_day(run, date)
