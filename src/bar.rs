@@ -317,6 +317,16 @@ pub struct Bar {
     pub volume: f64,
 }
 
+impl Bar {
+    /// Joins a finer bar that came later in its time.
+    pub fn join(&mut self, later: &Self) {
+        self.high = self.high.max(later.high);
+        self.low = self.low.min(later.low);
+        self.close = later.close;
+        self.volume += later.volume;
+    }
+}
+
 /// Borrowed columns of bars of equal length, oldest first, starts strictly increasing.
 ///
 /// The columns may be mapped from a cache file or belong to the caller.

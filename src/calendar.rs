@@ -180,6 +180,11 @@ impl Session {
     }
 }
 
+/// The session of the New York date at an instant.
+pub fn session_at(at: Nanos) -> Session {
+    session(new_york_date(at))
+}
+
 /// The session under way at an instant, or else the next; none within two weeks has no trading.
 pub fn session_ahead(now: Nanos) -> Session {
     let today = new_york_date(now);

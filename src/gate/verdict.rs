@@ -19,6 +19,7 @@ use super::skill::Skill;
 use super::subject::Subject;
 use crate::archive::SYNTHETIC;
 use crate::bar::{Date, Symbol};
+use crate::calendar::Calendar;
 use crate::config::Period;
 use crate::error::{Error, ErrorKind, Result, codes};
 use crate::finding::{Finding, Severity};
@@ -186,6 +187,14 @@ impl StrategyVerdict {
     /// The digest that its contents make.
     pub(super) fn hash(&self) -> String {
         digest::digest(&json!(self))
+    }
+
+    /// Mean and deviation of session returns, by the last period that was judged.
+    pub fn expected_returns(&self) -> Option<(f64, f64)> {
+        let metrics = &self.periods.last()?.metrics;
+        let (sharpe, volatility) = (metrics.sharpe.value()?, metrics.volatility.value()?);
+        let year = Calendar::Xnys.sessions_per_year();
+        Some((sharpe * volatility / year, volatility / year.sqrt()))
     }
 
     /// The same with all that follows from the rest: results of checks, periods and strategy, and whether bars are

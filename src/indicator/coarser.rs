@@ -32,16 +32,6 @@ struct Piece {
     complete: Nanos,
 }
 
-impl Piece {
-    fn add(&mut self, bar: &Bar) {
-        let Bar { high, low, close, volume, .. } = *bar;
-        self.bar.high = self.bar.high.max(high);
-        self.bar.low = self.bar.low.min(low);
-        self.bar.close = close;
-        self.bar.volume += volume;
-    }
-}
-
 /// Joins bars, and feeds an indicator with each that is complete.
 pub(super) struct Coarser {
     width: Timeframe,
@@ -104,7 +94,7 @@ impl Fold for Coarser {
         let now = known_at(bar, session);
         let begun = self.begun_by(bar, session);
         match (begun, &mut self.piece) {
-            (Some(begun), Some(piece)) if begun.bar.start == piece.bar.start => piece.add(bar),
+            (Some(begun), Some(piece)) if begun.bar.start == piece.bar.start => piece.bar.join(bar),
             (Some(begun), _) => {
                 self.complete(now);
                 self.piece = Some(begun);

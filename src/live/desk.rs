@@ -11,7 +11,7 @@ use super::lifecycle::{Effect, Message, Standing, State};
 use super::record::{BarRecord, Control, DecidedRecord, PartName, Record, Request};
 use super::tick;
 use crate::account::{Account, BarAt, Book, End, Fill, Form, Heard, Leg, Placement, Want};
-use crate::bar::{Bar, MINUTE, Nanos, SECOND, Symbol, Timeframe};
+use crate::bar::{Bar, Date, MINUTE, Nanos, SECOND, Symbol, Timeframe};
 use crate::calendar::{self, Session};
 use crate::error::{Error, Result, codes};
 use crate::order::{Entry, Order, Reason, Side, Size, Target, Ticket, Wanted};
@@ -58,6 +58,14 @@ struct AtBroker {
     symbol: Symbol,
     book: Book,
     last_close: f64,
+}
+
+impl AtBroker {
+    fn new(symbol: Symbol, index: usize) -> Self {
+        let mut book = Book::new(symbol, index);
+        book.work_at_broker();
+        Self { symbol, book, last_close: f64::NAN }
+    }
 }
 
 /// A position.
@@ -223,15 +231,10 @@ impl Desk {
     pub fn new(account: Account, symbols: &[Symbol], timeframe: Timeframe) -> Self {
         let mut symbols = symbols.to_vec();
         symbols.sort();
-        let empty = |(index, symbol): (usize, &Symbol)| {
-            let mut book = Book::new(*symbol, index);
-            book.work_at_broker();
-            AtBroker { symbol: *symbol, book, last_close: f64::NAN }
-        };
         Self {
             account,
             timeframe,
-            symbols: symbols.iter().enumerate().map(empty).collect(),
+            symbols: symbols.iter().enumerate().map(|(index, symbol)| AtBroker::new(*symbol, index)).collect(),
             orders: BTreeMap::new(),
             attempts: BTreeMap::new(),
             again: BTreeMap::new(),
@@ -248,9 +251,7 @@ impl Desk {
     /// Makes a book for a symbol that has none: a journal may tell of symbols that a config no longer has.
     fn know(&mut self, symbol: Symbol) {
         if let Err(at) = self.symbols.binary_search_by_key(&symbol, |of| of.symbol) {
-            let mut book = Book::new(symbol, self.symbols.len());
-            book.work_at_broker();
-            self.symbols.insert(at, AtBroker { symbol, book, last_close: f64::NAN });
+            self.symbols.insert(at, AtBroker::new(symbol, self.symbols.len()));
         }
     }
 
@@ -368,7 +369,7 @@ impl Desk {
             _ => {}
         }
         match record {
-            Record::Started { .. } | Record::Unused { .. } | Record::Phase { .. } => Ok(()),
+            Record::Started { .. } | Record::Unused { .. } | Record::Status { .. } | Record::Phase { .. } => Ok(()),
             Record::Opens { date } => self.session_opens(&calendar::session(*date)),
             Record::Closes { date } => self.session_closes(*date),
             Record::Bars { start, end, bars, decided, .. } => self.apply_bars(*start, *end, bars, decided),
@@ -494,7 +495,7 @@ impl Desk {
         price: f64,
     ) -> Result<()> {
         let bar = self.moment(at, price);
-        let session = calendar::session(calendar::new_york_date(at));
+        let session = calendar::session_at(at);
         let units = i64::try_from(shares).map_err(|_| contradiction(id, "more shares than can be counted"))?;
         let (account, of) = self.at(symbol)?;
         let costs = *account.costs();
@@ -566,7 +567,7 @@ impl Desk {
         }
         for (symbol, (shares, price)) in positions {
             let bar = self.moment(at, *price);
-            let session = calendar::session(calendar::new_york_date(at));
+            let session = calendar::session_at(at);
             let (account, of) = self.at(*symbol)?;
             let costs = *account.costs();
             let at = BarAt { bar, session: &session, last_of_session: false, costs };
@@ -712,9 +713,19 @@ impl Desk {
         std::mem::take(&mut self.taken)
     }
 
-    /// How many shares of a symbol are ordered or held, and at what price they count: for limits on both.
+    /// Shares of a symbol that are held; negative is short.
     pub fn units(&self, symbol: Symbol) -> i64 {
         self.symbols.iter().find(|of| of.symbol == symbol).map_or(0, |of| of.book.units())
+    }
+
+    /// Whether this order may open a position, by the side of what is held.
+    pub fn opens(&self, symbol: Symbol, request: &Request) -> bool {
+        let held = self.units(symbol);
+        matches!(request.leg, Leg::Order(_))
+            && match request.side {
+                Side::Buy => held >= 0 || request.shares > held.unsigned_abs(),
+                Side::Sell => held <= 0 || request.shares > held.unsigned_abs(),
+            }
     }
 
     /// Shares of a symbol for which a stop works at the broker.
@@ -874,7 +885,7 @@ impl Broker for Desk {
         Ok(statuses)
     }
 
-    fn session_closes(&mut self, date: crate::bar::Date) -> Result<()> {
+    fn session_closes(&mut self, date: Date) -> Result<()> {
         let session = calendar::session(date);
         for of in &mut self.symbols {
             of.book.end_session_at_broker(&mut self.account, &session);
@@ -897,17 +908,5 @@ impl Broker for Desk {
     fn equity(&self) -> f64 {
         let open = self.symbols.iter().filter(|of| of.book.is_open());
         self.account.equity() + open.fold(0.0, |sum, of| sum + of.book.unrealised(&self.account, of.last_close))
-    }
-}
-
-impl Desk {
-    /// Whether this order may open a position, by the side of what is held.
-    pub fn opens(&self, symbol: Symbol, request: &Request) -> bool {
-        let held = self.units(symbol);
-        matches!(request.leg, Leg::Order(_))
-            && match request.side {
-                Side::Buy => held >= 0 || request.shares > held.unsigned_abs(),
-                Side::Sell => held <= 0 || request.shares > held.unsigned_abs(),
-            }
     }
 }

@@ -29,14 +29,12 @@ pub enum State {
     Expired,
     /// The broker refused it.
     Rejected,
-    /// Another order stands in its place.
-    Replaced,
 }
 
 impl State {
     /// Whether it can't be executed any more, messages under way aside.
     pub const fn has_ended(self) -> bool {
-        matches!(self, Self::Filled | Self::Cancelled | Self::Expired | Self::Rejected | Self::Replaced)
+        matches!(self, Self::Filled | Self::Cancelled | Self::Expired | Self::Rejected)
     }
 }
 
@@ -71,8 +69,6 @@ pub enum Message {
     Expired,
     /// It was refused.
     Rejected,
-    /// Another order stands in its place.
-    Replaced,
 }
 
 /// What a message did.
@@ -138,13 +134,12 @@ impl Standing {
 
             (S::Sent | S::Unknown | S::Working | S::Cancelling, M::Cancelled) => S::Cancelled,
             (S::Sent | S::Unknown | S::Working | S::Cancelling, M::Expired) => S::Expired,
-            (S::Sent | S::Unknown | S::Working | S::Cancelling, M::Replaced) => S::Replaced,
             (S::Sent | S::Unknown | S::Working | S::Cancelling, M::Rejected) if self.filled() == 0 => S::Rejected,
 
             (S::Sent | S::Unknown | S::Working | S::Cancelling, M::Rejected) => {
                 return Effect::Contradiction("an order that was executed in part is said to be refused");
             }
-            (S::Planned, M::Accepted | M::Cancelled | M::Expired | M::Rejected | M::Replaced) => {
+            (S::Planned, M::Accepted | M::Cancelled | M::Expired | M::Rejected) => {
                 return Effect::Contradiction("the broker speaks of an order that was not sent");
             }
             (S::Working | S::Cancelling, M::Absent) => {
@@ -153,15 +148,15 @@ impl Standing {
             (S::Sent | S::Unknown | S::Working | S::Cancelling, M::Sending) => {
                 return Effect::Contradiction("an order may be at the broker, and is to be sent again");
             }
-            (S::Filled | S::Cancelled | S::Expired | S::Rejected | S::Replaced, M::Sending | M::Cancel) => {
+            (S::Filled | S::Cancelled | S::Expired | S::Rejected, M::Sending | M::Cancel) => {
                 return Effect::Contradiction("an order that has ended is acted on");
             }
             (S::Planned | S::Sent | S::Unknown, M::Cancel) => {
                 return Effect::Contradiction("an order is to be cancelled that the broker may not have");
             }
-            (S::Rejected, M::Cancelled | M::Expired | M::Replaced)
-            | (S::Cancelled | S::Expired | S::Replaced, M::Rejected)
-            | (S::Filled, M::Cancelled | M::Expired | M::Rejected | M::Replaced) => {
+            (S::Rejected, M::Cancelled | M::Expired)
+            | (S::Cancelled | S::Expired, M::Rejected)
+            | (S::Filled, M::Cancelled | M::Expired | M::Rejected) => {
                 return Effect::Contradiction("an order is said to have ended in two ways");
             }
 
@@ -171,10 +166,10 @@ impl Standing {
             | (S::Unknown, M::NoAnswer | M::CancelRefused)
             | (S::Working, M::NoAnswer | M::Accepted | M::CancelRefused)
             | (S::Cancelling, M::NoAnswer | M::Accepted | M::Cancel)
-            | (S::Cancelled | S::Expired | S::Replaced, M::Cancelled | M::Expired | M::Replaced)
+            | (S::Cancelled | S::Expired, M::Cancelled | M::Expired)
             | (S::Rejected, M::Rejected)
             | (
-                S::Filled | S::Cancelled | S::Expired | S::Rejected | S::Replaced,
+                S::Filled | S::Cancelled | S::Expired | S::Rejected,
                 M::NoAnswer | M::Absent | M::Accepted | M::CancelRefused,
             ) => return Effect::Nothing,
         };
@@ -231,7 +226,6 @@ mod tests {
             Just(Message::Cancelled),
             Just(Message::Expired),
             Just(Message::Rejected),
-            Just(Message::Replaced),
             (0u8..6, 0u64..60, 1u8..4).prop_map(|(id, shares, price)| Message::Execution {
                 id: id.to_string(),
                 shares,

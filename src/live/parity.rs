@@ -16,7 +16,7 @@ use crate::calendar::{self, Session};
 use crate::error::Result;
 use crate::order::{Order, Side};
 use crate::registry::AnyRunner;
-use crate::runner::{Broker, Decision, Event, FeedBar, OrderStatus};
+use crate::runner::{Broker, Deaf, Decision, Event, FeedBar, OrderStatus};
 use crate::strategy::{Position, WorkingOrder};
 
 /// The first thing that is not as it was.
@@ -126,7 +126,7 @@ impl<'r> Replaying<'r> {
             Record::Opens { date } => {
                 self.session = calendar::session(*date);
                 let Self { runner, session, decided, .. } = self;
-                runner.handle(&Event::Opens(*session), &mut Listening, decided)?;
+                runner.handle(&Event::Opens(*session), &mut Deaf, decided)?;
                 self.desk.apply(record)
             }
             Record::Bars { start, end, bars, decided, caught_up, .. } => {
@@ -134,7 +134,7 @@ impl<'r> Replaying<'r> {
             }
             Record::Closes { date } => {
                 let session = calendar::session(*date);
-                self.runner.handle(&Event::Closes(session), &mut Listening, &mut self.decided)?;
+                self.runner.handle(&Event::Closes(session), &mut Deaf, &mut self.decided)?;
                 self.desk.apply(record)
             }
             _ => {
@@ -344,44 +344,6 @@ impl Broker for Recorded<'_> {
 
     fn equity(&self) -> f64 {
         self.desk.equity()
-    }
-}
-
-/// Holds nothing: for sessions, of which the desk hears by its records.
-struct Listening;
-
-impl Broker for Listening {
-    fn session_opens(&mut self, _: &Session) -> Result<()> {
-        Ok(())
-    }
-
-    fn bars_trade(&mut self, _: &[FeedBar], _: &Session) -> Result<()> {
-        Ok(())
-    }
-
-    fn bar_closes(&mut self, _: &FeedBar, _: &Session, working: &mut Vec<WorkingOrder>) -> Result<Position> {
-        working.clear();
-        Ok(Position::default())
-    }
-
-    fn submit(&mut self, _: &FeedBar, _: &Session, orders: &[Order]) -> Result<Vec<OrderStatus>> {
-        Ok(vec![OrderStatus::Nothing; orders.len()])
-    }
-
-    fn session_closes(&mut self, _: Date) -> Result<()> {
-        Ok(())
-    }
-
-    fn fills(&mut self) -> Vec<Fill> {
-        Vec::new()
-    }
-
-    fn open_positions(&self) -> usize {
-        0
-    }
-
-    fn equity(&self) -> f64 {
-        0.0
     }
 }
 

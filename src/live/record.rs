@@ -67,6 +67,15 @@ pub enum Record {
         /// Why nothing is made of it.
         why: String,
     },
+    /// Trading of a symbol stopped or went on.
+    Status {
+        /// When it was heard.
+        at: Nanos,
+        /// The symbol.
+        symbol: Symbol,
+        /// Why it is halted, if it is.
+        halted: Option<String>,
+    },
     /// A session ended.
     Closes {
         /// Its date.

@@ -6,6 +6,7 @@
 
 mod archived;
 mod broker;
+mod deaf;
 mod feed;
 mod simulated;
 
@@ -19,6 +20,7 @@ use crate::strategy::{Inputs, Now, Orders, Position, Strategy};
 
 pub use archived::Archived;
 pub use broker::{Broker, OrderStatus};
+pub use deaf::Deaf;
 pub use feed::{Event, Feed, FeedBar};
 pub use simulated::Simulated;
 

@@ -195,6 +195,22 @@ def test_a_halted_symbol_is_not_bought(begun: Begun, halt: str, resume: str) -> 
     assert run.term() == 0
 
 
+def test_a_halt_is_remembered(begun: Begun) -> None:
+    """A process that starts while a symbol is halted hears of no status; the journal tells it."""
+    run = begun("bear_trap", f"{DAY}T13:25:00Z", edits=EAGER)
+    run.script(synthetic.restless(2, OPEN, MINUTES, run.symbols))
+    run.start()
+    run.wait_until(OPEN)
+    run.fake.tell("messages", statuses={"AMC": [{"sc": "2", "sm": "Trading Halt", "rc": "T1"}]})
+    run.minutes(OPEN, parse(OPEN) + MINUTE)
+    run.kill()
+    run.start()
+    run.minutes(parse(OPEN) + 2 * MINUTE, parse(OPEN) + 14 * MINUTE)
+    assert {order["symbol"] for order in run.orders() if order["side"] == "buy"} == {"GME"}
+    assert refusals(run)
+    assert run.term() == 0
+
+
 def test_a_halted_symbol_is_still_sold(begun: Begun) -> None:
     """Exits are never refused: the order waits at the broker until trading resumes."""
     run = eager(begun, patient=True)

@@ -72,21 +72,9 @@ pub fn bars(client: &Client, asked: &Bars<'_>) -> Result<Vec<Bar>> {
     let Bars { symbol, timeframe, start, end, feed, asof } = *asked;
     // Both ends are inclusive.
     let (first, last) = (calendar::new_york_midnight(start), calendar::new_york_midnight(Date(end.0 + 1)) - 1);
-    let (from, to) = (rfc3339(first), rfc3339(last));
-    let query = [
-        ("symbols", symbol.as_str()),
-        ("timeframe", timeframe.name()),
-        ("start", &from),
-        ("end", &to),
-        ("limit", "10000"),
-        ("adjustment", "raw"),
-        ("feed", feed),
-        ("asof", asof),
-        ("currency", "USD"),
-        ("sort", "asc"),
-    ];
+    let query = Query { names: symbol.as_str(), timeframe, feed, adjustment: "raw", asof, range: (first, last) };
     let mut bars: Vec<Bar> = Vec::new();
-    pages(client, "/v2/stocks/bars", &query, |page: BarPage| {
+    query.pages(client, |page: BarPage| {
         for (of, more) in page.bars.unwrap_or_default() {
             if of != symbol.as_str() {
                 return Err(unlike(format!("bars of another symbol than {symbol}")));
@@ -97,6 +85,37 @@ pub fn bars(client: &Client, asked: &Bars<'_>) -> Result<Vec<Bar>> {
     })?;
     check(&bars, asked, first..=last)?;
     Ok(bars)
+}
+
+/// A question for bars.
+struct Query<'q> {
+    /// Symbols, with commas between them.
+    names: &'q str,
+    timeframe: Timeframe,
+    feed: &'q str,
+    adjustment: &'q str,
+    asof: &'q str,
+    /// Both ends are inclusive.
+    range: (Nanos, Nanos),
+}
+
+impl Query<'_> {
+    fn pages(&self, client: &Client, take: impl FnMut(BarPage) -> Result<Option<String>>) -> Result<()> {
+        let (from, to) = (rfc3339(self.range.0), rfc3339(self.range.1));
+        let query = [
+            ("symbols", self.names),
+            ("timeframe", self.timeframe.name()),
+            ("start", &from),
+            ("end", &to),
+            ("limit", "10000"),
+            ("adjustment", self.adjustment),
+            ("feed", self.feed),
+            ("asof", self.asof),
+            ("currency", "USD"),
+            ("sort", "asc"),
+        ];
+        pages(client, "/v2/stocks/bars", &query, take)
+    }
 }
 
 /// Ascending, inside what was asked for, and on the grid of their width.
@@ -243,21 +262,9 @@ pub fn bars_between(
     (from, to): (Nanos, Nanos),
 ) -> Result<BTreeMap<Symbol, Vec<magellan::bar::Bar>>> {
     let names: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
-    let (names, start, end) = (names.join(","), rfc3339(from), rfc3339(to));
-    let query = [
-        ("symbols", names.as_str()),
-        ("timeframe", timeframe.name()),
-        ("start", &start),
-        ("end", &end),
-        ("limit", "10000"),
-        ("adjustment", adjustment),
-        ("feed", feed),
-        ("asof", "-"),
-        ("currency", "USD"),
-        ("sort", "asc"),
-    ];
+    let query = Query { names: &names.join(","), timeframe, feed, adjustment, asof: "-", range: (from, to) };
     let mut found: BTreeMap<Symbol, Vec<magellan::bar::Bar>> = BTreeMap::new();
-    pages(client, "/v2/stocks/bars", &query, |page: BarPage| {
+    query.pages(client, |page: BarPage| {
         for (of, more) in page.bars.unwrap_or_default() {
             let symbol = symbols.iter().copied().find(|symbol| symbol.as_str() == of);
             let symbol = symbol.ok_or_else(|| unlike("bars of a symbol that wasn't asked for".to_owned()))?;

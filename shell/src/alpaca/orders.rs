@@ -5,7 +5,6 @@
 use magellan::account::Form;
 use magellan::bar::{Nanos, Symbol};
 use magellan::live::record::Request;
-use magellan::order::Side;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,9 +27,6 @@ pub struct OrderView {
     pub filled_avg_price: Option<String>,
     /// `buy` or `sell`.
     pub side: String,
-    /// `market`, `limit`, `stop`, `stop_limit`, `trailing_stop`.
-    #[serde(rename = "type")]
-    pub kind: Option<String>,
     /// Dollars.
     pub limit_price: Option<String>,
     /// Dollars.
@@ -207,17 +203,13 @@ impl PositionView {
 
     /// The price to book it at, dollars.
     pub fn price(&self) -> Option<f64> {
-        price(self.current_price.as_deref()?).or_else(|| price(self.avg_entry_price.as_deref()?))
+        [&self.current_price, &self.avg_entry_price].into_iter().flatten().find_map(|text| price(text))
     }
 }
 
 /// An account as Alpaca tells of it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct AccountView {
-    /// Its number.
-    pub account_number: Option<String>,
-    /// Alpaca's name of it.
-    pub id: Option<String>,
     /// `ACTIVE`, or it can't trade.
     pub status: String,
     /// Dollars.
@@ -231,9 +223,6 @@ pub struct AccountView {
     /// Whether its owner has suspended trading.
     #[serde(default)]
     pub trade_suspended_by_user: bool,
-    /// Whether it may sell short.
-    #[serde(default)]
-    pub shorting_enabled: bool,
 }
 
 impl AccountView {
@@ -249,6 +238,18 @@ impl AccountView {
         ];
         blocks.into_iter().find(|(is, _)| *is).map(|(_, name)| format!("the account says {name}"))
     }
+}
+
+/// A symbol as Alpaca tells of it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AssetView {
+    /// `active`, or it can't be traded.
+    pub status: String,
+    /// Whether it can be traded.
+    pub tradable: bool,
+    /// Whether it can be sold short.
+    #[serde(default)]
+    pub shortable: bool,
 }
 
 /// A trade update.
@@ -280,7 +281,33 @@ pub struct QuoteView {
     pub t: jiff::Timestamp,
 }
 
-/// The side that a word of Alpaca's means.
-pub fn side(word: &str) -> Option<Side> {
-    [Side::Buy, Side::Sell].into_iter().find(|side| side.name() == word)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position(current_price: Option<&str>, side: &str, qty: &str) -> PositionView {
+        let text = |text: &str| text.to_owned();
+        let avg_entry_price = Some(text("9.5"));
+        PositionView {
+            symbol: text("GME"),
+            qty: text(qty),
+            side: text(side),
+            avg_entry_price,
+            current_price: current_price.map(text),
+        }
+    }
+
+    #[test]
+    fn a_position_without_a_current_price_has_that_of_its_entry() {
+        assert_eq!(position(Some("10.25"), "long", "3").price(), Some(10.25));
+        assert_eq!(position(None, "long", "3").price(), Some(9.5));
+        assert_eq!(position(Some("0"), "long", "3").price(), Some(9.5));
+    }
+
+    #[test]
+    fn a_short_position_is_negative_however_it_is_told() {
+        assert_eq!(position(None, "short", "3").shares(), Some(-3));
+        assert_eq!(position(None, "short", "-3").shares(), Some(-3));
+        assert_eq!(position(None, "long", "0.5").shares(), None);
+    }
 }

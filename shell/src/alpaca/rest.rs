@@ -1,4 +1,4 @@
-//! Requests that only ask: sent again when Alpaca is busy or silent, and no more often than it allows.
+//! Requests over HTTP. Those that only ask are sent again when Alpaca is busy or silent, and no more often than it allows.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use magellan::error::{Error, Result};
 use serde::Deserialize;
-use ureq::http::{HeaderMap, Uri};
-use ureq::{Agent, Body};
+use ureq::http::{HeaderMap, Method, Uri};
+use ureq::{Agent, RequestBuilder};
 
 use super::credentials::Credentials;
 use crate::{codes, http};
 
-/// Each request ends within this time.
+/// Each request that only asks ends within this time.
 const WITHIN: Duration = Duration::from_secs(60);
 /// The largest answer: ten thousand bars take two megabytes.
 const LARGEST: u64 = 64 << 20;
@@ -21,11 +21,74 @@ const ATTEMPTS: u32 = 6;
 /// The longest that Alpaca may ask to be left alone. Its limits count a minute.
 const LONGEST_WAIT: Duration = Duration::from_secs(90);
 
+/// Sends requests in the name of an account, once each.
+#[derive(Clone)]
+pub(super) struct Requests {
+    agent: Agent,
+    credentials: Credentials,
+}
+
+/// What came back.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Requests {
+    /// To a host, each of which ends within this time.
+    pub(super) fn new(to: &Uri, within: Duration, credentials: Credentials) -> Self {
+        Self { agent: http::agent(to, within), credentials }
+    }
+
+    /// The answer; if none came, why.
+    pub(super) fn send(
+        &self,
+        method: Method,
+        url: &str,
+        query: &[(&str, &str)],
+        body: Option<String>,
+    ) -> std::result::Result<Answer, String> {
+        let agent = &self.agent;
+        let sent = match body {
+            None => {
+                let request = if method == Method::DELETE { agent.delete(url) } else { agent.get(url) };
+                self.named(request, query).call()
+            }
+            Some(body) => {
+                let request = if method == Method::PATCH { agent.patch(url) } else { agent.post(url) };
+                self.named(request, query).content_type("application/json").send(body)
+            }
+        };
+        let mut answer = sent.map_err(|err| http::reason(&err))?;
+        let read = answer.body_mut().with_config().limit(LARGEST).read_to_vec();
+        let body = read.map_err(|err| http::reason(&err))?;
+        Ok(Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), body })
+    }
+
+    /// With the account's name, and parameters.
+    fn named<B>(&self, request: RequestBuilder<B>, query: &[(&str, &str)]) -> RequestBuilder<B> {
+        let Credentials { key, secret } = &self.credentials;
+        let named = request.header("APCA-API-KEY-ID", key).header("APCA-API-SECRET-KEY", secret);
+        named.query_pairs(query.iter().copied())
+    }
+}
+
+impl Answer {
+    /// What Alpaca says with a refusal; its web servers answer in HTML.
+    pub(super) fn refusal(&self) -> String {
+        let said = serde_json::from_slice::<Refusal>(&self.body);
+        let said = said.map_or_else(|_| "no reason given".to_owned(), |refusal| refusal.message);
+        // Alpaca's support asks for it.
+        let id = self.headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or("none");
+        format!("status {}, {}, request id {}", self.status, printable(&said), printable(id))
+    }
+}
+
 /// Asks one host of Alpaca.
 pub struct Client {
-    agent: Agent,
+    requests: Requests,
     base: String,
-    credentials: Credentials,
     clock: fn() -> Timestamp,
     /// Waits before the second attempt; twice as long before each further one.
     first_wait: Duration,
@@ -38,7 +101,6 @@ struct Later {
     wait: Option<Duration>,
 }
 
-/// What Alpaca says with a refusal; its web servers answer in HTML.
 #[derive(Deserialize)]
 struct Refusal {
     message: String,
@@ -48,7 +110,8 @@ impl Client {
     /// Asks the host at `address` in the name of an account.
     pub fn new(address: &Uri, credentials: Credentials, clock: fn() -> Timestamp) -> Self {
         let base = address.to_string().trim_end_matches('/').to_owned();
-        Self { agent: http::agent(address, WITHIN), base, credentials, clock, first_wait: Duration::from_secs(1) }
+        let requests = Requests::new(address, WITHIN, credentials);
+        Self { requests, base, clock, first_wait: Duration::from_secs(1) }
     }
 
     /// The answer to GET `path` with these parameters.
@@ -75,38 +138,22 @@ impl Client {
     }
 
     fn get_once(&self, path: &str, query: &[(&str, &str)]) -> Result<Result<Vec<u8>, Later>> {
-        let request = self
-            .agent
-            .get(format!("{}{path}", self.base))
-            .header("APCA-API-KEY-ID", &self.credentials.key)
-            .header("APCA-API-SECRET-KEY", &self.credentials.secret)
-            .query_pairs(query.iter().copied());
-        let again = |err: &ureq::Error| Later { why: http::reason(err), wait: None };
-        let mut answer = match request.call() {
+        let sent = self.requests.send(Method::GET, &format!("{}{path}", self.base), query, None);
+        let answer = match sent {
             Ok(answer) => answer,
-            Err(err) => return Ok(Err(again(&err))),
+            Err(why) => return Ok(Err(Later { why, wait: None })),
         };
-        let status = answer.status().as_u16();
-        let headers = answer.headers().clone();
-        let body = match read(answer.body_mut()) {
-            Ok(body) => body,
-            Err(err) => return Ok(Err(again(&err))),
-        };
-        match status {
-            200 => Ok(Ok(body)),
+        match answer.status {
+            200 => Ok(Ok(answer.body)),
             429 => Ok(Err(Later {
                 why: "status 429, too many requests".to_owned(),
-                wait: Some(reset(&headers, (self.clock)())),
+                wait: Some(reset(&answer.headers, (self.clock)())),
             })),
-            500..=599 => Ok(Err(Later { why: format!("status {status}"), wait: None })),
+            status @ 500..=599 => Ok(Err(Later { why: format!("status {status}"), wait: None })),
             401 => Err(Error::new(codes::ALPACA_KEYS, format!("GET {path}: status 401, the keys aren't accepted"))),
-            _ => Err(refused(path, status, &body, &headers)),
+            _ => Err(Error::new(codes::ALPACA_REFUSED, format!("GET {path}: {}", answer.refusal()))),
         }
     }
-}
-
-fn read(body: &mut Body) -> Result<Vec<u8>, ureq::Error> {
-    body.with_config().limit(LARGEST).read_to_vec()
 }
 
 /// How long to wait until the limit of requests is counted anew.
@@ -114,14 +161,6 @@ fn reset(headers: &HeaderMap, now: Timestamp) -> Duration {
     let reset = headers.get("x-ratelimit-reset").and_then(|value| value.to_str().ok()?.parse::<i64>().ok());
     let until = reset.map(|at| at.saturating_sub(now.as_second()).clamp(0, 3_600).unsigned_abs());
     Duration::from_secs(until.unwrap_or(0)).clamp(Duration::from_secs(1), LONGEST_WAIT)
-}
-
-fn refused(path: &str, status: u16, body: &[u8], headers: &HeaderMap) -> Error {
-    let said = serde_json::from_slice::<Refusal>(body).map_or_else(|_| "no reason given".to_owned(), |r| r.message);
-    // Alpaca's support asks for it.
-    let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or("none");
-    let what = format!("GET {path}: status {status}, {}, request id {}", printable(&said), printable(id));
-    Error::new(codes::ALPACA_REFUSED, what)
 }
 
 /// A foreign text, for one line of a message.

@@ -154,6 +154,9 @@ pub(super) fn reconcile(options: &Reconcile, strategies: &[&dyn AnyStrategy]) ->
     for difference in &compared.differences {
         print(&format!("{difference}\n"))?;
     }
+    for symbol in &compared.unprotected {
+        print(&format!("{symbol}: the shares that the service didn't buy have no stop and no time limit.\n"))?;
+    }
     if compared.accepted {
         print("Accepted. Start the service: it places its orders anew.\n")?;
         return Ok(0);

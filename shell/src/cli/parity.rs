@@ -8,6 +8,7 @@ use magellan::bar::{Bar, Date, Timeframe, iso_utc};
 use magellan::config::Complete;
 use magellan::disk::write::write_whole;
 use magellan::error::{Error, Result};
+use magellan::gate::StrategyVerdict;
 use magellan::gate::verify::StoredVerdict;
 use magellan::live::parity::Parity;
 use magellan::registry::{self, AnyStrategy};
@@ -20,11 +21,8 @@ use super::output::{print, to_json};
 use super::released::{bound, of_checkout, of_release};
 use crate::codes;
 use crate::release::heartbeat::Identity;
-use crate::service::live::file::PARITY;
-use crate::service::live::replayed::{last_session, recorded_bars, replay_day, session_returns};
-
-/// A verdict's figures are annual.
-const SESSIONS_A_YEAR: f64 = 252.0;
+use crate::service::live::journal::PARITY;
+use crate::service::live::replay::{last_session, recorded_bars, replay_day, session_returns};
 
 #[derive(Args, Debug)]
 pub(super) struct ParityOptions {
@@ -270,19 +268,12 @@ pub(super) fn monitor(options: &MonitorOptions, strategies: &[&dyn AnyStrategy])
     Ok(if alarms { 7 } else { 0 })
 }
 
-/// Mean and deviation of session returns that a verdict's last period had.
+/// Mean and deviation of session returns that a verdict expects.
 fn expectation(path: &Path, strategy: &str) -> Result<(f64, f64)> {
     let verdict = StoredVerdict::read(path)?;
     let of = verdict.strategies.iter().find(|of| of.strategy == strategy);
-    let period = of.and_then(|of| of.periods.last()).ok_or_else(|| {
-        Error::new(codes::NO_VERDICT, format!("it judges no period of {strategy}")).at(path.display())
-    })?;
-    let figure = |measure: &magellan::metrics::Measure, name: &str| {
-        measure
-            .value()
-            .ok_or_else(|| Error::new(codes::NO_VERDICT, format!("{strategy} has no {name}")).at(path.display()))
-    };
-    let (sharpe, volatility) =
-        (figure(&period.metrics.sharpe, "sharpe")?, figure(&period.metrics.volatility, "volatility")?);
-    Ok((sharpe * volatility / SESSIONS_A_YEAR, volatility / SESSIONS_A_YEAR.sqrt()))
+    of.and_then(StrategyVerdict::expected_returns).ok_or_else(|| {
+        let what = format!("it judges no period of {strategy}, or one without a mean and a deviation of returns");
+        Error::new(codes::NO_VERDICT, what).at(path.display())
+    })
 }

@@ -96,7 +96,7 @@ fn trade_live(
     let ended = match service::live::start(&mut service, strategy, &settings) {
         Ok(Some(mut trader)) => trader.run(),
         Ok(None) => {
-            service.give_up();
+            service.stop();
             return Ok(0);
         }
         Err(err) => Err(err),

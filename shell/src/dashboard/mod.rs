@@ -30,7 +30,7 @@ use crate::{clock, codes, server};
 use state::{Expected, Known, Watched};
 
 const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
+const STYLE: &str = concat!(include_str!("../report/html/tokens.css"), include_str!("page.css"));
 const SCRIPT: &str = include_str!("page.js");
 const LOGIN: &str = include_str!("login.html");
 /// Nothing but what this server sends.
@@ -41,8 +41,6 @@ const EVERY: Duration = Duration::from_secs(2);
 /// The shortest token.
 const SHORTEST: usize = 16;
 const COOKIE_NAME: &str = "magellan_token";
-/// A verdict's figures are annual.
-const SESSIONS_A_YEAR: f64 = 252.0;
 
 /// What is shown, and to whom.
 #[derive(Debug)]
@@ -216,13 +214,10 @@ async fn events(State(shared): State<Shared>) -> Sse<impl Stream<Item = Result<E
 fn known(path: &std::path::Path) -> Result<BTreeMap<String, Known>> {
     let verdict = StoredVerdict::read(path)?;
     let of = verdict.strategies.iter().map(|strategy| {
-        let figures = strategy
-            .periods
-            .last()
-            .and_then(|period| Some((period.metrics.sharpe.value()?, period.metrics.volatility.value()?)));
-        let expected = figures.map(|(sharpe, volatility)| {
-            let (mean, deviation) = (sharpe * volatility / SESSIONS_A_YEAR, volatility / SESSIONS_A_YEAR.sqrt());
-            Expected { mean, low: mean - deviation, high: mean + deviation }
+        let expected = strategy.expected_returns().map(|(mean, deviation)| Expected {
+            mean,
+            low: mean - deviation,
+            high: mean + deviation,
         });
         let told = json!({"status": strategy.status, "digest": strategy.digest});
         (strategy.strategy.clone(), Known { expected, verdict: Some(told) })

@@ -15,8 +15,8 @@ use serde_json::Value;
 
 use crate::codes;
 use crate::release::heartbeat::{HEARTBEAT, Heartbeat};
-use crate::service::live::file::PARITY;
-use crate::service::live::replayed::Followed;
+use crate::service::live::journal::PARITY;
+use crate::service::live::replay::Followed;
 
 /// The most of each list that is shown.
 const TAIL: usize = 40;

@@ -304,7 +304,7 @@ fn phase_fault(look: &Look, beat: &Heartbeat, archived_data: bool) -> Option<Str
 fn is_open_since(now: f64, seconds: f64) -> bool {
     let at = ((now - seconds) * SECOND as f64) as i64;
     let now = (now * SECOND as f64) as i64;
-    let session = calendar::session(calendar::new_york_date(now));
+    let session = calendar::session_at(now);
     session.trades() && session.open <= at && now < session.close
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use magellan::account::Fill;
-use magellan::bar::iso_utc;
+use magellan::bar::{Nanos, iso_utc};
 use magellan::config::Complete;
 use magellan::error::{Error, Result};
 use magellan::registry::AnyRunner;
@@ -169,22 +169,10 @@ impl Service {
         }
     }
 
-    /// What was decided and what filled.
-    fn wrote_down(&mut self, decisions: &[Decision], fills: &[Fill]) {
-        self.decided.clear();
-        self.decided.extend_from_slice(decisions);
-        self.write_down(fills);
-    }
-
     /// Bars were decided on.
-    fn saw_bars(&mut self, count: usize, start: magellan::bar::Nanos) {
+    fn saw_bars(&mut self, count: usize, start: Nanos) {
         self.bars += count as u64;
         self.heartbeat.last_bar = Some(iso_utc(start));
-    }
-
-    /// Ends before it was ready, as it was told.
-    pub fn give_up(&mut self) {
-        self.stop();
     }
 
     /// Says that an error ends the process.
@@ -225,25 +213,29 @@ impl Service {
             let opened = self.day_files.open(session.date);
             self.recorded(opened);
         }
-        self.decided.clear();
+        let mut decided = std::mem::take(&mut self.decided);
+        decided.clear();
         // What was decided before an error is written down as well.
-        let handled = runner.handle(event, broker, &mut self.decided);
+        let handled = runner.handle(event, broker, &mut decided);
         let fills = broker.fills();
-        if !self.decided.is_empty() || !fills.is_empty() {
-            self.write_down(&fills);
+        if !decided.is_empty() || !fills.is_empty() {
+            self.write_down(&decided, &fills);
         }
+        self.decided = decided;
         handled?;
         if let Event::Bars(bars) = event {
-            self.bars += bars.len() as u64;
             self.heartbeat.open_positions = Some(broker.open_positions());
-            self.heartbeat.last_bar = bars.last().map(|b| iso_utc(b.bar.start));
+            if let Some(last) = bars.last() {
+                self.saw_bars(bars.len(), last.bar.start);
+            }
             self.progress(broker);
         }
         Ok(())
     }
 
-    fn write_down(&mut self, fills: &[Fill]) {
-        for d in &self.decided {
+    /// Into the log, the heartbeat and the session's files.
+    fn write_down(&mut self, decisions: &[Decision], fills: &[Fill]) {
+        for d in decisions {
             let order = order_text(&d.order);
             info!(symbol = %d.symbol, bar = iso_utc(d.start), answer = ?d.status, "decided: {order}");
         }
@@ -251,15 +243,15 @@ impl Service {
             let (entry, exit, profit) = (f.entry_price, f.exit_price, f.profit);
             info!(symbol = %f.symbol, trade = f.trade, shares = f.shares, entry, exit, profit, "sold: {}", f.reason);
         }
-        self.heartbeat.decisions += self.decided.len() as u64;
-        if let Some(last) = self.decided.last() {
+        self.heartbeat.decisions += decisions.len() as u64;
+        if let Some(last) = decisions.last() {
             self.heartbeat.last_decision = Some(iso_utc(last.start));
         }
-        let written = self.day_files.decisions(&self.decided).and_then(|()| self.day_files.fills(fills));
+        let written = self.day_files.decisions(decisions).and_then(|()| self.day_files.fills(fills));
         self.recorded(written);
     }
 
-    pub(self) fn recorded(&self, written: std::io::Result<()>) {
+    fn recorded(&self, written: std::io::Result<()>) {
         if let Err(err) = written {
             error!("can't write decisions and fills: {err}; the session's files have a gap");
         }
@@ -328,8 +320,8 @@ impl Service {
         }
     }
 
-    /// Whether its last heartbeat was written.
-    fn stop(&mut self) -> bool {
+    /// Says that it ends. Whether its last heartbeat was written.
+    pub fn stop(&mut self) -> bool {
         notify::stopping();
         info!(target: LIFE, "stops");
         self.heartbeat.phase = Phase::Stopped;

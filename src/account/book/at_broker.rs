@@ -247,15 +247,7 @@ impl Book {
     /// A bar ends: time limits apply, trails follow, orders expire. Nothing is liquidated: only the broker can.
     pub fn end_bar_at_broker(&mut self, account: &mut Account, at: &BarAt<'_>) {
         self.pass_time(account, at.bar.end, at.session, at.last_of_session);
-        self.desk.end_bar(&at.bar);
-        for i in 0..self.orders.len() {
-            self.orders[i].end_bar(&at.bar);
-            if self.orders[i].times_out(at.session.date, at.last_of_session) && !self.orders[i].ended {
-                self.end_order(account, i, End::TimeInForce);
-            }
-        }
-        self.sweep();
-        self.watch(at.session.close);
+        self.bar_is_over(account, at);
     }
 
     /// The strategy has decided: exits from now on belong to the next bar.

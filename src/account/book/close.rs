@@ -64,6 +64,11 @@ impl Book {
         if self.desk.time(at.bar.end, at.session.close, at.last_of_session) == Due::Liquidation {
             self.liquidate_overnight(account, at);
         }
+        self.bar_is_over(account, at);
+    }
+
+    /// Trails follow a completed bar, and orders whose time is up expire.
+    pub(super) fn bar_is_over(&mut self, account: &mut Account, at: &BarAt<'_>) {
         self.desk.end_bar(&at.bar);
         for i in 0..self.orders.len() {
             self.orders[i].end_bar(&at.bar);

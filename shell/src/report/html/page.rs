@@ -10,7 +10,7 @@ use crate::codes;
 const SCHEMA_VERSION: u32 = 2;
 
 const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
+const STYLE: &str = concat!(include_str!("tokens.css"), include_str!("page.css"));
 const CHART_STYLE: &str = include_str!("uplot.min.css");
 const CHART_SCRIPT: &str = include_str!("uplot.min.js");
 

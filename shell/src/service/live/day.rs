@@ -1,17 +1,22 @@
 //! What a day brings: sessions, bars in their order, bars that were missed, and time limits.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use magellan::bar::{Bar, Date, MINUTE, Nanos, SECOND, Symbol, Timeframe, iso_utc};
+use magellan::bar::{Bar, MINUTE, Nanos, SECOND, Symbol, Timeframe, iso_utc};
 use magellan::calendar::{self, Session};
 use magellan::error::Result;
 use magellan::live::record::Record;
 use magellan::runner::{Broker as _, Event};
 use tracing::{info, warn};
 
-use super::trader::{DAILY_WAITS, Trader};
+use super::trader::Trader;
 use super::workers::Job;
 
+/// When the daily bar is asked for, after the close.
+pub(super) const DAILY_AFTER: Nanos = 5 * 60 * SECOND;
+/// And how long symbols may be without one.
+const DAILY_WAITS: Nanos = 10 * 60 * SECOND;
 /// Before missed bars are asked for again.
 const AGAIN: Duration = Duration::from_secs(5);
 /// How long a fetch may take.
@@ -60,17 +65,13 @@ impl Trader<'_> {
     }
 
     fn open_session(&mut self, now: Nanos) -> Result<()> {
-        let today = calendar::session(calendar::new_york_date(now));
+        let today = calendar::session_at(now);
         let over = over_at(&today, self.timeframe, self.grace);
-        if self.session.is_none() && today.trades() && today.open <= now && now < over && !self.is_over(today.date) {
+        if self.session.is_none() && today.trades() && today.open <= now && now < over && self.last_closed < today.date
+        {
             self.begin_session(&today)?;
         }
         Ok(())
-    }
-
-    /// Whether that session has been ended.
-    fn is_over(&self, date: Date) -> bool {
-        self.last_closed >= date
     }
 
     pub(super) fn begin_session(&mut self, session: &Session) -> Result<()> {
@@ -155,7 +156,7 @@ impl Trader<'_> {
         &mut self,
         timeframe: Timeframe,
         to: Nanos,
-        bars: magellan::error::Result<std::collections::BTreeMap<Symbol, Vec<Bar>>>,
+        bars: Result<BTreeMap<Symbol, Vec<Bar>>>,
     ) -> Result<()> {
         let now = crate::clock::nanos();
         let bars = match bars {
@@ -177,7 +178,7 @@ impl Trader<'_> {
         for (symbol, bars) in bars {
             for bar in bars {
                 // One that the stream brought, too, is the same or a revised one: the first stays.
-                if bar.start > self.barrier_closed() && !self.barrier.has(symbol, bar.start) {
+                if bar.start > self.barrier.closed() && !self.barrier.has(symbol, bar.start) {
                     self.take_bar(symbol, bar, received)?;
                 }
             }
@@ -186,11 +187,7 @@ impl Trader<'_> {
         Ok(())
     }
 
-    fn barrier_closed(&self) -> Nanos {
-        self.barrier.closed()
-    }
-
-    fn take_daily(&mut self, found: &std::collections::BTreeMap<Symbol, Vec<Bar>>, now: Nanos) -> Result<()> {
+    fn take_daily(&mut self, found: &BTreeMap<Symbol, Vec<Bar>>, now: Nanos) -> Result<()> {
         let Some(session) = self.session else { return Ok(()) };
         let start = session.date.utc_midnight();
         if self.decided >= start {

@@ -1,39 +1,34 @@
 //! Before it trades: the journal gives back the desk, the broker and the feed give the rest.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use magellan::account::Account;
 use magellan::bar::{Bar, Date, MINUTE, Nanos, SECOND, Symbol, Timeframe};
 use magellan::calendar::{self, Session};
-use magellan::config::{Complete, Config};
+use magellan::config::Config;
 use magellan::error::{Error, Result};
 use magellan::live::barrier::Barrier;
-use magellan::live::desk::{Desk, feed_bar};
+use magellan::live::desk::feed_bar;
 use magellan::live::lifecycle::{Message, State};
 use magellan::live::record::{Control, PartName, Record};
-use magellan::order::Order;
 use magellan::registry::{AnyRunner, AnyStrategy};
-use magellan::runner::{Broker, Event, FeedBar, OrderStatus};
-use magellan::strategy::{Position, WorkingOrder};
+use magellan::runner::{Broker as _, Deaf, Event, FeedBar};
 use tracing::{info, warn};
 
-use super::day::over_at;
-use super::file::JournalFile;
+use super::coarser::Coarser;
+use super::day::{DAILY_AFTER, over_at};
 use super::guard::Guard;
-use super::history_file::{self, warm_up};
-use super::hours::Coarser;
+use super::history::{self, warm_up};
 use super::latency::Latency;
 use super::metrics::Metrics;
-use super::trader::{DAILY_AFTER, Input, OnStop, Trader};
-use super::workers::{Answer, Asker, Job, Workers};
-use crate::alpaca::stream::{Stream, Subscription, Wire};
-use crate::alpaca::trading::{Outcome, Trading};
+use super::recovered::Recovered;
+use super::settings::Settings;
+use super::trader::{Input, Trader};
+use super::workers::{Asker, Workers};
+use crate::alpaca::stream::{Stream, Subscription};
+use crate::alpaca::trading::Failed;
 use crate::alpaca::updates::Updates;
-use crate::alpaca::{Client, Credentials, Uri};
 use crate::clock;
 use crate::codes;
 use crate::release::heartbeat::Phase;
@@ -41,87 +36,6 @@ use crate::service::Service;
 
 /// Before Alpaca is asked again for what a start needs.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How a strategy is to trade.
-#[derive(Debug)]
-pub struct Settings<'c> {
-    /// Its config.
-    pub config: &'c Complete,
-    /// Its folder of state.
-    pub state: &'c Path,
-    /// The keys of its account.
-    pub credentials: Credentials,
-    /// Where it trades.
-    pub trading: Uri,
-    /// Where bars and quotes are asked for.
-    pub data: Uri,
-    /// Where bars come from as they happen.
-    pub stream: Uri,
-    /// Where trade updates come from.
-    pub updates: Uri,
-    /// Alpaca's name of the feed.
-    pub feed: &'static str,
-    /// How messages of the stream are written.
-    pub wire: Wire,
-    /// How long after its end a bar may come, nanoseconds.
-    pub grace: Nanos,
-    /// What happens to positions when it is told to stop.
-    pub on_stop: OnStop,
-    /// What the process is made of.
-    pub unit_digest: String,
-    /// Where figures for Prometheus are served on this machine, if anywhere; 0 for any port.
-    pub metrics_port: Option<u16>,
-}
-
-/// What a journal says.
-struct Told {
-    desk: Desk,
-    journal: JournalFile,
-    /// The session that began and didn't end.
-    session: Option<Session>,
-    last_closed: Date,
-    decided: Nanos,
-    /// Bars of that session, as they were decided on.
-    bars: Vec<(Nanos, Vec<(Symbol, Bar)>)>,
-    accepted: BTreeSet<String>,
-}
-
-impl Told {
-    fn read(settings: &Settings<'_>, timeframe: Timeframe) -> Result<Self> {
-        let config = settings.config.config();
-        let account = Account::new(config.account_info.initial_capital, config.costs(), config.limits());
-        let mut desk = Desk::new(account.under(config.conditions()), &config.symbols, timeframe);
-        let (mut session, mut last_closed, mut decided) = (None, Date(i32::MIN), Nanos::MIN);
-        let (mut bars, mut accepted) = (Vec::new(), BTreeSet::new());
-        let account = account_of(config);
-        desk.trust(true);
-        let journal = JournalFile::open(settings.state, |record| {
-            desk.apply(&record)?;
-            match record {
-                Record::Started { strategy, account: theirs, .. }
-                    if strategy != config.strategy.name || theirs != account =>
-                {
-                    let what = format!("the journal is of {strategy} on the account {theirs}, not {account}");
-                    return Err(Error::new(codes::JOURNAL_OF_ANOTHER, what));
-                }
-                Record::Opens { date } => {
-                    session = Some(calendar::session(date));
-                    bars.clear();
-                }
-                Record::Closes { date } => (session, last_closed) = (None, date),
-                Record::Bars { start, end, bars: of, .. } => {
-                    decided = start;
-                    bars.push((start, of.iter().map(|bar| (bar.0, bar.bar(start, end))).collect()));
-                }
-                Record::Accepted { orders, .. } => accepted.extend(orders),
-                _ => {}
-            }
-            Ok(())
-        })?;
-        desk.trust(false);
-        Ok(Self { desk, journal, session, last_closed, decided, bars, accepted })
-    }
-}
 
 /// Takes up trading where the journal ends. Nothing is sent yet. None, if it is told to stop before it is there.
 ///
@@ -137,8 +51,8 @@ pub fn start<'s>(
     service.enter(Phase::Loading);
     check(config, strategy.timeframe())?;
     let timeframe = strategy.timeframe();
-    let Told { mut desk, mut journal, mut session, mut last_closed, decided, bars, accepted } =
-        Told::read(settings, timeframe)?;
+    let Recovered { mut desk, mut journal, mut session, mut last_closed, decided, bars, accepted, halts } =
+        Recovered::read(settings, timeframe)?;
     let now = clock::nanos();
     info!(records = journal.records(), positions = desk.open_positions(), "the journal is read");
     // A session that ended while nobody looked.
@@ -149,13 +63,7 @@ pub fn start<'s>(
         journal.append(&record)?;
         (session, last_closed) = (None, old.date);
     }
-    let data = Client::new(&settings.data, settings.credentials.clone(), clock::now);
-    let asker = Asker {
-        trading: Trading::new(&settings.trading, &settings.data, settings.feed, settings.credentials.clone()),
-        data: Arc::new(data),
-        symbols: sorted(&config.symbols),
-        feed: settings.feed,
-    };
+    let asker = settings.asker();
     asker.trading.check_keys()?;
     let warmed_up = warmed_up(service, strategy, settings, &asker, session.as_ref(), &bars, now)?;
     let Some((runner, history)) = warmed_up else { return Ok(None) };
@@ -163,7 +71,7 @@ pub fn start<'s>(
     journal.append(&Record::Started {
         at: now,
         strategy: config.strategy.name.clone(),
-        account: account_of(config),
+        account: settings.account(),
         config: config.sha256.clone(),
         unit_digest: settings.unit_digest.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -171,7 +79,8 @@ pub fn start<'s>(
         timeframe,
         history,
     })?;
-    let Some(guard) = guarded(service, config, &asker)? else { return Ok(None) };
+    let Some(mut guard) = guarded(service, config, &asker)? else { return Ok(None) };
+    halts.into_iter().for_each(|(symbol, why)| guard.set_halted(symbol, Some(why)));
     let metrics = Metrics::default();
     if let Some(port) = settings.metrics_port {
         let address = metrics.serve(strategy.name(), port)?;
@@ -189,7 +98,7 @@ pub fn start<'s>(
     }
     let subscription = Subscription {
         address: settings.stream.clone(),
-        symbols: sorted(&config.symbols),
+        symbols: settings.symbols(),
         wire: settings.wire,
         silence: Duration::from_secs(150),
     };
@@ -221,7 +130,7 @@ pub fn start<'s>(
         delay: config.execution.execution_delay_seconds.map_or(0, |seconds| (seconds * SECOND as f64) as Nanos),
         signal_after: hours.and_then(after_close).unwrap_or(DAILY_AFTER),
         on_stop: settings.on_stop,
-        symbols: sorted(&config.symbols),
+        symbols: settings.symbols(),
         barrier,
         coarser: (intraday && timeframe != Timeframe::Minute).then(|| Coarser::new(timeframe)),
         session,
@@ -306,25 +215,6 @@ impl Trader<'_> {
     }
 }
 
-/// Keys are in this process's memory: it leaves no core file, and no other process of its user may look into it.
-pub(crate) fn keep_memory_private() {
-    #[cfg(target_os = "linux")]
-    if let Err(err) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
-        warn!("a core file could hold the keys: {err}");
-    }
-}
-
-/// The account's name; a config that is run has one.
-fn account_of(config: &Config) -> String {
-    config.account_info.account_id.clone().unwrap_or_default()
-}
-
-fn sorted(symbols: &[Symbol]) -> Vec<Symbol> {
-    let mut symbols = symbols.to_vec();
-    symbols.sort();
-    symbols
-}
-
 /// How long after 16:00 a time of day in New York is.
 fn after_close(time: &str) -> Option<Nanos> {
     let (hour, minute) = time.split_once(':')?;
@@ -359,7 +249,7 @@ fn warmed_up(
 ) -> Result<Option<Warm>> {
     let (timeframe, config) = (strategy.timeframe(), settings.config.config());
     let mut runner = strategy.runner(config)?;
-    let mut history = None;
+    let mut kept = None;
     // The first date that is not history: of a daily bar that is decided on later today, today's.
     let first = session.map_or_else(|| ahead(timeframe, now), |session| session.date);
     let wanted = strategy.bars_to_remember(config);
@@ -377,10 +267,10 @@ fn warmed_up(
             }
             service.alive();
         }
-        history = Some(history_file::keep(settings.state, &found)?);
+        kept = Some(history::keep(settings.state, &found)?);
         info!(%from, to = %first, "history is read");
     }
-    let Some(session) = session else { return Ok(Some((runner, history))) };
+    let Some(session) = session else { return Ok(Some((runner, kept))) };
     let mut ignored = Vec::new();
     runner.handle(&Event::Opens(*session), &mut Deaf, &mut ignored)?;
     for (_, bars) in bars {
@@ -389,7 +279,7 @@ fn warmed_up(
         runner.handle(&Event::Bars(&feed), &mut Deaf, &mut ignored)?;
         ignored.clear();
     }
-    Ok(Some((runner, history)))
+    Ok(Some((runner, kept)))
 }
 
 /// Asks until there is an answer: a service that starts while Alpaca is away waits for it, and shows that it lives. None,
@@ -428,7 +318,7 @@ fn patiently<T: Send + 'static>(
 
 /// Date of the session that begins next, or goes on.
 fn ahead(timeframe: Timeframe, now: Nanos) -> Date {
-    let today = calendar::session(calendar::new_york_date(now));
+    let today = calendar::session_at(now);
     match today.trades() && !timeframe.is_intraday() {
         true => today.date,
         false => calendar::session_ahead(now).date,
@@ -453,16 +343,16 @@ fn guarded(service: &mut Service, config: &Config, asker: &Asker) -> Result<Opti
     for symbol in &asker.symbols {
         let (trading, of) = (asker.trading.clone(), *symbol);
         let asked = move || match trading.asset(of) {
-            Outcome::Done(asset) => Ok(Ok(asset)),
-            Outcome::Refused(_, why) => Ok(Err(why)),
-            Outcome::Unknown(why) => Err(Error::new(codes::ALPACA_SILENT, why)),
+            Ok(asset) => Ok(Ok(asset)),
+            Err(Failed::Refused(_, why)) => Ok(Err(why)),
+            Err(Failed::Unknown(why)) => Err(Error::new(codes::ALPACA_SILENT, why)),
         };
         let Some(asset) = patiently(service, asked)? else { return Ok(None) };
         let (why, shortable) = match asset {
             Ok(asset) => {
-                let tradable = asset["tradable"].as_bool() == Some(true) && asset["status"].as_str() == Some("active");
-                let said = || format!("Alpaca says status {}, tradable {}", asset["status"], asset["tradable"]);
-                ((!tradable).then(said), asset["shortable"].as_bool() == Some(true))
+                let tradable = asset.tradable && asset.status == "active";
+                let said = || format!("Alpaca says status {}, tradable {}", asset.status, asset.tradable);
+                ((!tradable).then(said), asset.shortable)
             }
             Err(why) => (Some(why), false),
         };
@@ -472,139 +362,4 @@ fn guarded(service: &mut Service, config: &Config, asker: &Asker) -> Result<Opti
         guard.set_untradable(*symbol, why, shortable);
     }
     Ok(Some(guard))
-}
-
-/// Holds nothing and takes nothing: for bars that were decided on already.
-struct Deaf;
-
-impl Broker for Deaf {
-    fn session_opens(&mut self, _: &Session) -> Result<()> {
-        Ok(())
-    }
-
-    fn bars_trade(&mut self, _: &[FeedBar], _: &Session) -> Result<()> {
-        Ok(())
-    }
-
-    fn bar_closes(&mut self, _: &FeedBar, _: &Session, working: &mut Vec<WorkingOrder>) -> Result<Position> {
-        working.clear();
-        Ok(Position::default())
-    }
-
-    fn submit(&mut self, _: &FeedBar, _: &Session, orders: &[Order]) -> Result<Vec<OrderStatus>> {
-        Ok(vec![OrderStatus::Nothing; orders.len()])
-    }
-
-    fn session_closes(&mut self, _: Date) -> Result<()> {
-        Ok(())
-    }
-
-    fn fills(&mut self) -> Vec<magellan::account::Fill> {
-        Vec::new()
-    }
-
-    fn open_positions(&self) -> usize {
-        0
-    }
-
-    fn equity(&self) -> f64 {
-        0.0
-    }
-}
-
-/// The broker's account beside the journal.
-#[derive(Debug, Default)]
-pub struct Compared {
-    /// What differs, in words.
-    pub differences: Vec<String>,
-    /// Whether a person's acceptance was written down.
-    pub accepted: bool,
-}
-
-/// Compares the broker's orders and positions with the journal. With who and why, what differs is taken as it is at the
-/// broker: orders of ours there are cancelled, and placed anew when the service starts.
-///
-/// # Errors
-/// Data error if the broker can't be asked or the journal is damaged.
-pub fn reconcile(settings: &Settings<'_>, timeframe: Timeframe, accept: Option<(&str, &str)>) -> Result<Compared> {
-    let Told { desk, mut journal, accepted, .. } = Told::read(settings, timeframe)?;
-    let config = settings.config.config();
-    let trading = Trading::new(&settings.trading, &settings.data, settings.feed, settings.credentials.clone());
-    let asker = Asker {
-        trading,
-        data: Arc::new(Client::new(&settings.data, settings.credentials.clone(), clock::now)),
-        symbols: sorted(&config.symbols),
-        feed: settings.feed,
-    };
-    let snapshot = match asker.answer(Job::Snapshot) {
-        Answer::Snapshot(Outcome::Done(snapshot)) => snapshot,
-        Answer::Snapshot(Outcome::Refused(_, why) | Outcome::Unknown(why)) => {
-            return Err(Error::new(codes::ALPACA_SILENT, why));
-        }
-        _ => return Err(Error::new(codes::IO, "another answer than was asked for")),
-    };
-    let mut compared = Compared::default();
-    let mut positions = BTreeMap::new();
-    let ours = desk.positions();
-    for position in &snapshot.positions {
-        let symbol: Symbol = position.symbol.parse()?;
-        let differs = || Error::new(codes::ALPACA_ANSWER, format!("{symbol}: {} shares, or no price", position.qty));
-        let (shares, price) = position.shares().zip(position.price()).ok_or_else(differs)?;
-        let journalled = ours.get(&symbol).copied().unwrap_or(0);
-        if shares != journalled {
-            compared
-                .differences
-                .push(format!("{symbol}: the broker holds {shares} shares, the journal says {journalled}"));
-            positions.insert(symbol, (shares, price));
-        }
-    }
-    for (symbol, journalled) in &ours {
-        if snapshot.positions.iter().all(|position| position.symbol != symbol.as_str()) {
-            compared.differences.push(format!("{symbol}: the broker holds none, the journal says {journalled}"));
-            let price = desk.last_close(*symbol).unwrap_or(f64::NAN);
-            positions.insert(*symbol, (0, price));
-        }
-    }
-    let own = |id: &str| id.starts_with(&format!("{}-", config.strategy.name));
-    let mut foreign = Vec::new();
-    for view in &snapshot.orders {
-        let known = desk.order(&view.client_order_id).is_some() || desk.named(&view.id).is_some();
-        if !known && !accepted.contains(&view.id) {
-            let (side, qty) = (&view.side, view.qty.as_deref().unwrap_or("?"));
-            let what = format!(
-                "an order that isn't in the journal: {side} {qty} {}, named {}",
-                view.symbol, view.client_order_id
-            );
-            compared.differences.push(what);
-            if !own(&view.client_order_id) {
-                foreign.push(view.id.clone());
-            }
-        }
-    }
-    let Some((who, why)) = accept else { return Ok(compared) };
-    if let Some(symbol) = positions.keys().find(|symbol| !desk.has(**symbol)) {
-        let what = format!("{symbol} isn't among the strategy's symbols, and can't be taken over");
-        return Err(Error::new(codes::BAD_ARGUMENT, what).help("sell it, or move it to another account"));
-    }
-    if let Some((symbol, _)) = positions.iter().find(|(_, (_, price))| !price.is_finite()) {
-        return Err(Error::new(codes::BAD_ARGUMENT, format!("{symbol}: no price is known at which it was closed")));
-    }
-    for view in &snapshot.orders {
-        let known = desk.order(&view.client_order_id).is_some() || desk.named(&view.id).is_some();
-        if (known || own(&view.client_order_id))
-            && let Outcome::Unknown(why) = asker.trading.cancel(&view.id)
-        {
-            return Err(Error::new(codes::ALPACA_SILENT, format!("{}: {why}", view.client_order_id)));
-        }
-    }
-    journal.append(&Record::Accepted {
-        at: clock::nanos(),
-        who: who.to_owned(),
-        why: why.to_owned(),
-        positions,
-        orders: foreign,
-    })?;
-    journal.sync()?;
-    compared.accepted = true;
-    Ok(compared)
 }

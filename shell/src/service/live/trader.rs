@@ -6,19 +6,19 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use magellan::bar::{Bar, Date, Nanos, SECOND, Symbol, Timeframe, iso_utc};
+use magellan::bar::{Bar, Date, MINUTE, Nanos, SECOND, Symbol, Timeframe, iso_utc};
 use magellan::calendar::{self, Session};
 use magellan::error::{Error, Result};
 use magellan::live::barrier::{Arrival, Barrier};
 use magellan::live::desk::{Desk, feed_bar};
 use magellan::live::record::{BarRecord, Control, DecidedRecord, PartName, Record, status_text};
 use magellan::registry::AnyRunner;
-use magellan::runner::{Broker as _, Event, FeedBar, OrderStatus};
+use magellan::runner::{Broker as _, Decision, Event, FeedBar, OrderStatus};
 use tracing::{error, info, warn};
 
-use super::file::{JournalFile, KILL, PARITY};
+use super::coarser::Coarser;
 use super::guard::Guard;
-use super::hours::Coarser;
+use super::journal::{JournalFile, KILL, PARITY};
 use super::latency::Latency;
 use super::metrics::Metrics;
 use super::workers::{Answer, Workers};
@@ -34,18 +34,10 @@ use crate::service::signals::Ending;
 
 /// The loop looks around at least this often.
 const LOOK: Duration = Duration::from_millis(50);
-/// Between two looks at the broker's orders and positions.
-pub(super) const RECONCILE: Duration = Duration::from_secs(30);
-/// After something that needs one soon.
-pub(super) const RECONCILE_SOON: Duration = Duration::from_millis(500);
 /// Bars that ended longer ago are shown to the strategy, but its orders aren't taken: nanoseconds.
 const STALE: Nanos = 60 * SECOND;
 /// A feed or a broker may be away for so long during a session until entries stop.
 const AWAY: Duration = Duration::from_secs(15);
-/// When the daily bar is asked for, after the close.
-pub(super) const DAILY_AFTER: Nanos = 5 * 60 * SECOND;
-/// And how long symbols may be without one.
-pub(super) const DAILY_WAITS: Nanos = 10 * 60 * SECOND;
 /// What is left to be heard when it stops.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -133,7 +125,7 @@ pub struct Trader<'s> {
     pub(super) ended: VecDeque<String>,
     /// Orders of others that a person accepted.
     pub(super) accepted: BTreeSet<String>,
-    pub(super) decisions: Vec<magellan::runner::Decision>,
+    pub(super) decisions: Vec<Decision>,
     pub(super) flattened: bool,
     pub(super) day_orders: u64,
     pub(super) day_fills: u64,
@@ -174,7 +166,7 @@ impl Trader<'_> {
     }
 
     /// Whether nothing is under way any more, or it has waited long enough.
-    pub(super) fn has_said_all(&self, since: Instant) -> bool {
+    fn has_said_all(&self, since: Instant) -> bool {
         let waits = match self.on_stop {
             OnStop::Keep => LAST_WORDS,
             OnStop::Flatten => 5 * LAST_WORDS,
@@ -184,7 +176,7 @@ impl Trader<'_> {
         (!under_way && !held) || since.elapsed() > waits
     }
 
-    pub(super) fn stop(&mut self) -> Result<()> {
+    fn stop(&mut self) -> Result<()> {
         self.journal.sync()?;
         let positions = self.desk.open_positions();
         info!(positions, "stops; what is held stays, with its stops at the broker");
@@ -193,7 +185,7 @@ impl Trader<'_> {
         Ok(())
     }
 
-    pub(super) fn take(&mut self, input: Input) -> Result<()> {
+    fn take(&mut self, input: Input) -> Result<()> {
         match input {
             Input::Feed(heard, at) => self.take_feed(heard, at),
             Input::News(news) => self.take_news(news),
@@ -201,7 +193,7 @@ impl Trader<'_> {
         }
     }
 
-    pub(super) fn take_feed(&mut self, heard: Heard, at: Instant) -> Result<()> {
+    fn take_feed(&mut self, heard: Heard, at: Instant) -> Result<()> {
         match heard {
             Heard::Up(_) => {
                 info!("the stream of market data is up");
@@ -221,15 +213,16 @@ impl Trader<'_> {
         Ok(())
     }
 
-    pub(super) fn take_message(&mut self, message: Message, at: Instant) -> Result<()> {
+    fn take_message(&mut self, message: Message, at: Instant) -> Result<()> {
         match message {
             Message::Bar(symbol, bar) => self.take_bar(symbol, bar, at),
             // The replay of a day has the bars as they were decided on.
             Message::Updated(symbol, bar) => self.unused(symbol, &bar, "revised"),
             Message::Status { symbol, trades, reason, .. } => {
                 info!(%symbol, trades, "status: {reason}");
-                self.guard.set_halted(symbol, (!trades).then_some(reason));
-                Ok(())
+                let halted = (!trades).then_some(reason);
+                self.guard.set_halted(symbol, halted.clone());
+                self.record(&Record::Status { at: now(), symbol, halted }).map(drop)
             }
             _ => Ok(()),
         }
@@ -251,7 +244,7 @@ impl Trader<'_> {
         }
     }
 
-    pub(super) fn unused(&mut self, symbol: Symbol, bar: &Bar, why: &str) -> Result<()> {
+    fn unused(&mut self, symbol: Symbol, bar: &Bar, why: &str) -> Result<()> {
         let record =
             Record::Unused { at: now(), bar: BarRecord::of(symbol, bar), start: bar.start, why: why.to_owned() };
         self.journal.append(&record)
@@ -290,7 +283,7 @@ impl Trader<'_> {
     }
 
     /// What time alone brings.
-    pub(super) fn look(&mut self, now: Nanos) -> Result<()> {
+    fn look(&mut self, now: Nanos) -> Result<()> {
         self.look_for_kill()?;
         self.disk_full = self.journal.is_short();
         self.pass_time(now)?;
@@ -309,7 +302,7 @@ impl Trader<'_> {
         Ok(())
     }
 
-    pub(super) fn measure(&mut self, now: Nanos) {
+    fn measure(&mut self, now: Nanos) {
         let parity = std::fs::read(self.state.join(PARITY).join("latest.json"));
         self.service.heartbeat.parity = parity.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let flag = |is: bool| f64::from(u8::from(is));
@@ -333,17 +326,17 @@ impl Trader<'_> {
     }
 
     /// Whether it trades, or would if there were a session.
-    pub(super) fn is_ready(&self) -> bool {
+    fn is_ready(&self) -> bool {
         self.service.ready || (self.reconciled && self.is_caught_up()) || self.halted.is_some()
     }
 
     /// Whether the strategy has seen the session's bars so far.
-    pub(super) fn is_caught_up(&self) -> bool {
+    fn is_caught_up(&self) -> bool {
         let needs = self.session.is_some() && self.timeframe.is_intraday();
         !needs || (self.feed_down.is_none() && self.filling.is_none() && self.fill_again.is_none())
     }
 
-    pub(super) fn look_for_kill(&mut self) -> Result<()> {
+    fn look_for_kill(&mut self) -> Result<()> {
         let file = self.state.join(KILL);
         let killed = self.desk.control().is_some_and(|(control, ..)| *control != Control::Resume);
         if !file.exists() {
@@ -387,13 +380,13 @@ impl Trader<'_> {
         if self.disk_full || !self.reconciled || self.news_down.is_some() || away(&self.broker_down) {
             return Some("degraded");
         }
-        let session = calendar::session(calendar::new_york_date(now));
+        let session = calendar::session_at(now);
         let open = session.trades() && session.open <= now && now < session.close;
         (open && self.timeframe.is_intraday() && away(&self.feed_down)).then_some("degraded")
     }
 
-    pub(super) fn set_phase(&mut self, now: Nanos) -> Result<()> {
-        let session = calendar::session(calendar::new_york_date(now));
+    fn set_phase(&mut self, now: Nanos) -> Result<()> {
+        let session = calendar::session_at(now);
         let open = session.trades() && session.open <= now && now < session.close;
         self.stream.expect(open && now > session.open + 120 * SECOND && self.timeframe.is_intraday());
         let (phase, why) = match (&self.halted, self.desk.control(), self.no_entries(now)) {
@@ -418,7 +411,7 @@ impl Trader<'_> {
         Ok(())
     }
 
-    pub(super) fn why_degraded(&self) -> String {
+    fn why_degraded(&self) -> String {
         let all =
             [(&self.news_down, "trade updates"), (&self.broker_down, "the broker"), (&self.feed_down, "market data")];
         let down = all.iter().filter_map(|(down, what)| Some(format!("{what}: {}", down.as_ref()?.1)));
@@ -464,23 +457,21 @@ impl Trader<'_> {
         };
         self.journal.append(&record)?;
         self.decided = start;
-        let decisions = std::mem::take(&mut self.decisions);
-        self.service.wrote_down(&decisions, &[]);
-        self.decisions = decisions;
+        self.service.write_down(&self.decisions, &[]);
         handled?;
         self.service.saw_bars(bars.len(), start);
         self.evaluated(&feed);
         self.metrics.bars.inc_by(bars.len() as u64);
         self.metrics.decisions.inc_by(self.decisions.len() as u64);
         self.metrics.last_bar.set(start as f64 / SECOND as f64);
-        let arrived = self.arrived.remove(&self.last_minute(end));
+        let arrived = self.arrived.remove(&(end - MINUTE));
         self.arrived.retain(|minute, _| *minute >= end);
         self.latency.decided(arrived);
         Ok(())
     }
 
     /// Writes down what was seen of each bar, and what was made of it.
-    pub(super) fn evaluated(&mut self, feed: &[FeedBar]) {
+    fn evaluated(&mut self, feed: &[FeedBar]) {
         let mut rows = String::new();
         for bar in feed {
             let inputs = self.runner.inputs(bar.symbol).unwrap_or_default();
@@ -495,15 +486,10 @@ impl Trader<'_> {
         self.service.recorded(written);
     }
 
-    /// Start of the last minute of a bar that ends then.
-    pub(super) fn last_minute(&self, end: Nanos) -> Nanos {
-        end - Timeframe::Minute.width()
-    }
-
     pub(super) fn write_fills(&mut self) {
         let fills = self.desk.fills();
         if !fills.is_empty() {
-            self.service.wrote_down(&[], &fills);
+            self.service.write_down(&[], &fills);
         }
     }
 }

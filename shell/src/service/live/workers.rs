@@ -140,19 +140,8 @@ impl Asker {
 
     /// Orders before positions: an execution between the two shows as a difference, and is looked at again.
     pub(super) fn snapshot(&self) -> Outcome<Snapshot> {
-        macro_rules! done {
-            ($outcome:expr) => {
-                match $outcome {
-                    Outcome::Done(value) => value,
-                    Outcome::Refused(status, why) => return Outcome::Refused(status, why),
-                    Outcome::Unknown(why) => return Outcome::Unknown(why),
-                }
-            };
-        }
-        let orders = done!(self.trading.open_orders());
-        let positions = done!(self.trading.positions());
-        let account = done!(self.trading.account());
-        Outcome::Done(Snapshot { orders, positions, account })
+        let (orders, positions) = (self.trading.open_orders()?, self.trading.positions()?);
+        Ok(Snapshot { orders, positions, account: self.trading.account()? })
     }
 
     /// Bars as they were traded.

@@ -4,19 +4,14 @@ use std::time::{Duration, Instant};
 
 use magellan::bar::Nanos;
 use magellan::error::Result;
-use magellan::live::desk::Placed;
 use magellan::live::lifecycle::{Message, State};
 use magellan::live::record::{PartName, Record};
 use tracing::{info, warn};
 
-use super::trader::{RECONCILE, RECONCILE_SOON, Trader};
-use super::workers::{Job, Snapshot};
+use super::reconcile::SOON;
+use super::trader::Trader;
 use crate::alpaca::orders::{OrderView, Update, price, whole};
-use crate::alpaca::trading::Outcome;
 use crate::alpaca::updates::News;
-
-/// Positions that differ so many times in a row do differ.
-const PATIENCE: u32 = 3;
 
 /// The price and shares of an execution, as an update tells them.
 pub(super) type Told = Option<(u64, f64)>;
@@ -65,7 +60,7 @@ impl Trader<'_> {
             None => {
                 // Perhaps the leg of an order whose answer is under way; or somebody else's.
                 if !self.ended.contains(&update.order.id) {
-                    self.reconcile_soon(RECONCILE_SOON);
+                    self.reconcile_soon(SOON);
                 }
                 Ok(())
             }
@@ -73,7 +68,7 @@ impl Trader<'_> {
     }
 
     /// Which of our orders this is.
-    fn of(&self, view: &OrderView) -> Option<(String, PartName)> {
+    pub(super) fn of(&self, view: &OrderView) -> Option<(String, PartName)> {
         let own = self.desk.order(&view.client_order_id).map(|placed| (placed.id.clone(), PartName::Main));
         let named = || self.desk.named(&view.id).map(|(id, part)| (id.to_owned(), part));
         let replacing = || self.desk.named(view.replaces.as_deref()?).map(|(id, part)| (id.to_owned(), part));
@@ -174,7 +169,7 @@ impl Trader<'_> {
         Ok(())
     }
 
-    fn state(&self, id: &str, part: PartName) -> Option<State> {
+    pub(super) fn state(&self, id: &str, part: PartName) -> Option<State> {
         Some(self.desk.order(id)?.part(part)?.standing.state)
     }
 
@@ -204,119 +199,5 @@ impl Trader<'_> {
         let sent = self.desk.order(id).map_or(now, |placed| placed.sent);
         let at = view.executed_at().unwrap_or(now).clamp(sent.min(now), now);
         self.hear(id, part, Message::Execution { id: format!("{prefix}{filled}"), shares, price }, at)
-    }
-
-    pub(super) fn reconcile_soon(&mut self, wait: Duration) {
-        self.reconcile_at = self.reconcile_at.min(Instant::now() + wait);
-    }
-
-    pub(super) fn reconcile_if_due(&mut self) {
-        if !self.reconciling && Instant::now() >= self.reconcile_at {
-            self.reconciling = true;
-            self.snapshot_at = self.heard;
-            self.reconcile_at = Instant::now() + RECONCILE;
-            self.workers.ask(Job::Snapshot);
-        }
-    }
-
-    /// The broker's orders and positions beside ours.
-    pub(super) fn take_snapshot(&mut self, outcome: Outcome<Snapshot>, now: Nanos) -> Result<()> {
-        self.reconciling = false;
-        let snapshot = match outcome {
-            Outcome::Done(snapshot) => snapshot,
-            Outcome::Refused(_, why) | Outcome::Unknown(why) => {
-                self.broker_answers(Some(&why));
-                self.reconcile_soon(Duration::from_secs(2));
-                return Ok(());
-            }
-        };
-        self.broker_answers(None);
-        self.guard.set_buying_power(snapshot.account.buying_power.as_deref().and_then(|text| text.parse().ok()));
-        if let Some(why) = snapshot.account.blocked() {
-            self.broker_answers(Some(&why));
-            return Ok(());
-        }
-        for view in &snapshot.orders {
-            if let Some((id, part)) = self.of(view) {
-                self.observe(&id, part, view, None, now)?;
-            }
-        }
-        self.look_for_missing(&snapshot);
-        if self.halted.is_some() {
-            return Ok(());
-        }
-        let doubtful = |placed: &&Placed| matches!(placed.main.standing.state, State::Sent | State::Unknown);
-        let doubts: Vec<String> = self.desk.orders().filter(doubtful).map(|placed| placed.id.clone()).collect();
-        let unsettled = self.heard != self.snapshot_at || !doubts.is_empty();
-        let unknown = |id: &&String| self.state(id, PartName::Main) == Some(State::Unknown);
-        let unknown: Vec<String> = doubts.iter().filter(unknown).cloned().collect();
-        unknown.iter().for_each(|id| self.look_now(id));
-        match self.difference(&snapshot) {
-            None => {
-                self.differed = 0;
-                if !std::mem::replace(&mut self.reconciled, true) {
-                    info!("orders and positions are as the journal says");
-                }
-                Ok(())
-            }
-            Some(what) if unsettled || self.differed < PATIENCE => {
-                info!("not settled yet: {what}");
-                self.differed += u32::from(!unsettled);
-                self.reconcile_soon(RECONCILE_SOON);
-                Ok(())
-            }
-            Some(what) => self.halt(&what),
-        }
-    }
-
-    /// Orders that should work and are not among those that do: what became of them?
-    fn look_for_missing(&mut self, snapshot: &Snapshot) {
-        let works = |name: &str| snapshot.orders.iter().any(|view| view.id == name);
-        let missing: Vec<String> = self
-            .desk
-            .orders()
-            .filter(|placed| !placed.is_uncertain())
-            .filter(|placed| {
-                let mut open = placed.parts().filter(|(_, part)| !part.standing.state.has_ended());
-                open.any(|(_, part)| part.name().is_none_or(|name| !works(name)) || part.moving.is_some())
-            })
-            .map(|placed| placed.id.clone())
-            .collect();
-        missing.iter().for_each(|id| self.look_now(id));
-    }
-
-    /// What the broker has that the journal doesn't explain, or the other way round.
-    fn difference(&self, snapshot: &Snapshot) -> Option<String> {
-        let ours = self.desk.positions();
-        let mut theirs = std::collections::BTreeMap::new();
-        for position in &snapshot.positions {
-            let Some(shares) = position.shares() else {
-                return Some(format!("{} shares of {}: not a whole number", position.qty, position.symbol));
-            };
-            theirs.insert(position.symbol.as_str(), shares);
-        }
-        theirs.retain(|_, shares| *shares != 0);
-        for (symbol, shares) in &ours {
-            let held = theirs.remove(symbol.as_str()).unwrap_or(0);
-            if held != *shares {
-                return Some(format!("{symbol}: the broker holds {held} shares, the journal says {shares}"));
-            }
-        }
-        if let Some((symbol, shares)) = theirs.iter().next() {
-            return Some(format!("{symbol}: the broker holds {shares} shares, the journal says none"));
-        }
-        snapshot.orders.iter().find(|view| self.is_foreign(view)).map(|view| {
-            format!(
-                "an order that isn't in the journal: {} {} {}, named {}",
-                view.side,
-                view.qty.as_deref().unwrap_or("?"),
-                view.symbol,
-                view.client_order_id
-            )
-        })
-    }
-
-    fn is_foreign(&self, view: &OrderView) -> bool {
-        self.of(view).is_none() && !self.ended.contains(&view.id) && !self.accepted.contains(&view.id)
     }
 }

@@ -12,10 +12,11 @@ use magellan::live::record::{PartName, Record, Request};
 use tracing::{info, warn};
 
 use super::guard::Passage;
-use super::trader::{RECONCILE_SOON, Trader};
+use super::reconcile::SOON;
+use super::trader::Trader;
 use super::workers::{Answer, Job};
 use crate::alpaca::orders::OrderView;
-use crate::alpaca::trading::Outcome;
+use crate::alpaca::trading::{Failed, Outcome};
 
 /// Before what was not done is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -215,13 +216,7 @@ impl Trader<'_> {
             }
             Answer::Quoted(symbol, outcome) => {
                 self.quoting.remove(&symbol);
-                self.guard.set_quote(
-                    symbol,
-                    match outcome {
-                        Outcome::Done(quote) => Ok(quote),
-                        Outcome::Refused(_, why) | Outcome::Unknown(why) => Err(why),
-                    },
-                );
+                self.guard.set_quote(symbol, outcome.map_err(|failed| failed.why().to_owned()));
                 Ok(())
             }
             Answer::Snapshot(outcome) => self.take_snapshot(outcome, now),
@@ -237,7 +232,7 @@ impl Trader<'_> {
             self.latency.sent(from, synced, sent);
         }
         match outcome {
-            Outcome::Done(view) => {
+            Ok(view) => {
                 self.broker_answers(None);
                 let Some((symbol, request)) = opens else { return Ok(()) };
                 let differs = view.differs(symbol, &request);
@@ -247,11 +242,11 @@ impl Trader<'_> {
                     None => Ok(()),
                 }
             }
-            Outcome::Refused(_, why) => {
+            Err(Failed::Refused(_, why)) => {
                 warn!(id, "the broker refuses: {why}");
                 self.hear(id, PartName::Main, Message::Rejected, now)
             }
-            Outcome::Unknown(why) => {
+            Err(Failed::Unknown(why)) => {
                 self.broker_answers(Some(&why));
                 self.hold_back(id);
                 self.hear(id, PartName::Main, Message::NoAnswer, now)
@@ -261,20 +256,20 @@ impl Trader<'_> {
 
     fn take_cancelled(&mut self, id: &str, part: PartName, outcome: Outcome<()>, now: Nanos) -> Result<()> {
         match outcome {
-            Outcome::Done(()) => {
+            Ok(()) => {
                 self.broker_answers(None);
                 // If the update gets lost, a look tells.
-                self.reconcile_soon(RECONCILE_SOON);
+                self.reconcile_soon(SOON);
                 Ok(())
             }
-            Outcome::Refused(_, why) => {
+            Err(Failed::Refused(_, why)) => {
                 info!(id, "not cancelled: {why}");
                 self.hold_back(id);
                 self.hear(id, part, Message::CancelRefused, now)?;
                 self.look_now(id);
                 Ok(())
             }
-            Outcome::Unknown(why) => {
+            Err(Failed::Unknown(why)) => {
                 self.broker_answers(Some(&why));
                 // If a look shows that it works on, it is asked again.
                 self.unanswered.insert((id.to_owned(), part));
@@ -302,21 +297,21 @@ impl Trader<'_> {
         now: Nanos,
     ) -> Result<()> {
         match outcome {
-            Outcome::Done(view) => {
+            Ok(view) => {
                 self.broker_answers(None);
                 let at = view.stop().unwrap_or(stop);
                 let record = Record::Named { id: id.to_owned(), part, broker: view.id.clone(), stop: Some(at) };
                 self.record(&record)?;
                 self.observe(id, part, &view, None, now)
             }
-            Outcome::Refused(_, why) => {
+            Err(Failed::Refused(_, why)) => {
                 warn!(id, "the stop isn't moved: {why}");
                 self.hold_back(id);
                 self.unmoved(id, part)?;
                 self.look_now(id);
                 Ok(())
             }
-            Outcome::Unknown(why) => {
+            Err(Failed::Unknown(why)) => {
                 self.broker_answers(Some(&why));
                 self.hold_back(id);
                 self.look_now(id);
@@ -348,18 +343,18 @@ impl Trader<'_> {
 
     fn take_found(&mut self, id: &str, part: PartName, found: Outcome<Option<OrderView>>, now: Nanos) -> Result<()> {
         match found {
-            Outcome::Done(Some(view)) => {
+            Ok(Some(view)) => {
                 self.broker_answers(None);
                 self.observe(id, part, &view, None, now)?;
                 if part == PartName::Main && view.stop_leg().is_none() { self.has_no_leg(id, now) } else { Ok(()) }
             }
-            Outcome::Done(None) => {
+            Ok(None) => {
                 self.broker_answers(None);
                 let uncertain = self.desk.order(id).is_some_and(|placed| placed.is_uncertain());
                 if part == PartName::Main && uncertain { self.hear(id, part, Message::Absent, now) } else { Ok(()) }
             }
-            Outcome::Refused(_, why) | Outcome::Unknown(why) => {
-                self.broker_answers(Some(&why));
+            Err(failed) => {
+                self.broker_answers(Some(failed.why()));
                 Ok(())
             }
         }

@@ -25,12 +25,7 @@ impl Coarser {
             None => {
                 bars.insert(symbol, empty);
             }
-            Some(bar) => {
-                bar.high = bar.high.max(minute.high);
-                bar.low = bar.low.min(minute.low);
-                bar.close = minute.close;
-                bar.volume += minute.volume;
-            }
+            Some(bar) => bar.join(minute),
         }
     }
 

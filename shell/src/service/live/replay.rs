@@ -18,8 +18,8 @@ use magellan::live::record::Record;
 use magellan::registry::AnyStrategy;
 use magellan::risk::Limits;
 
-use super::file::JOURNAL;
-use super::history_file::{self, warm_up};
+use super::history::{self, warm_up};
+use super::journal::JOURNAL;
 use crate::codes;
 use crate::records::order_text;
 
@@ -57,7 +57,7 @@ pub(crate) fn replay_day(strategy: &dyn AnyStrategy, config: &Complete, state: &
     })?;
     let mut runner = strategy.runner(config.config())?;
     if let Some(name) = history {
-        let bars = history_file::read(state, &name, strategy.timeframe())?;
+        let bars = history::read(state, &name, strategy.timeframe())?;
         for (symbol, bars) in &bars {
             // All of it is history: the first session traded comes after its last bar.
             warm_up(&mut *runner, *symbol, bars, strategy.timeframe(), Date(i32::MAX))?;
