@@ -11,6 +11,7 @@ import json
 import mmap
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -68,6 +69,11 @@ def clock_library() -> pathlib.Path | None:
     library = pathlib.Path(BUILT.name, "clock.so")
     subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, HERE / "clock.c"], check=True)
     return library
+
+
+def required(kind: str) -> bool:
+    """Whether MAGELLAN_REQUIRE turns a skip of this kind into a failure."""
+    return kind in re.split("[, ]", os.environ.get("MAGELLAN_REQUIRE", ""))
 
 
 def lacking() -> str | None:

@@ -8,7 +8,6 @@ trades, at other times it waits, and both are well. What a drop-in changes is in
 """
 import contextlib
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -309,7 +308,7 @@ class Unit(unittest.TestCase):
 
 if __name__ == "__main__":
     if why := lacking():
-        required = "systemd" in re.split("[, ]", os.environ.get("MAGELLAN_REQUIRE", ""))
+        required = harness.required("systemd")
         print(f"{'MAGELLAN_REQUIRE names systemd' if required else 'SKIPPED'}: tests/live/systemd_unit.py; {why}",
               file=sys.stderr)
         sys.exit(required)

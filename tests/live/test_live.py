@@ -14,6 +14,7 @@ import pytest
 
 import synthetic
 from comparison import differences
+from conftest import without
 from days import (DAY, EAGER, MINUTES, OPEN, Begun, agrees, daily_trend, eager, hourly_swing, sample, session_of,
                   trade_day, trade_hours, trade_minutes, until_held)
 from harness import GRACE, MINUTE, OPEN_AFTER, LiveRun, parse, written
@@ -27,7 +28,7 @@ def archive_of(source: str, place: pathlib.Path, symbols: list[str]) -> Archive:
     if source == "sample":
         return sample(place)
     if not RECORDED:
-        pytest.skip("MAGELLAN_MARKET_DATA names no recorded minutes")
+        without("market_data", "MAGELLAN_MARKET_DATA names no recorded minutes")
     return Archive(place).import_files(*(pathlib.Path(RECORDED, f"{symbol}_1min_20240401_20240630.parquet")
                                          for symbol in symbols))
 

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from commands import ask, decisions, records_of, verdict
+from conftest import without
 from days import OPEN, Begun, daily_trend, eager, end_session, session_of, trade_day, until_held
 from harness import MINUTE, SECRET, LiveRun, parse, program
 from invariants import protected
@@ -304,7 +305,7 @@ def test_a_browser_shows_a_running_service(begun: Begun, tmp_path: pathlib.Path)
     chromium = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, (
         "chromium", "chromium-browser", "google-chrome"))), None)
     if not chromium:
-        pytest.skip("no Chromium: apt-get install chromium, or name one in CHROMIUM")
+        without("browser", "no Chromium: apt-get install chromium, or name one in CHROMIUM")
     run = eager(begun)
     next_one = until_held(run, parse(OPEN))
     run.minute(next_one)
