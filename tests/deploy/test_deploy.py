@@ -788,7 +788,7 @@ class Drift(Deployed):
                                                 f"rm -f {release}/extra"),
             "its unit file isn't the release's": (replace.format(unit), bring_back.format(unit)),
             "its drop-in isn't the release's": (replace.format(drop_in), bring_back.format(drop_in)),
-            "what is started when it fails isn't the release's": (
+            "what is started when it fails, or each night, isn't the release's": (
                 replace.format(f"{UNITS}/magellan-failed@.service"), bring_back.format(f"{UNITS}/magellan-failed@.service")),
             f"{UNIT}: .*binding": (replace.format(f"{bound}/binding.json"),
                                                  bring_back.format(f"{bound}/binding.json")),

@@ -40,6 +40,7 @@ PROGRAM = """#!/usr/bin/python3 -SE
 import json, os, pathlib, signal, socket, sys, time
 if sys.argv[1] == "--version": print("magellan 0.1.0"); sys.exit(VERSION_EXIT)
 if sys.argv[1] == "validate": print("x" * NOISE, os.getuid(), *sys.argv[1:]); sys.exit(VALIDATE_EXIT)
+if sys.argv[1] == "parity": print(*sys.argv[1:]); sys.exit(0)
 strategy, state = sys.argv[3], pathlib.Path(sys.argv[5])
 bound = pathlib.Path(os.environ["MAGELLAN_BINDING"])
 (state / "logs").mkdir(exist_ok=True)
@@ -90,7 +91,7 @@ class Binding(NamedTuple):
 
     @property
     def drop_in(self) -> str:
-        return (f"[Unit]\nOnFailure=magellan-failed@%n.service\n[Service]\n"
+        return (f"[Unit]\nOnFailure=magellan-failed@%n.service\nWants=magellan-parity@%p.timer\n[Service]\n"
                 f"Environment=MAGELLAN_ENVIRONMENT={self.environment}\n"
                 f"Environment=MAGELLAN_BINDING={BOUND}/%p/current/binding.json\n{self.more}")
 
@@ -159,6 +160,8 @@ def files_of(commit: str, units=ALL, config="{}", configs=None, unit=UNIT, start
     text = PROGRAM.replace("START_EXIT", str(start_exit)).replace("VERSION_EXIT", str(version_exit))
     text = text.replace("VALIDATE_EXIT", str(validate_exit)).replace("NOISE", str(noise))
     files = {"magellan": program or text.encode(), "magellan-failed@.service": template.encode()}
+    files |= {f"magellan-parity@.{kind}": (DEPLOY / f"magellan-parity@.{kind}").read_bytes()
+              for kind in ("service", "timer")}
     lines, strategies = [], {}
     for name in units:
         strategy = strategy_of(name)
@@ -1037,7 +1040,7 @@ class Facts(OnHost):
                          ["active", "running", "0", "enabled", USER, "notify", "always", ROOT, "no"])
         self.assertEqual((facts.unit("release"), facts.unit("binding"), facts.unit("started")),
                          (bundle.digest, self.binding.digest, bundle.unit_digest(ONE, self.binding)))
-        self.assertEqual((facts.unit("installed.unit"), facts.unit("installed.drop_in"), facts.unit("template")),
+        self.assertEqual((facts.unit("installed.unit"), facts.unit("installed.drop_in"), facts.unit("templates")),
                          (facts.unit("released.unit"), facts.unit("released.drop_in"), "yes"))
         self.assertEqual(facts.unit("installed.drop_in"), sha256(self.binding.drop_in.encode()))
         for at in (facts.unit("ExecMainStartTimestamp"), facts.unit("log_mtime"), facts.get("now")):
@@ -1058,14 +1061,14 @@ class Facts(OnHost):
         self.assertIn("A=B", facts.unit("Environment"))
         self.assertIn("evil.conf", facts.unit("DropInPaths"))
 
-    def test_changed_unit_files_and_template_show(self) -> None:
+    def test_changed_unit_files_and_templates_show(self) -> None:
         self.deploy(self.bundle())
         self.host.sh(f"echo '# x' >> {UNITS}/{ONE}.service; echo '# x' >> {UNITS}/{ONE}.service.d/magellan.conf;"
                      f" echo '# x' >> {UNITS}/magellan-failed@.service")
         facts = self.ok("facts")
         self.assertNotEqual(facts.unit("installed.unit"), facts.unit("released.unit"))
         self.assertNotEqual(facts.unit("installed.drop_in"), facts.unit("released.drop_in"))
-        self.assertEqual(facts.unit("template"), "no")
+        self.assertEqual(facts.unit("templates"), "no")
 
     def test_what_belongs_to_nothing_is_untracked(self) -> None:
         self.deploy(self.bundle())
@@ -1202,6 +1205,22 @@ class Facts(OnHost):
             self.host.run(["systemctl", "kill", "--signal=KILL", ONE])
             time.sleep(0.3)
         self.assertTrue(self.eventually(lambda: f"{ONE}.service" in (self.ok("facts").get("failures") or "")))
+
+    def test_each_night_a_live_service_is_compared_with_its_replay(self) -> None:
+        """Its timer waits with it and goes with it; what it starts runs the bound program over the service's state."""
+        self.deploy(self.bundle(units=[ONE]))
+        timer, service = f"magellan-parity@{ONE}.timer", f"magellan-parity@{ONE}.service"
+        next_one = "systemctl show -P NextElapseUSecRealtime " + timer
+        self.assertRegex(self.host.sh(f"TZ=America/New_York {next_one}"), "18:30:00")
+        strategy = strategy_of(ONE)
+        for journal in (False, True):
+            self.host.sh(f"{f'touch {STATE}/{strategy}/journal.jsonl;' if journal else ''} systemctl start {service}")
+            said = self.host.run(["journalctl", "--no-pager", "--unit", service]).out
+            self.assertEqual("parity --strategy" in said, journal, said)
+        self.assertIn(f"parity --strategy {strategy} --state-dir {STATE}/{strategy} --last", said)
+        self.assertEqual(self.host.run(["systemctl", "is-active", timer]).out, "active\n")
+        self.ok("deactivate")
+        self.assertEqual(self.host.run(["systemctl", "is-active", timer]).out, "inactive\n")
 
 
 class Logs(OnHost):

@@ -123,11 +123,9 @@ def set_config(run: LiveRun, key: str, value: Any) -> None:
 
 # ---- minutes in which bear_trap enters soon ----
 
-def eager(begun: Begun, seed: int = 2, edits: dict[str, Any] | None = None, patient: bool = False,
-          **more: Any) -> LiveRun:
+def eager(begun: Begun, seed: int = 2, edits: dict[str, Any] | None = None, **more: Any) -> LiveRun:
     """A run that enters within minutes, its market scripted and its clock at the open."""
     run = begun("bear_trap", f"{DAY}T13:25:00Z", edits=EAGER | (edits or {}), **more)
-    run.is_patient = patient
     run.script(synthetic.restless(seed, OPEN, MINUTES, run.symbols))
     run.start()
     run.wait_until(OPEN)

@@ -234,8 +234,7 @@ class LiveRun:
         self.exits: list[int] = []
         self._bars: dict[int, set[str]] = {}
         self._records, self._open, self._started = 0, set(), 0
-        # Whether minutes wait until the service touches again what it has looked up: where time limits matter.
-        self.is_patient = False
+        # Minutes wait until the service touches again what it has looked up.
         self._looked_up = 0.0
 
     # ---- the process ----
@@ -432,7 +431,7 @@ class LiveRun:
         """Both clocks, and the service has seen what time it is: it looks at least so often."""
         self.to(at)
         time.sleep(LOOK)
-        self.settle()
+        self._rest(strict=True)
 
     def script(self, bars: dict[str, list[dict[str, Any]]], spread_bps: float = 2.0) -> None:
         """Minutes that will come, and with the end of each a quote near its close."""
@@ -487,7 +486,7 @@ class LiveRun:
             if not self.settle():
                 raise Stuck(f"it doesn't come to rest\n{self.said()}")
             waits = self._looked_up + LEFT_ALONE - time.monotonic()
-            if not self.is_patient or waits <= 0:
+            if waits <= 0:
                 return
             time.sleep(waits)
 

@@ -70,7 +70,7 @@ def test_reconcile_is_refused_while_the_service_runs(begun: Begun) -> None:
 @pytest.mark.parametrize(("left", "minutes"), [(400, 8), (0, 0)])
 def test_a_position_sold_by_hand_halts_until_it_is_accepted(begun: Begun, left: int, minutes: int) -> None:
     """Nothing is sent until a person has looked; then it trades on with what the broker has, and protects it anew."""
-    run = eager(begun, patient=True)
+    run = eager(begun)
     next_one = until_held(run, parse(OPEN))
     symbol = next(iter(run.positions()))
     by_hand(run, symbol, left)
@@ -114,7 +114,7 @@ def test_a_position_sold_by_hand_halts_until_it_is_accepted(begun: Begun, left: 
 
 def test_what_was_bought_by_hand_is_accepted(begun: Begun) -> None:
     """More than the journal says is taken over as well; the service protects what it bought itself."""
-    run = eager(begun, patient=True)
+    run = eager(begun)
     next_one = until_held(run, parse(OPEN))
     symbol, held = next(iter(run.positions().items()))
     by_hand(run, symbol, held + 100)
@@ -230,7 +230,7 @@ def test_the_journal_of_another_is_refused(begun: Begun, other: dict[str, str]) 
 
 def test_a_kill_survives_restarts_until_it_is_taken_back(begun: Begun) -> None:
     """It opens nothing, sells as planned, stays so after a crash, and trades again when it is told to."""
-    run = eager(begun, patient=True)
+    run = eager(begun)
     next_one = until_held(run, parse(OPEN))
     said = ask(run, "kill", "--who", "ops", "--why", "looks odd")
     assert said.code == 0 and "It opens no position" in said.out, said
@@ -255,7 +255,7 @@ def test_a_kill_survives_restarts_until_it_is_taken_back(begun: Begun) -> None:
 
 def test_a_kill_reaches_a_service_that_is_down(begun: Begun) -> None:
     """Killed between two processes, the next one opens nothing from its first moment on; resumed, it trades."""
-    run = eager(begun, patient=True)
+    run = eager(begun)
     next_one = until_held(run, parse(OPEN))
     run.kill()
     before = bought(run)
@@ -285,7 +285,7 @@ def test_who_takes_a_kill_back_and_why_stands_in_the_journal(begun: Begun) -> No
 
 def test_flattening_sells_everything(begun: Begun) -> None:
     """All orders are cancelled and all is sold at the market; after a restart nothing is bought until it is resumed."""
-    run = eager(begun, patient=True)
+    run = eager(begun)
     next_one = until_held(run, parse(OPEN))
     said = ask(run, "kill", "--who", "ops", "--why", "out, now", "--flatten")
     assert said.code == 0 and "It sells everything" in said.out, said
@@ -311,7 +311,7 @@ def test_flattening_sells_everything(begun: Begun) -> None:
 
 def test_a_kill_can_become_a_sale(begun: Begun) -> None:
     """--flatten after a kill sells what is held."""
-    run = eager(begun, patient=True)
+    run = eager(begun)
     next_one = until_held(run, parse(OPEN))
     ask(run, "kill", "--who", "ops", "--why", "looks odd")
     run.until(lambda: run.phase == "killed", "it is killed")
@@ -344,7 +344,7 @@ def day(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     again at once or after minutes."""
     def make(strategy: str, now: str, **more: Any) -> LiveRun:
         return LiveRun(tmp_path_factory.mktemp("day"), strategy, now, fake=fake, **more)
-    run = eager(make, patient=True, edits=SOON_OVER)
+    run = eager(make, edits=SOON_OVER)
     with run:
         start, middle = parse(OPEN), parse(OPEN) + 17 * MINUTE
         run.minutes(start, middle)
@@ -514,7 +514,7 @@ def test_parity_of_a_day_that_was_not_traded_is_an_error(day: LiveRun) -> None:
 
 def test_orders_that_were_not_filled_fail(begun: Begun) -> None:
     """More than a tenth of the orders refused by the broker."""
-    run = eager(begun, patient=True, edits=SOON_OVER)
+    run = eager(begun, edits=SOON_OVER)
     run.fault("reject", on={"side": "buy"}, count=2)
     run.minutes(OPEN, parse(OPEN) + 37 * MINUTE)
     end_session(run, session_of(DAY)[1])
@@ -527,7 +527,7 @@ def test_orders_that_were_not_filled_fail(begun: Begun) -> None:
 
 def test_the_service_tells_of_the_last_parity(begun: Begun) -> None:
     """What parity finds stands in the heartbeat within seconds, where health looks for it."""
-    run = eager(begun, patient=True, edits=SOON_OVER)
+    run = eager(begun, edits=SOON_OVER)
     run.minutes(OPEN, parse(OPEN) + 37 * MINUTE)
     end_session(run, session_of(DAY)[1])
     assert "parity" not in run.heartbeat
@@ -598,7 +598,7 @@ def is_accepted(run: LiveRun) -> None:
 def test_what_happened_to_a_day_is_no_difference(
         begun: Begun, happens: Callable[[LiveRun], None], ends: Callable[[LiveRun], None], minutes: int) -> None:
     """What a person, a halt or a lost feed keeps from being ordered was decided all the same."""
-    run = eager(begun, patient=True)
+    run = eager(begun)
     next_one = until_held(run, parse(OPEN))
     happens(run)
     run.minutes(next_one, next_one + (minutes - 1) * MINUTE, strict=False)
@@ -636,7 +636,7 @@ def test_a_gap_through_a_stop_is_what_a_replay_has_too(begun: Begun, tmp_path: p
 
 def test_an_execution_that_was_heard_of_late_is_compared_with_its_own_bar(begun: Begun) -> None:
     """An entry that was executed while the service was down cost what it cost then."""
-    run = eager(begun, patient=True, edits=SOON_OVER)
+    run = eager(begun, edits=SOON_OVER)
     start = parse(OPEN)
     run.minutes(start, start + MINUTE)
     assert run.open_orders() and not run.positions(), "its entry is on its way"

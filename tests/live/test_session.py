@@ -38,7 +38,6 @@ def test_a_half_day_ends_at_one(begun: Begun) -> None:
     """On 3 July 2024 trading ends at 13:00 in New York, and all is sold five minutes before."""
     date, opens, closes = "2024-07-03", "2024-07-03T13:30:00Z", parse("2024-07-03T17:00:00Z")
     run = begun("bear_trap", f"{date}T13:20:00Z", edits=EAGER | {"strategy_parameters.max_hold_minutes": 60})
-    run.is_patient = True
     first = closes - 40 * MINUTE
     run.script(synthetic.restless(5, written(first), 40, run.symbols))
     run.start()
@@ -146,7 +145,7 @@ def test_a_time_limit_acts_without_bars(begun: Begun) -> None:
 
 def test_a_time_limit_counts_from_the_execution(begun: Begun) -> None:
     """What was bought while the service was down is sold when its time is up, not when that of the news is."""
-    run = eager(begun, patient=True)
+    run = eager(begun)
     start = parse(OPEN)
     run.minutes(start, start + MINUTE)
     assert run.open_orders() and not run.positions(), "its entry is on its way"
@@ -214,7 +213,7 @@ def test_a_halt_is_remembered(begun: Begun) -> None:
 
 def test_a_halted_symbol_is_still_sold(begun: Begun) -> None:
     """Exits are never refused: the order waits at the broker until trading resumes."""
-    run = eager(begun, patient=True)
+    run = eager(begun)
     next_one = until_held(run, parse(OPEN))
     held = run.positions()
     run.fake.tell("messages", statuses={symbol: [{"sc": "2", "sm": "Trading Halt", "rc": "T1"}] for symbol in held})
@@ -319,7 +318,7 @@ def test_an_entry_that_waited_too_long_expires(begun: Begun) -> None:
 
 def test_sigterm_keeps_what_is_held_and_its_protection(begun: Begun) -> None:
     """It ends with 0 within three seconds; positions and stops stay, and the next start goes on from there."""
-    run = eager(begun, patient=True)
+    run = eager(begun)
     next_one = until_held(run, parse(OPEN))
     held, orders = run.positions(), {order["id"] for order in run.open_orders()}
     begin = time.monotonic()
@@ -369,7 +368,7 @@ def test_sigterm_does_not_wait_for_a_broker_that_hangs(begun: Begun) -> None:
 
 def test_it_can_sell_everything_when_it_stops(begun: Begun) -> None:
     """With --on-stop flatten SIGTERM cancels all orders and sells all; the next start trades again."""
-    run = eager(begun, patient=True, arguments=["--on-stop", "flatten"])
+    run = eager(begun, arguments=["--on-stop", "flatten"])
     next_one = until_held(run, parse(OPEN))
     run.process.terminate()
     run.until(lambda: run.open_orders() and {order["type"] for order in run.open_orders()} == {"market"},
@@ -438,7 +437,6 @@ def is_all_planned(run: LiveRun) -> bool:
 def test_a_full_disk_leaves_nothing_unprotected(begun: Begun, left: int) -> None:
     """Room is kept for exits: what is held has its stops, and is sold in time. With space again it trades."""
     run = begun("bear_trap", f"{DAY}T13:25:00Z", edits=EAGER)
-    run.is_patient = True
     with small_disk(run.state, 2_048):
         run.script(synthetic.restless(2, OPEN, MINUTES, run.symbols))
         run.start()

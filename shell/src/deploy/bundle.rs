@@ -22,8 +22,12 @@ use crate::unit::Unit;
 
 /// One line a unit: digest of its strategy, unit, its file.
 pub const UNITS: &str = "units";
-/// Started when a unit has failed.
-const FAILED: (&str, &str) = ("magellan-failed@.service", include_str!("magellan-failed@.service"));
+/// What all units share: what is started when one has failed, and each night.
+const TEMPLATES: [(&str, &str); 3] = [
+    ("magellan-failed@.service", include_str!("magellan-failed@.service")),
+    ("magellan-parity@.service", include_str!("magellan-parity@.service")),
+    ("magellan-parity@.timer", include_str!("magellan-parity@.timer")),
+];
 /// A tenth more bytes than level 9, in a quarter of its time.
 const LEVEL: i32 = 3;
 /// No release is larger once it is unpacked, bytes.
@@ -71,7 +75,7 @@ impl Bundle {
         let binary = map::bytes(parts.binary, Access::Map)?;
         let binary_sha256 = sha256_hex(&binary);
         files.insert(BINARY.to_owned(), binary.to_vec());
-        files.insert(FAILED.0.to_owned(), FAILED.1.as_bytes().to_vec());
+        files.extend(TEMPLATES.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())));
         let mut strategies = BTreeMap::new();
         for one in parts.strategies {
             let (config, unit_file) = (text(&one.config)?, text(&one.unit())?);
@@ -166,8 +170,8 @@ pub fn verify(bundle: &Path) -> Result<Verified> {
             return Err(damaged(format!("{path} has mode {:o}, expected {expected:o}", entry.mode)));
         }
     }
-    if bytes(FAILED.0) != Some(FAILED.1.as_bytes()) {
-        return Err(damaged(format!("{} isn't this program's", FAILED.0)));
+    if let Some((name, _)) = TEMPLATES.iter().find(|(name, text)| bytes(name) != Some(text.as_bytes())) {
+        return Err(damaged(format!("{name} isn't this program's")));
     }
     strategies(&manifest, bytes)?;
     let unpacked = entries.values().map(|entry| entry.size).sum();

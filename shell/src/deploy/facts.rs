@@ -122,8 +122,8 @@ pub struct UnitFacts {
     pub installed: UnitFiles,
     /// Its files, as its release and its binding have them.
     pub released: UnitFiles,
-    /// Whether what is started when it fails is its release's.
-    pub template: bool,
+    /// Whether what is started when it fails, and each night, is its release's.
+    pub templates: bool,
     /// What its process says of itself.
     pub heartbeat: HeartbeatFile,
     /// Lines of level ERROR or worse in its log since its start; none if they couldn't be counted.
@@ -315,7 +315,7 @@ impl UnitFacts {
             exe: text("exe"),
             installed: UnitFiles { unit: text("installed.unit"), drop_in: text("installed.drop_in") },
             released: UnitFiles { unit: text("released.unit"), drop_in: text("released.drop_in") },
-            template: given("template") == "yes",
+            templates: given("templates") == "yes",
             heartbeat: HeartbeatFile::read(given("heartbeat")),
             errors: count("errors"),
             log_lines: count("log_lines"),

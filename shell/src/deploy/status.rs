@@ -242,8 +242,8 @@ fn unit_drift(name: &str, facts: &UnitFacts, host: &Facts) -> Vec<String> {
             found.push(format!("its {what} isn't the release's"));
         }
     }
-    if !facts.template {
-        found.push("what is started when it fails isn't the release's".to_owned());
+    if !facts.templates {
+        found.push("what is started when it fails, or each night, isn't the release's".to_owned());
     }
     if facts.started_with != host.bound_digest(name) {
         found.push("it was started with another release".to_owned());

@@ -71,7 +71,7 @@ impl Binding {
 fn drop_in(name: &str, archived_data: bool) -> String {
     let archived = if archived_data { "Environment=USE_ARCHIVED_DATA=true\n" } else { "" };
     format!(
-        "# Rendered by magellan for {name}.\n[Unit]\nOnFailure=magellan-failed@%n.service\n\n\
+        "# Rendered by magellan for {name}.\n[Unit]\nOnFailure=magellan-failed@%n.service\nWants=magellan-parity@%p.timer\n\n\
          [Service]\nEnvironment=MAGELLAN_ENVIRONMENT={name}\n\
          Environment={BINDING_VARIABLE}={root}/units/%p/current/binding.json\n{archived}",
         root = unit::ROOT,

@@ -39,7 +39,7 @@
 #              unit.U.bound_altered*                     what is wrong with the folder that it is bound to
 #              unit.U.{started,started_pid,started_monotonic,started_boot}   unit digest and process of the activation
 #              unit.U.exe                                SHA-256 of the file that its process runs
-#              unit.U.{installed,released}.{unit,drop_in}   SHA-256; unit.U.template (yes or no: it is the release's)
+#              unit.U.{installed,released}.{unit,drop_in}   SHA-256; unit.U.templates (yes or no: they are the release's)
 #              unit.U.heartbeat unit.U.heartbeat_age     text, and seconds since it was written
 #              unit.U.errors                             lines of a level from ERROR on since its start
 #              unit.U.log_lines                          lines since its start
@@ -69,7 +69,9 @@
 set -Eeuo pipefail
 
 readonly ROOT=/opt/magellan ETC=/etc/magellan STATE=/var/lib/magellan DEPLOY=/var/lib/magellan-deploy
-readonly RUN=/run/magellan UNITS=/etc/systemd/system TEMPLATE=magellan-failed@.service RUNS_AS=magellan
+readonly RUN=/run/magellan UNITS=/etc/systemd/system RUNS_AS=magellan
+# What the units of all services share: what is started when one fails, and each night.
+readonly TEMPLATES=(magellan-failed@.service magellan-parity@.service magellan-parity@.timer)
 readonly CHUNK=19000 ENTRIES=1000 ALL_FACTS=7000000 # characters; whoever reads stops at 8 MiB
 readonly LARGEST_RELEASE=2147483648 LARGEST_LOG=8388608 LOG_ANSWER=262144 # bytes
 readonly DIGEST='^[0-9a-f]{64}$' COMMIT='^[0-9a-f]{40}([0-9a-f]{24})?$' NUMBER='^[0-9]{1,15}$'

@@ -237,10 +237,10 @@ tried() { # SECONDS COMMAND …
 
 # With paths of the folder it is in now: `current` still leads to the former release, or nowhere.
 verify_units() { # FOLDER
-    local folder=$scratch/units unit text found ignored failed=0 strategy program
-    [[ -f $1/$TEMPLATE ]] || die units "it lacks $TEMPLATE"
+    local folder=$scratch/units template unit text found ignored failed=0 strategy program
+    for template in "${TEMPLATES[@]}"; do [[ -f $1/$template ]] || die units "it lacks $template"; done
     rm -rf -- "$folder"
-    { mkdir -- "$folder" && cp -- "$1/$TEMPLATE" "$folder"; } || die disk "can't copy units"
+    { mkdir -- "$folder" && cp -- "${TEMPLATES[@]/#/$1/}" "$folder"; } || die disk "can't copy units"
     for unit in "${units[@]}"; do
         text=$(<"$1/${unit_file[$unit]}")
         strategy=${unit_file[$unit]#deployed/} strategy=${strategy%%/*}
@@ -255,7 +255,7 @@ User=$RUNS_AS" ]] || die units "$unit starts something else, or as another user"
         [[ ! -f $scratch/drop-in.conf ]] || cp -- "$scratch/drop-in.conf" "$folder/$unit.service.d/magellan.conf" ||
             die disk "can't copy units"
     done
-    found=$(timeout 60 systemd-analyze verify --man=no "$folder"/*.service 2>&1) || failed=$?
+    found=$(timeout 60 systemd-analyze verify --man=no "$folder"/*.{service,timer} 2>&1) || failed=$?
     printf '%s\n' "${found:0:20000}"
     # A key that systemd ignores protects nobody, but isn't a failure to it.
     ignored=$(printf '%s\n' "$found" | grep -F -- "$folder/" | grep -i ignor) || ignored=''

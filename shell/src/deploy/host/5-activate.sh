@@ -1,17 +1,17 @@
 # ---- activate: exactly the named units, each from one complete release to another ----
 
 op_activate() {
-    local unit
+    local unit template
     read_targets
     check_targets
     refuse_masked
     write_beside
     for unit in ${units[@]+"${units[@]}"}; do keep_foreign "$unit"; done
-    keep_template
+    keep_templates
     forget_changed
     for unit in ${units[@]+"${units[@]}"}; do switch "$unit"; done
     if ((${#units[@]} > 0)); then
-        mv -fT -- "$UNITS/.$TEMPLATE.magellan-new" "$UNITS/$TEMPLATE"
+        for template in "${TEMPLATES[@]}"; do mv -fT -- "$UNITS/.$template.magellan-new" "$UNITS/$template"; done
         sync -f "$UNITS" && sync -f units
         systemctl_ daemon-reload || die enable "daemon-reload failed"
         systemctl_ enable "${units[@]/%/.service}" || die enable "can't enable the units"
@@ -84,7 +84,7 @@ refuse_masked() {
 
 # Everything that needs room, before anything changes: what is left are renames.
 write_beside() {
-    local unit release target former drop_ins
+    local unit release target former drop_ins template
     for unit in ${units[@]+"${units[@]}"}; do
         release=releases/${release_of[$unit]} drop_ins=$UNITS/$unit.service.d
         target=${release#*/}-${binding_of[$unit]} former=$(bound "$unit")
@@ -92,11 +92,13 @@ write_beside() {
         { mkdir -p -- "$drop_ins" &&
             install -m 0644 -- "units/$unit/$target/drop-in.conf" "$drop_ins/.magellan.conf.magellan-new" &&
             install -m 0644 -- "$release/${unit_file[$unit]}" "$UNITS/.$unit.service.magellan-new" &&
-            install -m 0644 -- "$release/$TEMPLATE" "$UNITS/.$TEMPLATE.magellan-new" &&
             ln -sT -- "$target" "units/$unit/.new-current" &&
             printf '%-200s\n' '' >"$DEPLOY/started/.new-$unit"; } || die disk "can't write $unit"
         [[ -z $former || $former == "$target" ]] || ln -sT -- "$former" "units/$unit/.new-previous" ||
             die disk "can't write $unit"
+        for template in "${TEMPLATES[@]}"; do
+            install -m 0644 -- "$release/$template" "$UNITS/.$template.magellan-new" || die disk "can't write $template"
+        done
     done
     units=(${asked[@]+"${asked[@]%%:*}"}) # load_units had it
     { sync -f "$UNITS" && sync -f units && sync -f "$DEPLOY"; } || die disk "can't write units"
@@ -122,11 +124,15 @@ keep_file() { # FILE COPY
     [[ ! -e $1 && ! -L $1 ]] || cp -a -- "$1" "$2"
 }
 
-keep_template() { # empty: there was none
-    local kept=$DEPLOY/foreign/$TEMPLATE
-    [[ ! -e $kept && ${#units[@]} -gt 0 ]] || return 0
-    { : >"$kept.new" && keep_file "$UNITS/$TEMPLATE" "$kept.new" && mv -T -- "$kept.new" "$kept"; } ||
-        die disk "can't keep $TEMPLATE"
+keep_templates() { # empty: there was none
+    local template kept
+    ((${#units[@]} > 0)) || return 0
+    for template in "${TEMPLATES[@]}"; do
+        kept=$DEPLOY/foreign/$template
+        [[ ! -e $kept ]] || continue
+        { : >"$kept.new" && keep_file "$UNITS/$template" "$kept.new" && mv -T -- "$kept.new" "$kept"; } ||
+            die disk "can't keep $template"
+    done
 }
 
 # Before the switch: a unit that crashes after it comes back as the new release, so what it was started with last is
@@ -225,6 +231,8 @@ retire_unit() { # UNIT: away, and what was there before it comes back
     installed | grep -qxF -- "$1" || return 0
     { keep_file "$kept/unit" "$UNITS/.$1.service.magellan-new" && mkdir -p -- "$file.d" &&
         keep_file "$kept/drop-in" "$file.d/.magellan.conf.magellan-new"; } || die disk "can't put back what $1 was"
+    # First: systemd loads anew with the next line, and a timer whose template is gone has failed.
+    systemctl_ stop "magellan-parity@$1.timer" || :
     systemctl_ disable "$1.service" || : # fails if a killed run had removed the file
     systemctl_ stop "$1.service" || :
     [[ $(systemctl show -p ActiveState "$1.service") =~ ^ActiveState=(inactive|failed)$ ]] || die stop "can't stop $1"
@@ -252,19 +260,24 @@ put_back() { # UNIT
     [[ ! -d $kept ]] || { mv -T -- "$kept" "$DEPLOY/foreign/.new-$1" && rm -rf -- "$DEPLOY/foreign/.new-$1"; }
 }
 
-put_back_template() { # KEPT: empty if there was none
-    [[ -s $1 ]] || { rm -f -- "$UNITS/$TEMPLATE"; return; }
-    { cp -a -- "$1" "$UNITS/.$TEMPLATE.magellan-new" &&
-        mv -fT -- "$UNITS/.$TEMPLATE.magellan-new" "$UNITS/$TEMPLATE"; } || die disk "can't put back $TEMPLATE"
+put_back_templates() { # what is kept is empty if there was none
+    local template kept
+    for template in "${TEMPLATES[@]}"; do
+        kept=$DEPLOY/foreign/$template
+        [[ -e $kept ]] || continue
+        [[ -s $kept ]] || { rm -f -- "$UNITS/$template"; continue; }
+        { cp -a -- "$kept" "$UNITS/.$template.magellan-new" &&
+            mv -fT -- "$UNITS/.$template.magellan-new" "$UNITS/$template"; } || die disk "can't put back $template"
+    done
 }
 
 op_deactivate() {
-    local unit left kept=$DEPLOY/foreign/$TEMPLATE
+    local unit left
     ((${#asked[@]} > 0)) || readarray -t asked < <(installed)
     left=$(comm -23 <(installed) <(printf '%s\n' ${asked[@]+"${asked[@]}"} | sort -u))
-    [[ -n $left || ! -e $kept ]] || put_back_template "$kept"
+    [[ -n $left ]] || put_back_templates
     for unit in ${asked[@]+"${asked[@]}"}; do retire_unit "$unit"; done
-    [[ -n $left ]] || rm -f -- "$kept"
+    [[ -n $left ]] || rm -f -- "${TEMPLATES[@]/#/$DEPLOY/foreign/}"
     systemctl_ daemon-reload || :
 }
 

@@ -94,7 +94,8 @@ untracked() {
         name=${path#"$UNITS/magellan"} name=magellan${name%%/*}
         [[ $path != *.wants/* ]] || name=${path##*/}
         case $path in
-            */$TEMPLATE) [[ $ours == ' ' ]] || continue ;;
+            */magellan-failed@.service | */magellan-parity@.service | */magellan-parity@.timer)
+                [[ $ours == ' ' ]] || continue ;;
             *.service | *.service.d | *.service.d/magellan.conf)
                 name=${name%.d}
                 [[ $ours != *" ${name%.service} "* ]] || continue ;;
@@ -144,7 +145,7 @@ since_1970() { # SYSTEMD'S TIME
 }
 
 bound_facts() { # UNIT
-    local pair release started=()
+    local pair release template same=yes started=()
     pair=$(bound "$1") release=${pair%-*}
     IFS=' ' read -ra started < <(word "$DEPLOY/started/$1") || :
     fact "unit.$1.release" "$release"
@@ -160,8 +161,10 @@ bound_facts() { # UNIT
     [[ -n $pair ]] && load_units "releases/$release" || unit_file=()
     fact "unit.$1.released.unit" "$(checksum "releases/$release/${unit_file[$1]-}")"
     fact "unit.$1.released.drop_in" "$(checksum "units/$1/$pair/drop-in.conf")"
-    if cmp -s -- "releases/$release/$TEMPLATE" "$UNITS/$TEMPLATE"; then fact "unit.$1.template" yes
-    else fact "unit.$1.template" no; fi
+    for template in "${TEMPLATES[@]}"; do
+        cmp -s -- "releases/$release/$template" "$UNITS/$template" || same=no
+    done
+    fact "unit.$1.templates" "$same"
 }
 
 # SHA-256 of what a process runs. The file is opened once; the process must still be the unit's after that.

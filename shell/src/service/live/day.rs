@@ -29,6 +29,10 @@ impl Trader<'_> {
         self.ask_for_bars(now);
         if self.filling.is_none_or(|since| since.elapsed() > PATIENCE) {
             while let Some(closed) = self.barrier.close_by(now) {
+                // A bar that waited for one that didn't come counts from when it waited no longer.
+                if !closed.missing.is_empty() {
+                    self.arrived.insert(closed.start, Instant::now());
+                }
                 if self.coarser.is_none() {
                     self.decide(closed.start, &closed.bars, now)?;
                     continue;

@@ -1,4 +1,5 @@
-//! How long it takes from a bar to its order: from when the bar came in to when the request leaves.
+//! How long it takes from a bar to its order: from when the last bar of a minute came in, or was waited for no longer, to
+//! when the request leaves.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

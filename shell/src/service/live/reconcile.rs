@@ -39,9 +39,10 @@ enum Difference<'s> {
 impl fmt::Display for Difference<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Shares { symbol, theirs, ours, .. } => {
-                write!(f, "{symbol}: the broker holds {theirs} shares, the journal says {ours}")
-            }
+            Self::Shares { symbol, theirs, ours, .. } => match theirs {
+                0 => write!(f, "{symbol}: the broker holds none, the journal says {ours}"),
+                _ => write!(f, "{symbol}: the broker holds {theirs} shares, the journal says {ours}"),
+            },
             Self::Fraction(position) => {
                 write!(f, "{}: the broker holds {} shares, which is no whole number", position.symbol, position.qty)
             }
