@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::bar::{Symbol, Timeframe};
-use crate::config::document::Document;
-use crate::config::{CAPITAL, Config, Overnight, Parameters};
+use crate::config::document::{Document, Part};
+use crate::config::{CAPITAL, Config, Overnight, Parameters, schema};
 use crate::error::{Result, codes};
 use crate::finding::Finding;
 use crate::indicator::Memory;
@@ -26,6 +26,41 @@ pub trait Deployable: Strategy + DeserializeOwned + JsonSchema {
 
     /// How its parameters stand in the config.
     const PARAMETERS: Parameters;
+
+    /// Its name; of one that a config declares it stands there.
+    fn name_in(_config: &Config) -> String {
+        Self::NAME.to_owned()
+    }
+
+    /// Bars it trades on, as [`Deployable::name_in`].
+    fn timeframe_in(_config: &Config) -> Timeframe {
+        Self::TIMEFRAME
+    }
+
+    /// How its parameters stand, as [`Deployable::name_in`].
+    fn parameters_in(_config: &Config) -> Parameters {
+        Self::PARAMETERS
+    }
+
+    /// The schema of its parameter blocks.
+    fn parameters_schema() -> Value {
+        Self::PARAMETERS.schema(&schema::of::<Self>())
+    }
+
+    /// Everything that a document says and that contradicts it, each with its place.
+    fn examine(document: &Document) -> Vec<Finding> {
+        contradictions::<Self>(document).into_iter().map(|finding| document.place(finding, Part::Value)).collect()
+    }
+
+    /// Whether prices are split-adjusted.
+    fn is_adjusted(&self) -> bool {
+        Self::ADJUSTED
+    }
+
+    /// Whether it holds overnight.
+    fn overnight(&self) -> Overnight {
+        Self::OVERNIGHT
+    }
 
     /// Parameters, at `path` of the document, that contradict each other or the rest of it.
     fn contradictions(&self, _path: &str, _document: &Document) -> Vec<Finding> {
@@ -57,10 +92,10 @@ pub enum EquityRows {
 }
 
 /// Bars that a strategy's indicators look back, at most; none if all of them forget with the session.
-pub(crate) fn longest_period<S: Deployable>(strategy: &S) -> Option<usize> {
+pub(crate) fn longest_period<S: Deployable>(strategy: &S, timeframe: Timeframe) -> Option<usize> {
     let indicators = strategy.indicators();
     let lasting = indicators.as_ref().iter().filter(|i| i.memory() == Memory::Continuous);
-    lasting.map(|i| i.period(S::TIMEFRAME)).max()
+    lasting.map(|i| i.period(timeframe)).max()
 }
 
 /// What a document says that strategy `S` contradicts.

@@ -70,6 +70,7 @@ pub mod account;
 pub mod uncounted;
 
 pub mod replay;
+pub mod rules;
 pub mod runner;
 
 pub mod metrics;
@@ -99,6 +100,8 @@ pub mod deployable;
 pub mod research;
 
 pub mod registry;
+
+pub mod declared;
 
 pub mod live;
 

@@ -425,6 +425,8 @@ pub enum Stop {
     Offset(f64),
     /// So many per cent on the losing side of the entry.
     Percent(f64),
+    /// So many times the entry.
+    Times(f64),
     /// So many dollars behind the best price since the entry.
     Trail(f64),
     /// So many per cent behind the best price since the entry.
@@ -451,6 +453,8 @@ pub enum Level {
     Offset(f64),
     /// So many per cent on the winning side of the entry.
     Percent(f64),
+    /// So many times the entry.
+    Times(f64),
     /// At `fill + (level - fill) * fraction`, `fill` being the entry's price with slippage.
     Toward {
         /// Price aimed at.
@@ -467,6 +471,7 @@ impl Level {
             Self::At(price) => price,
             Self::Offset(distance) => fill + direction * distance,
             Self::Percent(percent) => fill * (1.0 + direction * percent / 100.0),
+            Self::Times(factor) => fill * factor,
             Self::Toward { level, fraction } => fill + (level - fill) * fraction,
         }
     }
@@ -481,6 +486,8 @@ pub enum NewStop {
     Offset(f64),
     /// So many per cent on the winning side of the entry; 0 is the entry price.
     Percent(f64),
+    /// So many times the entry.
+    Times(f64),
 }
 
 impl NewStop {
@@ -490,6 +497,7 @@ impl NewStop {
             Self::At(price) => price,
             Self::Offset(distance) => fill + direction * distance,
             Self::Percent(percent) => fill * (1.0 + direction * percent / 100.0),
+            Self::Times(factor) => fill * factor,
         }
     }
 }

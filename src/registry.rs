@@ -6,9 +6,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::bar::{Date, Symbol, Timeframe};
-use crate::config::document::{Document, Part};
-use crate::config::{self, Checked, Complete, Config, Override, schema};
-use crate::deployable::{Deployable, EquityRows, contradictions, longest_period};
+use crate::config::document::Document;
+use crate::config::{self, Checked, Complete, Config, Override};
+use crate::deployable::{Deployable, EquityRows, longest_period};
 use crate::error::{Error, Result, codes};
 use crate::finding::Finding;
 use crate::history::History;
@@ -112,24 +112,37 @@ impl<S: Strategy> AnyRunner for Runner<S> {
 }
 
 /// Makes a strategy type a value: `&Entry::<BearTrap>::NEW`.
-pub struct Entry<S>(PhantomData<fn() -> S>);
+pub struct Entry<S> {
+    /// Name and bars of one that stands in a config.
+    in_config: Option<(&'static str, Timeframe)>,
+    strategy: PhantomData<fn() -> S>,
+}
 
 impl<S> Entry<S> {
     /// The entry.
-    pub const NEW: Self = Self(PhantomData);
+    pub const NEW: Self = Self { in_config: None, strategy: PhantomData };
+
+    /// That of a strategy whose name and bars its config gives.
+    pub(crate) const fn of_config(name: &'static str, timeframe: Timeframe) -> Self {
+        Self { in_config: Some((name, timeframe)), strategy: PhantomData }
+    }
 }
 
 impl<S: Deployable> AnyStrategy for Entry<S> {
     fn name(&self) -> &'static str {
-        S::NAME
+        self.in_config.map_or(S::NAME, |(name, _)| name)
     }
 
     fn timeframe(&self) -> Timeframe {
-        S::TIMEFRAME
+        self.in_config.map_or(S::TIMEFRAME, |(_, timeframe)| timeframe)
     }
 
     fn equity_rows(&self) -> EquityRows {
-        S::EQUITY_ROWS
+        match self.in_config {
+            Some((_, Timeframe::Hour | Timeframe::Day | Timeframe::Week)) => EquityRows::Bars,
+            Some(_) => EquityRows::Sessions,
+            None => S::EQUITY_ROWS,
+        }
     }
 
     fn input_names(&self, config: &Config) -> Result<Vec<&'static str>> {
@@ -139,19 +152,18 @@ impl<S: Deployable> AnyStrategy for Entry<S> {
     }
 
     fn parameters_schema(&self) -> Value {
-        S::PARAMETERS.schema(&schema::of::<S>())
+        S::parameters_schema()
     }
 
     fn examine(&self, document: &Document) -> Vec<Finding> {
         let mut found = config::examine_parameters(document, &self.parameters_schema());
-        let contradictions = contradictions::<S>(document).into_iter();
-        found.extend(contradictions.map(|finding| document.place(finding, Part::Value)));
+        found.extend(S::examine(document));
         found
     }
 
     fn warmup_to_assume(&self, config: &Config) -> Option<usize> {
         let each = || config.symbols.iter().filter_map(|&symbol| S::from_config(config, symbol).ok());
-        let bars = 3 * each().filter_map(|strategy| longest_period(&strategy)).max()?;
+        let bars = 3 * each().filter_map(|strategy| longest_period(&strategy, S::timeframe_in(config))).max()?;
         let mut assuming = config.clone();
         assuming.data_requirements.warmup_bars = bars;
         let takes_it = |&symbol: &Symbol| S::from_config(&assuming, symbol).is_ok_and(|s| s.warmup() == bars);
@@ -160,7 +172,7 @@ impl<S: Deployable> AnyStrategy for Entry<S> {
 
     fn bars_to_remember(&self, config: &Config) -> usize {
         let each = || config.symbols.iter().filter_map(|&symbol| S::from_config(config, symbol).ok());
-        let longest = each().filter_map(|strategy| longest_period(&strategy)).max();
+        let longest = each().filter_map(|strategy| longest_period(&strategy, S::timeframe_in(config))).max();
         let warmup = each().map(|strategy| strategy.warmup()).max().unwrap_or(0);
         match longest {
             None if size_of::<S::State>() == 0 => warmup,

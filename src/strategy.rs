@@ -338,7 +338,7 @@ impl<const N: usize> Inputs for [f64; N] {
     }
 }
 
-mod sealed {
+pub(crate) mod sealed {
     #[expect(unnameable_types, reason = "sealing needs a public trait nobody can name")]
     pub trait Sealed {}
     impl<const N: usize> Sealed for [f64; N] {}

@@ -35,6 +35,7 @@ mod orders;
 mod pages;
 mod reference;
 mod research;
+mod rules;
 #[cfg(feature = "live")]
 mod run;
 mod runner;

@@ -29,14 +29,14 @@ pub(crate) fn archive() -> Option<&'static Path> {
     archive.as_ref().map(TempDir::path)
 }
 
-fn backtest(archive: &Path, out: &Path, args: &[&str]) {
+pub(crate) fn backtest(archive: &Path, out: &Path, args: &[&str]) {
     let mut command = magellan(["backtest", "--use-cache"]);
     let (code, _, err) = run(command.args(args).arg("--archive").arg(archive).arg("--out").arg(out));
     assert_eq!(code, 0, "{args:?}: {err}");
 }
 
 /// Compares every file of a folder of expected results; how many there were.
-fn compare(expected: &Path, ours: &Path) -> usize {
+pub(crate) fn compare(expected: &Path, ours: &Path) -> usize {
     let mut files: Vec<PathBuf> =
         fs::read_dir(expected).expect("a folder").map(|e| e.expect("an entry").path()).collect();
     files.sort();

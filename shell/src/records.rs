@@ -122,6 +122,7 @@ fn bracket_text(bracket: &Bracket) -> String {
         Some(Stop::At(price)) => write!(text, "; stop {price}"),
         Some(Stop::Offset(distance)) => write!(text, "; stop {distance} away"),
         Some(Stop::Percent(percent)) => write!(text, "; stop {percent} % away"),
+        Some(Stop::Times(factor)) => write!(text, "; stop at {factor} times the entry"),
         Some(Stop::Trail(distance)) => write!(text, "; stop trails by {distance}"),
         Some(Stop::TrailPercent(percent)) => write!(text, "; stop trails by {percent} %"),
     };
@@ -130,6 +131,7 @@ fn bracket_text(bracket: &Bracket) -> String {
             Level::At(price) => write!(text, "; {percent} % at {price}"),
             Level::Offset(distance) => write!(text, "; {percent} % at {distance} away"),
             Level::Percent(away) => write!(text, "; {percent} % at {away} % away"),
+            Level::Times(factor) => write!(text, "; {percent} % at {factor} times the entry"),
             Level::Toward { level, fraction } => write!(text, "; {percent} % at {fraction} of the way to {level}"),
         };
         let _ = match then_stop {
@@ -137,6 +139,7 @@ fn bracket_text(bracket: &Bracket) -> String {
             Some(NewStop::At(price)) => write!(text, " then stop {price}"),
             Some(NewStop::Offset(distance)) => write!(text, " then stop {distance} beyond the entry"),
             Some(NewStop::Percent(percent)) => write!(text, " then stop {percent} % beyond the entry"),
+            Some(NewStop::Times(factor)) => write!(text, " then stop at {factor} times the entry"),
         };
     }
     let seconds = |time: Nanos| time as f64 / SECOND as f64;

@@ -477,6 +477,7 @@ impl Stop {
             Self::At(price) => price,
             Self::Offset(distance) | Self::Trail(distance) => from - direction * distance,
             Self::Percent(percent) | Self::TrailPercent(percent) => from * (1.0 - direction * percent / 100.0),
+            Self::Times(factor) => from * factor,
         }
     }
 }

@@ -278,6 +278,7 @@ fn gap(ticket: &Ticket, reference: f64) -> f64 {
         Some(Stop::At(stop)) => stop - reference,
         Some(Stop::Offset(distance)) => distance,
         Some(Stop::Percent(percent)) => reference * percent / 100.0,
+        Some(Stop::Times(factor)) => ticket.side.sign() as f64 * (reference - reference * factor),
         Some(Stop::Trail(_) | Stop::TrailPercent(_)) | None => f64::NAN,
     }
 }

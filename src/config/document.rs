@@ -162,6 +162,13 @@ impl Document {
         }
     }
 
+    /// Takes a value for a section that isn't there: of a file of rules, which has no more than it needs.
+    pub fn fill_in(&mut self, section: &str, value: Value) {
+        if self.value.get(section).is_none() {
+            self.value[section] = value;
+        }
+    }
+
     /// What figures depend on and the config doesn't say, with what is taken for it; null for what isn't limited.
     pub fn assumed(&self) -> &BTreeMap<String, Value> {
         &self.assumed
@@ -205,7 +212,7 @@ impl Document {
             }
             settings.insert(block.to_owned(), value);
         }
-        for block in ["data_requirements", "risk_management", "execution"] {
+        for block in ["data_requirements", "risk_management", "execution", "rules"] {
             settings.extend(self.get(block).map(|value| (block.to_owned(), value.clone())));
         }
         let mut keys = vec!["initial_capital", "account"];
@@ -221,6 +228,19 @@ impl Document {
         let mut settings = Value::Object(settings);
         settings.sort_all_objects();
         settings
+    }
+
+    /// As [`Document::place`], of a stretch of characters of a text.
+    pub fn place_in_text(&self, finding: Finding, start: usize, end: usize) -> Finding {
+        let path = finding.subject.clone();
+        let mut finding = self.place(finding, Part::Value);
+        let Some(place) = self.places.get(&path).filter(|_| finding.span.is_some()) else { return finding };
+        let raw = &self.text[place.value.clone()];
+        if raw.starts_with('"') {
+            let [start, end] = [start, end].map(|characters| place.value.start + json_offset(raw, characters));
+            finding.span = Some(Span::of(&self.text, start, end.max(start + 1)));
+        }
+        finding
     }
 
     /// The whole value.
@@ -272,6 +292,8 @@ impl Document {
     /// Puts file, line and column to a finding whose subject is a path of this document. What
     /// is not in the text (a missing key) is placed at the nearest object around it; what was
     /// overridden has no place but the override.
+    ///
+    /// Of a text, this is for what is wrong with all of it; [`Document::place_in_text`] is for a part.
     pub fn place(&self, mut finding: Finding, part: Part) -> Finding {
         finding = finding.file(&self.path);
         let overridden = |path: &str| self.overridden.iter().any(|o| path == o || path.starts_with(&format!("{o}.")));
@@ -301,6 +323,29 @@ impl Document {
         finding.span = Some(Span::of(&self.text, range.start, range.end));
         finding
     }
+}
+
+/// Bytes of JSON text after which so many characters of a string have stood, its opening quote included.
+fn json_offset(raw: &str, characters: usize) -> usize {
+    let (mut at, mut seen) = (1, 0);
+    while seen < characters {
+        let rest = &raw[at.min(raw.len())..];
+        let mut letters = rest.chars();
+        at += match letters.next() {
+            None => break,
+            Some('\\') if rest.starts_with("\\u") => {
+                // A character beyond the first 65,536 is written as two.
+                let is_first_half = rest
+                    .get(2..4)
+                    .is_some_and(|hex| matches!(hex.to_ascii_lowercase().as_str(), "d8" | "d9" | "da" | "db"));
+                if is_first_half { 12 } else { 6 }
+            }
+            Some('\\') => 2,
+            Some(letter) => letter.len_utf8(),
+        };
+        seen += 1;
+    }
+    at.min(raw.len().saturating_sub(1))
 }
 
 /// `path.key`, or `key` at the root.

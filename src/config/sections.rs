@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Deserialize;
@@ -19,6 +20,7 @@ use crate::error::{Error, Result, codes};
 use crate::history::Hours;
 use crate::orders::Account;
 use crate::risk::{DailyLoss, Halt, Limits};
+use crate::rules::{Section, read};
 
 /// What a strategy is replayed with. What only a deploy needs is in [`Deployment`](super::Deployment).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -43,6 +45,13 @@ pub struct Config {
     #[serde(default)]
     #[schemars(schema_with = "any_object")]
     strategy_parameters: BTreeMap<String, Value>,
+    /// What a strategy does that has no code.
+    #[serde(default)]
+    #[schemars(schema_with = "any_object")]
+    rules: Option<Value>,
+    /// The same, read.
+    #[serde(skip)]
+    declared: Option<Arc<Section>>,
     /// Bars needed.
     pub data_requirements: DataRequirements,
     /// What risk forbids.
@@ -68,6 +77,7 @@ impl Config {
         let mut config: Self = document.deserialize(value)?;
         config.path = document.path.clone();
         config.sha256 = document.sha256.clone();
+        config.declared = config.rules.as_ref().map(|rules| Arc::new(read(rules).0));
         Ok(config)
     }
 
@@ -96,6 +106,21 @@ impl Config {
     pub fn parameters<P: DeserializeOwned>(&self) -> Result<P> {
         let value = Value::Object(self.strategy_parameters.clone().into_iter().collect());
         self.typed(value, "strategy_parameters")
+    }
+
+    /// The rules that it declares.
+    pub(crate) fn declared(&self) -> Option<&Section> {
+        self.declared.as_deref()
+    }
+
+    /// `symbol_parameters` and `strategy_parameters`.
+    pub(crate) const fn parameter_blocks(&self) -> (&BTreeMap<String, Value>, &BTreeMap<String, Value>) {
+        (&self.symbol_parameters, &self.strategy_parameters)
+    }
+
+    /// Whether a symbol has parameters of its own.
+    pub(crate) fn has_symbol_parameters(&self) -> bool {
+        !self.symbol_parameters.is_empty() || self.strategy_parameters.values().any(Value::is_object)
     }
 
     fn typed<P: DeserializeOwned>(&self, value: Value, at: &str) -> Result<P> {

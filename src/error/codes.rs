@@ -91,6 +91,75 @@ crate::error_codes! {
         ORDER_UNKNOWN_ID "order-unknown-id":
             "A cancel or replace names no earlier order of its symbol.";
             "name an order that a row before it places, of the same symbol"
+        RULE_SYNTAX "rule-syntax":
+            "A rule can't be read: a word stands where another is expected, or it ends too early.";
+            "correct the rule at the named column; `magellan rules check --expr TEXT` tries one"
+        RULE_UNKNOWN_NAME "rule-unknown-name":
+            "A rule uses a name that stands for nothing.";
+            "correct the name; `magellan rules functions` lists all, and `let` gives names"
+        RULE_UNKNOWN_FUNCTION "rule-unknown-function":
+            "A rule calls a function that there is not.";
+            "correct the name; `magellan rules functions` lists all"
+        RULE_UNKNOWN_FIELD "rule-unknown-field":
+            "A rule asks for a field that a value doesn't have.";
+            "choose a field that it has; `magellan rules functions` lists them"
+        RULE_UNKNOWN_SYMBOL "rule-unknown-symbol":
+            "What stands before the colon is no symbol, or stands inside another symbol's value.";
+            "write the symbol with capital letters directly before the colon"
+        RULE_ARITY "rule-arity":
+            "A function has more or fewer arguments than it takes.";
+            "write as many arguments as it takes"
+        RULE_KIND "rule-kind":
+            "A number stands where a condition is needed, or a condition where a number is.";
+            "compare a number with another to make a condition"
+        RULE_UNDEFINED_PARAMETER "rule-undefined-parameter":
+            "A rule uses a parameter that the config doesn't give, or that is no number.";
+            "add it to strategy_parameters or symbol_parameters"
+        RULE_UNUSED_PARAMETER "rule-unused-parameter":
+            "No rule uses a parameter, so its value would be ignored.";
+            "use it in a rule, or remove it"
+        RULE_UNUSED_LET "rule-unused-let":
+            "No rule uses what `let` gives a name.";
+            "use it in a rule, or remove it"
+        RULE_PERIOD "rule-period":
+            "A number of bars isn't a whole number that is the same at each bar, or is out of range.";
+            "write a whole number or a parameter that is one"
+        RULE_WIDTH "rule-width":
+            "There are no bars of the width after `@`, or the strategy's bars don't make them.";
+            "write 5m, 1h, 1d or 1w, not finer than the strategy's bars"
+        RULE_POSITION_NAME "rule-position-name":
+            "A rule speaks of the position where there is none, or where other bars are looked at.";
+            "use it in exit, stop, trail_stop or targets, outside of functions that look at several bars"
+        RULE_CONSTANT_CONDITION "rule-constant-condition":
+            "A condition is the same at each bar.";
+            "compare values of bars, or a parameter"
+        RULE_BRACKET_SIDE "rule-bracket-side":
+            "A stop or a target always lies on the wrong side of the entry.";
+            "a long position's stop lies below its entry, its targets above; of a short one the other way round"
+        RULE_HIDES_BUILTIN "rule-hides-builtin":
+            "`let` gives a name that rules know already.";
+            "choose another name"
+        RULE_UNKNOWN_KEY "rule-unknown-key":
+            "Nothing reads this key of `rules`.";
+            "correct its name or remove it"
+        RULE_MISSING_KEY "rule-missing-key":
+            "A key that rules need is not there. Nothing is defaulted.";
+            "add the key"
+        RULE_CONTRADICTION "rule-contradiction":
+            "Two things that rules say don't go together.";
+            "keep one of them"
+        RULE_BAD_VALUE "rule-bad-value":
+            "A value in `rules` means nothing there.";
+            "write the value as the message says"
+        RULE_TOO_DEEP "rule-too-deep":
+            "A rule is nested too deeply.";
+            "give parts of it names under `let`"
+        RULE_TOO_LONG "rule-too-long":
+            "A rule is too long, or there are too many.";
+            "give parts of it names under `let`"
+        RULE_NOT_YET "rule-not-yet":
+            "The language of rules has this, and Magellan can't do it yet.";
+            "write the strategy in Rust, or without it"
     }
     Data {
         BROKER_CONTRADICTION "broker-contradiction":

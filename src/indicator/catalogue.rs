@@ -360,6 +360,8 @@ pub enum Indicator {
         /// The indicator.
         of: Inner,
     },
+    /// What is worked out from other indicators' values at each bar: made by [`Indicator::formula`].
+    Formula(Inner),
     /// An indicator of one's own: made by [`Indicator::own`].
     Own(Own),
     /// A column from elsewhere: made by [`Features::column`](super::Features::column).
@@ -576,7 +578,7 @@ impl Indicator {
     /// The indicator inside it that gives its values.
     const fn wrapped(self) -> Option<Inner> {
         match self {
-            Self::On { of, .. } | Self::EachSession(of) | Self::At { of, .. } => Some(of),
+            Self::On { of, .. } | Self::EachSession(of) | Self::At { of, .. } | Self::Formula(of) => Some(of),
             _ => None,
         }
     }
@@ -584,7 +586,7 @@ impl Indicator {
     /// How many bars of this width it looks at, one if it has no period.
     pub fn period(self, width: Timeframe) -> usize {
         let own = match self {
-            Self::On { of, .. } | Self::EachSession(of) => of.get().period(width),
+            Self::On { of, .. } | Self::EachSession(of) | Self::Formula(of) => of.get().period(width),
             // The coarser bar that isn't complete yet comes on top.
             Self::At { width: coarser, of } => (of.get().period(coarser) + 1) * coarser::count(coarser, width),
             Self::Own(own) => own.period().max(1),
@@ -707,7 +709,7 @@ impl Indicator {
             Self::DayOfMonth => "day_of_month",
             Self::Month => "month",
             Self::MonthEnd => "is_month_end",
-            Self::On { of, .. } | Self::EachSession(of) | Self::At { of, .. } => of.get().name(),
+            Self::On { of, .. } | Self::EachSession(of) | Self::At { of, .. } | Self::Formula(of) => of.get().name(),
             Self::Own(own) => own.name(),
             Self::External(external) => external.name(),
             Self::SessionLastClose(_) => "session_last_close",
@@ -740,6 +742,7 @@ impl Indicator {
                 of.get().memory()
             }
             Self::Own(own) => own.memory(),
+            Self::Formula(of) => of.get().memory(),
             _ => Memory::Continuous,
         }
     }
@@ -888,6 +891,7 @@ impl Indicator {
             Self::MonthEnd => Rolling::new(PerSession::new(time::MonthEnd::default())),
             Self::EachSession(of) => Rolling::new(EachSession::new(of, symbol)),
             Self::At { width, of } => Rolling::new(Coarser::new(width, of.get().start(symbol))),
+            Self::Formula(of) => of.get().start(symbol),
             Self::Own(own) => own.start(symbol),
             Self::External(external) => Rolling::new(external.start(symbol)),
             // Those of the other starts.

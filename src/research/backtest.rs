@@ -284,11 +284,12 @@ struct Prepared<'a, S> {
 /// Loads strategy `S` as asked.
 pub(crate) fn prepare<'a, S: Deployable>(request: &Request<'a>) -> Result<Box<dyn Replayable + 'a>> {
     let period = (request.start, request.end);
-    check::<S>(request.timeframe, period, request.hours)?;
     let config = request.document.config().clone();
+    check::<S>(&config, request.timeframe, period, request.hours)?;
     let strategies = strategies_of::<S>(&config, request.symbols.unwrap_or(&config.symbols))?;
     let hours = request.hours.unwrap_or_else(|| config.hours());
-    let market = Market::load(request.archive, &strategies, request.timeframe, period, hours)?;
+    let timeframe = request.timeframe.unwrap_or_else(|| S::timeframe_in(&config));
+    let market = Market::load(request.archive, &strategies, timeframe, period, hours)?;
     let strategies = strategies.into_iter().map(|(_, strategy)| strategy).collect();
     Ok(Box::new(Prepared { request: *request, config, market, strategies, columns: OnceLock::new() }))
 }
@@ -325,7 +326,7 @@ impl<S: Deployable> Replayable for Prepared<'_, S> {
     fn trials(&self) -> Trials {
         let Request { scope, start, end, .. } = self.request;
         Trials {
-            strategy: S::NAME.to_owned(),
+            strategy: S::name_in(&self.config),
             data: self.market.data(),
             scope: scope.name().to_owned(),
             synthetic: self.market.is_synthetic(),
@@ -387,7 +388,7 @@ impl<S: Deployable> Replayable for Prepared<'_, S> {
     fn longest_period(&self) -> Option<usize> {
         let longest = |strategy: &S| {
             // What a state remembers has no period.
-            deployable::longest_period(strategy).or((size_of::<S::State>() > 0).then_some(1))
+            deployable::longest_period(strategy, self.market.timeframe()).or((size_of::<S::State>() > 0).then_some(1))
         };
         self.strategies.iter().filter_map(longest).max()
     }

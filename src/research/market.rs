@@ -115,8 +115,7 @@ pub struct Market {
 }
 
 impl Market {
-    /// Loads and audits the bars that strategy `S` needs, one series a symbol; `timeframe` instead of the declared
-    /// width, if it is given.
+    /// Loads and audits the bars that strategy `S` needs, one series a symbol.
     ///
     /// # Errors
     /// Usage error if period or hours make no sense for the strategy; data error if a symbol has no bars or the
@@ -124,11 +123,10 @@ impl Market {
     pub(crate) fn load<S: Deployable>(
         archive: &Archive,
         strategies: &[(Symbol, S)],
-        timeframe: Option<Timeframe>,
+        timeframe: Timeframe,
         period: Period,
         hours: Hours,
     ) -> Result<Self> {
-        let timeframe = timeframe.unwrap_or(S::TIMEFRAME);
         let load = |(symbol, strategy): &(Symbol, S)| load_series(archive, *symbol, strategy, timeframe, period);
         Ok(Self {
             timeframe,
@@ -376,16 +374,17 @@ pub(crate) fn before_time(bars: Bars<'_>, before: Nanos) -> Bars<'_> {
 
 /// Contradictions between what is asked and the strategy.
 pub(crate) fn check<S: Deployable>(
+    config: &Config,
     timeframe: Option<Timeframe>,
     (start, end): Period,
     hours: Option<Hours>,
 ) -> Result<()> {
-    let timeframe = timeframe.unwrap_or(S::TIMEFRAME);
+    let timeframe = timeframe.unwrap_or_else(|| S::timeframe_in(config));
     if start > end {
         return Err(Error::new(codes::BAD_ARGUMENT, format!("the start date {start} is after the end date {end}")));
     }
     if !timeframe.is_intraday() && hours == Some(Hours::All) {
-        let what = format!("{} trades {timeframe} bars: they have no hours to choose", S::NAME);
+        let what = format!("{} trades {timeframe} bars: they have no hours to choose", S::name_in(config));
         return Err(Error::new(codes::BAD_ARGUMENT, what).help("leave out --session all"));
     }
     Ok(())
@@ -420,15 +419,15 @@ fn load_series<S: Deployable>(
     let mut findings = archive.audit(&source, first, end, true)?;
     findings.extend(archive.aligned(&source, first, end)?);
     let mut series = archive.of_width(source, timeframe)?;
-    if S::ADJUSTED {
+    if strategy.is_adjusted() {
         series = series.adjusted(&splits);
     }
     let actions = CorporateActions {
         splits,
         dividends: archive.dividends(symbol),
         delisting: archive.delisting(symbol),
-        adjusted: S::ADJUSTED,
-        flat_overnight: S::OVERNIGHT == Overnight::Flat,
+        adjusted: strategy.is_adjusted(),
+        flat_overnight: strategy.overnight() == Overnight::Flat,
     };
     let from_elsewhere = indicators.iter().filter(|indicator| indicator.reads_other_data());
     let from_elsewhere = from_elsewhere.map(|indicator| format!("{indicator:?}")).collect();

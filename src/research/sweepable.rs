@@ -16,7 +16,7 @@ use crate::archive::Archive;
 use crate::bar::{Date, Symbol, Timeframe};
 use crate::config::document::Document;
 use crate::config::{Checked, Config, Override, PARAMETER_BLOCKS, Parameters, examine_parameters};
-use crate::deployable::{Deployable, contradictions};
+use crate::deployable::Deployable;
 use crate::error::{Error, Result, codes};
 use crate::finding::{Finding, Severity};
 use crate::history::{History, Hours};
@@ -156,20 +156,21 @@ const CHECKED_VALUES: usize = 2_000;
 pub(crate) fn prepare<'a, S: Deployable + 'static>(request: &SweepRequest<'a>) -> Result<Box<dyn Sweepable + 'a>> {
     let SweepRequest { document, archive, timeframe, hours, start, end, grid, .. } = *request;
     let period = (start, end);
-    check::<S>(timeframe, period, hours)?;
-    grid.check()?;
     let config = document.config().clone();
+    check::<S>(&config, timeframe, period, hours)?;
+    grid.check()?;
     let mut symbols = request.symbols.unwrap_or(&config.symbols).to_vec();
     symbols.sort_unstable();
     symbols.dedup();
     let targets: Vec<AxisPaths> =
         grid.axes.iter().map(|axis| axis_paths::<S>(document, axis, &symbols)).collect::<Result<_>>()?;
     check_overlap(grid, &targets)?;
-    let schema = S::PARAMETERS.schema(&crate::config::schema::of::<S>());
+    let schema = S::parameters_schema();
     grid.axes.iter().zip(&targets).try_for_each(|(axis, to)| check_values(document, &schema, axis, to))?;
     let strategies = strategies_of::<S>(&config, &symbols)?;
     let hours = hours.unwrap_or_else(|| config.hours());
-    let market = Market::load(archive, &strategies, timeframe, period, hours)?;
+    let market =
+        Market::load(archive, &strategies, timeframe.unwrap_or_else(|| S::timeframe_in(&config)), period, hours)?;
     let (bars, strategy) = (market.bars_in_period()?, PhantomData);
     let mut prepared = Prepared::<S> { request: *request, config, market, targets, bars, allocates: false, strategy };
     prepared.allocates = prepared.allocates()?;
@@ -189,7 +190,7 @@ fn check_overlap(grid: &Grid, targets: &[AxisPaths]) -> Result<()> {
     Ok(())
 }
 
-fn axis_paths<S: Deployable>(document: &Document, axis: &Axis, symbols: &[Symbol]) -> Result<AxisPaths> {
+fn axis_paths<S: Deployable>(document: &Checked, axis: &Axis, symbols: &[Symbol]) -> Result<AxisPaths> {
     let probe = Override::new(&axis.key, Value::Null);
     let paths = probe.paths(document.value());
     if paths.is_empty() {
@@ -201,7 +202,7 @@ fn axis_paths<S: Deployable>(document: &Document, axis: &Axis, symbols: &[Symbol
     }
     // Another symbol's parameters change nothing here.
     let is_of_other = |path: &Vec<String>| {
-        S::PARAMETERS == Parameters::BySymbol
+        S::parameters_in(document.config()) == Parameters::BySymbol
             && PARAMETER_BLOCKS.contains(&path[0].as_str())
             && path.get(1).is_some_and(|name| symbols.iter().all(|s| s.as_str() != name))
     };
@@ -305,7 +306,7 @@ impl<S: Deployable> Prepared<'_, S> {
                     let changes: Vec<Override> = settings.iter().map(change).collect();
                     let document = self.request.document.with(&changes)?;
                     let of_settings = |document: &Document| {
-                        contradictions::<S>(document).into_iter().filter(|f| self.is_of_settings(f)).collect()
+                        S::examine(document).into_iter().filter(|f| self.is_of_settings(f)).collect()
                     };
                     let document = Checked::new(document, of_settings).map_err(|e| self.at_point(e, point))?;
                     groups.push(Group { document, points: Vec::new() });
@@ -365,7 +366,7 @@ impl<S: Deployable> Prepared<'_, S> {
         }
         let strategies: Vec<S> =
             self.market.symbols().into_iter().map(|s| S::from_config(config, s)).collect::<Result<_>>()?;
-        let path = if S::PARAMETERS == Parameters::Common { "strategy_parameters" } else { "parameters" };
+        let path = if S::parameters_in(config) == Parameters::Common { "strategy_parameters" } else { "parameters" };
         let contradiction = strategies.iter().find_map(|s| s.contradictions(path, &group.document).into_iter().next());
         match contradiction {
             Some(finding) => Err(self.at_point(Error::new(finding.code, finding.what), point)),
@@ -502,7 +503,7 @@ impl<S: Deployable + 'static> Sweepable for Prepared<'_, S> {
     }
 
     fn scope(&self) -> Scope {
-        match S::PARAMETERS {
+        match S::parameters_in(&self.config) {
             Parameters::Common => Scope::Portfolio,
             Parameters::BySymbol => Scope::Single,
         }
@@ -537,7 +538,7 @@ impl<S: Deployable + 'static> Sweepable for Prepared<'_, S> {
         let axes = grid.axes.iter().zip(self.setting_paths());
         let axes = axes.map(|(axis, paths)| Varied { key: axis.key.clone(), paths, values: axis.values.clone() });
         Trials {
-            strategy: S::NAME.to_owned(),
+            strategy: S::name_in(&self.config),
             data: self.market.data(),
             scope: self.scope().name().to_owned(),
             synthetic: self.market.is_synthetic(),

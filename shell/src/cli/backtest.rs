@@ -9,7 +9,7 @@ use magellan::bar::Date;
 use magellan::config::Checked;
 use magellan::error::{Error, Result};
 use magellan::ledger::Ledger;
-use magellan::registry::{self, AnyStrategy};
+use magellan::registry::AnyStrategy;
 use magellan::research::backtest::{Request, Run};
 use magellan::research::market::Scope;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ use crate::report::{files, html, table, traded};
 pub(super) struct Backtest {
     /// The strategy, e.g. bear_trap.
     #[arg(long)]
-    pub(super) strategy: String,
+    pub(super) strategy: Option<String>,
     /// First session, YYYY-MM-DD.
     #[arg(long)]
     pub(super) start_date: Date,
@@ -75,7 +75,7 @@ impl From<ScopeArg> for Scope {
 
 pub(super) fn run(options: &Backtest, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
     archived_data_only()?;
-    let strategy = registry::find(strategies, &options.strategy)?;
+    let strategy = options.subject.strategy(options.strategy.as_deref(), strategies)?;
     let document = options.subject.document(strategy)?;
     let config = document.config();
     if let Some(bps) = options.slippage_bps.filter(|bps| !(0.0..=1_000.0).contains(bps)) {

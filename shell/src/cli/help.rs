@@ -7,7 +7,7 @@ use clap::Command;
 /// The groups, each with its commands in the order of their use. Those of a feature that isn't built are passed over.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Begin", &["init", "new", "list", "data"]),
-    ("Research", &["backtest", "replay", "sweep", "walk-forward", "ledger", "holdout"]),
+    ("Research", &["rules", "backtest", "replay", "sweep", "walk-forward", "ledger", "holdout"]),
     ("Judge", &["validate", "gate", "verdict", "keys", "baseline", "ci", "test"]),
     (
         "Deploy",

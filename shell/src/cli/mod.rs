@@ -13,6 +13,7 @@ mod completions;
 #[cfg(feature = "live")]
 mod dashboard;
 mod data;
+mod declared;
 #[cfg(feature = "deploy")]
 mod deploy;
 #[cfg(feature = "deploy")]
@@ -54,6 +55,7 @@ mod registration;
 mod released;
 mod replay;
 mod research;
+mod rules;
 #[cfg(feature = "live")]
 mod run;
 mod selftest;
@@ -136,6 +138,11 @@ enum Command {
     Schema(validate::Schema),
     /// Explain an error by its code, or list all.
     Explain(explain::Explain),
+    /// Check and explain strategies that are written as rules, without code.
+    Rules {
+        #[command(subcommand)]
+        command: rules::Rules,
+    },
     /// Replay one strategy over archived bars.
     Backtest(backtest::Backtest),
     /// Replay a file of orders, written by any program, over archived bars.
@@ -298,7 +305,11 @@ fn answer(words: impl IntoIterator<Item = OsString>, strategies: &[&dyn AnyStrat
             return 0;
         }
     };
-    run(args.command, strategies, started).unwrap_or_else(|err| report(&err))
+    let declared = declared::strategies(&words);
+    // What a config declares isn't looked up in code.
+    let in_code = strategies.iter().copied().filter(|one| declared.iter().all(|other| other.name() != one.name()));
+    let all: Vec<&dyn AnyStrategy> = in_code.chain(declared.iter().copied()).collect();
+    run(args.command, &all, started).unwrap_or_else(|err| report(&err))
 }
 
 fn run(command: Command, strategies: &[&dyn AnyStrategy], started: Instant) -> Result<u8> {
@@ -317,6 +328,7 @@ fn run(command: Command, strategies: &[&dyn AnyStrategy], started: Instant) -> R
         Command::Schema(options) => validate::schema(&options, strategies),
         Command::Explain(options) => explain::run(&options),
         Command::Replay(options) => replay::run(&options),
+        Command::Rules { command } => rules::run(&command),
         Command::Backtest(options) => backtest::run(&options, strategies, started),
         Command::Sweep(options) => sweep::run(&options, strategies, started),
         Command::WalkForward(options) => walk_forward::run(&options, strategies),

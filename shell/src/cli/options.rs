@@ -8,10 +8,11 @@ use magellan::archive::{Archive, SYNTHETIC};
 use magellan::bar::{Symbol, Timeframe};
 use magellan::config::document::Document;
 use magellan::config::{Checked, Override};
+use magellan::declared::read_rules;
 use magellan::disk::map::Access;
 use magellan::error::{Error, Result};
 use magellan::history::Hours;
-use magellan::registry::AnyStrategy;
+use magellan::registry::{self, AnyStrategy};
 use serde_json::Value;
 
 use crate::codes;
@@ -34,6 +35,9 @@ pub(super) struct Subject {
     /// Config instead of deployed/<strategy>/config.json.
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// A strategy that is written as rules: a file with rules, strategy_parameters and data_requirements.timeframe.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "strategy"])]
+    pub(super) rules: Option<PathBuf>,
     /// Symbols instead of the configured ones, e.g. AMC,GME.
     #[arg(long, value_delimiter = ',')]
     pub(super) symbols: Option<Vec<Symbol>>,
@@ -96,8 +100,29 @@ impl From<SessionArg> for Hours {
 }
 
 impl Subject {
+    /// The strategy of this name, or the one whose rules are in a file.
+    pub(super) fn strategy<'s>(
+        &self,
+        name: Option<&str>,
+        strategies: &[&'s dyn AnyStrategy],
+    ) -> Result<&'s dyn AnyStrategy> {
+        match (&self.rules, name) {
+            (Some(file), _) => registry::find(
+                strategies,
+                read_rules(file, &[], &self.set)?.text_at("strategy.name").unwrap_or_default(),
+            ),
+            (None, Some(name)) => registry::find(strategies, name),
+            (None, None) => {
+                Err(Error::new(codes::COMMAND_LINE, "--strategy is missing").help("name one, or --rules FILE"))
+            }
+        }
+    }
+
     /// The strategy's config with its overrides: as named, or the deployed one.
     pub(super) fn document(&self, strategy: &dyn AnyStrategy) -> Result<Checked> {
+        if let Some(file) = &self.rules {
+            return strategy.check(read_rules(file, self.symbols.as_deref().unwrap_or_default(), &self.set)?);
+        }
         let path = match &self.config {
             Some(path) => path.clone(),
             None => self.place.deployed()?.join(strategy.name()).join("config.json"),
@@ -151,6 +176,14 @@ impl Baselines {
     }
 }
 
+/// The nearest folder `deployed` above the working directory.
+pub(super) fn nearest_deployed() -> Option<PathBuf> {
+    // Relative if it is right here, so that reports name files as the project does.
+    let right_here = Some(PathBuf::from("deployed")).filter(|dir| dir.is_dir());
+    let above = || std::env::current_dir().ok()?.ancestors().map(|dir| dir.join("deployed")).find(|dir| dir.is_dir());
+    right_here.or_else(above)
+}
+
 impl Place {
     /// The folder `deployed`: as named, or the nearest one above the working directory.
     pub(super) fn deployed(&self) -> Result<PathBuf> {
@@ -158,10 +191,7 @@ impl Place {
             return Ok(folder.clone());
         }
         let here = std::env::current_dir().map_err(|e| Error::new(codes::NO_DEPLOYED_FOLDER, e.to_string()))?;
-        // Relative if it is right here, so that reports name files as the project does.
-        let right_here = Some(PathBuf::from("deployed")).filter(|dir| dir.is_dir());
-        let above = || here.ancestors().map(|dir| dir.join("deployed")).find(|dir| dir.is_dir());
-        right_here.or_else(above).ok_or_else(|| {
+        nearest_deployed().ok_or_else(|| {
             Error::new(codes::NO_DEPLOYED_FOLDER, "no folder `deployed` here or above").at(here.display())
         })
     }

@@ -14,7 +14,7 @@ use magellan::error::{Error, Result};
 use magellan::finding::Finding;
 use magellan::history::Hours;
 use magellan::ledger::Ledger;
-use magellan::registry::{self, AnyStrategy};
+use magellan::registry::AnyStrategy;
 use magellan::research::coverage::PartlyCovered;
 use magellan::research::progress::Progress;
 use magellan::research::sweepable::SweepRequest;
@@ -108,10 +108,9 @@ impl<'s> Opened<'s> {
         super::backtest::archived_data_only()?;
         super::address_space::fit_threads(options.memory.0)?;
         let missing = |name: &str| Error::new(codes::COMMAND_LINE, format!("--{name} is missing"));
-        let name = options.strategy.as_ref().ok_or_else(|| missing("strategy"))?;
         let start = options.start_date.ok_or_else(|| missing("start-date"))?;
         let end = options.end_date.ok_or_else(|| missing("end-date"))?;
-        let strategy = registry::find(strategies, name)?;
+        let strategy = options.subject.strategy(options.strategy.as_deref(), strategies)?;
         let subject = &options.subject;
         let choice = match options.random {
             Some(count) => Choice::Random { count, seed: options.seed.unwrap_or(0) },
