@@ -36,7 +36,12 @@ pub(crate) fn backtest(archive: &Path, out: &Path, args: &[&str]) {
 }
 
 /// Compares every file of a folder of expected results; how many there were.
-pub(crate) fn compare(expected: &Path, ours: &Path) -> usize {
+fn compare(expected: &Path, ours: &Path) -> usize {
+    compare_without(expected, ours, &[])
+}
+
+/// The same without some keys of metrics: parameters of the strategy in Rust.
+pub(crate) fn compare_without(expected: &Path, ours: &Path, left_out: &[&str]) -> usize {
     let mut files: Vec<PathBuf> =
         fs::read_dir(expected).expect("a folder").map(|e| e.expect("an entry").path()).collect();
     files.sort();
@@ -44,7 +49,11 @@ pub(crate) fn compare(expected: &Path, ours: &Path) -> usize {
         let name = file.file_name().expect("a name").to_string_lossy().into_owned();
         let read = |path: &Path| fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let (theirs, ours) = (read(file), read(&ours.join(&name)));
-        if name.ends_with(".json") { compare_json(&name, &theirs, &ours) } else { compare_csv(&name, &theirs, &ours) }
+        if name.ends_with(".json") {
+            compare_json(&name, &theirs, &ours, left_out)
+        } else {
+            compare_csv(&name, &theirs, &ours)
+        }
     }
     files.len()
 }
@@ -74,10 +83,10 @@ fn compare_csv(name: &str, theirs: &str, ours: &str) {
     }
 }
 
-fn compare_json(name: &str, theirs: &str, ours: &str) {
+fn compare_json(name: &str, theirs: &str, ours: &str, left_out: &[&str]) {
     let parse = |text: &str| -> serde_json::Map<String, Value> { serde_json::from_str(text).expect("an object") };
     let (mut theirs, ours) = (parse(theirs), parse(ours));
-    theirs.remove("window");
+    ["window"].iter().chain(left_out).for_each(|key| drop(theirs.remove(*key)));
     let keys = |map: &serde_json::Map<String, Value>| map.keys().cloned().collect::<BTreeSet<String>>();
     assert!(keys(&theirs).is_subset(&keys(&ours)), "{name}: {:?} lacks some of {:?}", keys(&ours), keys(&theirs));
     for (key, a) in &theirs {

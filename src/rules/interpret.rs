@@ -439,7 +439,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 400 } else { 10_000 }))]
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
 
         /// What replays use gives the bits of the plain meaning, and what comes later changes nothing.
         #[test]
