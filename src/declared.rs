@@ -55,8 +55,18 @@ pub fn read_rules(path: &Path, symbols: &[Symbol], overrides: &[Override]) -> Re
             return Err(document.place(finding, Part::Key).into());
         }
     }
+    let width = document.get("data_requirements.timeframe").cloned().unwrap_or_default();
+    if document.typed::<Timeframe>("data_requirements.timeframe").is_none() {
+        let key = "data_requirements.timeframe";
+        let known: Vec<&str> = Timeframe::ALL.iter().map(|known| known.name()).collect();
+        let what = format!("{key} is {width}, allowed are {}", known.join(", "));
+        return Err(document.place(Finding::new(codes::NOT_ALLOWED, key, what), Part::Value).into());
+    }
     if document.get("strategy").is_none() {
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().replace(['-', ' '], "_").to_lowercase());
+        // A deployed one has its folder's name.
+        let is_config = path.file_name().is_some_and(|name| name == "config.json");
+        let of = if is_config { path.parent().and_then(Path::file_name) } else { path.file_stem() };
+        let stem = of.map(|stem| stem.to_string_lossy().replace(['-', ' '], "_").to_lowercase());
         let name = stem.filter(|stem| is_name(stem)).unwrap_or_else(|| "rules".to_owned());
         document.fill_in("strategy", json!({ "name": name }));
     }

@@ -21,6 +21,7 @@ use crate::research::sweepable::{self, SweepRequest, Sweepable};
 use crate::research::walk_forward::{self, Choosing, WalkForward};
 use crate::runner::{Broker, Decision, Event, Runner};
 use crate::strategy::Strategy;
+use crate::words::word;
 
 /// (1 - 1/n)^(40 n) is below the precision of a double.
 const FADES_AFTER: usize = 40;
@@ -148,7 +149,7 @@ impl<S: Deployable> AnyStrategy for Entry<S> {
     fn input_names(&self, config: &Config) -> Result<Vec<&'static str>> {
         let Some(&symbol) = config.symbols.first() else { return Ok(Vec::new()) };
         let indicators = S::from_config(config, symbol)?.indicators();
-        Ok(indicators.as_ref().iter().map(|i| i.name()).collect())
+        Ok(distinct(indicators.as_ref().iter().map(|i| i.name()).collect()))
     }
 
     fn parameters_schema(&self) -> Value {
@@ -162,6 +163,10 @@ impl<S: Deployable> AnyStrategy for Entry<S> {
     }
 
     fn warmup_to_assume(&self, config: &Config) -> Option<usize> {
+        if self.in_config.is_some() {
+            // What isn't known yet enters nowhere.
+            return None;
+        }
         let each = || config.symbols.iter().filter_map(|&symbol| S::from_config(config, symbol).ok());
         let bars = 3 * each().filter_map(|strategy| longest_period(&strategy, S::timeframe_in(config))).max()?;
         let mut assuming = config.clone();
@@ -186,6 +191,17 @@ impl<S: Deployable> AnyStrategy for Entry<S> {
             config.symbols.iter().map(|&symbol| Ok((symbol, strategy_of(config, symbol)?))).collect();
         Ok(Box::new(Runner::new(strategies?)?))
     }
+}
+
+/// The same names, those that come again with a number.
+fn distinct(names: Vec<&'static str>) -> Vec<&'static str> {
+    let mut all: Vec<&'static str> = Vec::with_capacity(names.len());
+    for name in names {
+        let numbered = (2..1_000).map(|n| format!("{name}_{n}")).find(|name| !all.contains(&name.as_str()));
+        let again = || numbered.and_then(|name| word(&name).ok()).unwrap_or(name);
+        all.push(if all.contains(&name) { again() } else { name });
+    }
+    all
 }
 
 impl dyn AnyStrategy + '_ {

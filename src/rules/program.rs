@@ -529,6 +529,12 @@ impl Programmer<'_> {
             self.fixed(&at("time_stop_minutes"), rules.time_stop_minutes.as_ref(), f64::MIN_POSITIVE, 1e7, false);
         let flat =
             self.fixed(&at("flat_before_close_minutes"), rules.flat_before_close_minutes.as_ref(), 0.0, 390.0, false);
+        if let Some(tree) = &rules.flat_before_close_minutes
+            && self.names.timeframe.is_some_and(|width| !width.is_intraday())
+        {
+            let what = "bars of days and weeks end with their session: nothing can be flat before its close";
+            self.report(&at("flat_before_close_minutes"), Fault::new(codes::RULE_CONTRADICTION, tree.place, what));
+        }
         let kept = std::mem::take(&mut self.kept);
         if kept.len() > MOST_AT_ENTRY {
             let what = format!("{path} has more than {MOST_AT_ENTRY} different at_entry");

@@ -404,6 +404,10 @@ impl Reader {
         if order == OrderKind::OnClose && object.contains_key("tif") {
             self.contradiction(&format!("{path}.tif"), "an order for the closing auction has no time in force");
         }
+        if order == OrderKind::OnClose && object.contains_key("flat_before_close_minutes") {
+            let what = "what is bought in the closing auction can't be flat before it";
+            self.contradiction(&format!("{path}.flat_before_close_minutes"), what);
+        }
         if order.is_market() && object.contains_key("cancel_when") {
             let what = "a market order fills at the next open and can't be cancelled";
             self.contradiction(&format!("{path}.cancel_when"), what);
@@ -435,7 +439,7 @@ impl Reader {
         {
             self.contradiction(&format!("{path}.{key}"), "target_weight takes no bracket and no price");
         }
-        if size == Some(SizeKind::RiskFraction) && !has("stop") && !has("trail_stop") {
+        if size == Some(SizeKind::RiskFraction) && !has("stop") {
             self.missing(path, "stop", "risk_fraction is the part of equity that is lost if the stop fills");
         }
         if has("reason") && !has("exit") {

@@ -5,7 +5,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use super::program::{Leaving, Level as RuleLevel, MOST_AT_ENTRY, MOST_INPUTS, Moment, Program, SideProgram, Value};
 use super::section::{OrderKind, SizeKind, Tif};
-use crate::bar::{MINUTE, Nanos};
+use crate::bar::{Bar, MINUTE, Nanos};
 use crate::indicator::Indicator;
 use crate::order::{
     Bracket, Change, Entry, Level, Name, NewStop, Order, Reason, Side, Size, Stop, TakeProfit, Ticket, TimeInForce,
@@ -274,7 +274,7 @@ impl RuleLevel {
 
 impl Remembered {
     /// Takes in what the account tells at a close.
-    fn see(&mut self, position: &Position, high: f64, low: f64, close: f64, by_limit: bool) {
+    fn see(&mut self, position: &Position, bar: &Bar, by_limit: bool) {
         if position.exited_this_bar {
             self.since_exit = 1;
         } else if self.since_exit > 0 {
@@ -284,11 +284,13 @@ impl Remembered {
             (self.entered, self.bars_held, self.stop) = (0, 0, f64::NAN);
         } else if self.entered == position.entered {
             self.bars_held += 1;
-            (self.high, self.low) = (self.high.max(high), self.low.min(low));
+            (self.high, self.low) = (self.high.max(bar.high), self.low.min(bar.low));
         } else {
-            // Of a limit's bar only the close is known to have come after the fill.
-            let (high, low) = if by_limit { (close, close) } else { (high, low) };
             let price = position.entry_price;
+            // Of what helps only the close is known to have come after a limit was met inside the bar.
+            let inside = by_limit && price != bar.open;
+            let high = if inside && position.shares > 0 { bar.close } else { bar.high };
+            let low = if inside && position.shares < 0 { bar.close } else { bar.low };
             (self.entered, self.bars_held) = (position.entered, 1);
             (self.high, self.low) = (price.max(high), price.min(low));
         }
@@ -324,7 +326,7 @@ impl Strategy for Declared {
         let position = &now.position;
         let holding = self.sides().find(|side| side.side.sign() == position.shares.signum());
         let by_limit = holding.is_some_and(|side| matches!(side.order, OrderKind::Limit | OrderKind::StopLimit));
-        state.see(position, now.bar.high, now.bar.low, now.bar.close, by_limit);
+        state.see(position, &now.bar, by_limit);
         let mut leaves = false;
         if let Some(side) = holding {
             leaves = self.leave(side, state, now, orders);
@@ -423,9 +425,7 @@ impl Declared {
             false if side.max_bars.is_some_and(|most| state.bars_held >= most) => "max_bars",
             false => return false,
         };
-        if side.size == SizeKind::TargetWeight {
-            orders.place(Order::target_weight(0.0));
-        } else if side.exits_at_close {
+        if side.exits_at_close {
             orders.place(Order::ExitAtClose(Reason::Signal(reason)));
         } else {
             orders.place(Order::Exit(Reason::Signal(reason)));

@@ -157,6 +157,10 @@ pub(super) fn reconcile(options: &Reconcile, strategies: &[&dyn AnyStrategy]) ->
     for symbol in &compared.unprotected {
         print(&format!("{symbol}: the shares that the service didn't buy have no stop and no time limit.\n"))?;
     }
+    if !compared.accepted && !compared.differences.is_empty() {
+        // A service that was away finds out itself what happened meanwhile.
+        print("Start the service first: it asks what became of its orders. Accept what it halts for.\n")?;
+    }
     if compared.accepted {
         print("Accepted. Start the service: it places its orders anew.\n")?;
         return Ok(0);
@@ -185,6 +189,12 @@ pub(super) struct Kill {
 }
 
 pub(super) fn kill(options: &Kill) -> Result<u8> {
+    for (option, text) in [("--who", &options.who), ("--why", &options.why)] {
+        if text.trim().is_empty() || text.chars().count() > 500 || text.contains(|c: char| c.is_control() && c != '\n') {
+            let what = format!("{option} is empty, longer than 500 characters, or has control characters");
+            return Err(Error::new(codes::BAD_ARGUMENT, what));
+        }
+    }
     let file = options.state_dir.join(KILL);
     if !options.state_dir.join("heartbeat.json").exists() {
         let what = "no service has its state here";

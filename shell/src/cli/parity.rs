@@ -92,6 +92,14 @@ fn own(strategy: &dyn AnyStrategy, place: &Place) -> Result<(Complete, Identity)
 }
 
 pub(super) fn parity(options: &ParityOptions, strategies: &[&dyn AnyStrategy]) -> Result<u8> {
+    let limits = [
+        ("--warn-slippage-bps", options.warn_slippage_bps.unwrap_or(0.0), 10_000.0),
+        ("--fail-slippage-bps", options.fail_slippage_bps.unwrap_or(0.0), 10_000.0),
+        ("--fail-missed", options.fail_missed, 1.0),
+    ];
+    if let Some((name, given, most)) = limits.iter().find(|(_, given, most)| !(0.0..=*most).contains(given)) {
+        return Err(Error::new(codes::BAD_ARGUMENT, format!("{name} is {given}, allowed are 0 to {most}")));
+    }
     let strategy = registry::find(strategies, &options.strategy)?;
     let (config, identity) = own(strategy, &options.place)?;
     let date = match options.date {
@@ -114,6 +122,9 @@ pub(super) fn parity(options: &ParityOptions, strategies: &[&dyn AnyStrategy]) -
     }
     if replayed.unit_digest != identity.unit_digest {
         say(Status::Warn, "the day was traded by another build or unit than this one".to_owned());
+    }
+    if last_session(&options.state_dir).map_or(true, |last| last < date) {
+        say(Status::Warn, "the session has not ended yet".to_owned());
     }
     let Parity { difference, drift, bars, .. } = &replayed.parity;
     if let Some(d) = difference {

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use magellan::bar::Timeframe;
 use magellan::config::document::Document;
-use magellan::declared::{examine_rules, parameters_by_symbol};
+use magellan::config::examine_for_research;
+use magellan::declared::{examine_rules, parameters_by_symbol, read_rules};
 use magellan::error::{Error, Result};
 use magellan::finding::{self, Finding, Span};
 use magellan::rules::{
@@ -76,8 +77,12 @@ pub(super) fn run(command: &Rules) -> Result<u8> {
 fn check(options: &Check) -> Result<u8> {
     let (found, texts) = match (&options.file, &options.expr) {
         (Some(file), _) => {
-            let document = Document::read(file, &[])?;
-            (examine_rules(&document), BTreeMap::from([(file.clone(), document.text.clone())]))
+            let document = read_rules(file, &[], &[])?;
+            // Who trades what may be said by --symbols.
+            let mut found: Vec<Finding> = examine_for_research(&document);
+            found.retain(|finding| finding.subject != "symbols" || document.get("symbols").is_some());
+            found.extend(examine_rules(&document));
+            (found, BTreeMap::from([(file.clone(), document.text.clone())]))
         }
         (None, text) => {
             let text = text.as_deref().unwrap_or_default();

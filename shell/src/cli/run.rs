@@ -70,7 +70,7 @@ pub(super) fn run(options: &Run, strategies: &[&dyn AnyStrategy]) -> Result<u8> 
     let in_checkout = bound.is_none();
     let ending =
         trade(options, &place, in_checkout, strategy, &document, &mut service).inspect_err(|err| service.fail(err))?;
-    Ok(if ending == Ending::Interrupted { 130 } else { 0 })
+    Ok(ending.exit_code())
 }
 
 /// Bars as they happen, and a broker.
@@ -97,12 +97,12 @@ fn trade_live(
         Ok(Some(mut trader)) => trader.run(),
         Ok(None) => {
             service.stop();
-            return Ok(0);
+            return Ok(service.ended_by.map_or(0, Ending::exit_code));
         }
         Err(err) => Err(err),
     };
     let ending = ended.inspect_err(|err| service.fail(err))?;
-    Ok(if ending == Ending::Interrupted { 130 } else { 0 })
+    Ok(ending.exit_code())
 }
 
 /// Archived bars must be asked for, and the environment of a release must allow them; whether they are.

@@ -70,6 +70,8 @@ pub struct Service {
     ready: bool,
     bars: u64,
     decided: Vec<Decision>,
+    /// What ended it before it traded.
+    pub(crate) ended_by: Option<Ending>,
     /// Held as long as the process lives: one process, one folder.
     _lock: File,
 }
@@ -117,6 +119,7 @@ impl Service {
             ready: false,
             bars: 0,
             decided: Vec::new(),
+            ended_by: None,
             _lock: lock,
         })
     }

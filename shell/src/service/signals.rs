@@ -17,6 +17,19 @@ pub enum Ending {
     Stopped,
     /// Somebody pressed Ctrl-C: SIGINT.
     Interrupted,
+    /// It was to sell everything before it stops, and could not.
+    Unsold,
+}
+
+impl Ending {
+    /// The exit code.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Done | Self::Stopped => 0,
+            Self::Interrupted => 130,
+            Self::Unsold => 7,
+        }
+    }
 }
 
 pub(super) struct Signals(Receiver<Ending>);

@@ -34,6 +34,8 @@ enum Difference<'s> {
     Fraction(&'s PositionView),
     /// An order.
     Order(&'s OrderView),
+    /// An order of the journal that doesn't work at the broker.
+    Missing(String),
 }
 
 impl fmt::Display for Difference<'_> {
@@ -51,6 +53,7 @@ impl fmt::Display for Difference<'_> {
                 let (symbol, name) = (&view.symbol, &view.client_order_id);
                 write!(f, "an order that isn't in the journal: {side} {qty} {symbol}, named {name}")
             }
+            Self::Missing(what) => write!(f, "an order of the journal doesn't work at the broker: {what}"),
         }
     }
 }
@@ -183,11 +186,15 @@ pub struct Compared {
 pub fn reconcile(settings: &Settings<'_>, timeframe: Timeframe, accept: Option<(&str, &str)>) -> Result<Compared> {
     let Recovered { desk, mut journal, accepted, .. } = Recovered::read(settings, timeframe)?;
     let asker = settings.asker();
-    let snapshot = asker.snapshot().map_err(|failed| Error::new(codes::ALPACA_SILENT, failed.why()))?;
+    let snapshot = asker.snapshot().map_err(|failed| match failed {
+        Failed::Refused(401 | 403, why) => Error::new(codes::ALPACA_KEYS, why),
+        other => Error::new(codes::ALPACA_SILENT, other.why()),
+    })?;
     let is_known = |view: &OrderView| {
         desk.order(&view.client_order_id).is_some() || desk.named(&view.id).is_some() || accepted.contains(&view.id)
     };
-    let found = differences(&desk, &snapshot, is_known);
+    let mut found = differences(&desk, &snapshot, is_known);
+    found.extend(missing(&desk, &snapshot));
     let mut compared = Compared { differences: found.iter().map(ToString::to_string).collect(), ..Compared::default() };
     let Some((who, why)) = accept else { return Ok(compared) };
     let prefix = format!("{}-", settings.config.config().strategy.name);
@@ -204,13 +211,14 @@ pub fn reconcile(settings: &Settings<'_>, timeframe: Timeframe, accept: Option<(
                 }
             }
             Difference::Order(view) if !is_ours(view) => foreign.push(view.id.clone()),
-            Difference::Order(_) => {}
+            Difference::Order(_) | Difference::Missing(_) => {}
         }
     }
     let is_own = |view: &&OrderView| desk.order(&view.client_order_id).is_some() || desk.named(&view.id).is_some();
     for view in snapshot.orders.iter().filter(|view| is_own(view) || is_ours(view)) {
         if let Err(Failed::Unknown(why)) = asker.trading.cancel(&view.id) {
-            return Err(Error::new(codes::ALPACA_SILENT, format!("{}: {why}", view.client_order_id)));
+            let what = format!("{}: {why}; some orders are cancelled, and their shares have no stops", view.client_order_id);
+            return Err(Error::new(codes::ALPACA_SILENT, what).help("accept again, until it says that it is accepted"));
         }
     }
     journal.append(&Record::Accepted {
@@ -223,6 +231,20 @@ pub fn reconcile(settings: &Settings<'_>, timeframe: Timeframe, accept: Option<(
     journal.sync()?;
     compared.accepted = true;
     Ok(compared)
+}
+
+/// Orders that work by the journal, and not at the broker.
+fn missing<'s>(desk: &Desk, snapshot: &Snapshot) -> Vec<Difference<'s>> {
+    let works = |name: &str| snapshot.orders.iter().any(|view| view.id == name);
+    let gone = |placed: &&Placed| {
+        let mut open = placed.parts().filter(|(_, part)| part.standing.state == State::Working);
+        open.any(|(_, part)| part.name().is_some_and(|name| !works(name)))
+    };
+    let text = |placed: &Placed| {
+        let (side, symbol, id) = (placed.request.side.name(), placed.symbol, &placed.id);
+        Difference::Missing(format!("{side} {} {symbol}, named {id}", placed.main.standing.shares))
+    };
+    desk.orders().filter(gone).map(text).collect()
 }
 
 /// The symbol and the price at which its shares are taken over.

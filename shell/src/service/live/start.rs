@@ -295,7 +295,8 @@ fn patiently<T: Send + 'static>(
         std::thread::spawn(move || to.send(asked()));
         let answer = loop {
             service.alive();
-            if service.signals.pending().is_some() {
+            if let Some(ending) = service.signals.pending() {
+                service.ended_by = Some(ending);
                 return Ok(None);
             }
             match from.recv_timeout(Duration::from_millis(500)) {
@@ -310,7 +311,8 @@ fn patiently<T: Send + 'static>(
             Err(err) if err.code() == codes::ALPACA_SILENT => warn!(code = err.code().slug(), "{err}; asking again"),
             answer => return answer.map(Some),
         }
-        if service.signals.wait(PATIENCE).is_some() {
+        if let Some(ending) = service.signals.wait(PATIENCE) {
+            service.ended_by = Some(ending);
             return Ok(None);
         }
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use magellan::bar::{Bar, Date, MINUTE, Nanos, SECOND, Symbol, Timeframe, iso_utc};
 use magellan::calendar::{self, Session};
+use magellan::disk::map;
 use magellan::error::{Error, Result};
 use magellan::live::barrier::{Arrival, Barrier};
 use magellan::live::desk::{Desk, feed_bar};
@@ -32,6 +33,8 @@ use crate::release::heartbeat::Phase;
 use crate::service::Service;
 use crate::service::signals::Ending;
 
+/// No file that a person or another command leaves for it is larger, bytes.
+const SMALL: u64 = 1 << 20;
 /// The loop looks around at least this often.
 const LOOK: Duration = Duration::from_millis(50);
 /// Bars that ended longer ago are shown to the strategy, but its orders aren't taken: nanoseconds.
@@ -160,7 +163,8 @@ impl Trader<'_> {
                 && self.has_said_all(since)
             {
                 self.stop()?;
-                return Ok(ending);
+                let unsold = self.on_stop == OnStop::Flatten && self.desk.open_positions() > 0;
+                return Ok(if unsold { Ending::Unsold } else { ending });
             }
         }
     }
@@ -179,7 +183,12 @@ impl Trader<'_> {
     fn stop(&mut self) -> Result<()> {
         self.journal.sync()?;
         let positions = self.desk.open_positions();
-        info!(positions, "stops; what is held stays, with its stops at the broker");
+        match self.on_stop {
+            OnStop::Flatten if positions > 0 => {
+                error!(positions, "stops, and not all is sold: what is left may have no stop at the broker");
+            }
+            _ => info!(positions, "stops; what is held stays, with its stops at the broker"),
+        }
         self.service.report(&self.desk);
         self.service.stop();
         Ok(())
@@ -303,7 +312,7 @@ impl Trader<'_> {
     }
 
     fn measure(&mut self, now: Nanos) {
-        let parity = std::fs::read(self.state.join(PARITY).join("latest.json"));
+        let parity = map::bytes_up_to(&self.state.join(PARITY).join("latest.json"), SMALL);
         self.service.heartbeat.parity = parity.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let flag = |is: bool| f64::from(u8::from(is));
         let m = &self.metrics;
@@ -339,14 +348,16 @@ impl Trader<'_> {
     fn look_for_kill(&mut self) -> Result<()> {
         let file = self.state.join(KILL);
         let killed = self.desk.control().is_some_and(|(control, ..)| *control != Control::Resume);
-        if !file.exists() {
+        // Whatever has that name counts, but only a file is read: a pipe would never end.
+        if std::fs::symlink_metadata(&file).is_err() {
             if killed && self.desk.control().is_some_and(|(_, who, _)| who != "signal") {
                 self.flattened = false;
                 self.control(Control::Resume, "unknown", "the file `kill` is gone")?;
             }
             return Ok(());
         }
-        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let text = map::bytes_up_to(&file, SMALL).ok().and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+        let text = text.unwrap_or_default();
         let mut lines = text.lines();
         let word = lines.next().unwrap_or_default();
         let (who, why) = (lines.next().unwrap_or("unknown"), lines.next().unwrap_or("the file `kill`"));
