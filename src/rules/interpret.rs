@@ -265,12 +265,9 @@ fn fields(call: &Call, field: &str, bars: &[Dated]) -> Vec<f64> {
 }
 
 fn is_number(tree: &Tree) -> bool {
+    const PLAIN: [&str; 8] = ["abs", "min", "max", "sqrt", "floor", "log", "exp", "if"];
     match &tree.node {
-        Node::Call(call) => {
-            !call.arguments.is_empty()
-                && super::find(&call.name.text).is_some_and(|f| f.group == super::Group::Arithmetic)
-                && call.arguments.iter().all(is_number)
-        }
+        Node::Call(call) => PLAIN.contains(&call.name.text.as_str()) && call.arguments.iter().all(is_number),
         Node::Back(..) => false,
         _ => tree.parts().into_iter().all(is_number),
     }

@@ -190,7 +190,8 @@ pub(super) struct Kill {
 
 pub(super) fn kill(options: &Kill) -> Result<u8> {
     for (option, text) in [("--who", &options.who), ("--why", &options.why)] {
-        if text.trim().is_empty() || text.chars().count() > 500 || text.contains(|c: char| c.is_control() && c != '\n') {
+        if text.trim().is_empty() || text.chars().count() > 500 || text.contains(|c: char| c.is_control() && c != '\n')
+        {
             let what = format!("{option} is empty, longer than 500 characters, or has control characters");
             return Err(Error::new(codes::BAD_ARGUMENT, what));
         }

@@ -217,7 +217,8 @@ pub fn reconcile(settings: &Settings<'_>, timeframe: Timeframe, accept: Option<(
     let is_own = |view: &&OrderView| desk.order(&view.client_order_id).is_some() || desk.named(&view.id).is_some();
     for view in snapshot.orders.iter().filter(|view| is_own(view) || is_ours(view)) {
         if let Err(Failed::Unknown(why)) = asker.trading.cancel(&view.id) {
-            let what = format!("{}: {why}; some orders are cancelled, and their shares have no stops", view.client_order_id);
+            let what =
+                format!("{}: {why}; some orders are cancelled, and their shares have no stops", view.client_order_id);
             return Err(Error::new(codes::ALPACA_SILENT, what).help("accept again, until it says that it is accepted"));
         }
     }
