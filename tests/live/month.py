@@ -1,4 +1,4 @@
-"""A month of sessions in one process: how much memory it takes after each.
+"""A month of sessions in one process: how much memory it takes after each, and how long it took from bars to orders.
 
     MAGELLAN_BINARY=target/release/magellan python tests/live/month.py --sessions 21
 
@@ -7,6 +7,7 @@ Ends with 1 if it takes a fifth more after the last session than after the secon
 import argparse
 import contextlib
 import datetime
+import json
 import pathlib
 import sys
 import tempfile
@@ -25,6 +26,15 @@ def resident(pid: int) -> int:
     """Memory of a process that is in use, KiB."""
     lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
+
+
+def latency(run: LiveRun) -> str:
+    """Of the orders so far: from a minute's last bar to the request, without the disk."""
+    logs = sorted((run.state / "logs").glob("*.jsonl"))
+    lines = (json.loads(line) for log in logs for line in log.read_text().splitlines())
+    fields = [line["fields"] for line in lines if line.get("fields", {}).get("message") == "summary of the day"]
+    last = fields[-1] if fields else {}
+    return f"{last.get('orders')} orders, p50 {last.get('p50_ms')} ms, p99 {last.get('p99_ms')} ms"
 
 
 def trade(run: LiveRun, opens: int, closes: int, minutes: int, seed: int) -> None:
@@ -60,7 +70,7 @@ def main() -> int:
             trade(run, session.open, session.close, minutes, number)
             seen.append(resident(run.process.pid))
             print(f"{session.date} {seen[-1]:7} KiB, {len(run.journal.records):7} records, "
-                  f"{run.journal.size >> 10:6} KiB of journal", flush=True)
+                  f"{run.journal.size >> 10:6} KiB of journal, {latency(run)}", flush=True)
         if wrong := broken_at_last(run):
             print("\n".join(wrong))
             return 1

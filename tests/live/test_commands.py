@@ -1,6 +1,7 @@
 """What a person tells a live service and asks about it: reconcile, kill, parity, monitor; and starts to be refused."""
 import datetime
 import json
+import os
 import pathlib
 import shutil
 from collections.abc import Callable, Iterator
@@ -54,6 +55,35 @@ def test_what_is_equal_reconciles(begun: Begun) -> None:
     said = ask(run, "reconcile")
     assert (said.code, said.out) == (0, "The broker's orders and positions are as the journal says.\n"), said
     assert [order["status"] for order in run.open_orders() if order["type"] == "stop"], "its stop is still there"
+
+
+def test_a_stop_that_is_gone_is_told(begun: Begun) -> None:
+    """Equal positions are not all: what protects them must work, too. The service places it anew."""
+    run = eager(begun)
+    until_held(run, parse(OPEN))
+    run.kill()
+    [gone] = [order for order in run.open_orders() if order["type"] == "stop"][:1]
+    run.fake.trade("DELETE", f"/v2/orders/{gone['id']}")
+    said = ask(run, "reconcile")
+    assert said.code == 7 and f"doesn't work at the broker: sell {gone['qty']} {gone['symbol']}" in said.out, said
+    assert "start the service first" in said.err, said
+    run.start()
+    run.settle()
+    for symbol, shares in run.positions().items():
+        assert sum(protected(run.open_orders(), symbol)) >= shares, symbol
+    assert run.term() == 0
+
+
+def test_an_order_that_was_made_smaller_halts(begun: Begun) -> None:
+    """A stop for fewer shares than are held protects only these: nobody goes on as if it were whole."""
+    run = eager(begun)
+    until_held(run, parse(OPEN))
+    [stop] = [order for order in run.open_orders() if order["type"] == "stop" and int(order["qty"]) > 5][:1]
+    run.fake.trade("PATCH", f"/v2/orders/{stop['id']}", {"qty": "5"})
+    compare_now(run)
+    halts(run)
+    assert "an order was changed at the broker: 5 shares instead of" in (run.place / "stderr").read_text(), run.said()
+    assert run.term() == 0
 
 
 def test_reconcile_is_refused_while_the_service_runs(begun: Begun) -> None:
@@ -250,6 +280,34 @@ def test_a_kill_survives_restarts_until_it_is_taken_back(begun: Begun) -> None:
     run.minutes(next_one + 13 * MINUTE, next_one + 24 * MINUTE)
     assert bought(run) != before
     agrees(run)
+    assert run.term() == 0
+
+
+@pytest.mark.parametrize("kind", ["pipe", "dangling", "device"])
+def test_whatever_is_named_kill_kills(begun: Begun, kind: str) -> None:
+    """A name is enough, and what isn't a file is never read: a pipe would not end."""
+    run = eager(begun)
+    file = run.state / "kill"
+    match kind:
+        case "pipe":
+            os.mkfifo(file)
+        case "dangling":
+            file.symlink_to("nowhere")
+        case "device":
+            file.symlink_to("/dev/zero")
+    run.until(lambda: run.phase == "killed", "it is killed")
+    file.unlink()
+    run.until(lambda: run.phase == "trading", "it trades again")
+    assert run.term() == 0
+
+
+@pytest.mark.parametrize(("who", "why"), [("", "odd"), ("ops", " "), ("ops", "x" * 501), ("o\x1bps", "odd")])
+def test_a_kill_needs_who_and_why(begun: Begun, who: str, why: str) -> None:
+    """What is written down must be read by people."""
+    run = eager(begun)
+    said = ask(run, "kill", "--who", who, "--why", why)
+    assert said.code == 2 and "bad-argument" in said.err, said
+    assert not (run.state / "kill").exists()
     assert run.term() == 0
 
 

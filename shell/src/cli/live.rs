@@ -159,7 +159,7 @@ pub(super) fn reconcile(options: &Reconcile, strategies: &[&dyn AnyStrategy]) ->
     }
     if !compared.accepted && !compared.differences.is_empty() {
         // A service that was away finds out itself what happened meanwhile.
-        print("Start the service first: it asks what became of its orders. Accept what it halts for.\n")?;
+        eprintln!("start the service first: it asks what became of its orders; accept what it halts for");
     }
     if compared.accepted {
         print("Accepted. Start the service: it places its orders anew.\n")?;

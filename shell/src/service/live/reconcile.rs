@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use magellan::account::Form;
 use magellan::bar::{Nanos, Symbol, Timeframe};
 use magellan::error::{Error, Result};
-use magellan::live::desk::{Desk, Placed};
+use magellan::live::desk::{Desk, Part, Placed};
 use magellan::live::lifecycle::State;
 use magellan::live::record::{PartName, Record};
 use tracing::info;
@@ -36,6 +37,8 @@ enum Difference<'s> {
     Order(&'s OrderView),
     /// An order of the journal that doesn't work at the broker.
     Missing(String),
+    /// An order of the journal that is for fewer shares at the broker.
+    Smaller(String),
 }
 
 impl fmt::Display for Difference<'_> {
@@ -53,6 +56,7 @@ impl fmt::Display for Difference<'_> {
                 let (symbol, name) = (&view.symbol, &view.client_order_id);
                 write!(f, "an order that isn't in the journal: {side} {qty} {symbol}, named {name}")
             }
+            Self::Smaller(what) => write!(f, "an order was changed at the broker: {what}"),
             Self::Missing(what) => write!(f, "an order of the journal doesn't work at the broker: {what}"),
         }
     }
@@ -77,7 +81,25 @@ fn differences<'s>(desk: &Desk, snapshot: &'s Snapshot, is_known: impl Fn(&Order
     let differ = shares.into_iter().filter(|(_, (theirs, ours, _))| theirs != ours);
     found.extend(differ.map(|(symbol, (theirs, ours, price))| Difference::Shares { symbol, theirs, ours, price }));
     found.extend(snapshot.orders.iter().filter(|view| !is_known(view)).map(Difference::Order));
+    found.extend(desk.orders().filter_map(|placed| smaller(placed, snapshot)));
     found
+}
+
+/// What protects fewer shares than it should: somebody made it smaller.
+fn smaller<'s>(placed: &Placed, snapshot: &Snapshot) -> Option<Difference<'s>> {
+    let view_of = |part: &Part| snapshot.orders.iter().find(|view| part.name() == Some(&view.id));
+    let is_touched = placed.main.standing.filled() > 0
+        || view_of(&placed.main).is_some_and(|view| view.filled().is_none_or(|filled| filled > 0));
+    // The broker makes a stop smaller itself, with each share that the target beside it sells.
+    let shrinks =
+        |name: PartName| name == PartName::Stop && matches!(placed.request.form, Form::Either { .. }) && is_touched;
+    placed.parts().find_map(|(name, part)| {
+        let wanted = part.standing.shares;
+        let there = view_of(part).and_then(|view| view.shares()).filter(|there| *there < wanted);
+        let there = there.filter(|_| part.standing.state == State::Working && !shrinks(name))?;
+        let (symbol, id) = (placed.symbol, &placed.id);
+        Some(Difference::Smaller(format!("{there} shares instead of {wanted} of {symbol}, named {id}")))
+    })
 }
 
 impl Trader<'_> {
@@ -211,7 +233,7 @@ pub fn reconcile(settings: &Settings<'_>, timeframe: Timeframe, accept: Option<(
                 }
             }
             Difference::Order(view) if !is_ours(view) => foreign.push(view.id.clone()),
-            Difference::Order(_) | Difference::Missing(_) => {}
+            Difference::Order(_) | Difference::Missing(_) | Difference::Smaller(_) => {}
         }
     }
     let is_own = |view: &&OrderView| desk.order(&view.client_order_id).is_some() || desk.named(&view.id).is_some();

@@ -124,13 +124,6 @@ impl Trader<'_> {
         if state.has_ended() || !is_current {
             return Ok(());
         }
-        let left = of.standing.shares - of.standing.filled();
-        let there = view.shares().zip(view.filled()).map(|(shares, filled)| shares.saturating_sub(filled));
-        let works = matches!(view.status.as_str(), "new" | "accepted" | "held" | "partially_filled");
-        if let Some(there) = there.filter(|there| works && *there < left) {
-            let what = format!("{id}: {there} shares of it work at the broker, {left} should: somebody changed it");
-            return self.halt(&what);
-        }
         let message = match view.status.as_str() {
             "canceled" => Message::Cancelled,
             "expired" => Message::Expired,
