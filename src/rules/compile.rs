@@ -16,7 +16,10 @@ use crate::indicator::{Field, Indicator, Operation};
 const MOST_PARTS: usize = 20_000;
 /// The longest period, bars.
 const LONGEST_PERIOD: f64 = 100_000.0;
-/// Those of the position that a level may use.
+/// Names of the position.
+pub(super) const POSITION_NAMES: [&str; 5] =
+    ["entry_price", "at_entry", "bars_held", "high_since_entry", "low_since_entry"];
+/// Those that a level may use.
 pub(super) const LEVEL_NAMES: [&str; 2] = ["entry_price", "at_entry"];
 
 /// Parameters by name; of one whose value isn't known yet there is none.

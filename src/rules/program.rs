@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::compile::{Held, Kind, Meaning, Names, Numbers, Typed, compile};
+use super::compile::{Held, Kind, LEVEL_NAMES, Meaning, Names, Numbers, POSITION_NAMES, Typed, compile};
 use super::fault::Fault;
 use super::section::{OrderKind, RuleFault, Section, SideRules, SizeKind, TargetRules, Tif};
 use super::tree::{Join, Node, Place, Tree};
@@ -72,7 +72,7 @@ pub(super) enum Value {
     Number(f64),
     Input(usize),
     EntryPrice,
-    BarsHeld,
+    Age,
     HighSinceEntry,
     LowSinceEntry,
     /// The value of that number among those kept, and its input at the decision.
@@ -99,7 +99,7 @@ impl Value {
             Self::Number(number) => *number,
             Self::Input(input) => moment.inputs[*input],
             Self::EntryPrice => moment.entry_price,
-            Self::BarsHeld => moment.bars_held,
+            Self::Age => moment.bars_held,
             Self::HighSinceEntry => moment.high,
             Self::LowSinceEntry => moment.low,
             Self::AtEntry(kept, input) => moment.kept.map_or_else(|| moment.inputs[*input], |all| all[*kept]),
@@ -288,7 +288,7 @@ impl Programmer<'_> {
             Held::Number(number) => Value::Number(*number),
             Held::Bar(indicator) => Value::Input(self.input(path, *indicator)),
             Held::EntryPrice => Value::EntryPrice,
-            Held::Age => Value::BarsHeld,
+            Held::Age => Value::Age,
             Held::HighSinceEntry => Value::HighSinceEntry,
             Held::LowSinceEntry => Value::LowSinceEntry,
             Held::AtEntry(indicator) => {
@@ -403,7 +403,7 @@ impl Programmer<'_> {
 
     /// A price of a bracket, by the fill.
     fn level(&mut self, path: &str, tree: &Tree) -> Programmed<Level> {
-        let value = self.number(path, tree, &super::compile::LEVEL_NAMES)?;
+        let value = self.number(path, tree, &LEVEL_NAMES)?;
         let by_fill = |value: &Value| value.uses(&|part| matches!(part, Value::EntryPrice));
         if !by_fill(&value) {
             return Some(Level::At(value));
@@ -519,8 +519,7 @@ impl Programmer<'_> {
                 level.map(Some)
             }
         };
-        let everything = ["entry_price", "at_entry", "bars_held", "high_since_entry", "low_since_entry"];
-        let trail_stop = self.optional(&at("trail_stop"), rules.trail_stop.as_ref(), &everything);
+        let trail_stop = self.optional(&at("trail_stop"), rules.trail_stop.as_ref(), &POSITION_NAMES);
         let trail_percent = self.fixed(&at("trail_pct"), rules.trail_pct.as_ref(), f64::MIN_POSITIVE, 99.999, false);
         let targets = self.targets(path, side, &rules.targets);
         let max_bars = self.fixed(&at("max_bars"), rules.max_bars.as_ref(), 1.0, 1e6, true);
@@ -578,8 +577,7 @@ impl Programmer<'_> {
     }
 
     fn leaving(&mut self, path: &str, tree: &Tree) -> Programmed<Leaving> {
-        let everything = ["entry_price", "at_entry", "bars_held", "high_since_entry", "low_since_entry"];
-        let typed = self.typed(path, tree, Kind::Condition, &everything)?;
+        let typed = self.typed(path, tree, Kind::Condition, &POSITION_NAMES)?;
         if matches!(typed.meaning, Meaning::Held(_)) {
             return Some(Leaving::Held(self.value(path, &typed)));
         }

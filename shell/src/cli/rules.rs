@@ -12,8 +12,7 @@ use magellan::declared::{examine_rules, parameters_by_symbol, read_rules};
 use magellan::error::{Error, Result};
 use magellan::finding::{self, Finding, Span};
 use magellan::rules::{
-    FUNCTIONS, Fault, Function, Gives, Group, Names, Numbers, Section, SideRules, Takes, Tree, compile, in_words,
-    parse, read,
+    FUNCTIONS, Fault, Function, Gives, Group, Names, Numbers, SideRules, Takes, Tree, compile, in_words, parse, read,
 };
 use serde_json::json;
 
@@ -177,15 +176,15 @@ fn explained(document: &Document) -> String {
                 }
             }
         }
-        if !has_own(&section, document) {
+        if !symbols_differ(document) {
             break;
         }
     }
     text
 }
 
-/// Whether symbols differ in their parameters.
-fn has_own(_: &Section, document: &Document) -> bool {
+/// Whether symbols have parameters of their own.
+fn symbols_differ(document: &Document) -> bool {
     let has = |block: &str| {
         document
             .get(block)

@@ -94,8 +94,8 @@ untracked() {
         name=${path#"$UNITS/magellan"} name=magellan${name%%/*}
         [[ $path != *.wants/* ]] || name=${path##*/}
         case $path in
-            */magellan-failed@.service | */magellan-parity@.service | */magellan-parity@.timer)
-                [[ $ours == ' ' ]] || continue ;;
+            *@.service | *@.timer)
+                [[ $ours == ' ' || " ${TEMPLATES[*]} " != *" ${path##*/} "* ]] || continue ;;
             *.service | *.service.d | *.service.d/magellan.conf)
                 name=${name%.d}
                 [[ $ours != *" ${name%.service} "* ]] || continue ;;
